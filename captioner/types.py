@@ -1,0 +1,140 @@
+"""The typed data that passes between the rooms: `walk → decode → encode → describe → store`.
+
+Each stage takes the type before it and yields the next one, or a `Failure` in its place. All are
+frozen, so that a value may cross threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+HalfArray = npt.NDArray[np.float16]
+PixelArray = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A file found by the walk; nothing of it has been opened yet."""
+
+    path: Path
+    """As the person gave it, joined with what the walk found below it. May hold surrogate escapes."""
+    size: int
+    """Bytes."""
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """A decoded photo, upright, squashed to the model's square."""
+
+    photo: Photo
+    rgb: PixelArray
+    """uint8 (size, size, 3), sRGB as stored."""
+    width: int
+    """Of the upright original, pixels."""
+    height: int
+    format: str
+    """What the content is, in Pillow's words: "JPEG", "PNG", …"""
+    content_hash: bytes
+    """BLAKE2b-160 of the whole file: recognises moved files and identical copies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """One sentence about a photo."""
+
+    text: str
+    """A clean sentence: capital first, full stop last, no marks of the model."""
+    score: float
+    """How far to trust it, 0 to 1: calibrated probability that the sentence fits its photo."""
+    log_probability: float
+    """Natural logarithm of the decoder's probability of the words, end mark included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """A word that the model sees in the photo, whether or not the sentence uses it."""
+
+    word: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchVectors:
+    """What a query is compared with. One row a photo when stacked."""
+
+    joint: HalfArray
+    """(256,) or (N, 256): the photo in the joint space, of unit length."""
+    words: HalfArray
+    """(H,) or (N, H): the word head's hidden layer; a query's words read their logits off it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """All that the model has to say about one photo."""
+
+    photo: Photo
+    width: int
+    height: int
+    format: str
+    content_hash: bytes
+    captions: tuple[Caption, ...]
+    """Best first, at least one."""
+    keywords: tuple[Keyword, ...]
+    """Most probable first."""
+    feature: HalfArray
+    """(2048,): the encoder's output, kept so that a new decoder needs no pixels."""
+    vectors: SearchVectors
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A photo that could not be described, and why, in words for a person."""
+
+    path: Path
+    reason: str
+    """One line that completes "cannot read PATH: …" and ends with the remedy where there is one."""
+    photo: Photo | None = None
+    """None where the file could not even be looked at."""
+
+
+Rank = Callable[[str, SearchVectors], FloatArray]
+"""Scores stacked photos (N rows) against a query: float32 (N,), larger is better, comparable only
+within one call. Returns zeros where the model knows none of the query's words."""
+
+
+class Describer(Protocol):
+    """What the pipeline needs of a model."""
+
+    @property
+    def model_id(self) -> str:
+        """Digest of the bundle: descriptions with the same id come from the same weights."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Side of the square the encoder takes, pixels."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Photos the engine wants at once."""
+        ...
+
+    def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
+        """Features (n, 2048) of each batch (n, size, size, 3), in order, n at most `batch_size`.
+
+        Pulls a few batches ahead of what it has yielded, so that the engine never waits.
+        """
+        ...
+
+    def describe(self, pixels: Sequence[Pixels], features: FloatArray) -> list[Description]:
+        """Captions, keywords and search vectors of decoded photos with their features (N, 2048)."""
+        ...
