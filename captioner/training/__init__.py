@@ -1,0 +1,1 @@
+"""Making and measuring a model: corpora, features, fitting, metrics, evaluation."""

@@ -1,0 +1,292 @@
+"""Photos with reference captions: the layouts they come in, and their split by photo."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Literal
+
+from captioner.errors import CaptionerError, UsageError
+from captioner.model.vocabulary import words
+
+Split = Literal["train", "dev", "test", "rest"]
+SPLITS: tuple[Split, ...] = ("train", "dev", "test", "rest")
+"""`rest` is what the official lists leave out: never trained on, never evaluated unless asked."""
+
+CAPTIONS, TOKENS = "captions.txt", "Flickr8k.token.txt"
+PHOTO_FOLDERS = ("Images", "Flicker8k_Dataset", "Flickr8k_Dataset")
+"""Kaggle's name, then the original's with its misspelling and without."""
+LISTS: Mapping[Split, str] = {
+    "train": "Flickr_8k.trainImages.txt",
+    "dev": "Flickr_8k.devImages.txt",
+    "test": "Flickr_8k.testImages.txt",
+}
+
+WHERE = (
+    "Flickr8k comes from Kaggle (adityajn105/flickr8k), from the Hugging Face hub (jxie/flickr8k;"
+    " `captioner train --download FOLDER` fetches it), or from its authors (Flickr8k_Dataset.zip"
+    " and Flickr8k_text.zip). Lay it out as a folder with Images/ and captions.txt, or with"
+    " Flicker8k_Dataset/ and Flickr8k.token.txt, the split lists beside them, and name that folder"
+    " with --data or CAPTIONER_DATA."
+)
+
+_TOKEN = re.compile(r"(?P<name>.+)#\d+\t(?P<caption>.*)")
+_QUOTED_NAME = re.compile(r'"(?P<name>(?:[^"]|"")*)",(?P<caption>.*)')
+_COPY = re.compile(r"(?P<name>.+\.\w+)\.\d+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One photo and what people said about it."""
+
+    path: Path
+    captions: tuple[str, ...]
+    """As written, at least one, each with at least one word; surrounding blanks removed."""
+    split: Split
+
+    @property
+    def name(self) -> str:
+        """File name: what caption files, split lists and query files call the photo."""
+        return self.path.name
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Photos with captions, each in exactly one split."""
+
+    name: str
+    photos: tuple[Example, ...]
+    """All of them on disk when read, sorted by name."""
+    how: str
+    """How it was split: "official lists", or "seeded by photo, seed 0"."""
+    warnings: tuple[str, ...] = ()
+    """What was left out while reading, one line each, for a person."""
+
+    def split(self, name: Split) -> tuple[Example, ...]:
+        """The photos of one split, sorted by name; may be empty."""
+        return tuple(photo for photo in self.photos if photo.split == name)
+
+    def record(self) -> dict[str, object]:
+        """What a bundle's training record says about the data."""
+        photos = Counter(photo.split for photo in self.photos)
+        captions = Counter[str]()
+        for photo in self.photos:
+            captions[photo.split] += len(photo.captions)
+        return {
+            "name": self.name,
+            "split": self.how,
+            "photos": {split: photos[split] for split in SPLITS},
+            "captions": {split: captions[split] for split in SPLITS},
+        }
+
+
+def find_data(chosen: Path | None = None) -> Path:
+    """The folder to train on or to evaluate: `chosen`, else `CAPTIONER_DATA`.
+
+    Raises
+    ------
+    UsageError
+        Where neither is given, or it is no folder and no caption file.
+    """
+    place = chosen or (
+        Path(os.environ["CAPTIONER_DATA"]) if os.environ.get("CAPTIONER_DATA") else None
+    )
+    if place is None:
+        raise UsageError(
+            "no photos with captions: neither --data nor CAPTIONER_DATA is given.", WHERE
+        )
+    if not place.exists():
+        raise UsageError(f"no photos with captions at {place}: it does not exist.", WHERE)
+    return place
+
+
+def read_corpus(place: Path, *, seed: int = 0) -> Corpus:
+    """Read photos and captions in Kaggle's layout or in the original one.
+
+    Parameters
+    ----------
+    place
+        The data set's folder, or a caption file in either format whose photos lie beside it.
+    seed
+        Of the split, used only where there are no official lists. The same photos and seed give
+        the same split everywhere, and one more photo moves few others.
+
+    Raises
+    ------
+    CaptionerError
+        Where the captions or the photos are missing, or the lists name none of them.
+    """
+    file = _caption_file(place)
+    captions, odd = _captions(file)
+    folder = _photo_folder(file)
+    present = {entry.name for entry in os.scandir(folder)}
+    found: dict[str, list[str]] = {}
+    missing = []
+    for written, sentences in captions.items():
+        name = _on_disk(written, present)
+        if name in present:
+            found.setdefault(name, []).extend(sentences)
+        else:
+            missing.append(written)
+    if not found:
+        raise CaptionerError(
+            f"{file} names {len(captions)} photos and none of them is in {folder}.",
+            f"Put the photos into {file.parent / 'Images'}.",
+        )
+    warnings = []
+    if odd:
+        warnings.append(f"{file}: {_some(odd, 'line')} with no photo or no words left out")
+    if missing:
+        warnings.append(
+            f"{file}: {_some(missing, 'photo')} not in {folder}, left out; complete the download"
+        )
+    lists = _split_lists(file)
+    if lists:
+        split, how = _official(found, lists), "official lists"
+        if set(split.values()) == {"rest"}:
+            raise CaptionerError(
+                f"the split lists beside {file} name none of its photos.",
+                "Take lists and captions from the same data set, or remove the lists.",
+            )
+    else:
+        split, how = _seeded(found, seed), f"seeded by photo, seed {seed}"
+    photos = (Example(folder / name, tuple(found[name]), split[name]) for name in sorted(found))
+    return Corpus(_name(place), tuple(photos), how, tuple(warnings))
+
+
+def _name(place: Path) -> str:
+    place = place.resolve()
+    return place.name if place.is_dir() else f"{place.parent.name}/{place.name}"
+
+
+def _caption_file(place: Path) -> Path:
+    if place.is_file():
+        return place
+    texts = (place, place / "Flickr8k_text", place.parent / "Flickr8k_text")
+    for file in (place / CAPTIONS, *(text / TOKENS for text in texts)):
+        if file.is_file():
+            return file
+    raise CaptionerError(f"{place} holds neither {CAPTIONS} nor {TOKENS}.", WHERE)
+
+
+def _photo_folder(file: Path) -> Path:
+    """Beside the caption file, or beside the `Flickr8k_text` folder that holds it."""
+    text = file.parent.name == "Flickr8k_text"
+    for base in (file.parent, file.parent.parent) if text else (file.parent,):
+        for name in PHOTO_FOLDERS:
+            # The original archive unpacks to a folder of the same kind inside the folder.
+            for inner in (*(base / name / again for again in PHOTO_FOLDERS), base / name):
+                if inner.is_dir():
+                    return inner
+    raise CaptionerError(
+        f"no folder of photos beside {file}: looked for {', '.join(PHOTO_FOLDERS)}.",
+        f"Put the photos into {file.parent / 'Images'}.",
+    )
+
+
+def _split_lists(file: Path) -> dict[Split, Path]:
+    """The official lists beside the caption file or in a folder there; train, dev, test."""
+    folders = (file.parent, *sorted(p for p in file.parent.iterdir() if p.is_dir()))
+    lists: dict[Split, Path] = {}
+    for split, name in LISTS.items():
+        for folder in folders:
+            if (folder / name).is_file():
+                lists[split] = folder / name
+                break
+    return lists
+
+
+def _captions(file: Path) -> tuple[dict[str, list[str]], list[str]]:
+    """Captions by photo name in the file's order, and the lines that held none."""
+    captions: dict[str, list[str]] = defaultdict(list)
+    odd = []
+    for line in _lines(file):
+        name, caption = _token_line(line) or _csv_line(line)
+        if (name.lower(), caption.lower()) == ("image", "caption"):
+            continue
+        if name and words(caption):
+            captions[name].append(caption)
+        else:
+            odd.append(line)
+    if not captions:
+        raise CaptionerError(
+            f"{file} holds no captions.",
+            "Each line should read `photo.jpg,caption` or `photo.jpg#0<tab>caption`.",
+        )
+    return captions, odd
+
+
+def _lines(file: Path) -> Iterator[str]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CaptionerError(
+            f"{file} is not UTF-8: {error.reason}.", "Save it as UTF-8."
+        ) from error
+    yield from filter(None, map(str.strip, text.split("\n")))
+
+
+def _token_line(line: str) -> tuple[str, str] | None:
+    match = _TOKEN.fullmatch(line)
+    return (match["name"].strip(), match["caption"].strip()) if match else None
+
+
+def _csv_line(line: str) -> tuple[str, str]:
+    """Photo name and caption of one line.
+
+    Not `csv.reader` over the file: captions with an unpaired quote stand bare in some copies, and
+    the reader would swallow every line up to the next quote.
+    """
+    quoted = _QUOTED_NAME.fullmatch(line)
+    if quoted:
+        name, caption = quoted["name"].replace('""', '"'), quoted["caption"]
+    else:
+        name, _, caption = line.partition(",")
+    caption = caption.strip()
+    if caption.startswith('"'):
+        fields = next(csv.reader([caption], strict=False))
+        # One properly quoted field, or words that merely begin with a quotation.
+        if len(fields) == 1 and caption == '"' + fields[0].replace('"', '""') + '"':
+            caption = fields[0]
+    return name.strip(), caption.strip()
+
+
+def _on_disk(name: str, present: Container[str]) -> str:
+    """The real token file calls one photo `2258277193_586949ec62.jpg.1`."""
+    copy = _COPY.fullmatch(name)
+    return copy["name"] if copy and name not in present else name
+
+
+def _official(names: Mapping[str, object], lists: Mapping[Split, Path]) -> dict[str, Split]:
+    split: dict[str, Split] = dict.fromkeys(names, "rest")
+    # A photo in two lists is held out rather than trained on: the later list wins.
+    for which, file in lists.items():
+        for line in _lines(file):
+            name = _on_disk(line, split)
+            if name in split:
+                split[name] = which
+    return split
+
+
+def _seeded(names: Mapping[str, object], seed: int) -> dict[str, Split]:
+    """Flickr8k's proportions, 6:1:1, at most 1,000 held out in each; by a hash of the name."""
+    order = sorted(
+        names, key=lambda name: blake2b(f"{seed}/{name}".encode(errors="surrogateescape")).digest()
+    )
+    held = min(1000, max(1, len(order) // 8)) if len(order) >= 3 else 0
+    split: dict[str, Split] = dict.fromkeys(order, "train")
+    split.update(dict.fromkeys(order[:held], "dev"))
+    split.update(dict.fromkeys(order[held : 2 * held], "test"))
+    return split
+
+
+def _some(things: Sequence[str], noun: str) -> str:
+    examples = ", ".join(things[:3])
+    more = ", …" if len(things) > 3 else ""
+    return f"{len(things)} {noun}{'s' if len(things) > 1 else ''} ({examples}{more})"
