@@ -1,0 +1,298 @@
+"""What a caption or a search is worth: the field's own measures, on plain lower-case words.
+
+Captions: BLEU (Papineni et al., 2002), ROUGE-L (Lin, 2004), CIDEr (Vedantam et al., 2015) and
+METEOR (Denkowski and Lavie, 2014), all as `pycocoevalcap` computes them. Its tokenizer needs Java
+and is not used: sentences are cut by `captioner.model.vocabulary.words`, so that neither
+punctuation nor the marks of a decoder can count.
+
+Everything is given times 100, as papers print it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from captioner.errors import CaptionerError
+from captioner.model.vocabulary import words
+from captioner.types import FloatArray
+
+Ranking = Callable[[str], FloatArray]
+"""Scores of all photos for a query: float32 (N,), larger is better, -inf for a photo not found.
+Photos with equal scores count in the order that is worst for the search."""
+
+Sentences = dict[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How well captions match what people wrote, all photos of a split together; times 100."""
+
+    bleu: tuple[float, float, float, float]
+    """BLEU-1 to BLEU-4 of the corpus, brevity against the closest reference."""
+    rouge: float
+    """ROUGE-L."""
+    cider: float
+    """Mean of `photo_cider`; its word weights come from the references given, so it compares
+    only with scores over the same photos. 1,000 at most."""
+    meteor: float | None
+    """None where it could not be computed; `note` says why."""
+    photo_cider: Mapping[str, float]
+    """CIDEr of each photo by name."""
+    words_used: int
+    """Different words in all captions."""
+    different_captions: int
+    note: str = ""
+
+    def record(self) -> dict[str, float | int | None]:
+        """The figures of the corpus for a JSON file, rounded to two digits."""
+        bleu = {f"bleu_{n}": round(value, 2) for n, value in enumerate(self.bleu, 1)}
+        return {
+            **bleu,
+            "rouge_l": round(self.rouge, 2),
+            "cider": round(self.cider, 2),
+            "meteor": None if self.meteor is None else round(self.meteor, 2),
+            "photos": len(self.photo_cider),
+            "words_used": self.words_used,
+            "different_captions": self.different_captions,
+        }
+
+
+def caption_scores(
+    predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]
+) -> Scores:
+    """All measures of captions against references, both by photo name.
+
+    Raises
+    ------
+    CaptionerError
+        Where `pycocoevalcap` is not installed.
+    ValueError
+        Where a photo has no reference with a word in it.
+    """
+    said, meant = _sentences(predictions, references)
+    bleu_scorer, cider_scorer, rouge_scorer, meteor_scorer = _scorers()
+    bleu, _ = bleu_scorer().compute_score(meant, said, verbose=0)
+    rouge, _ = rouge_scorer().compute_score(meant, said)
+    _, photo_cider = cider_scorer().compute_score(meant, said)
+    meteor, note = _meteor(meteor_scorer, meant, said)
+    by_photo = {name: 100 * float(value) for name, value in zip(said, photo_cider, strict=True)}
+    return Scores(
+        bleu=(100 * bleu[0], 100 * bleu[1], 100 * bleu[2], 100 * bleu[3]),
+        rouge=100 * float(rouge),
+        cider=sum(by_photo.values()) / len(by_photo),
+        meteor=meteor,
+        photo_cider=by_photo,
+        words_used=len({word for (sentence,) in said.values() for word in sentence.split()}),
+        different_captions=len({sentence for (sentence,) in said.values()}),
+        note=note,
+    )
+
+
+def cider(predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]) -> float:
+    """CIDEr alone, as in `caption_scores`: quick enough for every epoch of a training."""
+    said, meant = _sentences(predictions, references)
+    _, cider_scorer, _, _ = _scorers()
+    mean, _ = cider_scorer().compute_score(meant, said)
+    return 100 * float(mean)
+
+
+def _sentences(
+    predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]
+) -> tuple[Sentences, Sentences]:
+    said = {name: [" ".join(words(caption))] for name, caption in predictions.items()}
+    meant = {
+        name: [plain for text in references[name] if (plain := " ".join(words(text)))]
+        for name in predictions
+    }
+    bare = [name for name, sentences in meant.items() if not sentences]
+    if bare or not said:
+        raise ValueError(f"no reference captions for {bare[0] if bare else 'no photos'}")
+    return said, meant
+
+
+def _scorers() -> tuple[Any, Any, Any, Any]:
+    try:
+        from pycocoevalcap.bleu.bleu import Bleu
+        from pycocoevalcap.cider.cider import Cider
+        from pycocoevalcap.meteor.meteor import Meteor
+        from pycocoevalcap.rouge.rouge import Rouge
+    except ModuleNotFoundError as error:
+        raise CaptionerError(
+            f"measuring captions needs {error.name}, which is not installed.",
+            "Run pip install 'captioner[eval]'.",
+        ) from error
+    return Bleu, Cider, Rouge, Meteor
+
+
+def _meteor(scorer: Any, meant: Sentences, said: Sentences) -> tuple[float | None, str]:
+    if shutil.which("java") is None:
+        return None, "METEOR left out: it needs Java, and there is no java on PATH."
+    meteor = scorer()
+    try:
+        mean, _ = meteor.compute_score(meant, said)
+    except (OSError, ValueError):
+        # Its __del__ waits for the lock that it still holds, and fails on a broken pipe.
+        meteor.lock.release()
+        with suppress(OSError):
+            meteor.meteor_p.stdin.close()
+        return None, "METEOR left out: java ended before it had answered."
+    return 100 * float(mean), ""
+
+
+class Difference(NamedTuple):
+    """How much better `a` is than `b`, and how sure that is."""
+
+    mean: float
+    low: float
+    """2.5th percentile of the resampled means."""
+    high: float
+    """97.5th percentile."""
+
+
+def paired_bootstrap(
+    a: Mapping[str, float], b: Mapping[str, float], seed: int = 0, resamples: int = 2000
+) -> Difference:
+    """Mean difference a - b of per-photo scores with its 95 % interval (Koehn, 2004).
+
+    Raises
+    ------
+    ValueError
+        Where the two do not score the same photos.
+    """
+    if a.keys() != b.keys() or not a:
+        raise ValueError("a paired comparison needs the scores of the same photos")
+    differences = np.array([a[name] - b[name] for name in sorted(a)])
+    resampled = np.random.default_rng(seed).choice(differences, (resamples, len(differences)))
+    low, high = np.percentile(resampled.mean(axis=1), [2.5, 97.5])
+    return Difference(float(differences.mean()), float(low), float(high))
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """How early the one right photo comes: shares of queries, times 100."""
+
+    at_1: float
+    at_5: float
+    at_10: float
+    median_rank: float
+    """1 is first."""
+    queries: int
+
+
+def recall(ranks: Sequence[int]) -> Recall:
+    """R@1, R@5, R@10 and median rank of the right photos' ranks, 1 for the first place."""
+    at_1, at_5, at_10 = (100 * sum(rank <= k for rank in ranks) / len(ranks) for k in (1, 5, 10))
+    return Recall(at_1, at_5, at_10, float(median(ranks)), len(ranks))
+
+
+def caption_recall(
+    ranking: Ranking, names: Sequence[str], references: Mapping[str, Sequence[str]]
+) -> Recall:
+    """Recall with every reference caption as a query; `names` are the photos as ranked."""
+    ranks = []
+    for right, name in enumerate(names):
+        for caption in references[name]:
+            scores = ranking(caption)
+            ranks.append(int(np.count_nonzero(scores >= scores[right])))
+    return recall(ranks)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A search, and the photos that a person would want to see."""
+
+    text: str
+    relevant: frozenset[str]
+    """File names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """How well rankings gather the relevant photos in front; times 100."""
+
+    mean_average: float
+    """mAP: the mean over queries of the average precision over the full ranking, which is the
+    precision at the place of each relevant photo, averaged over all relevant photos."""
+    at_5: float
+    """P@5: share of relevant photos among the first five."""
+    queries: int
+    left_out: int
+    """Queries with no relevant photo among those at hand."""
+
+
+def read_queries(file: Path) -> list[Query]:
+    """Queries from lines of JSON, `{"query": "red ball", "relevant": ["a.jpg"]}`.
+
+    Raises
+    ------
+    CaptionerError
+        Where the file cannot be read or a line is something else.
+    """
+    queries = []
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CaptionerError(f"cannot read queries from {file}: {error}.") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            queries.append(Query(str(row["query"]), frozenset(map(str, row["relevant"]))))
+        except (ValueError, KeyError, TypeError) as error:
+            raise CaptionerError(
+                f"{file}, line {number} is no query.",
+                'Each line should read {"query": "red ball", "relevant": ["a.jpg"]}.',
+            ) from error
+    if not queries:
+        raise CaptionerError(f"{file} holds no queries.")
+    return queries
+
+
+def query_precision(ranking: Ranking, names: Sequence[str], queries: Sequence[Query]) -> Precision:
+    """mAP and P@5 of queries over the photos in `names`, in the ranking's order.
+
+    Raises
+    ------
+    CaptionerError
+        Where not one query has a relevant photo among them.
+    """
+    averages, firsts = [], []
+    for query in queries:
+        relevant = np.array([name in query.relevant for name in names])
+        if relevant.any():
+            found = _in_order(ranking(query.text), relevant)
+            averages.append(average_precision(found))
+            firsts.append(found[:5].sum() / 5)
+    if not averages:
+        raise CaptionerError(
+            f"none of the {len(queries)} queries names a photo of this split.",
+            "Use the query file that was made for it.",
+        )
+    return Precision(
+        mean_average=100 * float(np.mean(averages)),
+        at_5=100 * float(np.mean(firsts)),
+        queries=len(averages),
+        left_out=len(queries) - len(averages),
+    )
+
+
+def average_precision(found: npt.NDArray[np.bool_]) -> float:
+    """Of one ranking: `found` (N,) says of each place whether a relevant photo stands there."""
+    places = np.flatnonzero(found) + 1
+    return float(np.mean(np.arange(1, len(places) + 1) / places))
+
+
+def _in_order(scores: FloatArray, relevant: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Relevance by place, best score first; among equal scores the irrelevant come first."""
+    return relevant[np.lexsort((relevant, -scores))]
