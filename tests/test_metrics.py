@@ -130,6 +130,7 @@ def test_without_java_the_absence_of_meteor_is_said() -> None:
 
 
 @needs_scorers
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("java") is None, reason="there is no java on PATH")
 def test_meteor() -> None:
     scores = caption_scores({k: v[0] for k, v in REFERENCES.items()}, REFERENCES)

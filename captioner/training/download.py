@@ -1,0 +1,149 @@
+"""Flickr8k from the Hugging Face hub, laid out as Kaggle does it, with the official lists."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TextIO
+
+from captioner.errors import CaptionerError, UsageError
+from captioner.training.corpora import CAPTIONS, LISTS, Split
+
+REPOSITORY = "jxie/flickr8k"
+CALLED: dict[str, Split] = {"train": "train", "validation": "dev", "test": "test"}
+"""The repository's splits; each is one or several files `data/train-00000-of-00002-….parquet`."""
+IMAGE = "image"
+"""A struct of the photo's bytes and, perhaps, its file name."""
+SENTENCES = tuple(f"caption_{number}" for number in range(5))
+
+_PLAIN_NAME = re.compile(r"\w[\w.-]*\.\w+")
+
+
+def download(folder: Path, *, progress: Callable[[str], None] | None = None) -> Path:
+    """Fetch `jxie/flickr8k` into `folder`: `Images/`, `captions.txt` and the split lists.
+
+    About 1.1 GB come over the network, and as much again lies on the disk until it is done. What
+    has come is kept when it is interrupted, and the next call goes on from there; `captions.txt`
+    is written last, so a folder that holds one is complete, and fetched no second time.
+
+    Parameters
+    ----------
+    progress
+        Called with the name of each photo that lies in its place.
+
+    Raises
+    ------
+    UsageError
+        Where the folder's captions would be overwritten: it holds photos but not from here.
+    CaptionerError
+        Where the hub cannot be reached, its files are not as expected, or an extra is missing.
+    """
+    parts = folder / ".download"
+    if (folder / CAPTIONS).exists():
+        shutil.rmtree(parts, ignore_errors=True)
+        return folder
+    if folder.is_dir() and not parts.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty.", "Name a new folder to download to.")
+    fetched = _fetch(parts)
+    images = folder / "Images"
+    images.mkdir(exist_ok=True)
+    captions: list[tuple[str, str]] = []
+    names: dict[Split, dict[str, None]] = {split: {} for split in LISTS}
+    for part in fetched:
+        split = CALLED[part.name.partition("-")[0]]
+        for data, path, sentences in _rows(part):
+            name = _name(path, split, sum(map(len, names.values())), names)
+            names[split][name] = None
+            photo = images / name
+            if not photo.exists() or photo.stat().st_size != len(data):
+                with _whole(photo) as partial:
+                    partial.write_bytes(data)
+            captions.extend((name, sentence) for sentence in sentences)
+            if progress:
+                progress(name)
+    for split, listed in names.items():
+        with _whole(folder / LISTS[split]) as partial:
+            partial.write_text("".join(f"{name}\n" for name in listed), encoding="utf-8")
+    with _whole(folder / CAPTIONS) as partial, partial.open("w", encoding="utf-8") as file:
+        _write_csv(file, captions)
+    shutil.rmtree(parts)
+    return folder
+
+
+def _fetch(parts: Path) -> list[Path]:
+    """The parquet files, in the order of the splits; asks the hub only for what is missing."""
+    try:
+        from huggingface_hub import snapshot_download
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
+    parts.mkdir(parents=True, exist_ok=True)
+    try:
+        snapshot_download(
+            REPOSITORY, repo_type="dataset", allow_patterns=["data/*.parquet"], local_dir=parts
+        )
+    # The hub's client lets through the errors of whichever HTTP library it is built on.
+    except Exception as error:
+        raise CaptionerError(
+            f"cannot fetch {REPOSITORY} from the Hugging Face hub: {str(error).splitlines()[0]}",
+            "Check the network and run the command again: what has come is kept.",
+        ) from error
+    found = sorted(parts.glob("data/*.parquet"))
+    missing = [called for called in CALLED if not any(p.name.startswith(called) for p in found)]
+    if missing:
+        raise CaptionerError(
+            f"{REPOSITORY} on the Hugging Face hub has no parquet files for {', '.join(missing)}.",
+            "It has changed: take Flickr8k from Kaggle (adityajn105/flickr8k).",
+        )
+    return [part for called in CALLED for part in found if part.name.startswith(f"{called}-")]
+
+
+def _rows(part: Path) -> Iterator[tuple[bytes, str, list[str]]]:
+    """Photo, its name or "", and its captions, row by row; a few photos in memory at once."""
+    try:
+        from pyarrow.parquet import ParquetFile
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
+    with ParquetFile(part) as file:
+        absent = {IMAGE, *SENTENCES} - set(file.schema_arrow.names)
+        if absent:
+            raise CaptionerError(
+                f"{part.name} of {REPOSITORY} has no column {', '.join(sorted(absent))}.",
+                "It has changed: take Flickr8k from Kaggle (adityajn105/flickr8k).",
+            )
+        for batch in file.iter_batches(batch_size=64, columns=[IMAGE, *SENTENCES]):
+            for row in batch.to_pylist():
+                sentences = [" ".join(row[column].split()) for column in SENTENCES if row[column]]
+                yield row[IMAGE]["bytes"], row[IMAGE].get("path") or "", sentences
+
+
+def _name(path: str, split: Split, number: int, taken: dict[Split, dict[str, None]]) -> str:
+    """The photo's own file name where it has a plain one that no other photo has."""
+    name = PurePosixPath(path).name
+    if _PLAIN_NAME.fullmatch(name) and not any(name in names for names in taken.values()):
+        return name
+    return f"{split}_{number:05d}.jpg"
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write, which takes its place when it is complete."""
+    partial = path.with_name(f".{path.name}.part")
+    yield partial
+    partial.replace(path)
+
+
+def _write_csv(file: TextIO, captions: list[tuple[str, str]]) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["image", "caption"])
+    writer.writerows(captions)
+
+
+def _missing(error: ModuleNotFoundError) -> CaptionerError:
+    return CaptionerError(
+        f"downloading Flickr8k needs {error.name}, which is not installed.",
+        "Run pip install 'captioner[train]'.",
+    )
