@@ -36,7 +36,7 @@ class Pixels:
 
     photo: Photo
     rgb: PixelArray
-    """uint8 (size, size, 3), sRGB as stored."""
+    """uint8 (size, size, 3), sRGB."""
     width: int
     """Of the upright original, pixels."""
     height: int
