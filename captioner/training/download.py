@@ -38,7 +38,7 @@ def download(folder: Path, *, progress: Callable[[str], None] | None = None) -> 
     Raises
     ------
     UsageError
-        Where the folder's captions would be overwritten: it holds photos but not from here.
+        Where the folder holds something else.
     CaptionerError
         Where the hub cannot be reached, its files are not as expected, or an extra is missing.
     """
