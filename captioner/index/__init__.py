@@ -1,0 +1,6 @@
+"""The index: one SQLite file that remembers what every photo shows and finds it again."""
+
+from captioner.index.index import Counts, Index
+from captioner.index.search import Hit
+
+__all__ = ["Counts", "Hit", "Index"]

@@ -1,0 +1,170 @@
+"""The database file: one writer at a time, readers that never wait, errors in words."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from captioner.errors import CaptionerError, UsageError
+from captioner.index import migrations
+
+TIMEOUT = 5.0
+"""Seconds to wait for another program that holds the file, as a backup may."""
+
+_ANOTHER = "Name another database with --db or CAPTIONER_DB."
+_REASONS = {
+    "SQLITE_BUSY": ("is held by another program", "Close that program, or try again later."),
+    "SQLITE_LOCKED": ("is held by another program", "Close that program, or try again later."),
+    "SQLITE_READONLY": (
+        "cannot be written",
+        f"Give yourself the right to write the file and its folder. {_ANOTHER}",
+    ),
+    "SQLITE_FULL": (
+        "cannot grow: the disk is full",
+        "Make room and run again; all that was stored before is kept.",
+    ),
+    "SQLITE_NOTADB": ("is not a database", _ANOTHER),
+    "SQLITE_CORRUPT": (
+        "is damaged",
+        "Put back a backup, or move the file away and index the photos again.",
+    ),
+    "SQLITE_CANTOPEN": ("cannot be opened", f"See that it is a file that you may read. {_ANOTHER}"),
+    "SQLITE_PERM": ("cannot be opened", f"See that it is a file that you may read. {_ANOTHER}"),
+    "SQLITE_IOERR": (
+        "cannot be read or written: its disk reports an error",
+        "See that the disk is connected and sound, and run again.",
+    ),
+}
+
+
+def path_key(path: Path) -> bytes:
+    """What the database knows a photo by: its absolute path, byte for byte, whatever its name."""
+    return os.fsencode(os.path.abspath(path))  # noqa: PTH100 (resolve() would follow links)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite reports about the database into words for a person."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "")
+        for prefix, (reason, remedy) in _REASONS.items():
+            if name.startswith(prefix):
+                raise CaptionerError(f"{path} {reason}.", remedy) from error
+        raise
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Be the only writer of the database at `path`.
+
+    The lock is the system's, on a file beside the database, so that it ends with its process
+    however that dies. (On the database itself it would get in the way of SQLite's own locks.) The
+    file's content only names the holder to those who are turned away.
+
+    Raises
+    ------
+    CaptionerError
+        Where another process holds it: which one, and since when.
+    """
+    with ExitStack() as resources:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = resources.enter_context(path.with_name(path.name + ".lock").open("a+"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            holder = f"process {os.getpid()} on {platform.node()}"
+            since = datetime.now().astimezone().isoformat(" ", "seconds")
+            file.truncate(0)
+            print(holder, "since", since, file=file, flush=True)
+        except BlockingIOError:
+            file.seek(0)
+            # Empty where the holder has this moment taken it, and not yet written its name.
+            raise CaptionerError(
+                f"{path} is being written by {file.read().strip() or 'another process'}.",
+                "Wait until it has finished, or end it. Searching works meanwhile.",
+            ) from None
+        except OSError as error:
+            raise CaptionerError(
+                f"{path} cannot be written: {error.strerror}.", _ANOTHER
+            ) from error
+        yield
+
+
+def writer(path: Path) -> sqlite3.Connection:
+    """Open for writing, made where there is none and brought up to date; call under `lock`."""
+    with explained(path):
+        connection = sqlite3.connect(path, timeout=TIMEOUT)
+        try:
+            connection.execute("PRAGMA foreign_keys = ON")
+            if migrations.pending(connection, path):
+                migrations.apply(connection)
+            # Better to be turned away now than with the first batch in hand.
+            connection.execute("DELETE FROM photos WHERE FALSE")
+            connection.rollback()
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def reader(path: Path) -> sqlite3.Connection:
+    """Open for reading, by one thread at a time.
+
+    Raises
+    ------
+    UsageError
+        Where there is no index to read.
+    CaptionerError
+        Where its schema is another than this captioner's.
+    """
+    missing = UsageError(
+        f"there is no index at {path}.", f"Make one with `captioner index FOLDER`. {_ANOTHER}"
+    )
+    if not os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises where it may not look)
+        raise missing
+    with explained(path):
+        connection = sqlite3.connect(
+            _read_only(path), uri=True, timeout=TIMEOUT, check_same_thread=False
+        )
+        try:
+            pending = migrations.pending(connection, path)
+            if len(pending) == len(migrations.STEPS):
+                raise missing
+            if pending:
+                raise CaptionerError(
+                    f"{path} was made by an older captioner.",
+                    "Bring it up to date with `captioner index FOLDER`; nothing in it is lost.",
+                )
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _read_only(path: Path) -> str:
+    # Reading a database in WAL mode needs two small files beside it. Where neither they nor the
+    # right to make them are there, nobody is writing, and it can be read as it lies.
+    as_it_lies = (
+        not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
+    )
+    # SQLite takes the bytes of an address as they are, so that a folder of any name works.
+    address = f"file:{quote(path_key(path))}?mode=ro"
+    return address + "&immutable=1" if as_it_lies else address
+
+
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Let several statements see the database as it is now, whatever a writer does between them."""
+    connection.execute("BEGIN")
+    try:
+        yield connection
+    finally:
+        connection.rollback()

@@ -1,0 +1,134 @@
+"""The schema, as the ordered steps that led to it.
+
+A step that was released is never edited: a new one is added below it. The names of those that a
+database has been through stand in its table `_sqlite_migrations`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from captioner.errors import CaptionerError
+
+# sqlite-utils takes a tenth of a second to import, which a search has no need to spend.
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+_SET = "captioner"
+
+
+def m001_photos(db: Database) -> None:
+    """Photos, what was said of them, and the full-text index."""
+    db.executescript("""
+        CREATE TABLE photos (
+            id INTEGER PRIMARY KEY,
+            path BLOB NOT NULL UNIQUE,      -- absolute, in the file system's own bytes
+            size INTEGER NOT NULL,          -- bytes
+            mtime_ns INTEGER NOT NULL,
+            content_hash BLOB,              -- BLAKE2b-160 of the file; NULL where it failed
+            width INTEGER,                  -- pixels, upright
+            height INTEGER,
+            format TEXT,
+            status TEXT NOT NULL CHECK (status IN ('described', 'failed')),
+            reason TEXT,                    -- why it failed
+            recorded_at TEXT NOT NULL,      -- UTC, ISO 8601
+            missing_since TEXT              -- UTC, ISO 8601; NULL while the file is there
+        );
+        CREATE INDEX photos_missing ON photos (id) WHERE missing_since IS NOT NULL;
+
+        CREATE TABLE captions (
+            id INTEGER PRIMARY KEY,
+            photo INTEGER NOT NULL REFERENCES photos (id) ON DELETE CASCADE,
+            source TEXT NOT NULL CHECK (source IN ('model', 'person')),
+            model_id TEXT,                  -- NULL for a person
+            rank INTEGER NOT NULL,          -- 0 is the best of its source
+            text TEXT NOT NULL,
+            score REAL,
+            log_probability REAL,
+            UNIQUE (photo, source, rank)
+        );
+
+        CREATE TABLE keywords (
+            photo INTEGER NOT NULL REFERENCES photos (id) ON DELETE CASCADE,
+            word TEXT NOT NULL,
+            probability REAL NOT NULL,
+            PRIMARY KEY (photo, word)
+        ) WITHOUT ROWID;
+
+        CREATE TABLE features (
+            photo INTEGER PRIMARY KEY REFERENCES photos (id) ON DELETE CASCADE,
+            model_id TEXT NOT NULL,
+            feature BLOB NOT NULL           -- float16, little-endian
+        );
+
+        -- Apart from the features, so that a search reads past nothing that it has no use for.
+        CREATE TABLE vectors (
+            photo INTEGER PRIMARY KEY REFERENCES photos (id) ON DELETE CASCADE,
+            model_id TEXT NOT NULL,
+            joint BLOB NOT NULL,            -- float16, little-endian, of unit length
+            words BLOB NOT NULL             -- float16, little-endian
+        );
+
+        -- What the full-text index covers: drawn from captions and keywords whenever they change.
+        CREATE TABLE texts (
+            photo INTEGER PRIMARY KEY REFERENCES photos (id) ON DELETE CASCADE,
+            caption TEXT NOT NULL,          -- the one shown: a person's, else the model's best
+            others TEXT NOT NULL,           -- all further captions
+            keywords TEXT NOT NULL
+        );
+    """)
+    # The triggers keep it in step with its table inside whatever transaction touches that.
+    db.table("texts").enable_fts(
+        ["caption", "others", "keywords"], create_triggers=True, tokenize="porter unicode61"
+    )
+
+
+STEPS: tuple[Callable[[Database], None], ...] = (m001_photos,)
+
+
+def pending(connection: sqlite3.Connection, path: Path) -> list[str]:
+    """The names of the steps that the database at `path` still has to go through.
+
+    Raises
+    ------
+    CaptionerError
+        Where it is of a newer captioner, or of another program.
+    """
+    tables = {
+        name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
+    }
+    done = set()
+    if "_sqlite_migrations" in tables:
+        done = {
+            name
+            for (name,) in connection.execute(
+                "SELECT name FROM _sqlite_migrations WHERE migration_set = ?", [_SET]
+            )
+        }
+    if not done and tables - {"_sqlite_migrations"}:
+        raise CaptionerError(
+            f"{path} is the database of another program.",
+            "Name another database with --db or CAPTIONER_DB.",
+        )
+    names = [step.__name__ for step in STEPS]
+    if done - set(names):
+        raise CaptionerError(
+            f"{path} was written by a newer captioner.",
+            "Upgrade with `pip install --upgrade captioner`, or name another database with --db.",
+        )
+    return [name for name in names if name not in done]
+
+
+def apply(connection: sqlite3.Connection) -> None:
+    """Take the database through its pending steps, each in a transaction of its own."""
+    from sqlite_utils import Database, Migrations
+
+    db = Database(connection, execute_plugins=False)
+    db.enable_wal()
+    migrations = Migrations(_SET)
+    for step in STEPS:
+        migrations()(step)
+    migrations.apply(db)

@@ -1,0 +1,39 @@
+"""Photos and descriptions made up for tests of the index: no file, no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from captioner.types import Caption, Description, Failure, Keyword, Photo, SearchVectors
+
+
+def photo(name: str, *, size: int = 1000, mtime_ns: int = 1) -> Photo:
+    return Photo(Path("/photos") / name, size, mtime_ns)
+
+
+def description(
+    of: Photo | str,
+    *captions: str,
+    keywords: Sequence[str] = (),
+    joint: Sequence[float] = (1, 0),
+    words: Sequence[float] = (0,),
+) -> Description:
+    return Description(
+        photo=photo(of) if isinstance(of, str) else of,
+        width=640,
+        height=480,
+        format="JPEG",
+        content_hash=b"\0" * 20,
+        captions=tuple(Caption(text, 0.5, -10.0) for text in captions or ["A dog runs."]),
+        keywords=tuple(Keyword(word, 0.9) for word in keywords),
+        feature=np.arange(8, dtype=np.float16),
+        vectors=SearchVectors(np.array(joint, np.float16), np.array(words, np.float16)),
+    )
+
+
+def failure(of: Photo | str, reason: str = "it is truncated.") -> Failure:
+    of = photo(of) if isinstance(of, str) else of
+    return Failure(of.path, reason, of)
