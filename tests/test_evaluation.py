@@ -1,16 +1,29 @@
 """Descriptions made by hand, rankings that know the answer, figures known beforehand."""
 
 import json
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
 
+from captioner.cli.app import app
 from captioner.errors import CaptionerError
 from captioner.training.corpora import Example
 from captioner.training.evaluation import by_order, by_vectors, evaluate
 from captioner.training.metrics import Query
-from captioner.types import Caption, Description, FloatArray, Keyword, Photo, SearchVectors
+from captioner.types import (
+    Caption,
+    Description,
+    FloatArray,
+    Keyword,
+    Photo,
+    PixelArray,
+    Pixels,
+    SearchVectors,
+)
 
 pytest.importorskip("pycocoevalcap")
 
@@ -89,3 +102,106 @@ def test_nothing_described() -> None:
 def test_order_as_scores() -> None:
     assert by_order([2, 0], 4).argsort().tolist()[::-1][:2] == [2, 0]
     assert np.isneginf(by_order([2, 0], 4)).tolist() == [False, True, False, True]
+
+
+COLOURS = ("red", "green", "blue")
+
+
+class ColourModel:
+    """A describer that names a photo's colour, with a joint space of three colours."""
+
+    model_id = "colours"
+    size = 8
+    batch_size = 2
+
+    def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
+        for batch in batches:
+            features = np.zeros((len(batch), 2048), np.float32)
+            features[:, :3] = batch.mean((1, 2)) / 255
+            yield features
+
+    def describe(self, pixels: Sequence[Pixels], features: FloatArray) -> list[Description]:
+        return [
+            Description(
+                photo=each.photo,
+                width=each.width,
+                height=each.height,
+                format=each.format,
+                content_hash=each.content_hash,
+                captions=(Caption(f"A {COLOURS[feature.argmax()]} wall.", 0.8, -1.0),),
+                keywords=(),
+                feature=feature.astype(np.float16),
+                vectors=SearchVectors(feature[:256].astype(np.float16), np.zeros(8, np.float16)),
+            )
+            for each, feature in zip(pixels, features[:, :2048], strict=True)
+        ]
+
+
+def rank_colours(query: str, photos: SearchVectors) -> FloatArray:
+    known = [n for n, colour in enumerate(COLOURS) if colour in query]
+    return photos.joint[:, known].sum(1).astype(np.float32)
+
+
+@pytest.fixture
+def walls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A corpus of three plain photos and one that is broken, all in the dev split."""
+    folder = tmp_path / "walls"
+    (folder / "Images").mkdir(parents=True)
+    rows = ["image,caption"]
+    for colour in COLOURS:
+        Image.new("RGB", (12, 9), colour).save(folder / f"Images/{colour}.png")
+        rows += [f"{colour}.png,A {colour} wall .", f"{colour}.png,Some {colour} paint"]
+    (folder / "Images/broken.png").write_bytes(b"no picture")
+    rows += ["broken.png,A wall", "absent.png,A wall"]
+    (folder / "captions.txt").write_text("\n".join(rows))
+    names = "red.png green.png blue.png broken.png"
+    (folder / "Flickr_8k.devImages.txt").write_text(names.replace(" ", "\n"))
+    (folder / "queries.jsonl").write_text('{"query": "red", "relevant": ["red.png"]}\n')
+    monkeypatch.setattr("captioner.model.load", lambda bundle, **options: ColourModel())
+    monkeypatch.setattr("captioner.model.query.load_rank", lambda bundle: ("colours", rank_colours))
+    monkeypatch.delenv("CAPTIONER_DATA", raising=False)
+    return folder
+
+
+def command(*words: object) -> Result:
+    return CliRunner().invoke(app, ["evaluate", *map(str, words)], prog_name="captioner")
+
+
+def test_command_prints_one_object(walls: Path) -> None:
+    queries, page = walls / "queries.jsonl", walls / "sheet.html"
+    result = command("--data", walls, "--queries", queries, "--html", page, "--json")
+    assert result.exit_code == 1, result.output
+    record = json.loads(result.stdout)
+    assert (record["model"], record["data"], record["split"]) == ("colours", "walls", "dev")
+    assert (record["split_by"], record["failed"]) == ("official lists", 1)
+    assert record["captions"]["photos"] == 3
+    assert record["captions"]["bleu_1"] == pytest.approx(100)
+    assert record["whole_captions"]["at_1"] == 100
+    assert record["queries"][str(queries)]["captioner search"]["mean_average"] == 100
+    assert "broken.png" in result.stderr
+    assert "1 photo (absent.png)" in result.stderr
+    assert "METEOR left out" in result.stderr
+    assert page.read_text("utf-8").count("<article>") == 3
+
+
+def test_command_prints_lines(walls: Path) -> None:
+    (walls / "Images/broken.png").unlink()
+    result = command("--data", walls)
+    assert result.exit_code == 0, result.output
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert ["captions of 3 photos", "BLEU-1", "100.0"] in rows
+    assert [row[1] for row in rows][-4:] == ["R@1", "R@5", "R@10", "median rank"]
+
+
+def test_command_used_wrongly(walls: Path) -> None:
+    for words, reason in (
+        ((), "neither --data nor CAPTIONER_DATA"),
+        (("--data", walls, "--html", walls / "nowhere" / "sheet.html"), "cannot write"),
+        (("--data", walls, "--split", "some"), "--split"),
+    ):
+        result = command(*words)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert reason in result.stderr
+    result = command("--data", walls, "--split", "test")
+    assert result.exit_code == 1
+    assert "no photos in the test split" in result.stderr

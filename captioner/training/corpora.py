@@ -115,7 +115,8 @@ def read_corpus(place: Path, *, seed: int = 0) -> Corpus:
         The data set's folder, or a caption file in either format whose photos lie beside it.
     seed
         Of the split, used only where there are no official lists. The same photos and seed give
-        the same split everywhere, and one more photo moves few others.
+        the same split everywhere, and one more photo moves few others. It is not a training's
+        seed: models of several seeds are to be compared on one split.
 
     Raises
     ------

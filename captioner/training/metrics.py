@@ -80,7 +80,7 @@ def caption_scores(
         Where a photo has no reference with a word in it.
     """
     said, meant = _sentences(predictions, references)
-    bleu_scorer, cider_scorer, rouge_scorer, meteor_scorer = _scorers()
+    bleu_scorer, cider_scorer, rouge_scorer, meteor_scorer = scorers()
     bleu, _ = bleu_scorer().compute_score(meant, said, verbose=0)
     rouge, _ = rouge_scorer().compute_score(meant, said)
     _, photo_cider = cider_scorer().compute_score(meant, said)
@@ -101,7 +101,7 @@ def caption_scores(
 def cider(predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]) -> float:
     """CIDEr alone, as in `caption_scores`: quick enough for every epoch of a training."""
     said, meant = _sentences(predictions, references)
-    _, cider_scorer, _, _ = _scorers()
+    _, cider_scorer, _, _ = scorers()
     mean, _ = cider_scorer().compute_score(meant, said)
     return 100 * float(mean)
 
@@ -120,7 +120,14 @@ def _sentences(
     return said, meant
 
 
-def _scorers() -> tuple[Any, Any, Any, Any]:
+def scorers() -> tuple[Any, Any, Any, Any]:
+    """`pycocoevalcap`'s classes for BLEU, CIDEr, ROUGE-L and METEOR.
+
+    Raises
+    ------
+    CaptionerError
+        Where it is not installed: worth knowing before the photos are described.
+    """
     try:
         from pycocoevalcap.bleu.bleu import Bleu
         from pycocoevalcap.cider.cider import Cider

@@ -1,0 +1,251 @@
+"""`captioner evaluate`: how good a model is, on photos that people have captioned."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from captioner.cli import console, options
+from captioner.cli.progress import progress
+from captioner.errors import CaptionerError, UsageError
+
+if TYPE_CHECKING:
+    from captioner.training.corpora import Corpus, Example
+    from captioner.training.evaluation import Evaluation
+    from captioner.training.metrics import Ranking
+    from captioner.types import Describer, Description, FloatArray, Rank
+
+SEARCH, MODEL = "captioner search", "the model alone"
+
+
+def evaluate(
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Photos with captions, in place of CAPTIONER_DATA."),
+    ] = None,
+    split: Annotated[
+        Literal["dev", "test", "train", "rest", "all"],
+        typer.Option(
+            metavar="NAME", help="Which of them: dev, test, train, rest (in no list) or all."
+        ),
+    ] = "dev",
+    queries: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help='Searches to try, a line {"query": "red ball", "relevant": ["a.jpg"]} each; '
+            "may be given several times.",
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write a page of photos, the best captions and the worst."
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", "-n", min=1, metavar="N", help="Take the first photos only."),
+    ] = None,
+    beams: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=100,
+            metavar="N",
+            help="Sentences kept while searching for the best; the bundle's own number otherwise.",
+        ),
+    ] = None,
+    batch_size: options.BatchSize = None,
+    model: options.Model = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "int8",
+    as_json: options.Json = False,
+) -> None:
+    """Measure a model's captions and searches on photos that people have captioned.
+
+    Captions: BLEU, ROUGE-L and CIDEr on plain lower-case words, METEOR where there is Java. Search:
+    how early a photo comes when its own captions are the query (R@1, 5 and 10, median rank), and
+    how well queries from a file gather their photos (mAP, P@5). All times 100, but the rank.
+
+    \b
+    Examples:
+      captioner evaluate --data flickr8k --html sheet.html
+      captioner evaluate --data flickr8k --queries dev_queries.jsonl --json
+    """
+    from captioner import model as models
+    from captioner.model.query import load_rank
+    from captioner.training.corpora import find_data, read_corpus
+    from captioner.training.evaluation import by_vectors
+    from captioner.training.evaluation import evaluate as measure
+    from captioner.training.metrics import read_queries, scorers
+
+    # What can be wrong is found before the photos are described.
+    scorers()
+    asked = {str(file): read_queries(file) for file in queries or []}
+    if html:
+        _check_writable(html)
+    corpus = read_corpus(find_data(data))
+    examples = (corpus.photos if split == "all" else corpus.split(split))[:limit]
+    if not examples:
+        raise CaptionerError(
+            f"{corpus.name} has no photos in the {split} split ({corpus.how}).",
+            "Name another one with --split.",
+        )
+    for warning in corpus.warnings:
+        console.note(f"captioner: {warning}.")
+    model_id, rank = load_rank(model)
+    described, failed = _describe(
+        examples,
+        models.load(model, device=device, precision=precision, beams=beams, batch_size=batch_size),
+    )
+    console.note(f"{console.counted(len(described))} described; measuring captions and searches.")
+    with _real_search(described, rank, model_id) as search:
+        alone = by_vectors(rank, described)
+        evaluation = measure(examples, described, alone, {SEARCH: search, MODEL: alone}, asked)
+    if html:
+        _write_sheet(html, evaluation, corpus, split, model_id)
+    if as_json:
+        console.json_line(
+            {
+                "model": model_id,
+                "data": corpus.name,
+                "split": split,
+                "split_by": corpus.how,
+                "failed": failed,
+                **evaluation.record(),
+            }
+        )
+    else:
+        _print(evaluation)
+    if evaluation.scores.note:
+        console.note(evaluation.scores.note)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _check_writable(file: Path) -> None:
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise UsageError(f"cannot write {file}.", "Name a file in a folder that exists.")
+
+
+def _describe(examples: Sequence[Example], describer: Describer) -> tuple[list[Description], int]:
+    """Describe photos as `captioner index` does; how many of them failed."""
+    from captioner.photos.walk import walk
+    from captioner.pipeline import describe
+    from captioner.types import Failure
+
+    described, failed = [], 0
+    with progress() as bar:
+        bar.planned(len(examples))
+        for result in describe(walk(example.path for example in examples), describer):
+            if isinstance(result, Failure):
+                failed += 1
+                path = str(result.path)
+                console.cannot_read(path, result.reason)
+            else:
+                path = str(result.photo.path)
+                described.append(result)
+            bar.done(path)
+    return described, failed
+
+
+@contextmanager
+def _real_search(
+    descriptions: Sequence[Description], rank: Rank, model_id: str
+) -> Iterator[Ranking]:
+    """The search of an index that holds these photos and nothing else."""
+    from captioner.index import Index
+    from captioner.training.evaluation import by_order
+
+    places = {each.photo.path.name: place for place, each in enumerate(descriptions)}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Index.open(Path(folder) / "evaluation.db", write=True) as index,
+    ):
+        index.store(descriptions, model_id)
+
+        def search(query: str) -> FloatArray:
+            hits = index.search(query, rank=rank, model_id=model_id, limit=len(places))
+            return by_order([places[Path(hit.path).name] for hit in hits], len(places))
+
+        yield search
+
+
+def _write_sheet(
+    file: Path, evaluation: Evaluation, corpus: Corpus, split: str, model_id: str
+) -> None:
+    from captioner import __version__
+    from captioner.training.sheet import sheet
+
+    page = sheet(
+        evaluation,
+        title=f"{corpus.name}, {split}",
+        about=[f"captioner {__version__}, model {model_id}", f"Split: {corpus.how}"],
+    )
+    file.write_text(page, encoding="utf-8")
+
+
+def _print(evaluation: Evaluation) -> None:
+    groups = _figures(evaluation)
+    if not console.for_the_eye():
+        for heading, figures in groups:
+            for name, value in figures:
+                console.line(heading, name, value)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for heading, figures in groups:
+        table.add_section()
+        table.add_row(Text(heading, "bold"), "")
+        for name, value in figures:
+            table.add_row(Text(f"  {name}"), value)
+    Console().print(table)
+
+
+def _figures(evaluation: Evaluation) -> list[tuple[str, list[tuple[str, str]]]]:
+    scores, recall = evaluation.scores, evaluation.recall
+    meteor = [] if scores.meteor is None else [("METEOR", f"{scores.meteor:.1f}")]
+    groups = [
+        (
+            f"captions of {console.counted(len(scores.photo_cider))}",
+            [
+                *((f"BLEU-{n}", f"{value:.1f}") for n, value in enumerate(scores.bleu, 1)),
+                ("ROUGE-L", f"{scores.rouge:.1f}"),
+                *meteor,
+                ("CIDEr", f"{scores.cider:.1f}"),
+                ("words used", f"{scores.words_used}"),
+                ("different captions", f"{scores.different_captions}"),
+            ],
+        ),
+        (
+            f"{recall.queries:,} whole captions, {MODEL}",
+            [
+                ("R@1", f"{recall.at_1:.1f}"),
+                ("R@5", f"{recall.at_5:.1f}"),
+                ("R@10", f"{recall.at_10:.1f}"),
+                ("median rank", f"{recall.median_rank:g}"),
+            ],
+        ),
+    ]
+    for file, precisions in evaluation.precisions.items():
+        for ranking, precision in precisions.items():
+            figures = [
+                ("mAP", f"{precision.mean_average:.1f}"),
+                ("P@5", f"{precision.at_5:.1f}"),
+            ]
+            left_out = f", {precision.left_out} left out" if precision.left_out else ""
+            heading = f"{precision.queries:,} queries of {file}{left_out}, {ranking}"
+            groups.append((heading, figures))
+    return groups
