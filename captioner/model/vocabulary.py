@@ -33,7 +33,7 @@ def sentence(tokens: Sequence[str]) -> str:
 @lru_cache(maxsize=100_000)
 def stem(word: str) -> str:
     """Porter's stem of a lower-case word, the same that SQLite's porter tokenizer makes."""
-    return _stemmer().stemWord(word)  # type: ignore[no-any-return]
+    return _stemmer().stemWord(word)
 
 
 @lru_cache(maxsize=1)
@@ -77,7 +77,7 @@ class Vocabulary:
         return word in self._ids
 
     def encode(self, caption: str, length: int) -> npt.NDArray[np.int32]:
-        """int32 (length,): START, the words, END, then PAD; a long caption loses its tail, not END."""
+        """START, the words, END, then PAD: int32 (length,). A long caption loses its tail."""
         body = [self._ids.get(word, UNKNOWN) for word in words(caption)][: length - 2]
         row = np.full(length, PAD, np.int32)
         row[: len(body) + 2] = [START, *body, END]

@@ -1,0 +1,57 @@
+"""Pixels to vectors, words and captions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from captioner.model.describer import Model
+
+
+def load(
+    bundle: Path | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "int8",
+    beams: int | None = None,
+    alternatives: int = 1,
+    batch_size: int | None = None,
+    keywords: int = 8,
+) -> Model:
+    """Load a bundle and start an engine for it.
+
+    Parameters
+    ----------
+    bundle
+        Its folder; None takes `CAPTIONER_MODEL`, else the bundle that ships.
+    device
+        "auto", "cpu" (OpenVINO), "gpu" or "keras" (Keras on whatever its backend has).
+    precision
+        Of the encoder on OpenVINO: "int8", "bfloat16" or "float32".
+    beams
+        Sentences kept while searching; None leaves it to the bundle.
+    alternatives
+        Captions a photo.
+    batch_size
+        Photos the engine takes at once; None leaves it to the engine.
+    keywords
+        At most so many a photo.
+
+    Raises
+    ------
+    CaptionerError
+        Where the bundle is absent, damaged or too new, or the device is not there.
+    """
+    # The query side of search lives in this package too and must not pay for the engines.
+    from captioner.model import describer
+
+    return describer.load(
+        bundle,
+        device=device,
+        precision=precision,
+        beams=beams,
+        alternatives=alternatives,
+        batch_size=batch_size,
+        keywords=keywords,
+    )

@@ -1,0 +1,188 @@
+"""The bundle: a folder of data files that is the whole model, checked before it is believed.
+
+`bundle.json` says what the other files are and holds the SHA-256 of each. There is no pickle and no
+code in a bundle: weights are safetensors in float16, words are JSON, the int8 graph is OpenVINO's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from captioner.errors import CaptionerError, UsageError
+from captioner.types import FloatArray
+
+FORMAT = 1
+MANIFEST = "bundle.json"
+VOCABULARY, LEXICON = "vocabulary.json", "lexicon.json"
+ENCODER, WORDS, JOINT = "encoder.safetensors", "words.safetensors", "joint.safetensors"
+GRAPH = "encoder-int8.xml"
+GRAPH_WEIGHTS = "encoder-int8.bin"
+LIMIT = 75 * 2**20
+"""Bytes a bundle may hold: it lives in the repository and in the wheel."""
+
+
+def decoder_file(number: int) -> str:
+    """File of the decoder with this number, counted from 1."""
+    return f"decoder-{number}.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An opened bundle. Files are read, and their checksums compared, when they are asked for."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path) -> Bundle:
+        """Read `bundle.json`.
+
+        Raises
+        ------
+        CaptionerError
+            Where it is missing, damaged, or of a newer format.
+        """
+        file = folder / MANIFEST
+        try:
+            manifest = json.loads(file.read_text("utf-8"))
+            version = manifest["format"]
+        except FileNotFoundError:
+            raise UsageError(
+                f"no model at {folder}: it has no {MANIFEST}.",
+                "Name a bundle with --model, or make one with `captioner train`.",
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CaptionerError(f"{file} cannot be read: {error}.", _AGAIN) from None
+        if not isinstance(version, int) or version > FORMAT:
+            raise CaptionerError(
+                f"the model at {folder} has format {version}; this captioner reads up to {FORMAT}.",
+                "Install a newer captioner, or name another bundle with --model.",
+            )
+        return cls(folder, manifest)
+
+    @property
+    def model_id(self) -> str:
+        """12 hexadecimal digits over the checksums of all files that decide a description."""
+        files = self.manifest["files"]
+        settings = json.dumps(self.manifest["describe"], sort_keys=True)
+        text = "".join(f"{name} {files[name]}\n" for name in sorted(files)) + settings
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def size(self) -> int:
+        """Side of the square that the encoder takes, pixels."""
+        return int(self.manifest["input"]["size"])
+
+    @property
+    def decoders(self) -> list[str]:
+        """Files of the decoders, an ensemble where there is more than one."""
+        return [decoder["file"] for decoder in self.manifest["decoders"]]
+
+    def path(self, name: str) -> Path:
+        """A file of the bundle whose checksum fits.
+
+        Raises
+        ------
+        CaptionerError
+            Where it is missing or not what `bundle.json` says.
+        """
+        self._checked(name)
+        return self.folder / name
+
+    def arrays(self, name: str) -> dict[str, FloatArray]:
+        """The arrays of a safetensors file, as float32."""
+        from safetensors.numpy import load
+
+        try:
+            return {
+                key: value.astype(np.float32) for key, value in load(self._checked(name)).items()
+            }
+        except (ValueError, KeyError) as error:
+            raise CaptionerError(f"{self.folder / name} cannot be read: {error}.", _AGAIN) from None
+
+    def json(self, name: str) -> Any:
+        """The content of a JSON file."""
+        return json.loads(self._checked(name))
+
+    def _checked(self, name: str) -> bytes:
+        file = self.folder / name
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise CaptionerError(f"{file} cannot be read: {error.strerror}.", _AGAIN) from None
+        if hashlib.sha256(content).hexdigest() != self.manifest["files"].get(name):
+            raise CaptionerError(f"{file} is not the file that {MANIFEST} describes.", _AGAIN)
+        return content
+
+
+_AGAIN = "Reinstall captioner, or make the bundle again with `captioner train`."
+
+
+def checksum(file: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def write(
+    folder: Path,
+    manifest: Mapping[str, Any],
+    *,
+    arrays: Mapping[str, Mapping[str, FloatArray]],
+    texts: Mapping[str, Any],
+    files: Mapping[str, Path],
+) -> Bundle:
+    """Write a bundle as a whole: the folder is either the old one or the new one.
+
+    Parameters
+    ----------
+    manifest
+        All of `bundle.json` but `format` and `files`.
+    arrays
+        For each safetensors file its arrays, stored as float16.
+    texts
+        For each JSON file its content.
+    files
+        Files to copy, by the name they get.
+
+    Raises
+    ------
+    CaptionerError
+        Where it is larger than `LIMIT`.
+    """
+    from safetensors.numpy import save_file
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bundle-") as scratch:
+        new = Path(scratch) / "new"
+        new.mkdir()
+        for name, group in arrays.items():
+            half = {key: np.ascontiguousarray(value, np.float16) for key, value in group.items()}
+            save_file(half, new / name)
+        for name, content in texts.items():
+            text = json.dumps(content, ensure_ascii=False, indent=0)
+            (new / name).write_text(text + "\n", "utf-8")
+        for name, source in files.items():
+            shutil.copyfile(source, new / name)
+        sums = {file.name: checksum(file) for file in sorted(new.iterdir())}
+        total = sum(file.stat().st_size for file in new.iterdir())
+        if total > LIMIT:
+            raise CaptionerError(
+                f"the bundle would be {total >> 20} MiB, and {LIMIT >> 20} is the limit.",
+                "Train fewer or smaller decoders.",
+            )
+        whole = {"format": FORMAT, **manifest, "files": sums}
+        text = json.dumps(whole, ensure_ascii=False, indent=2)
+        (new / MANIFEST).write_text(text + "\n", "utf-8")
+        if folder.exists():
+            folder.replace(Path(scratch) / "old")
+        new.replace(folder)
+    return Bundle.open(folder)

@@ -1,0 +1,154 @@
+"""A loaded bundle at work: pixels to features, features to captions, keywords and vectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from captioner.errors import UsageError
+from captioner.model.bundle import (
+    ENCODER,
+    GRAPH,
+    GRAPH_WEIGHTS,
+    JOINT,
+    LEXICON,
+    VOCABULARY,
+    WORDS,
+    Bundle,
+)
+from captioner.model.decoder import MergeDecoder
+from captioner.model.heads import JointSpace, WordHead
+from captioner.model.rerank import Candidate, Narrator, Settings
+from captioner.model.vocabulary import Vocabulary, sentence
+from captioner.places import bundle_folder, cache_folder
+from captioner.types import Caption, Description, FloatArray, PixelArray, Pixels, SearchVectors
+
+
+class Engine(Protocol):
+    """Whatever runs the encoder."""
+
+    name: str
+    batch_size: int
+
+    def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
+        """Features (n, 2048) of each batch (n, size, size, 3), in order."""
+        ...
+
+
+class Model:
+    """A bundle and an engine: the `captioner.types.Describer` of this package."""
+
+    def __init__(
+        self, bundle: Bundle, engine: Engine, settings: Settings, alternatives: int, keywords: int
+    ) -> None:
+        lexicon = bundle.json(LEXICON)
+        self.bundle, self.engine = bundle, engine
+        self.model_id, self.size, self.batch_size = bundle.model_id, bundle.size, engine.batch_size
+        self.head = WordHead(bundle.arrays(WORDS), lexicon["stems"], lexicon["surfaces"])
+        self.space = JointSpace(bundle.arrays(JOINT), lexicon["words"])
+        decoder = MergeDecoder([bundle.arrays(file) for file in bundle.decoders])
+        self.narrator = Narrator(decoder, Vocabulary(bundle.json(VOCABULARY)), self.space, settings)
+        self._confidence = bundle.manifest["confidence"]
+        self._alternatives, self._keywords = alternatives, keywords
+
+    def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
+        """Features of each batch, in order; see `captioner.types.Describer`."""
+        return self.engine.encode(batches)
+
+    def describe(self, pixels: Sequence[Pixels], features: FloatArray) -> list[Description]:
+        """Captions, keywords and search vectors; see `captioner.types.Describer`."""
+        places = self.space.image(features)
+        hidden = self.head.hidden(features)
+        sentences = self.narrator.candidates(features, places)
+        keywords = self.head.keywords(hidden, self._keywords)
+        return [
+            Description(
+                photo=one.photo,
+                width=one.width,
+                height=one.height,
+                format=one.format,
+                content_hash=one.content_hash,
+                captions=tuple(map(self._caption, sentences[row][: self._alternatives])),
+                keywords=keywords[row],
+                feature=features[row].astype(np.float16),
+                vectors=SearchVectors(
+                    places[row].astype(np.float16), hidden[row].astype(np.float16)
+                ),
+            )
+            for row, one in enumerate(pixels)
+        ]
+
+    def _caption(self, candidate: Candidate) -> Caption:
+        logit = self._confidence["slope"] * candidate.cosine + self._confidence["offset"]
+        return Caption(
+            sentence(candidate.words),
+            round(1 / (1 + math.exp(-logit)), 4),
+            round(candidate.log_probability, 4),
+        )
+
+
+def load(
+    bundle: Path | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "int8",
+    beams: int | None = None,
+    alternatives: int = 1,
+    batch_size: int | None = None,
+    keywords: int = 8,
+) -> Model:
+    """Open a bundle and start an engine; the parameters are those of `Captioner.load`."""
+    opened = Bundle.open(bundle_folder(bundle))
+    settings = Settings(**opened.manifest["describe"])
+    beams = settings.beams if beams is None else beams
+    if beams < 1:
+        raise UsageError(
+            f"--beams {beams}: at least one sentence has to be kept.", "Use 1 or more."
+        )
+    settings = replace(settings, beams=max(beams, alternatives))
+    engine = start_engine(opened, device, precision, batch_size)
+    return Model(opened, engine, settings, alternatives, keywords)
+
+
+def start_engine(bundle: Bundle, device: str, precision: str, batch_size: int | None) -> Engine:
+    """OpenVINO on the CPU, Keras on a GPU.
+
+    Raises
+    ------
+    UsageError
+        Where a GPU is asked for and there is none.
+    """
+    if device == "gpu" or (device == "auto" and _gpu_likely()):
+        from captioner.model.networks import KerasEngine, gpu_present
+
+        if gpu_present():
+            return KerasEngine(bundle.arrays(ENCODER), bundle.size, batch_size or 256)
+        if device == "gpu":
+            raise UsageError(
+                "--device gpu: the Keras backend sees no GPU.",
+                "Run pip install 'captioner[gpu]' on a machine with one, or use --device cpu.",
+            )
+    if device == "keras":
+        from captioner.model.networks import KerasEngine
+
+        return KerasEngine(bundle.arrays(ENCODER), bundle.size, batch_size or 16)
+    from captioner.model.openvino import OpenVINOEngine, build, read
+
+    if precision == "int8":
+        bundle.path(GRAPH_WEIGHTS)
+        graph = read(bundle.path(GRAPH))
+    else:
+        graph = build(bundle.arrays(ENCODER), bundle.size)
+    return OpenVINOEngine(
+        graph, precision=precision, batch_size=batch_size or 16, cache=cache_folder() / "openvino"
+    )
+
+
+def _gpu_likely() -> bool:
+    # Importing a Keras backend costs seconds: only where a driver is there is it worth asking.
+    return Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists()

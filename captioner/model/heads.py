@@ -1,0 +1,121 @@
+"""The word head and the joint space at work: NumPy alone, so that searching needs no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from captioner.model.vocabulary import stem, words
+from captioner.types import FloatArray, HalfArray, Keyword
+
+KEYWORD_PROBABILITY = 0.25
+"""A word less likely than this is no keyword."""
+
+
+class WordHead:
+    """feature → hidden layer → one logit for each word stem.
+
+    Parameters
+    ----------
+    arrays
+        `hidden.kernel` (2048, H), `hidden.bias`, `stems.kernel` (H, stems), `stems.bias`.
+    stems, surfaces
+        The stems, and for each the word that a keyword shows.
+    """
+
+    def __init__(
+        self, arrays: Mapping[str, FloatArray], stems: Sequence[str], surfaces: Sequence[str]
+    ) -> None:
+        self._arrays = arrays
+        self._surfaces = surfaces
+        self._column = {name: number for number, name in enumerate(stems)}
+
+    def hidden(self, features: FloatArray) -> FloatArray:
+        """(N, 2048) → (N, H): what the index keeps."""
+        return np.maximum(features @ self._arrays["hidden.kernel"] + self._arrays["hidden.bias"], 0)
+
+    def keywords(self, hidden: FloatArray, count: int) -> list[tuple[Keyword, ...]]:
+        """For each row of (N, H) up to `count` words, most probable first."""
+        logits = hidden @ self._arrays["stems.kernel"] + self._arrays["stems.bias"]
+        probability = 1 / (1 + np.exp(-logits))
+        best = np.argsort(-probability, axis=1, kind="stable")[:, :count]
+        return [
+            tuple(
+                Keyword(self._surfaces[column], round(float(row[column]), 4))
+                for column in columns
+                if row[column] >= KEYWORD_PROBABILITY
+            )
+            for row, columns in zip(probability, best, strict=True)
+        ]
+
+    def evidence(self, query: str, hidden: HalfArray | FloatArray) -> FloatArray | None:
+        """Sum over the query's known stems of log p(stem | photo), (N,); None if none is known."""
+        columns = sorted({self._column[s] for s in map(stem, words(query)) if s in self._column})
+        if not columns:
+            return None
+        kernel = self._arrays["stems.kernel"][:, columns]
+        logits = hidden.astype(np.float32) @ kernel + self._arrays["stems.bias"][columns]
+        return -np.logaddexp(0, -logits).sum(axis=1)
+
+
+class JointSpace:
+    """Photos and sentences as unit vectors of 256 numbers: near where they mean the same.
+
+    A sentence is the weighted mean of its words' vectors. A word that training never saw borrows
+    the vectors of the words with its stem.
+
+    Parameters
+    ----------
+    arrays
+        `image.kernel` (2048, D), `image.bias`, `text.vectors` (W, D), `text.weights` (W,),
+        `text.bias`.
+    vocabulary
+        The words of `text.vectors`; number 0 is no word.
+    """
+
+    def __init__(self, arrays: Mapping[str, FloatArray], vocabulary: Sequence[str]) -> None:
+        self._arrays = arrays
+        self._row = {word: number for number, word in enumerate(vocabulary) if number}
+        self.dimensions = arrays["text.bias"].shape[0]
+
+    @cached_property
+    def _same_stem(self) -> dict[str, list[int]]:
+        rows: dict[str, list[int]] = {}
+        for word, number in self._row.items():
+            rows.setdefault(stem(word), []).append(number)
+        return rows
+
+    def image(self, features: FloatArray) -> FloatArray:
+        """(N, 2048) → (N, D), of unit length."""
+        return _unit(features @ self._arrays["image.kernel"] + self._arrays["image.bias"])
+
+    def text(self, sentences: Sequence[Sequence[str]]) -> FloatArray:
+        """Sentences as lists of words → (N, D), of unit length; zeros where no word is known."""
+        rows: list[int] = []
+        owner: list[int] = []
+        share: list[float] = []
+        for number, sentence in enumerate(sentences):
+            for word in sentence:
+                known = self._row.get(word)
+                found = [known] if known is not None else self._same_stem.get(stem(word), [])
+                rows += found
+                owner += [number] * len(found)
+                share += [1 / len(found)] * len(found)
+        index: npt.NDArray[np.intp] = np.array(rows, np.intp)
+        weight = self._arrays["text.weights"][index] * np.array(share, np.float32)
+        total = np.zeros((len(sentences), 1), np.float32)
+        vectors = np.zeros((len(sentences), self.dimensions), np.float32)
+        np.add.at(total, owner, weight[:, None])
+        np.add.at(vectors, owner, weight[:, None] * self._arrays["text.vectors"][index])
+        known_any = total[:, 0] > 0
+        vectors[known_any] = _unit(
+            vectors[known_any] / total[known_any] + self._arrays["text.bias"]
+        )
+        return vectors
+
+
+def _unit(vectors: FloatArray) -> FloatArray:
+    return vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-12)

@@ -1,0 +1,157 @@
+"""Teaching a merge decoder to say what people said, word by word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+
+from captioner.model import networks
+from captioner.model.vocabulary import PAD, UNKNOWN, Vocabulary, words
+from captioner.training.corpora import Example
+from captioner.training.fit import Metrics, Plan, Report, fit
+from captioner.types import FloatArray, HalfArray
+
+IntArray = npt.NDArray[np.int32]
+LONGEST = 40
+"""Tokens of a training sentence, marks included; longer ones lose their tail."""
+SMOOTHING = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The layers of a merge decoder."""
+
+    embedding: int = 256
+    lstm: int = 512
+    fusion: int = 256
+    tied: bool = True
+    dropout: float = 0.5
+
+
+PRESETS = {
+    "base": Sizes(),
+    # The sizes of the "Image Caption Generator with CNN & LSTM" that captioner grew from.
+    "classic": Sizes(embedding=256, lstm=256, fusion=256, tied=False),
+}
+
+
+def smoothed_entropy(target: Any, logits: Any) -> Any:
+    """Cross-entropy with label smoothing (N, T); its mean is the mean over words that count.
+
+    Padding does not count, nor do words outside the vocabulary: the decoder reads them and never
+    learns to say them.
+    """
+    counts = ops.cast(ops.logical_and(target != PAD, target != UNKNOWN), "float32")
+    log_p = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
+    own = ops.take_along_axis(log_p, ops.expand_dims(target, -1), axis=-1)[..., 0]
+    entropy = -(1 - SMOOTHING) * own - SMOOTHING * ops.mean(log_p, axis=-1)
+    return entropy * counts / (ops.mean(counts) + 1e-9)
+
+
+class SentenceBatches:
+    """Captions with their photos' features, batches of one length each, for `fit`.
+
+    Sentences of like length go together, so that little padding is computed.
+
+    Parameters
+    ----------
+    features
+        float16 (photos, views, 2048); each time a sentence is met, one view is drawn.
+    """
+
+    def __init__(
+        self,
+        features: HalfArray,
+        examples: Sequence[Example],
+        vocabulary: Vocabulary,
+        *,
+        size: int = 128,
+        seed: int,
+    ) -> None:
+        self.features, self.size, self.seed = features, size, seed
+        sentences = [(row, c) for row, example in enumerate(examples) for c in example.captions]
+        self.owner = np.array([row for row, _ in sentences])
+        self.tokens = np.stack([vocabulary.encode(caption, LONGEST) for _, caption in sentences])
+        length = (self.tokens != PAD).sum(1)
+        # Even lengths keep the number of traced graphs small.
+        padded = np.minimum(length + length % 2, LONGEST)
+        padded = np.clip(padded, 8, 26)
+        padded[length > 26] = LONGEST
+        self.groups = [(int(width), np.flatnonzero(padded == width)) for width in np.unique(padded)]
+        self.steps = sum(-(-len(rows) // size) for _, rows in self.groups)
+
+    def __call__(self, epoch: int, step: int) -> tuple[dict[str, Any], IntArray]:
+        """Batch `step` of an order of all sentences that the epoch fixes."""
+        random = np.random.default_rng([self.seed, epoch])
+        batches = []
+        for width, rows in self.groups:
+            mixed = random.permutation(rows)
+            batches += [
+                (width, part) for part in np.split(mixed, range(self.size, len(mixed), self.size))
+            ]
+        width, rows = batches[random.permutation(len(batches))[step]]
+        views = random.integers(self.features.shape[1], size=len(rows))
+        tokens = self.tokens[rows, :width]
+        feature = self.features[self.owner[rows], views].astype(np.float32)
+        following = np.concatenate([tokens[:, 1:], np.full((len(rows), 1), PAD, np.int32)], axis=1)
+        return {"feature": feature, "tokens": tokens}, following
+
+
+def fit_decoder(
+    batches: SentenceBatches,
+    vocabulary: Vocabulary,
+    sizes: Sizes,
+    plan: Plan,
+    *,
+    dev: SentenceBatches,
+    measure: Callable[[dict[str, FloatArray]], Metrics],
+    seed: int,
+    folder: Path,
+    resume: bool,
+    report: Report,
+) -> tuple[dict[str, FloatArray], list[Metrics]]:
+    """Train one decoder; its arrays as `captioner.model.decoder` reads them, and its curve.
+
+    Parameters
+    ----------
+    dev
+        Sentences of the dev split: their loss is measured each epoch.
+    measure
+        Captions the dev photos with a decoder's arrays; its `cider` chooses the best epoch.
+    """
+    keras.utils.set_random_seed(seed)
+    model = networks.merge_decoder(
+        len(vocabulary), None,
+        embedding=sizes.embedding, lstm=sizes.lstm, fusion=sizes.fusion,
+        tied=sizes.tied, dropout=sizes.dropout,
+    )  # fmt: skip
+    model.compile(
+        optimizer=keras.optimizers.AdamW(
+            plan.learning_rate, weight_decay=0.01, global_clipnorm=1.0
+        ),
+        loss=smoothed_entropy,
+        jit_compile=False,
+    )
+
+    def validate() -> Metrics:
+        losses = [float(model.test_on_batch(*dev(0, step))) for step in range(dev.steps)]
+        return {"dev_loss": float(np.mean(losses)), **measure(networks.decoder_arrays(model))}
+
+    history = fit(
+        model, batches, plan,
+        validate=validate, metric="cider", folder=folder, resume=resume, report=report,
+    )  # fmt: skip
+    return networks.decoder_arrays(model), history
+
+
+def coverage(vocabulary: Vocabulary, captions: Sequence[str]) -> float:
+    """Share of the captions' words that the vocabulary knows."""
+    spoken = [word for caption in captions for word in words(caption)]
+    return sum(word in vocabulary for word in spoken) / max(1, len(spoken))

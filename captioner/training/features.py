@@ -1,0 +1,86 @@
+"""Features of a corpus, extracted once on the fast engine and cached on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from captioner.model.openvino import OpenVINOEngine
+from captioner.model.xception import FEATURES
+from captioner.photos.decode import square, upright
+from captioner.types import FloatArray, HalfArray, PixelArray
+
+VIEWS: tuple[Callable[[Image.Image], Image.Image], ...] = (lambda image: image, ImageOps.mirror)
+"""The photo, and the photo mirrored: training takes one at random."""
+
+
+def load_square(path: Path, size: int, view: int = 0) -> PixelArray:
+    """One photo as the encoder sees it, uint8 (size, size, 3)."""
+    with Image.open(path) as image:
+        return square(VIEWS[view](upright(image)), size)
+
+
+def digest(arrays: Mapping[str, FloatArray]) -> str:
+    """A name for these weights: features of other weights are other features."""
+    total = hashlib.blake2b(digest_size=8)
+    for name in sorted(arrays):
+        total.update(name.encode())
+        total.update(arrays[name].astype(np.float32).tobytes())
+    return total.hexdigest()
+
+
+def extract(
+    paths: Sequence[Path],
+    engine: OpenVINOEngine,
+    identity: str,
+    *,
+    size: int,
+    views: int = 1,
+    cache: Path,
+    report: Callable[[str], None] = lambda line: None,
+) -> HalfArray:
+    """Features of photos, float16 (len(paths), views, 2048), from the cache where they are there.
+
+    Parameters
+    ----------
+    engine
+        Encodes uint8 (n, size, size, 3).
+    identity
+        Names the engine's weights and precision.
+    cache
+        Folder of `features-DIGEST.npy` files.
+    """
+    key = hashlib.blake2b(digest_size=8)
+    key.update(f"{identity} {size} {views}\n".encode())
+    for path in paths:
+        key.update(f"{path.name} {path.stat().st_size}\n".encode())
+    file = cache / f"features-{key.hexdigest()}.npy"
+    if file.is_file():
+        report(f"features of {len(paths):,} photos read from {file}")
+        return np.load(file, allow_pickle=False)
+    out = np.empty((len(paths), views, FEATURES), np.float16)
+    flat = out.reshape(-1, FEATURES)
+    done = 0
+    for batch in engine.encode(_batches(paths, size, views, engine.batch_size)):
+        flat[done : done + len(batch)] = batch
+        done += len(batch)
+        if done // 1000 > (done - len(batch)) // 1000:
+            report(f"features: {done:,} of {len(flat):,} views")
+    cache.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial.npy")
+    np.save(partial, out, allow_pickle=False)
+    partial.replace(file)
+    return out
+
+
+def _batches(paths: Sequence[Path], size: int, views: int, count: int) -> Iterator[PixelArray]:
+    jobs = [(path, view) for path in paths for view in range(views)]
+    with ThreadPoolExecutor(2) as pool:
+        for start in range(0, len(jobs), count):
+            part = jobs[start : start + count]
+            yield np.stack(list(pool.map(lambda job: load_square(job[0], size, job[1]), part)))

@@ -1,0 +1,79 @@
+"""Training the encoder further on words and sentences, through the two heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageOps
+
+from captioner.photos.decode import square, upright
+from captioner.training.corpora import Example
+from captioner.training.heads import Lexicon
+from captioner.types import FloatArray, PixelArray
+
+
+def augment(image: Image.Image, size: int, random: np.random.Generator) -> PixelArray:
+    """A random crop of half the photo or more, mirrored half the time, colours shifted a little.
+
+    The crop enlarges what it shows by a seventh on average. So an encoder trained on 192 pixels
+    meets things in the size that it later sees whole photos at 224 (Touvron et al. 2019).
+    """
+    area, shape = random.uniform(0.5, 1), np.exp(random.uniform(-0.15, 0.15))
+    width = min(image.width, round(image.width * np.sqrt(area) * shape))
+    height = min(image.height, round(image.height * np.sqrt(area) / shape))
+    left = int(random.integers(image.width - width + 1))
+    top = int(random.integers(image.height - height + 1))
+    image = image.crop((left, top, left + width, top + height))
+    if random.random() < 0.5:
+        image = ImageOps.mirror(image)
+    for change in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        image = change(image).enhance(random.uniform(0.8, 1.2))
+    return square(image, size)
+
+
+class PixelBatches:
+    """Augmented photos, each with one of its sentences and many of other photos'.
+
+    The sentences are cheap beside the photos: a thousand wrong ones a batch make the contrast
+    hard even though only a few photos fit in one step.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        lexicon: Lexicon,
+        *,
+        photo_size: int,
+        size: int = 32,
+        sentences: int = 1024,
+        seed: int,
+    ) -> None:
+        self.examples, self.photo_size, self.size, self.seed = examples, photo_size, size, seed
+        self.sentences = min(sentences, len(examples))
+        self.shares = lexicon.shares(examples)
+        self.bags = [lexicon.bags(example.captions) for example in examples]
+        self.steps = len(examples) // size
+        self._pool = ThreadPoolExecutor(2)
+
+    def __call__(self, epoch: int, step: int) -> tuple[dict[str, Any], FloatArray]:
+        """Step `step` of a random order of all photos that the epoch fixes."""
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.examples))
+        random = np.random.default_rng([self.seed, epoch, step])
+        rows = order[step * self.size : (step + 1) * self.size]
+        others = random.permutation(np.setdiff1d(order, rows))[: self.sentences - len(rows)]
+        bags = np.stack(
+            [
+                self.bags[row][random.integers(len(self.bags[row]))]
+                for row in np.concatenate([rows, others])
+            ]
+        )
+        jobs = zip(rows, random.spawn(len(rows)), strict=True)
+        photos = np.stack(list(self._pool.map(lambda job: self._photo(*job), jobs)))
+        return {"photo": photos, "bags": bags}, self.shares[rows].astype(np.float32)
+
+    def _photo(self, row: int, random: np.random.Generator) -> PixelArray:
+        with Image.open(self.examples[row].path) as image:
+            return augment(upright(image), self.photo_size, random)

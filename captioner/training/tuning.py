@@ -1,0 +1,131 @@
+"""The few numbers of a bundle that are chosen on the dev split, not trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+
+from captioner.model.heads import JointSpace, WordHead
+from captioner.model.query import ranking
+from captioner.model.rerank import Candidate, ranked
+from captioner.model.vocabulary import sentence, stem, words
+from captioner.training.corpora import Example
+from captioner.training.heads import STOP_WORDS
+from captioner.training.metrics import Query, cider, query_precision
+from captioner.types import FloatArray, Rank, SearchVectors
+
+RERANK_WEIGHTS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)
+JOINT_SHARES = tuple(round(0.1 * tenth, 1) for tenth in range(11))
+
+
+def choose_rerank(
+    found: Sequence[Sequence[Candidate]], examples: Sequence[Example]
+) -> tuple[float, dict[str, float]]:
+    """Weight of the joint space among a beam's candidates by CIDEr, and CIDEr for each weight.
+
+    Parameters
+    ----------
+    found
+        Candidates of each dev photo, in any order.
+    """
+    references = {example.name: example.captions for example in examples}
+    scores = {}
+    for weight in RERANK_WEIGHTS:
+        said = {
+            example.name: sentence(candidate.words)
+            for example, candidate in zip(examples, best(found, weight), strict=True)
+        }
+        scores[str(weight)] = round(cider(said, references), 2)
+    return float(max(scores, key=lambda weight: scores[weight])), scores
+
+
+def best(found: Sequence[Sequence[Candidate]], weight: float) -> list[Candidate]:
+    """The first candidate of each photo under a weight of the joint space."""
+    return [ranked(candidates, weight)[0] for candidates in found]
+
+
+def calibrate(own: FloatArray, others: FloatArray) -> dict[str, float]:
+    """Logistic regression from a cosine to the probability that the sentence is the photo's own.
+
+    Parameters
+    ----------
+    own, others
+        Cosines of photos with sentences about them, and with sentences about other photos;
+        either weighs as much as the other.
+    """
+    x = np.concatenate([own, others]).astype(np.float64)
+    y = np.concatenate([np.ones(len(own)), np.zeros(len(others))])
+    weight = np.where(y == 1, 0.5 / len(own), 0.5 / len(others))
+    design = np.stack([x, np.ones_like(x)], axis=1)
+    beta = np.zeros(2)
+    for _ in range(50):  # Newton's method; two unknowns
+        p = 1 / (1 + np.exp(-design @ beta))
+        gradient = design.T @ (weight * (y - p)) - 1e-6 * beta
+        hessian = (design * (weight * p * (1 - p))[:, None]).T @ design + 1e-6 * np.eye(2)
+        beta += np.linalg.solve(hessian, gradient)
+    return {"slope": float(beta[0]), "offset": float(beta[1])}
+
+
+def short_queries(examples: Sequence[Example], count: int, seed: int) -> list[Query]:
+    """Two-word searches made from captions, relevant where two captions or more use both words."""
+    users: dict[str, set[int]] = {}
+    surface: dict[str, str] = {}
+    for row, example in enumerate(examples):
+        heard: dict[str, int] = {}
+        for caption in example.captions:
+            for word in {w for w in words(caption) if w not in STOP_WORDS and not w.isdigit()}:
+                surface.setdefault(stem(word), word)
+                heard[stem(word)] = heard.get(stem(word), 0) + 1
+        for name, times in heard.items():
+            if times >= 2:
+                users.setdefault(name, set()).add(row)
+    random = np.random.default_rng(seed)
+    common = sorted(name for name, rows in users.items() if len(rows) >= 5)
+    queries: dict[frozenset[str], Query] = {}
+    for _ in range(100 * count):
+        if len(queries) == count or len(common) < 2:
+            break
+        pair = frozenset(str(name) for name in random.choice(common, 2, replace=False))
+        both = set.intersection(*(users[name] for name in pair))
+        if 3 <= len(both) <= 40:
+            text = " ".join(sorted(surface[name] for name in pair))
+            queries[pair] = Query(text, frozenset(examples[row].name for row in both))
+    return list(queries.values())
+
+
+def choose_search(
+    head: WordHead,
+    space: JointSpace,
+    vectors: SearchVectors,
+    examples: Sequence[Example],
+    *,
+    seed: int,
+) -> tuple[dict[str, float], dict[str, Mapping[str, float]]]:
+    """Share of the joint space for short and long queries, and the figures behind the choice."""
+    names = [example.name for example in examples]
+    short = short_queries(examples, 200, seed)
+    random = np.random.default_rng(seed)
+    asked = [(row, str(random.choice(example.captions))) for row, example in enumerate(examples)]
+    mean_precision, recall = {}, {}
+    for share in JOINT_SHARES:
+        rank = ranking(head, space, {"joint_short": share, "joint_long": share})
+        ask = partial(_ask, rank, vectors)
+        if short:
+            mean_precision[str(share)] = round(query_precision(ask, names, short).mean_average, 2)
+        found = []
+        for row, caption in asked:
+            scores = ask(caption)
+            found.append((scores > scores[row]).sum() < 10)
+        recall[str(share)] = round(100 * float(np.mean(found)), 2)
+    long = max(recall, key=lambda share: recall[share])
+    brief = max(mean_precision, key=lambda share: mean_precision[share]) if short else long
+    return (
+        {"joint_short": float(brief), "joint_long": float(long)},
+        {"short_query_map": mean_precision, "caption_recall_at_10": recall},
+    )
+
+
+def _ask(rank: Rank, vectors: SearchVectors, query: str) -> FloatArray:
+    return rank(query, vectors)

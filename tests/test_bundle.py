@@ -1,0 +1,96 @@
+"""Bundles: what is written is what is read, and nothing else is believed."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from captioner.errors import CaptionerError, UsageError
+from captioner.model import bundle as bundles
+from captioner.model.bundle import Bundle
+from captioner.places import bundle_folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    graph = tmp_path / "graph.xml"
+    graph.write_text("<net/>")
+    bundles.write(
+        tmp_path / "made",
+        {"describe": {"beams": 4}, "input": {"size": 96}, "decoders": [{"file": "decoder-1"}]},
+        arrays={"a.safetensors": {"x": np.array([[1.5, -2.25]], np.float32)}},
+        texts={"words.json": ["ä", "dog's"]},
+        files={"g.xml": graph},
+    )
+    return tmp_path / "made"
+
+
+def test_round_trip(folder):
+    opened = Bundle.open(folder)
+    np.testing.assert_array_equal(opened.arrays("a.safetensors")["x"], [[1.5, -2.25]])
+    assert opened.arrays("a.safetensors")["x"].dtype == np.float32
+    assert opened.json("words.json") == ["ä", "dog's"]
+    assert opened.path("g.xml").read_text() == "<net/>"
+    assert (opened.size, opened.decoders) == (96, ["decoder-1"])
+    assert [p.name for p in folder.parent.iterdir() if p.name.startswith(".")] == []
+
+
+def test_weights_are_stored_as_float16(folder):
+    from safetensors.numpy import load_file
+
+    assert load_file(folder / "a.safetensors")["x"].dtype == np.float16
+
+
+def test_writing_again_replaces_the_whole(folder):
+    before = Bundle.open(folder).model_id
+    bundles.write(folder, {"describe": {"beams": 4}}, arrays={}, texts={"b.json": 1}, files={})
+    assert sorted(p.name for p in folder.iterdir()) == ["b.json", "bundle.json"]
+    assert Bundle.open(folder).model_id != before
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "words.json", "g.xml"])
+def test_a_changed_byte_is_refused(folder, name):
+    content = bytearray((folder / name).read_bytes())
+    content[-1] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(CaptionerError, match=name):
+        Bundle.open(folder).path(name)
+
+
+def test_a_missing_file_is_refused(folder):
+    (folder / "words.json").unlink()
+    with pytest.raises(CaptionerError, match=r"words\.json"):
+        Bundle.open(folder).json("words.json")
+
+
+def test_a_newer_format_is_refused(folder):
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["format"] = bundles.FORMAT + 1
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(CaptionerError, match="newer captioner"):
+        Bundle.open(folder)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": "x"}', "null"])
+def test_a_damaged_manifest_is_refused(folder, content):
+    (folder / "bundle.json").write_text(content)
+    with pytest.raises(CaptionerError):
+        Bundle.open(folder)
+
+
+def test_a_bundle_too_large_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(bundles, "LIMIT", 100)
+    with pytest.raises(CaptionerError, match="limit"):
+        bundles.write(
+            tmp_path / "big", {}, arrays={"a": {"x": np.zeros(999, np.float32)}}, texts={}, files={}
+        )
+    assert not (tmp_path / "big").exists()
+
+
+def test_a_folder_without_a_bundle_is_wrong_use(tmp_path):
+    with pytest.raises(UsageError, match=r"bundle\.json"):
+        bundle_folder(tmp_path)
+    with pytest.raises(UsageError):
+        Bundle.open(tmp_path)

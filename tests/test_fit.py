@@ -1,0 +1,95 @@
+"""The training loop: schedules, early stopping, and resumed runs that are the same run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from captioner.errors import CaptionerError
+from captioner.training import fit as loop
+from captioner.training.fit import Plan, fit
+
+keras = pytest.importorskip("keras")
+
+
+def network():
+    keras.utils.set_random_seed(7)
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(8),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(1),
+        ],
+        name="tiny",
+    )
+    model.compile(optimizer=keras.optimizers.AdamW(0.01), loss="mse", jit_compile=False)
+    return model
+
+
+def batch(epoch, step):
+    random = np.random.default_rng([epoch, step])
+    x = random.normal(size=(16, 4)).astype(np.float32)
+    return x, x.sum(1, keepdims=True)
+
+
+def run(model, folder, *, epochs=3, get=batch, resume=False, scores=None, patience=9):
+    measured = iter(scores or range(100))
+    return fit(
+        model, get, Plan(epochs, 5, 0.01, patience=patience),
+        validate=lambda: {"score": float(next(measured))}, metric="score",
+        folder=folder, resume=resume, report=lambda line: None,
+    )  # fmt: skip
+
+
+def test_rate_rises_then_falls_to_zero():
+    plan = Plan(epochs=10, steps=10, learning_rate=1.0, warm_up=0.1)
+    rates = [plan.rate(step) for step in range(100)]
+    assert rates[9] == pytest.approx(1.0)
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] < 0.001
+
+
+def test_resumed_run_is_the_same_run(tmp_path, monkeypatch):
+    whole = network()
+    run(whole, tmp_path / "whole")
+
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)  # a checkpoint after every step
+
+    def pulls_the_plug(epoch, step):
+        if (epoch, step) == (1, 4):
+            raise KeyboardInterrupt
+        return batch(epoch, step)
+
+    stopped = network()
+    with pytest.raises(KeyboardInterrupt):
+        run(stopped, tmp_path / "parts", get=pulls_the_plug)
+    resumed = network()
+    resumed.set_weights([np.zeros_like(w) for w in resumed.get_weights()])
+    history = run(resumed, tmp_path / "parts", resume=True, scores=range(1, 100))
+
+    assert [h["epoch"] for h in history] == [1, 2, 3]
+    for ours, theirs in zip(resumed.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_stops_early_and_leaves_the_best_weights(tmp_path):
+    model = network()
+    history = run(model, tmp_path, epochs=9, scores=[1, 5, 4, 3, 2, 1], patience=2)
+    assert [h["score"] for h in history] == [1, 5, 4, 3]
+
+    two_epochs = network()
+    fit(
+        two_epochs, batch, Plan(9, 5, 0.01, patience=1),
+        validate=iter([{"score": 1.0}, {"score": 5.0}, {"score": 0.0}]).__next__, metric="score",
+        folder=tmp_path / "two", resume=False, report=lambda line: None,
+    )  # fmt: skip
+    for ours, theirs in zip(model.get_weights(), two_epochs.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_checkpoint_of_another_plan_is_refused(tmp_path):
+    run(network(), tmp_path)
+    with pytest.raises(CaptionerError, match="another run"):
+        run(network(), tmp_path, epochs=4, resume=True)
