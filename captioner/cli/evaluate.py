@@ -70,9 +70,10 @@ def evaluate(
 ) -> None:
     """Measure a model's captions and searches on photos that people have captioned.
 
-    Captions: BLEU, ROUGE-L and CIDEr on plain lower-case words, METEOR where there is Java. Search:
-    how early a photo comes when its own captions are the query (R@1, 5 and 10, median rank), and
-    how well queries from a file gather their photos (mAP, P@5). All times 100, but the rank.
+    Captions: BLEU, ROUGE-L and CIDEr on plain lower-case words, METEOR where there is Java, and
+    how many different words and sentences. Search: how early a photo comes when its own captions
+    are the query (R@1, 5 and 10, median rank), and how well queries from a file gather their
+    photos (mAP, P@5). All times 100, but the counts and the rank.
 
     \b
     Examples:
@@ -106,11 +107,13 @@ def evaluate(
         models.load(model, device=device, precision=precision, beams=beams, batch_size=batch_size),
     )
     console.note(f"{console.counted(len(described))} described; measuring captions and searches.")
+    # Thousands of whole captions take minutes in the search: they are left to the model alone.
     with _real_search(described, rank, model_id) as search:
         alone = by_vectors(rank, described)
         evaluation = measure(examples, described, alone, {SEARCH: search, MODEL: alone}, asked)
     if html:
         _write_sheet(html, evaluation, corpus, split, model_id)
+        console.note(f"Wrote {console.shown(str(html))}.")
     if as_json:
         console.json_line(
             {
@@ -203,15 +206,14 @@ def _print(evaluation: Evaluation) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
+    terminal = Console(highlight=False)
     for heading, figures in groups:
-        table.add_section()
-        table.add_row(Text(heading, "bold"), "")
-        for name, value in figures:
-            table.add_row(Text(f"  {name}"), value)
-    Console().print(table)
+        terminal.print(Text(heading, "bold"))
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name, _ in figures:
+            table.add_column(Text(name), justify="right")
+        table.add_row(*(value for _, value in figures))
+        terminal.print(table, "")
 
 
 def _figures(evaluation: Evaluation) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -225,8 +227,8 @@ def _figures(evaluation: Evaluation) -> list[tuple[str, list[tuple[str, str]]]]:
                 ("ROUGE-L", f"{scores.rouge:.1f}"),
                 *meteor,
                 ("CIDEr", f"{scores.cider:.1f}"),
-                ("words used", f"{scores.words_used}"),
-                ("different captions", f"{scores.different_captions}"),
+                ("words", f"{scores.words_used}"),
+                ("sentences", f"{scores.different_captions}"),
             ],
         ),
         (
@@ -246,6 +248,6 @@ def _figures(evaluation: Evaluation) -> list[tuple[str, list[tuple[str, str]]]]:
                 ("P@5", f"{precision.at_5:.1f}"),
             ]
             left_out = f", {precision.left_out} left out" if precision.left_out else ""
-            heading = f"{precision.queries:,} queries of {file}{left_out}, {ranking}"
+            heading = f"{precision.queries:,} queries of {Path(file).name}{left_out}, {ranking}"
             groups.append((heading, figures))
     return groups

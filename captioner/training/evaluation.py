@@ -38,7 +38,7 @@ class Evaluation:
     recall: Recall
     """Every reference caption as a query."""
     precisions: Mapping[str, Mapping[str, Precision]]
-    """By the name of the query file, then of the ranking."""
+    """By the query file, as given, then by the name of the ranking."""
 
     def record(self) -> dict[str, object]:
         """All figures for a JSON file, rounded to two digits."""
@@ -72,7 +72,7 @@ def evaluate(
     of_queries
         Named ways to search with short queries, in the same order.
     queries
-        Named query files.
+        Of each query file.
 
     Raises
     ------

@@ -11,6 +11,7 @@ import io
 import random
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 
 from PIL import Image
 
@@ -109,7 +110,7 @@ def _figures(evaluation: Evaluation) -> str:
             for ranking, precision in precisions.items()
         )
         parts.append(
-            f"<table><tr><th>{_text(file)}</th><th>mAP</th><th>P@5</th><th>queries</th></tr>"
+            f"<table><tr><th>{_text(Path(file).name)}</th><th>mAP</th><th>P@5</th><th>queries</th></tr>"
             f"{lines}</table>"
         )
     return "".join([*parts, "</section>"])
