@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from captioner.cli.app import app
 from captioner.errors import CaptionerError
 from captioner.training.corpora import Example
-from captioner.training.evaluation import by_order, by_vectors, evaluate
+from captioner.training.evaluation import by_order, evaluate
 from captioner.training.metrics import Query
 from captioner.types import (
     Caption,
@@ -69,8 +69,8 @@ def test_all_figures() -> None:
     evaluation = evaluate(
         EXAMPLES,
         DESCRIPTIONS,
-        by_vectors(rank, DESCRIPTIONS),
-        {"search": by_name, "sight": by_vectors(rank, DESCRIPTIONS)},
+        rank,
+        by_name,
         {
             "short": [
                 Query("dog", frozenset(["a.jpg", "c.jpg"])),
@@ -83,20 +83,20 @@ def test_all_figures() -> None:
     assert evaluation.scores.photo_cider["a.jpg"] > evaluation.scores.photo_cider["b.jpg"]
     assert (evaluation.recall.at_1, evaluation.recall.queries) == (100, 3)
     # By name, "boat" finds nothing: its photo counts as the last of two.
-    by_name_precision = evaluation.precisions["short"]["search"]
+    by_name_precision = evaluation.precisions["short"]["captioner search"]
     assert by_name_precision.mean_average == pytest.approx(100 * (1 + 1 / 2) / 2)
     assert by_name_precision.left_out == 1
-    assert evaluation.precisions["short"]["sight"].mean_average == pytest.approx(100)
+    assert evaluation.precisions["short"]["the model alone"].mean_average == pytest.approx(100)
     record = json.loads(json.dumps(evaluation.record()))
     assert record["captions"]["photos"] == 2
     assert record["captions"]["meteor"] is None
     assert record["whole_captions"]["at_1"] == 100
-    assert record["queries"]["short"]["search"]["mean_average"] == 75
+    assert record["queries"]["short"]["captioner search"]["mean_average"] == 75
 
 
 def test_nothing_described() -> None:
     with pytest.raises(CaptionerError, match="not one photo"):
-        evaluate(EXAMPLES, [], lambda query: by_order([], 0), {}, {})
+        evaluate(EXAMPLES, [], rank, lambda query: by_order([], 0), {})
 
 
 def test_order_as_scores() -> None:
@@ -202,6 +202,11 @@ def test_command_used_wrongly(walls: Path) -> None:
         result = command(*words)
         assert (result.exit_code, result.stdout) == (2, "")
         assert reason in result.stderr
+    for colour in COLOURS:
+        (walls / f"Images/{colour}.png").write_bytes(b"no picture either")
+    result = command("--data", walls)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "not one photo was described" in result.stderr
     result = command("--data", walls, "--split", "test")
     assert result.exit_code == 1
     assert "no photos in the test split" in result.stderr

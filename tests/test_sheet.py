@@ -23,13 +23,13 @@ def evaluation(folder: Path, count: int, names: str = "photo {}.png") -> Evaluat
     examples, descriptions = [], []
     for number in range(count):
         path = folder / names.format(number)
-        Image.new("RGBA", (600, 400), (number, 0, 0, 200)).save(path, "PNG")
+        Image.new("RGBA", (60, 40), (number, 0, 0, 200)).save(path, "PNG")
         examples.append(Example(path, (f"Reference {number} {NASTY}",), "dev"))
         descriptions.append(
             Description(
                 photo=Photo(path, 1, 1),
-                width=600,
-                height=400,
+                width=60,
+                height=40,
                 format="PNG",
                 content_hash=b"",
                 captions=(Caption(f"Caption {number} {NASTY}", 0.25, -9.0),),

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from captioner.training.metrics import Ranking
     from captioner.types import Describer, Description, FloatArray, Rank
 
-SEARCH, MODEL = "captioner search", "the model alone"
-
 
 def evaluate(
     *,
@@ -83,7 +81,6 @@ def evaluate(
     from captioner import model as models
     from captioner.model.query import load_rank
     from captioner.training.corpora import find_data, read_corpus
-    from captioner.training.evaluation import by_vectors
     from captioner.training.evaluation import evaluate as measure
     from captioner.training.metrics import read_queries, scorers
 
@@ -107,10 +104,8 @@ def evaluate(
         models.load(model, device=device, precision=precision, beams=beams, batch_size=batch_size),
     )
     console.note(f"{console.counted(len(described))} described; measuring captions and searches.")
-    # Thousands of whole captions take minutes in the search: they are left to the model alone.
     with _real_search(described, rank, model_id) as search:
-        alone = by_vectors(rank, described)
-        evaluation = measure(examples, described, alone, {SEARCH: search, MODEL: alone}, asked)
+        evaluation = measure(examples, described, rank, search, asked)
     if html:
         _write_sheet(html, evaluation, corpus, split, model_id)
         console.note(f"Wrote {console.shown(str(html))}.")
@@ -217,6 +212,8 @@ def _print(evaluation: Evaluation) -> None:
 
 
 def _figures(evaluation: Evaluation) -> list[tuple[str, list[tuple[str, str]]]]:
+    from captioner.training.evaluation import MODEL
+
     scores, recall = evaluation.scores, evaluation.recall
     meteor = [] if scores.meteor is None else [("METEOR", f"{scores.meteor:.1f}")]
     groups = [

@@ -26,6 +26,9 @@ from captioner.training.metrics import (
 )
 from captioner.types import Description, FloatArray, Rank, SearchVectors
 
+SEARCH, MODEL = "captioner search", "the model alone"
+"""The rankings that are measured side by side."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -36,7 +39,7 @@ class Evaluation:
     """Of the same photos, in the same order."""
     scores: Scores
     recall: Recall
-    """Every reference caption as a query."""
+    """Every reference caption as a query, ranked by the model alone."""
     precisions: Mapping[str, Mapping[str, Precision]]
     """By the query file, as given, then by the name of the ranking."""
 
@@ -55,8 +58,8 @@ class Evaluation:
 def evaluate(
     examples: Sequence[Example],
     descriptions: Sequence[Description],
-    of_captions: Ranking,
-    of_queries: Mapping[str, Ranking],
+    rank: Rank,
+    search: Ranking,
     queries: Mapping[str, Sequence[Query]],
 ) -> Evaluation:
     """Measure descriptions against the reference captions of their photos.
@@ -67,10 +70,11 @@ def evaluate(
         Photos with references; those without a description are left out.
     descriptions
         Of photos among the examples, in any order.
-    of_captions
-        How to search with whole captions; scores photos in the order of `descriptions`.
-    of_queries
-        Named ways to search with short queries, in the same order.
+    rank
+        How the model scores photos. With it alone whole captions are searched for: there are
+        thousands of them, and they would take minutes in `search`.
+    search
+        The search as a person uses it; scores photos in the order of `descriptions`.
     queries
         Of each query file.
 
@@ -88,15 +92,16 @@ def evaluate(
     references = {example.name: example.captions for example in measured}
     # As plain words: what a caption puts in quotes is no demand on the search.
     asked = {name: [" ".join(words(text)) for text in references[name]] for name in names}
+    alone = by_vectors(rank, descriptions)
     return Evaluation(
         examples=tuple(measured),
         descriptions=tuple(descriptions),
         scores=caption_scores(said, references),
-        recall=caption_recall(of_captions, names, asked),
+        recall=caption_recall(alone, names, asked),
         precisions={
             file: {
                 name: query_precision(ranking, names, asked_for)
-                for name, ranking in of_queries.items()
+                for name, ranking in {SEARCH: search, MODEL: alone}.items()
             }
             for file, asked_for in queries.items()
         },

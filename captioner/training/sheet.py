@@ -17,7 +17,7 @@ from PIL import Image
 
 from captioner.photos.decode import upright
 from captioner.training.corpora import Example
-from captioner.training.evaluation import Evaluation
+from captioner.training.evaluation import MODEL, Evaluation
 from captioner.types import Description
 
 SIDE = 320
@@ -100,7 +100,7 @@ def _figures(evaluation: Evaluation) -> str:
         f"<p class=note>{_text(scores.note)}</p>" if scores.note else "",
         _histogram(list(scores.photo_cider.values())),
         f"<h2>Search</h2><p class=note>Each of {recall.queries:,} reference captions as a query:"
-        " how early its own photo comes.</p>",
+        f" how early its own photo comes, ranked by {MODEL}.</p>",
         _tiles(search),
     ]
     for file, precisions in evaluation.precisions.items():
