@@ -135,6 +135,6 @@ def test_what_is_wrong_is_said(
         raise OSError("Name or service not known\nlong explanation")
 
     monkeypatch.setattr(hub, "snapshot_download", unreachable)
-    with pytest.raises(CaptionerError, match=r"not known Check the network"):
+    with pytest.raises(CaptionerError, match=r"not known\. Check the network"):
         download(tmp_path / "offline")
     assert transfers

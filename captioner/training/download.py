@@ -87,8 +87,9 @@ def _fetch(parts: Path) -> list[Path]:
         )
     # The hub's client lets through the errors of whichever HTTP library it is built on.
     except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise CaptionerError(
-            f"cannot fetch {REPOSITORY} from the Hugging Face hub: {str(error).splitlines()[0]}",
+            f"cannot fetch {REPOSITORY} from the Hugging Face hub: {reason.rstrip('.')}.",
             "Check the network and run the command again: what has come is kept.",
         ) from error
     found = sorted(parts.glob("data/*.parquet"))
