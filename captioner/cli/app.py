@@ -1,0 +1,139 @@
+"""The commands under one roof, each loaded when it is named, and the one place where errors end.
+
+Exit codes: 0 all done, 1 some photos failed, 2 wrong use, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from captioner import __version__
+from captioner.cli import console
+from captioner.errors import CaptionerError, UsageError
+
+# Each is a function of that name in the module of that name: `captioner.cli.search.search`.
+COMMANDS = ("caption", "index", "search", "similar", "train", "evaluate", "info")
+
+
+class Command(TyperCommand):
+    """A command whose help speaks of PATH..., not of `{PATH}...` and `list[Path]`."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Name the arguments in the usage line as their help does."""
+        return [
+            "[OPTIONS]",
+            *(_shown(param) for param in self.get_params(ctx) if _is_argument(param)),
+        ]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and the options, a sentence each."""
+        parameters: list[Any] = self.get_params(ctx)
+        arguments = [(_shown(p), p.help) for p in parameters if _is_argument(p)]
+        options = [p.get_help_record(ctx) for p in parameters if not _is_argument(p)]
+        if arguments:
+            with formatter.section("Arguments"):
+                formatter.write_dl(arguments)
+        with formatter.section("Options"):
+            formatter.write_dl([record for record in options if record])
+
+
+class Commands(TyperGroup):
+    """All commands; a command's module is imported when the command is named or listed."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        # Names alone, for the list and for "did you mean"; `get_command` does the loading.
+        self.commands: Any = dict.fromkeys(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import the command's module and build the command; None where there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        function = getattr(import_module(f"captioner.cli.{cmd_name}"), cmd_name)
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        alone.command(cmd_name, cls=Command)(function)
+        return typer.main.get_command(alone)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command and turn whatever goes wrong into words and an exit code."""
+        console.prepare()
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except (typer.Exit, typer.Abort, typer.TyperException):
+            raise  # Typer's own: the end of a command, or a command line it cannot read.
+        except BrokenPipeError:
+            # The reader, `head` for example, has seen enough: that is no failure.
+            console.abandon_stdout()
+            raise typer.Exit(0) from None
+        except KeyboardInterrupt:
+            console.note("Interrupted.")
+            raise typer.Exit(130) from None
+        except Exception as error:
+            _explain(error)
+        return result
+
+
+def _explain(error: Exception) -> NoReturn:
+    if os.environ.get("CAPTIONER_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+    if isinstance(error, CaptionerError):
+        console.error(error.reason, error.remedy)
+    else:
+        console.error(
+            f"{type(error).__name__}: {error}",
+            "This is a fault of captioner or of what it stands on; "
+            "CAPTIONER_DEBUG=1 shows where it happened.",
+        )
+    try:
+        sys.stdout.flush()
+    except OSError:  # A full disk behind stdout: the interpreter must not complain once more.
+        console.abandon_stdout()
+    raise typer.Exit(2 if isinstance(error, UsageError) else 1) from error
+
+
+def _is_argument(param: Any) -> bool:
+    return bool(param.param_type_name == "argument")
+
+
+def _shown(param: Any) -> str:
+    return str(param.metavar or param.name.upper())
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    # Plain help starts in half the time of Rich's, pipes well and fits narrow terminals.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.line(f"captioner {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def captioner(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Caption photos, find them again from a few words, and train the model that does it.
+
+    Everything happens on this machine. `captioner COMMAND --help` explains a command.
+    """

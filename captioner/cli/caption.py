@@ -1,0 +1,162 @@
+"""`captioner caption`: sentences for photos, as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from captioner.cli import console, options
+from captioner.cli.paths import Given
+from captioner.cli.progress import progress
+
+if TYPE_CHECKING:
+    from captioner.types import Describer, Description, Failure, Photo
+
+
+def caption(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...", help="Photos, folders, or - for paths on standard input, one a line."
+        ),
+    ],
+    *,
+    alternatives: Annotated[
+        int, typer.Option(min=1, max=30, metavar="N", help="Sentences for each photo, best first.")
+    ] = 1,
+    keywords: Annotated[
+        bool, typer.Option("--keywords", help="Print what is seen in each photo, too.")
+    ] = False,
+    min_confidence: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="P",
+            help="Print keywords in place of sentences that are less likely than this to fit.",
+        ),
+    ] = 0,
+    as_json: options.Json = False,
+    nul: options.Nul = False,
+    beams: options.Beams = None,
+    batch_size: options.BatchSize = None,
+    model: options.Model = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "int8",
+) -> None:
+    """Print a sentence for each photo.
+
+    One photo by name: its sentence alone. Else a line a photo: path, sentence and, with
+    --keywords, what is seen, parted by tabs; more than one sentence, more than one line.
+    With --json: path, caption, score (0 to 1), keywords and, with --alternatives, the others.
+
+    \b
+    Examples:
+      captioner caption photo.jpg
+      captioner caption --json holiday/ > captions.jsonl
+      find . -name '*.jpg' -print0 | captioner caption -0 -
+    """
+    from captioner import model as models
+    from captioner.photos.walk import walk
+    from captioner.types import Failure
+
+    def load() -> Describer:
+        return models.load(
+            model,
+            device=device,
+            precision=precision,
+            beams=beams,
+            alternatives=alternatives,
+            batch_size=batch_size,
+        )
+
+    given = Given(paths, nul=nul)
+    total = failed = 0
+    # Where captions scroll by on the terminal, they are the progress.
+    with (
+        progress(quiet=console.for_the_eye()) as bar,
+        closing(_described(walk(given), load)) as results,
+    ):
+        for result in results:
+            total += 1
+            if isinstance(result, Failure):
+                failed += 1
+                path = given.spelled(result.path)
+                console.cannot_read(path, result.reason)
+                if as_json:
+                    console.json_line({"path": path, "error": result.reason})
+            else:
+                path = given.spelled(result.photo.path)
+                if as_json:
+                    console.json_line(_record(path, result, min_confidence, alternatives > 1))
+                else:
+                    _print(
+                        None if given.one_file else path,
+                        _sentences(result, min_confidence),
+                        _seen(result) if keywords else None,
+                    )
+            bar.done(path)
+    if not total:
+        console.note("No photos found.")
+    if failed:
+        if total > 1:
+            console.note(f"{console.counted(failed)} of {total:,} could not be read.")
+        raise typer.Exit(1)
+
+
+def _described(
+    photos: Iterator[Photo | Failure], load: Callable[[], Describer]
+) -> Generator[Description | Failure, None, None]:
+    """Describe photos in order; the model is loaded once there is a photo for it."""
+    from captioner.pipeline import describe
+    from captioner.types import Failure
+
+    for photo in photos:
+        if isinstance(photo, Failure):
+            yield photo
+        else:
+            yield from describe(chain([photo], photos), load())
+
+
+def _sentences(description: Description, min_confidence: float) -> list[str]:
+    return [c.text for c in description.captions if c.score >= min_confidence] or [
+        _seen(description)
+    ]
+
+
+def _seen(description: Description) -> str:
+    return ", ".join(keyword.word for keyword in description.keywords)
+
+
+def _print(path: str | None, sentences: list[str], seen: str | None) -> None:
+    if console.for_the_eye():
+        console.block(path, sentences, seen or "")
+        return
+    for sentence in sentences:
+        console.line(*(field for field in (path, sentence, seen) if field is not None))
+
+
+def _record(
+    path: str, description: Description, min_confidence: float, with_alternatives: bool
+) -> dict[str, object]:
+    best = description.captions[0]
+    record: dict[str, object] = {
+        "path": path,
+        "caption": _sentences(description, min_confidence)[0],
+        # What the caption is: below --min-confidence it is keywords.
+        "kind": "sentence" if best.score >= min_confidence else "keywords",
+        "score": round(float(best.score), 4),
+        "keywords": [
+            {"word": k.word, "probability": round(float(k.probability), 4)}
+            for k in description.keywords
+        ],
+    }
+    if with_alternatives:
+        record["alternatives"] = [
+            {"caption": c.text, "score": round(float(c.score), 4)} for c in description.captions[1:]
+        ]
+    return record

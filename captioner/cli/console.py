@@ -1,0 +1,112 @@
+"""What leaves a command: data on stdout, everything else on stderr.
+
+Lines for programs are written as they are. Only where stdout is a terminal are they laid out for
+the eye, and only then is Rich imported.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+# What would move the cursor, turn the reading direction or is no text at all.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def prepare() -> None:
+    """Let file names of any bytes through stdout as they are."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
+
+
+def abandon_stdout() -> None:
+    """Send the rest of stdout nowhere, so that the interpreter's last flush cannot fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def line(*fields: str) -> None:
+    """Write one line of data, its fields parted by tabs, at once."""
+    print(*fields, sep="\t", flush=True)
+
+
+def json_line(record: Mapping[str, object]) -> None:
+    """Write one object on one line; in ASCII where a name in it is no Unicode."""
+    text = json.dumps(record, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        text = json.dumps(record)
+    line(text)
+
+
+def for_the_eye() -> bool:
+    """Whether a person reads stdout."""
+    return sys.stdout.isatty()
+
+
+def block(path: str | None, sentences: list[str], aside: str = "") -> None:
+    """Lay out one photo for the eye: its path, a link to it; under it what there is to say.
+
+    Parameters
+    ----------
+    path
+        As it is to be shown; relative ones are taken from the current folder. None leaves it out.
+    sentences
+        A line each.
+    aside
+        Dimmed, below; empty for none.
+    """
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.style import Style
+    from rich.text import Text
+
+    terminal = Console(highlight=False, markup=False, emoji=False)
+    if path is not None:
+        link = Path(path).absolute().as_uri()
+        # Soft: the terminal wraps a long path itself, and it can be copied in one piece.
+        terminal.print(Text(shown(path), Style(bold=True, link=link)), soft_wrap=True)
+    indent = (0, 0, 0, 0 if path is None else 2)
+    for sentence in sentences:
+        terminal.print(Padding(sentence, indent))
+    if aside:
+        terminal.print(Padding(Text(aside, "dim"), indent))
+
+
+def note(text: str) -> None:
+    """Tell the person something that is not data."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def error(reason: str, remedy: str = "") -> None:
+    """Say why the command ends here, and what to do about it."""
+    note(f"captioner: {reason}")
+    if remedy:
+        note(remedy)
+
+
+def cannot_read(path: str, reason: str) -> None:
+    """Name a photo that failed and say why."""
+    note(f"captioner: cannot read {shown(path)}: {reason}")
+
+
+def shown(path: str) -> str:
+    """Make a path safe to look at: what is no visible text is spelled out."""
+    return _UNSAFE.sub(lambda found: _spelled_out(found.group()), path)
+
+
+def _spelled_out(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # A byte that is no text, as os.fsdecode carries it.
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
+
+def counted(number: int, noun: str = "photo") -> str:
+    """Write a number with its noun: "1 photo", "1,204 photos"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

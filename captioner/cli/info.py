@@ -1,0 +1,137 @@
+"""`captioner info`: what is installed, which model and engine would be used, where things are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from captioner import __version__
+from captioner.cli import console, options
+from captioner.errors import CaptionerError
+
+LIBRARIES = ("openvino", "keras", "tensorflow", "numpy", "pillow", "pillow-heif", "sqlite-utils")
+
+
+def info(
+    *,
+    database: options.Database = None,
+    model: options.Model = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "int8",
+    as_json: options.Json = False,
+) -> None:
+    """Show versions, model, engine, database, and where things are kept.
+
+    What is missing or broken is shown in its place. With --json: one object, with all that the
+    bundle records of its training.
+    """
+    facts = {
+        "versions": _versions(),
+        "model": _or_why_not(lambda: _bundle(model)),
+        "engine": _or_why_not(lambda: _engine(model, device, precision)),
+        "database": _or_why_not(lambda: _database(database)),
+        "folders": _folders(),
+    }
+    if as_json:
+        console.json_line(facts)
+    else:
+        for line in _lines(facts):
+            console.line(line)
+
+
+def _versions() -> dict[str, str | None]:
+    import platform
+    import sqlite3
+    from importlib.metadata import PackageNotFoundError, version
+
+    found: dict[str, str | None] = {
+        "captioner": __version__,
+        "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        "sqlite": sqlite3.sqlite_version,
+    }
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def _bundle(chosen: Path | None) -> dict[str, Any]:
+    from captioner.model.bundle import Bundle
+    from captioner.places import bundle_folder
+
+    bundle = Bundle.open(bundle_folder(chosen))
+    return {
+        "folder": str(bundle.folder),
+        "id": bundle.model_id,
+        "input": f"{bundle.size} by {bundle.size} pixels",
+        "decoders": len(bundle.decoders),
+        "training": bundle.manifest["training"],
+    }
+
+
+def _engine(chosen: Path | None, device: str, precision: str) -> dict[str, Any]:
+    # Started for real: that it starts is what somebody who looks here wants to know.
+    from captioner import model as models
+
+    describer = models.load(chosen, device=device, precision=precision)
+    return {"name": describer.engine.name, "batch": console.counted(describer.batch_size)}
+
+
+def _database(chosen: Path | None) -> dict[str, Any]:
+    from captioner.index import Index
+    from captioner.places import database_path
+
+    with Index.open(chosen or database_path()) as index:
+        counts = index.counts()
+        return {
+            "file": str(index.path),
+            "photos": counts.photos,
+            "described": counts.described,
+            "failed": counts.failed,
+            "missing": counts.missing,
+            "described by": index.model_ids(),
+        }
+
+
+def _folders() -> dict[str, str]:
+    from captioner.places import cache_folder, data_folder
+
+    return {"data": str(data_folder()), "cache": str(cache_folder())}
+
+
+def _or_why_not(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return look()
+    except CaptionerError as error:
+        return {"error": str(error)}
+
+
+def _lines(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    """Nested facts as indented lines, but for the tables that only programs read."""
+    width = max(len(name) for name in facts)
+    for name, fact in facts.items():
+        if isinstance(fact, Mapping):
+            yield f"{indent}{name}"
+            if fact:
+                yield from _lines(fact, indent + "  ")
+        elif not _is_table(fact):
+            yield f"{indent}{name:<{width}}  {_spelled(fact)}"
+
+
+def _is_table(fact: object) -> bool:
+    return isinstance(fact, list) and any(isinstance(item, Mapping | list) for item in fact)
+
+
+def _spelled(fact: object) -> str:
+    match fact:
+        case None:
+            return "not installed"
+        case list():
+            return ", ".join(map(str, fact)) or "nothing"
+        case int():
+            return f"{fact:,}"
+        case _:
+            return str(fact)

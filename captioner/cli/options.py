@@ -1,0 +1,61 @@
+"""Options that several commands share, so that they are named and explained alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+
+Nul = Annotated[bool, typer.Option("-0", "--null", help="Paths on standard input end with NUL.")]
+
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Use this bundle, in place of CAPTIONER_MODEL and of the one that ships.",
+    ),
+]
+
+Device = Annotated[
+    Literal["auto", "cpu", "gpu", "keras"],
+    typer.Option(
+        metavar="NAME",
+        help="Where to compute: auto (a GPU if there is one), cpu, gpu, or keras (on either).",
+    ),
+]
+
+Precision = Annotated[
+    Literal["int8", "bfloat16", "float32"],
+    typer.Option(
+        metavar="TYPE", help="Numbers the CPU computes with: int8 (fastest), bfloat16 or float32."
+    ),
+]
+
+Beams = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=100,
+        metavar="N",
+        help="Sentences kept while searching for the best; more are slower.",
+    ),
+]
+
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="Photos to compute at once, in place of the engine's own choice."
+    ),
+]
+
+Database = Annotated[
+    Path | None,
+    typer.Option(
+        "--db", metavar="FILE", help="Use this database, in place of CAPTIONER_DB and of yours."
+    ),
+]
+
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="Photos to print.")]

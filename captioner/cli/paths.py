@@ -1,0 +1,76 @@
+"""The paths of a command line: read from its words or stdin, and printed as they were given."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from io import BufferedReader
+from pathlib import Path
+from typing import cast
+
+from captioner.errors import UsageError
+
+
+class Given:
+    """Paths in the order given, each with the spelling it was given in.
+
+    `Path("./a.jpg")` forgets its `./`; who joins the output with their own list needs it back.
+
+    Parameters
+    ----------
+    words
+        The command's arguments; `-` stands for paths on stdin.
+    nul
+        Paths on stdin end with NUL, as `find -print0` writes them, not with a line's end.
+
+    Raises
+    ------
+    UsageError
+        Where a word is empty, `nul` is set and no word is `-`, or stdin is not as `nul` says.
+    """
+
+    def __init__(self, words: Sequence[str], *, nul: bool = False) -> None:
+        if "" in words:
+            raise UsageError("an empty path was given.", "Is a variable of the shell unset?")
+        if nul and "-" not in words:
+            raise UsageError("-0 is about paths on standard input.", "Give - as the path.")
+        self._words = words
+        self._end = b"\0" if nul else b"\n"
+        self._spellings: dict[Path, str] = {}
+
+    def __iter__(self) -> Iterator[Path]:
+        for word in self._words:
+            for spelling in self._read_stdin() if word == "-" else [word]:
+                path = Path(spelling)
+                if str(path) != spelling or spelling == ".":  # what is below it, too, loses the dot
+                    self._spellings[path] = spelling
+                yield path
+
+    def _read_stdin(self) -> Iterator[str]:
+        # By hand, since files know lines alone; a path is passed on as soon as it is complete.
+        rest = b""
+        stdin = cast(BufferedReader, sys.stdin.buffer)
+        while piece := stdin.read1(65536):
+            if b"\0" in piece and self._end != b"\0":
+                raise UsageError("the paths on standard input end with NUL.", "Add -0.")
+            *complete, rest = (rest + piece).split(self._end)
+            yield from (os.fsdecode(path) for path in complete if path)
+        if rest:
+            yield os.fsdecode(rest)
+
+    @property
+    def one_file(self) -> bool:
+        """Whether a single photo was asked for, by name."""
+        return len(self._words) == 1 and self._words[0] != "-" and not Path(self._words[0]).is_dir()
+
+    def spelled(self, path: Path) -> str:
+        """Spell a path, or one below a folder that was given, as the person did."""
+        if not self._spellings:
+            return str(path)
+        for above in (path, *path.parents):
+            if spelling := self._spellings.get(above):
+                below = path.relative_to(above)
+                # Joined as text, since a Path would lose the spelling again.
+                return os.path.join(spelling, below) if below.parts else spelling  # noqa: PTH118
+        return str(path)

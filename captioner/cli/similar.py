@@ -1,0 +1,73 @@
+"""`captioner similar`: photos that look like a photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from captioner.cli import console, options
+from captioner.cli.search import print_hits
+from captioner.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from captioner.types import Describer, Description, Failure, Photo
+
+
+def similar(
+    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A photo, in the index or not.")],
+    *,
+    limit: options.Limit = 10,
+    as_json: options.Json = False,
+    database: options.Database = None,
+    model: options.Model = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "int8",
+) -> None:
+    """Find photos in the index that look like a photo.
+
+    A photo that is in the index is not opened again, nor found again. A line a photo, most similar
+    first: path, caption and score, parted by tabs.
+
+    \b
+    Examples:
+      captioner similar beach.jpg --limit 3
+    """
+    from captioner import model as models
+    from captioner.index import Index
+    from captioner.model.query import load_rank
+    from captioner.photos.walk import walk
+    from captioner.places import database_path
+    from captioner.types import Failure
+
+    path = Path(photo)
+    if path.is_dir():
+        raise UsageError(f"{console.shown(photo)} is a folder.", "Name one photo.")
+    model_id, _ = load_rank(model)
+    [found] = walk([path])
+    with Index.open(database or database_path()) as index:
+        known = isinstance(found, Failure) or not any(index.pending([found]))
+        vectors = index.vectors_of(path, model_id) if known else None
+        if vectors is None:
+            result = _look(found, lambda: models.load(model, device=device, precision=precision))
+            if isinstance(result, Failure):
+                console.cannot_read(photo, result.reason)
+                if as_json:
+                    console.json_line({"path": photo, "error": result.reason})
+                raise typer.Exit(1)
+            vectors = result.vectors
+        hits = index.similar(vectors.joint, model_id, limit=limit, but_not=path)
+    print_hits(hits, as_json=as_json)
+
+
+def _look(found: Photo | Failure, load: Callable[[], Describer]) -> Description | Failure:
+    from captioner.pipeline import describe
+    from captioner.types import Failure
+
+    if isinstance(found, Failure):
+        return found
+    [result] = describe([found], load())
+    return result

@@ -1,0 +1,76 @@
+"""A model that tells colours, for tests of what stands around a model: quick and predictable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from captioner.types import (
+    Caption,
+    Description,
+    FloatArray,
+    Keyword,
+    PixelArray,
+    Pixels,
+    SearchVectors,
+)
+
+COLOURS = ("red", "green", "blue")
+MODEL_ID = "c0104e5c0104"
+
+
+class ColourDescriber:
+    """Says which of three colours a photo has most of, surer the more of it there is."""
+
+    model_id = MODEL_ID
+    size = 16
+    batch_size = 4
+
+    def __init__(self, *, alternatives: int = 1) -> None:
+        self._alternatives = alternatives
+
+    def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
+        for batch in batches:
+            features = np.zeros((len(batch), 2048), np.float32)
+            features[:, :3] = batch.mean(axis=(1, 2)) / 255
+            yield features
+
+    def describe(self, pixels: Sequence[Pixels], features: FloatArray) -> list[Description]:
+        return [self._describe(*pair) for pair in zip(pixels, features, strict=True)]
+
+    def _describe(self, pixels: Pixels, feature: FloatArray) -> Description:
+        shares = feature[:3] / feature[:3].sum()
+        order = np.argsort(-shares, kind="stable")
+        joint = np.zeros(256, np.float16)
+        joint[:3] = feature[:3] / np.linalg.norm(feature[:3])
+        return Description(
+            photo=pixels.photo,
+            width=pixels.width,
+            height=pixels.height,
+            format=pixels.format,
+            content_hash=pixels.content_hash,
+            captions=tuple(
+                Caption(f"A {COLOURS[k]} photo.", float(shares[k]), float(np.log(shares[k])))
+                for k in order[: self._alternatives]
+            ),
+            keywords=tuple(Keyword(COLOURS[k], float(shares[k])) for k in order[:2]),
+            feature=feature.astype(np.float16),
+            vectors=SearchVectors(joint, joint[:3]),
+        )
+
+
+def rank_colours(query: str, vectors: SearchVectors) -> FloatArray:
+    """A `Rank` that knows the three words."""
+    known = [k for k, colour in enumerate(COLOURS) if colour in query.split()]
+    return vectors.joint[:, known].astype(np.float32).sum(axis=1)
+
+
+def photo(path: Path, colour: str) -> Path:
+    """Write a small JPEG of one colour, its folder with it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rgb = [220 if name == colour else 20 for name in COLOURS]
+    Image.new("RGB", (24, 16), tuple(rgb)).save(path, "JPEG")
+    return path

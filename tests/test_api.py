@@ -1,0 +1,68 @@
+"""The Python interface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import colours
+import pytest
+
+import captioner
+from captioner import Captioner
+from captioner.types import Description, Failure
+
+
+@pytest.fixture(autouse=True)
+def album(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    colours.photo(Path("album/blue.jpg"), "blue")
+    colours.photo(Path("album/green.jpg"), "green")
+    colours.photo(Path("red.jpg"), "red")
+
+
+def caption(*paths: str | Path) -> list[str]:
+    results = Captioner(colours.ColourDescriber()).caption(paths)
+    return [r.captions[0].text if isinstance(r, Description) else r.reason for r in results]
+
+
+def test_photos_and_folders_in_the_order_given() -> None:
+    assert caption("red.jpg", Path("album")) == ["A red photo.", "A blue photo.", "A green photo."]
+
+
+def test_a_failure_stands_in_its_place() -> None:
+    results = Captioner(colours.ColourDescriber()).caption(["missing.jpg", "red.jpg"])
+    assert isinstance(results[0], Failure)
+    assert isinstance(results[1], Description)
+
+
+def test_a_single_path_is_not_a_list_of_letters() -> None:
+    [result] = Captioner(colours.ColourDescriber()).caption("red.jpg")
+    assert isinstance(result, Description)
+    assert result.photo.path == Path("red.jpg")
+
+
+def test_load_passes_on_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def load(bundle: Path | None, **options: Any) -> colours.ColourDescriber:
+        given.update(options, bundle=bundle)
+        return colours.ColourDescriber()
+
+    monkeypatch.setattr("captioner.model.load", load)
+    Captioner.load("my-model", device="cpu", beams=3, keywords=5)
+    assert given == {
+        "bundle": Path("my-model"),
+        "device": "cpu",
+        "precision": "int8",
+        "beams": 3,
+        "alternatives": 1,
+        "batch_size": None,
+        "keywords": 5,
+    }
+
+
+def test_what_the_package_offers() -> None:
+    assert captioner.__version__
+    with pytest.raises(AttributeError, match="nonsense"):
+        captioner.nonsense  # noqa: B018
