@@ -6,12 +6,14 @@ import io
 import json
 import os
 import runpy
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import colours
+import invented
 import pytest
 import typer
 from typer.testing import CliRunner, Result
@@ -21,6 +23,8 @@ from captioner.cli import console, progress
 from captioner.cli.app import COMMANDS, app
 from captioner.cli.paths import Given
 from captioner.errors import CaptionerError, UsageError
+from captioner.index import Index
+from captioner.types import Description
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -214,6 +218,28 @@ class TestIndexAndSearch:
         second = run("index", ".")
         assert (second.exit_code, len(loads)) == (0, 1)
 
+    def test_interrupted_runs_keep_what_they_have(
+        self, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in range(6):
+            colours.photo(folder / f"many/{number}.jpg", "red")
+        batches = iter([colours.ColourDescriber.describe])
+
+        def describe(self: colours.ColourDescriber, *batch: Any) -> list[Description]:
+            try:
+                return next(batches)(self, *batch)
+            except StopIteration:
+                raise KeyboardInterrupt from None
+
+        monkeypatch.setattr(colours.ColourDescriber, "describe", describe)
+        first = run("index", "many")
+        assert first.exit_code == 130
+        assert "4 photos indexed; the same command goes on from there." in first.stderr
+        monkeypatch.undo()
+        monkeypatch.setenv("CAPTIONER_HOME", str(folder.parent / "home"))
+        with Index.open(folder.parent / "home/captioner.db") as index:
+            assert index.counts().described == 4
+
     def test_search_by_what_the_model_saw(self, run: Run, folder: Path) -> None:
         run("index", ".")
         first = run("search", "blue", "--limit", "1")
@@ -346,6 +372,53 @@ class TestHowThingsEnd:
     def test_interrupted(self, failing: Callable[[BaseException], Result]) -> None:
         result = failing(KeyboardInterrupt())
         assert (result.exit_code, result.stderr) == (130, "Interrupted.\n")
+
+
+def process(*words: str, **options: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "captioner", *words]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
+
+
+class TestAsAProcess:
+    @pytest.fixture(autouse=True)
+    def _index(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
+        with Index.open(folder.parent / "home/captioner.db", write=True) as index:
+            # More than fits into a pipe.
+            photos = [invented.description(f"{number}.jpg", "A dog.") for number in range(5000)]
+            index.store(photos, "model")
+
+    def test_a_reader_that_has_seen_enough(self) -> None:
+        search = process("search", "--exact", "dog", "-n", "5000", stdout=subprocess.PIPE)
+        assert search.stdout
+        assert search.stderr
+        assert search.stdout.readline().startswith("/photos/0.jpg\tA dog.")
+        search.stdout.close()
+        assert search.stderr.read() == ""
+        assert search.wait() == 0
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+    def test_a_full_disk_behind_stdout(self) -> None:
+        with Path("/dev/full").open("w") as full:
+            search = process("search", "--exact", "dog", stdout=full)
+            _, said = search.communicate()
+        assert search.returncode == 1
+        assert "No space left on device" in said
+        assert "Traceback" not in said
+        assert "Exception ignored" not in said
+
+    def test_a_terminal_is_laid_out_for_the_eye(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        pty = pytest.importorskip("pty", reason="terminals are tested where there is pty")
+        monkeypatch.setenv("TERM", "xterm-256color")
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        ours, theirs = pty.openpty()
+        search = process("search", "--exact", "dog", "-n", "1", stdout=theirs)
+        os.close(theirs)
+        search.communicate()
+        shown = os.read(ours, 4096).decode()
+        os.close(ours)
+        assert "file:///photos/0.jpg" in shown
+        assert "\n      A dog." in shown.replace("\r", "")
 
 
 class TestGiven:

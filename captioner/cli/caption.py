@@ -134,7 +134,7 @@ def _seen(description: Description) -> str:
 
 def _print(path: str | None, sentences: list[str], seen: str | None) -> None:
     if console.for_the_eye():
-        console.block(path, sentences, seen or "")
+        console.block(path, sentences, aside=seen or "")
         return
     for sentence in sentences:
         console.line(*(field for field in (path, sentence, seen) if field is not None))

@@ -49,7 +49,7 @@ def for_the_eye() -> bool:
     return sys.stdout.isatty()
 
 
-def block(path: str | None, sentences: list[str], aside: str = "") -> None:
+def block(path: str | None, sentences: list[str], *, score: str = "", aside: str = "") -> None:
     """Lay out one photo for the eye: its path, a link to it; under it what there is to say.
 
     Parameters
@@ -58,8 +58,8 @@ def block(path: str | None, sentences: list[str], aside: str = "") -> None:
         As it is to be shown; relative ones are taken from the current folder. None leaves it out.
     sentences
         A line each.
-    aside
-        Dimmed, below; empty for none.
+    score, aside
+        Dimmed, before the path and below the sentences; empty for none.
     """
     from rich.console import Console
     from rich.padding import Padding
@@ -67,15 +67,19 @@ def block(path: str | None, sentences: list[str], aside: str = "") -> None:
     from rich.text import Text
 
     terminal = Console(highlight=False, markup=False, emoji=False)
+    indent = 0
     if path is not None:
-        link = Path(path).absolute().as_uri()
+        indent = 2
+        name = Text(shown(path), Style(bold=True, link=Path(path).absolute().as_uri()))
+        if score:
+            name = Text.assemble((score, "dim"), "  ", name)
+            indent += len(score)
         # Soft: the terminal wraps a long path itself, and it can be copied in one piece.
-        terminal.print(Text(shown(path), Style(bold=True, link=link)), soft_wrap=True)
-    indent = (0, 0, 0, 0 if path is None else 2)
+        terminal.print(name, soft_wrap=True)
     for sentence in sentences:
-        terminal.print(Padding(sentence, indent))
+        terminal.print(Padding(sentence, (0, 0, 0, indent)))
     if aside:
-        terminal.print(Padding(Text(aside, "dim"), indent))
+        terminal.print(Padding(Text(aside, "dim"), (0, 0, 0, indent)))
 
 
 def note(text: str) -> None:

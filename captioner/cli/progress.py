@@ -89,7 +89,7 @@ class _Bar:
 
         # What does not fit is cut from the file's name first, since it comes last.
         self._bar = Progress(
-            BarColumn(bar_width=16),
+            BarColumn(16, style="dim", complete_style="green", pulse_style="green"),
             Words(lambda task: _count(int(task.completed), task.total)),
             Words(lambda task: spell_pace(task.speed)),
             Words(lambda task: _left(task.time_remaining)),
@@ -104,7 +104,7 @@ class _Bar:
             transient=True,
             expand=True,
         )
-        self._task = self._bar.add_task("looking for photos", total=None)
+        self._task = self._bar.add_task("starting", total=None)
 
     def __enter__(self) -> Self:
         self._bar.start()

@@ -66,7 +66,7 @@ def print_hits(hits: Sequence[Hit], *, as_json: bool) -> None:
         if as_json:
             console.json_line({"path": path, "caption": hit.caption, "score": score})
         elif console.for_the_eye():
-            console.block(path, [hit.caption], f"{score:.2f}")
+            console.block(path, [hit.caption], score=f"{score:.2f}")
         else:
             console.line(path, hit.caption, f"{score:.4f}")
 
