@@ -88,7 +88,7 @@ def train(
 
         fetch(download)
         data = download
-    corpus = read_corpus(find_data(data), seed=seed)
+    corpus = read_corpus(find_data(data))
     for warning in corpus.warnings:
         console.note(warning)
 

@@ -158,7 +158,7 @@ def write(
     CaptionerError
         Where it is larger than `LIMIT`.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bundle-") as scratch:
@@ -166,7 +166,7 @@ def write(
         new.mkdir()
         for name, group in arrays.items():
             half = {key: np.ascontiguousarray(value, np.float16) for key, value in group.items()}
-            save_file(half, new / name)
+            (new / name).write_bytes(save(half))
         for name, content in texts.items():
             text = json.dumps(content, ensure_ascii=False, indent=0)
             (new / name).write_text(text + "\n", "utf-8")

@@ -101,6 +101,8 @@ class JointSpace:
             for word in sentence:
                 known = self._row.get(word)
                 found = [known] if known is not None else self._same_stem.get(stem(word), [])
+                if not found:
+                    continue
                 rows += found
                 owner += [number] * len(found)
                 share += [1 / len(found)] * len(found)

@@ -55,7 +55,7 @@ class PixelBatches:
         self.sentences = min(sentences, len(examples))
         self.shares = lexicon.shares(examples)
         self.bags = [lexicon.bags(example.captions) for example in examples]
-        self.steps = len(examples) // size
+        self.steps = max(1, len(examples) // size)
         self._pool = ThreadPoolExecutor(2)
 
     def __call__(self, epoch: int, step: int) -> tuple[dict[str, Any], FloatArray]:

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from captioner import __version__
 from captioner.errors import CaptionerError, UsageError
 from captioner.model import bundle as bundles
 from captioner.model import networks, openvino
@@ -268,6 +269,11 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
     run.work.mkdir(parents=True, exist_ok=True)
     captions = run.captions()
     vocabulary, lexicon = Vocabulary.from_captions(captions), Lexicon.from_captions(captions)
+    if not lexicon.stems:
+        raise CaptionerError(
+            f"{run.corpus.name} has too few captions: no word stands in them five times.",
+            "Add photos with captions; a few hundred are a beginning.",
+        )
     run.report(
         f"{len(run.train):,} photos to train on, {len(run.dev):,} to measure on; "
         f"{len(vocabulary):,} words, {100 * coverage(vocabulary, captions):.1f} % of all spoken"
@@ -286,8 +292,9 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
         "options": asdict(options),
         "data": run.corpus.record(),
         "versions": {
-            name: version(name)
-            for name in ("captioner", "keras", keras.backend.backend(), "openvino", "nncf", "numpy")
+            "captioner": __version__,
+            **{name: version(name) for name in ("keras", "openvino", "numpy")},
+            keras.backend.backend(): version(keras.backend.backend()),
         },
         "python": platform.python_version(),
         **made.record,
