@@ -26,3 +26,7 @@ class UsageError(CaptionerError):
 
 class PhotoError(CaptionerError):
     """One photo cannot be read; the rest of a run goes on."""
+
+
+class PhotoUnavailableError(PhotoError):
+    """The trouble lies outside the file: as it is, it may be read another time."""

@@ -102,7 +102,7 @@ class Failure:
     reason: str
     """One line that completes "cannot read PATH: …" and ends with the remedy where there is one."""
     photo: Photo | None = None
-    """None where the file could not even be looked at."""
+    """None where the trouble lies outside the file, which may succeed as it is another time."""
 
 
 Rank = Callable[[str, SearchVectors], FloatArray]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import io
 import logging
 import threading
 import warnings
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import lru_cache
 from typing import BinaryIO
 
@@ -21,9 +22,10 @@ from PIL import (
     TiffImagePlugin,
     UnidentifiedImageError,
     WebPImagePlugin,
+    _imaging,
 )
 
-from captioner.errors import PhotoError
+from captioner.errors import PhotoError, PhotoUnavailableError
 from captioner.photos import formats
 from captioner.photos.walk import explain
 from captioner.types import Photo, PixelArray, Pixels
@@ -36,9 +38,12 @@ LARGEST = 1 << 28
 # Pillow refuses from twice this figure on. It has no setting but this one, for the whole process.
 Image.MAX_IMAGE_PIXELS = LARGEST // 2
 
-# Pillow warns, without naming the file, of odd metadata that costs no pixel.
+# Pillow warns, without naming the file, of odd metadata that costs no pixel; and libtiff, in it,
+# prints its own view of a damaged file, for which Pillow raises anyway.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
+with suppress(AttributeError, OSError):  # where libtiff is no library of its own
+    ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 _IN_MEMORY = 64 << 20
 """Bytes. A larger file is read twice from disk, once for its hash, instead of being held."""
@@ -57,8 +62,6 @@ begins to show.
 
 _SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
-
-_RESTORE = "Copy it again, or restore it from a backup."
 
 
 def read(photo: Photo, size: int) -> Pixels:
@@ -83,7 +86,7 @@ def read(photo: Photo, size: int) -> Pixels:
             content = file.read()
         return _decode(photo, size, kind, io.BytesIO(content), _hash(content).digest())
     except OSError as error:
-        raise PhotoError(explain(error)) from error
+        raise PhotoUnavailableError(explain(error)) from error
 
 
 def _hash(content: bytes = b"") -> hashlib.blake2b:
@@ -101,7 +104,7 @@ def _decode(photo: Photo, size: int, kind: str, file: BinaryIO, digest: bytes) -
                     width, height = height, width
                 seen = upright(image)
     except Exception as error:  # damaged files make Pillow raise nearly anything
-        raise PhotoError(*_diagnose(kind, error)) from error
+        raise _diagnose(kind, error) from error
     return Pixels(photo, square(seen, size), width, height, kind, digest)
 
 
@@ -155,7 +158,7 @@ def _to_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
             return None
         target = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
         return ImageCms.ImageCmsTransform(source, target, "RGB", "RGB")
-    except (OSError, ImageCms.PyCMSError):
+    except (OSError, ValueError, ImageCms.PyCMSError):
         return None
 
 
@@ -174,7 +177,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         return Image.fromarray((values >> (bits - 8)).astype(np.uint8))
     # 32 bits leave open what is white: the least of the usual three that holds all values, else
     # the brightest one, and then black is the darkest.
-    values = values.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        values = values.astype(np.float64)
     finite = values[np.isfinite(values)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
     usual = [white for white in (1.0, 255.0, 65535.0) if low >= 0 and high <= white]
@@ -183,20 +187,22 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray((np.nan_to_num(scaled) * 255 + 0.5).astype(np.uint8))
 
 
-def _diagnose(kind: str, error: Exception) -> tuple[str, str]:
-    """Reason and remedy for whatever Pillow made of a file."""
+def _diagnose(kind: str, error: Exception) -> PhotoError:
+    """Say in plain words what ails a file, whatever Pillow made of it."""
     words = " ".join(str(error).split())
     match error:
         case Image.DecompressionBombError():
             reason = f"it claims to have more than {LARGEST // 1_000_000} megapixels."
-            return reason, "If that is true, make a smaller copy."
+            return PhotoError(reason, "If that is true, make a smaller copy.")
         case MemoryError():
-            return "there is not enough memory to unpack it.", "Make a smaller copy."
-        case UnidentifiedImageError():
-            return f"it begins as {kind}, but its header is damaged or cut short.", _RESTORE
+            reason = "there is not enough memory to unpack it."
+            return PhotoUnavailableError(reason, "Close other programs, or make a smaller copy.")
         case OSError(errno=int()):
-            return explain(error), ""
+            return PhotoUnavailableError(explain(error))
+        case UnidentifiedImageError():
+            reason = f"it begins as {kind}, but its header is damaged or cut short."
         case _ if "truncated" in words.lower():
-            return f"its {kind} data ends too early.", _RESTORE
+            reason = f"its {kind} data ends too early."
         case _:
-            return f"its {kind} data is damaged ({words or type(error).__name__}).", _RESTORE
+            reason = f"its {kind} data is damaged ({words or type(error).__name__})."
+    return PhotoError(reason, "Copy it again, or restore it from a backup.")

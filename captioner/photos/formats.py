@@ -6,11 +6,11 @@ from functools import cache
 from importlib import import_module
 from pathlib import PurePath
 
-from captioner.errors import PhotoError
+from captioner.errors import PhotoError, PhotoUnavailableError
 
 EXTENSIONS = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib")
-    + (".tif", ".tiff", ".avif", ".heic", ".heif", ".hif")
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"}
+    | {".tif", ".tiff", ".avif", ".heic", ".heif", ".hif"}
 )
 
 HEAD = 64
@@ -91,7 +91,7 @@ def _recognise_boxes(head: bytes) -> str:
         return "AVIF"
     if brands & _HEIC_BRANDS:
         if not heic_opens():
-            raise PhotoError(
+            raise PhotoUnavailableError(
                 "it is a HEIC picture, and the part that reads those is not installed.",
                 "Install it with: pip install 'captioner[heic]'.",
             )

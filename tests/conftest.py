@@ -1,0 +1,18 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def photos_folder() -> Path:
+    """The folder of real photos: `CAPTIONER_TEST_PHOTOS`, else `../shared/photos`."""
+    beside = Path(__file__).resolve().parents[2] / "shared/photos"
+    folder = Path(os.environ.get("CAPTIONER_TEST_PHOTOS", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no photos at {folder}: name a folder of them in CAPTIONER_TEST_PHOTOS")
+    return folder

@@ -1,0 +1,551 @@
+"""From a file to pixels: every format and mode, orientation, damage."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import subprocess
+import sys
+import threading
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from captioner.errors import PhotoError, PhotoUnavailableError
+from captioner.photos import decode
+from captioner.photos.decode import read, square, upright
+from captioner.photos.formats import heic_opens
+from captioner.photos.walk import walk
+from captioner.types import Photo, PixelArray, Pixels
+
+# pytest sets aside what the package itself does about Pillow's warnings.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+    pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning"),
+]
+
+ORIENTATION = 0x0112
+TURNED_FROM: dict[int, Callable[[PixelArray], PixelArray]] = {
+    1: lambda a: a,
+    2: np.fliplr,
+    3: lambda a: np.rot90(a, 2),
+    4: np.flipud,
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, 1),
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: lambda a: np.rot90(a, -1),
+}
+"""How a camera that writes this orientation stores an upright picture."""
+
+
+def scene(width: int = 90, height: int = 60) -> PixelArray:
+    """A picture with no symmetry: gradients, a stripe, a dark corner."""
+    y, x = np.mgrid[:height, :width]
+    rgb = np.stack([x * 255 // width, y * 255 // height, (x + y) % 32 * 4], axis=2)
+    rgb[height // 4 : height // 3, width // 2 :] = (250, 240, 10)
+    rgb[: height // 5, : width // 6] = 0
+    return rgb.astype(np.uint8)
+
+
+def store(folder: Path, image: Image.Image, name: str, **options: Any) -> Pixels:
+    path = folder / name
+    image.save(path, **options)
+    return open_photo(path)
+
+
+def open_photo(path: Path, size: int = 32) -> Pixels:
+    (photo,) = walk([path])
+    assert isinstance(photo, Photo)
+    return read(photo, size)
+
+
+def differ(one: PixelArray, other: PixelArray) -> float:
+    return float(np.abs(one.astype(int) - other.astype(int)).mean())
+
+
+class TestFormats:
+    @pytest.mark.parametrize(
+        ("name", "kind", "options"),
+        [
+            ("a.jpg", "JPEG", {"quality": 95}),
+            ("a.jpeg", "JPEG", {"quality": 95, "progressive": True}),
+            ("a.png", "PNG", {}),
+            ("a.webp", "WEBP", {"lossless": True}),
+            ("a.webp", "WEBP", {"quality": 95}),
+            ("a.gif", "GIF", {}),
+            ("a.bmp", "BMP", {}),
+            ("a.tif", "TIFF", {}),
+            ("a.tif", "TIFF", {"compression": "tiff_lzw"}),
+            ("a.tif", "TIFF", {"compression": "jpeg", "quality": 95}),
+            ("a.tif", "TIFF", {"big_tiff": True}),
+            ("a.avif", "AVIF", {"quality": 95}),
+        ],
+    )
+    def test_what_is_read(
+        self, tmp_path: Path, name: str, kind: str, options: dict[str, Any]
+    ) -> None:
+        image = Image.fromarray(scene())
+        pixels = store(tmp_path, image, name, **options)
+        assert pixels.rgb.shape == (32, 32, 3)
+        assert pixels.rgb.dtype == np.uint8
+        assert not pixels.rgb.flags.writeable
+        assert (pixels.width, pixels.height, pixels.format) == (90, 60, kind)
+        assert differ(pixels.rgb, square(image, 32)) < 6
+
+    def test_the_content_decides_not_the_name(self, tmp_path: Path) -> None:
+        pixels = store(tmp_path, Image.fromarray(scene()), "photo.jpg", format="PNG")
+        assert pixels.format == "PNG"
+        assert pixels.photo.path.name == "photo.jpg"
+
+    @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.tif", "a.png"])
+    def test_the_first_picture_of_several(self, tmp_path: Path, name: str) -> None:
+        red, blue = Image.new("RGB", (40, 40), "red"), Image.new("RGB", (40, 40), "blue")
+        pixels = store(tmp_path, red, name, save_all=True, append_images=[blue], quality=100)
+        assert differ(pixels.rgb, np.full((32, 32, 3), (255, 0, 0), np.uint8)) < 2
+
+    def test_a_jpeg_with_a_second_picture_is_a_jpeg(self, tmp_path: Path) -> None:
+        image = Image.fromarray(scene(900, 600))
+        thumbnail = Image.new("RGB", (40, 40))
+        options = {"save_all": True, "append_images": [thumbnail], "quality": 95}
+        pixels = store(tmp_path, image, "a.jpg", format="MPO", **options)
+        assert (pixels.width, pixels.height, pixels.format) == (900, 600, "JPEG")
+        assert differ(pixels.rgb, square(image, 32)) < 4
+
+    def test_the_hash_is_the_files(self, tmp_path: Path) -> None:
+        pixels = store(tmp_path, Image.fromarray(scene()), "a.png")
+        content = pixels.photo.path.read_bytes()
+        assert pixels.content_hash == hashlib.blake2b(content, digest_size=20).digest()
+
+    def test_a_file_too_large_to_hold_gives_the_same(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        held = store(tmp_path, Image.fromarray(scene()), "a.tif", compression="tiff_lzw")
+        monkeypatch.setattr(decode, "_IN_MEMORY", 100)
+        streamed = open_photo(held.photo.path)
+        assert streamed.content_hash == held.content_hash
+        assert np.array_equal(streamed.rgb, held.rgb)
+
+
+class TestModes:
+    def test_grey(self, tmp_path: Path) -> None:
+        grey = Image.fromarray(scene()).convert("L")
+        expected = np.asarray(grey.convert("RGB").resize((32, 32), Image.Resampling.BICUBIC))
+        for name, mode in (("a.png", "L"), ("a.jpg", "L"), ("a.tif", "L"), ("b.png", "LA")):
+            assert differ(store(tmp_path, grey.convert(mode), name).rgb, expected) < 3
+
+    def test_one_bit(self, tmp_path: Path) -> None:
+        bits = Image.fromarray(scene()).convert("1")
+        expected = square(bits.convert("RGB"), 32)
+        for name in ("a.png", "a.tif", "a.bmp"):
+            assert np.array_equal(store(tmp_path, bits, name).rgb, expected)
+
+    def test_palette(self, tmp_path: Path) -> None:
+        few = Image.fromarray(scene()).quantize(64)
+        expected = square(few.convert("RGB"), 32)
+        for name in ("a.png", "a.gif", "a.bmp", "a.tif"):
+            assert np.array_equal(store(tmp_path, few, name).rgb, expected)
+
+    @pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif"])
+    def test_alpha_is_laid_on_white(self, tmp_path: Path, name: str) -> None:
+        rgba = np.zeros((40, 40, 4), np.uint8)
+        rgba[:20] = (200, 0, 0, 255)
+        rgba[20:30] = (0, 0, 0, 128)
+        pixels = store(tmp_path, Image.fromarray(rgba), name, lossless=True)
+        column = pixels.rgb[[2, 20, 29], 16].astype(int)
+        assert np.abs(column - [(200, 0, 0), (127, 127, 127), (255, 255, 255)]).max() <= 2
+
+    def test_grey_with_alpha_is_laid_on_white(self, tmp_path: Path) -> None:
+        pixels = store(tmp_path, Image.new("LA", (40, 40), (0, 51)), "a.png")
+        assert (pixels.rgb == 204).all()
+
+    @pytest.mark.parametrize("name", ["a.png", "a.gif"])
+    def test_a_transparent_palette_entry_is_white(self, tmp_path: Path, name: str) -> None:
+        image = Image.new("P", (40, 40), 1)
+        image.putpalette([0, 0, 0, 0, 0, 200])
+        image.paste(0, (0, 0, 20, 40))
+        pixels = store(tmp_path, image, name, transparency=0)
+        assert pixels.rgb[16, 2].tolist() == [255, 255, 255]
+        assert pixels.rgb[16, 29].tolist() == [0, 0, 200]
+
+    def test_palette_entries_may_be_half_transparent(self, tmp_path: Path) -> None:
+        image = Image.new("P", (40, 40), 1)
+        image.putpalette([0, 0, 0, 0, 0, 0])
+        pixels = store(tmp_path, image, "a.png", transparency=bytes([0, 51]))
+        assert (pixels.rgb == 204).all()
+
+    def test_a_transparent_colour_is_white(self, tmp_path: Path) -> None:
+        image = Image.new("RGB", (40, 40), (1, 2, 3))
+        assert (store(tmp_path, image, "a.png", transparency=(1, 2, 3)).rgb == 255).all()
+
+    @pytest.mark.parametrize("name", ["a.jpg", "a.tif"])
+    def test_cmyk(self, tmp_path: Path, name: str) -> None:
+        # Pillow writes CMYK JPEGs as Adobe does, inverted.
+        image = Image.fromarray(scene())
+        pixels = store(tmp_path, image.convert("CMYK"), name, quality=95)
+        assert differ(pixels.rgb, square(image, 32)) < 4
+
+    @pytest.mark.parametrize("dtype", ["<u2", ">u2"])
+    @pytest.mark.parametrize("name", ["a.png", "a.tif"])
+    def test_16_bits_are_scaled(self, tmp_path: Path, name: str, dtype: str) -> None:
+        grey = np.asarray(Image.fromarray(scene()).convert("L"))
+        deep = Image.fromarray((grey.astype(np.uint16) * 257).astype(dtype))
+        assert deep.mode.startswith("I;16")
+        expected = square(Image.fromarray(grey).convert("RGB"), 32)
+        assert np.array_equal(store(tmp_path, deep, name).rgb, expected)
+
+    def test_12_bits_are_scaled(self, tmp_path: Path) -> None:
+        white_and_grey = bytes([0xFF, 0xF8, 0x00]) * 32  # 0xFFF, 0x800
+        (tmp_path / "a.tif").write_bytes(tiff(64, 1, bits=12, data=white_and_grey))
+        pixels = open_photo(tmp_path / "a.tif", 64)
+        assert pixels.rgb[32, :4, 0].tolist() == [255, 128, 255, 128]
+
+    @pytest.mark.parametrize("white", [1.0, 255.0, 65535.0])
+    def test_32_bits_are_scaled_by_the_usual_whites(self, tmp_path: Path, white: float) -> None:
+        grey = np.asarray(Image.fromarray(scene()).convert("L"))
+        expected = square(Image.fromarray(grey).convert("RGB"), 32)
+        floats = Image.fromarray((grey / 255 * white).astype(np.float32))
+        assert floats.mode == "F"
+        assert differ(store(tmp_path, floats, "a.tif").rgb, expected) < 1
+        if white > 1:
+            whole = Image.fromarray((grey / 255 * white).round().astype(np.int32))
+            assert whole.mode == "I"
+            assert differ(store(tmp_path, whole, "b.tif").rgb, expected) < 1
+
+    def test_other_32_bits_run_from_black_to_white(self, tmp_path: Path) -> None:
+        ramp = np.tile(np.linspace(-300, 1e9, 32, dtype=np.float32), (32, 1))
+        ramp[0] = np.nan
+        ramp[1] = np.inf
+        pixels = store(tmp_path, Image.fromarray(ramp), "a.tif")
+        row = pixels.rgb[20, :, 0].astype(int)
+        assert (row[0], row[-1]) == (0, 255)
+        assert (np.diff(row) > 0).all()
+        assert (pixels.rgb[0] == 0).all()
+        assert (pixels.rgb[1] == 255).all()
+        for nothing in (np.nan, np.inf, -7.0):
+            flat = np.full((8, 8), nothing, np.float32)
+            assert store(tmp_path, Image.fromarray(flat), "b.tif").rgb.shape == (32, 32, 3)
+
+    def test_colours_of_another_space_are_taken_to_srgb(self, tmp_path: Path) -> None:
+        lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+        srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+        swapped = bytearray(srgb.tobytes())  # an RGB space whose red is our blue
+        red, blue = swapped.index(b"rXYZ"), swapped.index(b"bXYZ")
+        swapped[red : red + 4], swapped[blue : blue + 4] = b"bXYZ", b"rXYZ"
+        image = Image.new("RGB", (40, 40), (200, 10, 30))
+        for profile, expected in (
+            (bytes(swapped), (30, 10, 200)),
+            (srgb.tobytes(), (200, 10, 30)),
+            (lab.tobytes(), (200, 10, 30)),  # not for these bands
+            (b"nonsense", (200, 10, 30)),
+        ):
+            pixels = store(tmp_path, image, "a.png", icc_profile=profile)
+            assert np.abs(pixels.rgb.astype(int) - expected).max() <= 2
+
+
+class TestOrientation:
+    @pytest.mark.parametrize(("name", "options"), [("a.png", {}), ("a.webp", {"lossless": True})])
+    @pytest.mark.parametrize(("width", "height"), [(90, 60), (61, 97), (210, 151), (33, 33)])
+    def test_stored_eight_ways_it_is_one_photo(
+        self, tmp_path: Path, name: str, options: dict[str, Any], width: int, height: int
+    ) -> None:
+        upright_scene = scene(width, height)
+        expected = square(Image.fromarray(upright_scene), 32)
+        for orientation, turn in TURNED_FROM.items():
+            exif = Image.Exif()
+            exif[ORIENTATION] = orientation
+            stored = Image.fromarray(np.ascontiguousarray(turn(upright_scene)))
+            pixels = store(tmp_path, stored, name, exif=exif, **options)
+            assert np.array_equal(pixels.rgb, expected), orientation
+            assert (pixels.width, pixels.height) == (width, height), orientation
+
+    @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16"])
+    def test_in_any_mode(self, tmp_path: Path, mode: str) -> None:
+        image = Image.fromarray(scene()).quantize(64).convert("RGBA").convert("RGB")
+        if mode == "I;16":
+            image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+        elif mode == "P":
+            image = image.quantize(64)
+        else:
+            image = image.convert(mode)
+        as_it_is = store(tmp_path, image, "a.png").rgb
+        for orientation, method in (
+            (6, Image.Transpose.ROTATE_90),
+            (7, Image.Transpose.TRANSVERSE),
+        ):
+            exif = Image.Exif()
+            exif[ORIENTATION] = orientation
+            turned = store(tmp_path, image.transpose(method), "b.png", exif=exif)
+            assert np.array_equal(turned.rgb, as_it_is)
+
+    @pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+    def test_tiff(self, tmp_path: Path, compression: str | None) -> None:
+        expected = square(Image.fromarray(scene()), 32)
+        for orientation, turn in TURNED_FROM.items():
+            stored = Image.fromarray(np.ascontiguousarray(turn(scene())))
+            options = {"tiffinfo": {ORIENTATION: orientation}, "compression": compression}
+            pixels = store(tmp_path, stored, "a.tif", **options)
+            assert np.array_equal(pixels.rgb, expected), orientation
+            assert (pixels.width, pixels.height) == (90, 60), orientation
+
+    def test_a_large_jpeg_knows_its_size(self, tmp_path: Path) -> None:
+        # Unpacked at a quarter, both sides are 150 pixels.
+        exif = Image.Exif()
+        exif[ORIENTATION] = 6
+        pixels = store(tmp_path, Image.fromarray(scene(600, 597)), "a.jpg", exif=exif)
+        assert (pixels.width, pixels.height) == (597, 600)
+
+    @pytest.mark.parametrize("value", [0, 9, 65535])
+    def test_one_that_means_nothing_is_ignored(self, tmp_path: Path, value: object) -> None:
+        exif = Image.Exif()
+        exif[ORIENTATION] = value
+        pixels = store(tmp_path, Image.fromarray(scene()), "a.png", exif=exif)
+        assert np.array_equal(pixels.rgb, square(Image.fromarray(scene()), 32))
+
+    @pytest.mark.parametrize("block", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"junk" * 9])
+    def test_a_damaged_exif_block_costs_no_photo(self, tmp_path: Path, block: bytes) -> None:
+        assert store(tmp_path, Image.fromarray(scene()), "a.jpg", exif=block).width == 90
+
+    @pytest.mark.parametrize("name", ["landscape", "portrait"])
+    def test_real_photos_agree(self, photos_folder: Path, name: str) -> None:
+        one, *others = (
+            open_photo(photos_folder / f"orientation/{name}_{at}.jpg", 224) for at in range(1, 9)
+        )
+        number = np.zeros((224, 224, 1), bool)
+        number[80:150, 75:145] = True  # its own number is painted on each
+        for other in others:
+            assert (other.width, other.height) == (one.width, one.height)
+            assert differ(one.rgb * ~number, other.rgb * ~number) < 3.5
+
+
+class TestSize:
+    def test_a_large_jpeg_looks_as_if_unpacked_whole(self, photos_folder: Path) -> None:
+        for path in sorted((photos_folder / "flickr_fullsize").iterdir())[:20]:
+            with Image.open(path) as image:
+                assert min(image.size) > 4 * 48
+                whole = square(upright(image), 48)
+            error = open_photo(path, 48).rgb.astype(float) - whole
+            assert (error**2).mean() < 255**2 / 10**3.3, path  # 33 dB
+
+    def test_the_resize_rule_leaves_the_right_size_alone(self) -> None:
+        image = Image.fromarray(scene(32, 32))
+        assert np.array_equal(square(image, 32), scene(32, 32))
+
+    @pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 500), (500, 1), (20_000, 2)])
+    def test_any_proportions(self, tmp_path: Path, width: int, height: int) -> None:
+        image = Image.new("RGB", (width, height), (10, 200, 30))
+        assert (store(tmp_path, image, "a.png").rgb == (10, 200, 30)).all()
+
+    def test_giants_take_turns(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(decode, "_GIANT", 1000)
+        Image.fromarray(scene()).save(tmp_path / "a.png")
+        seen: list[Pixels] = []
+        threads = [
+            threading.Thread(target=lambda: seen.append(open_photo(tmp_path / "a.png")))
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert len(seen) == 4
+
+
+class TestDamage:
+    """Each reason is one line, in plain words, with no word of Python in it."""
+
+    def reason(self, path: Path) -> str:
+        with pytest.raises(PhotoError) as caught:
+            open_photo(path)
+        assert "\n" not in str(caught.value)
+        assert "object at" not in str(caught.value)
+        return str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            (b"", "it is empty."),
+            (b"\0" * 5000, "nothing but zeros"),
+            (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "it holds text"),
+            (b"not a photo\n", "it holds text"),
+            (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3", "it is a PDF document."),
+            (b"\xff\x0a\xfa\x1f", "it is a JPEG XL picture."),
+            (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42", "it is a video."),
+            (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "it is a raw photo."),
+            (bytes(range(256)), "in no format that captioner reads"),
+            (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "it holds text"),
+            (b"\xff\xd8\xff\xe0", "it begins as JPEG, but its header is damaged"),
+            (b"\x89PNG\r\n\x1a\n", "it begins as PNG, but its header is damaged"),
+            (b"GIF89a", "it begins as GIF, but its header is damaged"),
+            (b"BMW", "it begins as BMP, but its header is damaged"),
+        ],
+    )
+    def test_what_is_no_photo(self, tmp_path: Path, content: bytes, words: str) -> None:
+        path = tmp_path / "a.jpg"
+        path.write_bytes(content)
+        assert words in self.reason(path)
+
+    @pytest.mark.parametrize(
+        "name", ["a.jpg", "a.png", "a.webp", "a.gif", "a.bmp", "a.tif", "a.avif"]
+    )
+    def test_a_file_cut_short(self, tmp_path: Path, name: str) -> None:
+        path = tmp_path / name
+        Image.fromarray(scene(300, 200)).save(path)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        reason = self.reason(path)
+        assert any(words in reason for words in ("ends too early", "is damaged", "cut short"))
+        assert reason.endswith("Copy it again, or restore it from a backup.")
+
+    def test_decompression_bombs(self, tmp_path: Path) -> None:
+        header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+        chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(100_000))), (b"IEND", b""))
+        path = tmp_path / "a.png"
+        path.write_bytes(
+            b"\x89PNG\r\n\x1a\n"
+            + b"".join(
+                struct.pack(">I", len(data))
+                + kind
+                + data
+                + struct.pack(">I", zlib.crc32(kind + data))
+                for kind, data in chunks
+            )
+        )
+        assert "more than 268 megapixels" in self.reason(path)
+
+    def test_200_megapixels_are_opened(self, tmp_path: Path) -> None:
+        # All that a header of that size meets here is that the rest is missing.
+        path = tmp_path / "a.tif"
+        path.write_bytes(tiff(16_384, 12_288, bits=8, data=b"")[:200])
+        assert "megapixels" not in self.reason(path)
+
+    @pytest.mark.skipif(heic_opens(), reason="HEIC can be read here")
+    def test_heic_names_what_is_missing(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.heic"
+        path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+        with pytest.raises(PhotoUnavailableError, match=r"captioner\[heic\]"):
+            open_photo(path)
+
+    def test_a_photo_that_is_gone_may_come_back(self, tmp_path: Path) -> None:
+        with pytest.raises(PhotoUnavailableError, match="there is no such file"):
+            read(Photo(tmp_path / "a.jpg", 1, 1), 32)
+
+    def test_real_photos_are_read_or_say_why_not(self, photos_folder: Path) -> None:
+        folders = [photos_folder / name for name in ("cameras", "gps", "heic", "invalid")]
+        read_well = 0
+        for photo in walk(folders):
+            assert isinstance(photo, Photo)
+            try:
+                read(photo, 224)
+                read_well += 1
+            except PhotoError as error:
+                assert photo.path.suffix.lower() in (".heic", ".heif")
+                assert str(error).startswith("it is a HEIC picture")
+        assert read_well >= 46
+
+    def test_nothing_is_printed(self, tmp_path: Path) -> None:
+        for name, options in (("a.jpg", {}), ("a.png", {}), ("a.tif", {"compression": "tiff_lzw"})):
+            Image.fromarray(scene(300, 200)).save(tmp_path / name, **options)
+            content = bytearray((tmp_path / name).read_bytes())
+            content[1000:1500] = b"\xa5" * 500
+            (tmp_path / name).write_bytes(content)
+        # A palette with transparency and an EXIF block cut short make Pillow warn.
+        few = Image.fromarray(scene()).quantize(8)
+        few.save(tmp_path / "b.png", transparency=bytes(8))
+        Image.fromarray(scene()).save(
+            tmp_path / "b.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05\1\x12"
+        )
+        script = (
+            "import sys; from pathlib import Path\n"
+            "from captioner.photos.walk import walk; from captioner.photos.decode import read\n"
+            "from captioner.errors import PhotoError\n"
+            "for photo in walk([Path(sys.argv[1])]):\n"
+            "    try: read(photo, 32)\n"
+            "    except PhotoError: pass\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True
+        )
+        assert (done.stdout, done.stderr) == ("", "")
+
+
+def tiff(width: int, height: int, *, bits: int, data: bytes) -> bytes:
+    """An uncompressed grey TIFF of one strip."""
+    tags = (
+        *((256, width), (257, height), (258, bits), (259, 1), (262, 1)),
+        *((273, 8 + 2 + 9 * 12 + 4), (277, 1), (278, height), (279, len(data))),
+    )
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + data
+
+
+def encoded() -> list[bytes]:
+    small, files = Image.fromarray(scene(24, 18)), []
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for image, kind, options in (
+        (small, "JPEG", {"exif": exif, "icc_profile": profile}),
+        (small, "JPEG", {"progressive": True}),
+        (small.convert("CMYK"), "JPEG", {}),
+        (small, "PNG", {"exif": exif, "icc_profile": profile}),
+        (small.quantize(9), "PNG", {"transparency": bytes(9)}),
+        (small.convert("LA"), "PNG", {}),
+        (small, "WEBP", {"exif": exif}),
+        (small, "GIF", {}),
+        (small, "BMP", {}),
+        (small, "TIFF", {"tiffinfo": {ORIENTATION: 6}}),
+        (small, "TIFF", {"compression": "tiff_lzw"}),
+        (small.convert("F"), "TIFF", {"compression": "tiff_adobe_deflate"}),
+        (small, "AVIF", {}),
+    ):
+        file = io.BytesIO()
+        image.save(file, kind, **options)
+        files.append(file.getvalue())
+    return files
+
+
+FILES = encoded()
+STARTS = [b"", b"\0\0\0\x18ftypheic\0\0\0\0mif1", *sorted({file[:12] for file in FILES})]
+
+
+class TestAnyBytes:
+    """Whatever a file holds, it gives pixels, or a reason."""
+
+    def check(self, path: Path, content: bytes) -> None:
+        path.write_bytes(content)
+        try:
+            pixels = open_photo(path)
+        except PhotoError as error:
+            assert error.reason.endswith(".")
+            assert str(error).isprintable()
+        else:
+            assert pixels.rgb.shape == (32, 32, 3)
+
+    settings = settings(
+        deadline=None,
+        derandomize=True,
+        max_examples=150,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+
+    @settings
+    @given(start=st.sampled_from(STARTS), rest=st.binary(max_size=300))
+    def test_random(self, tmp_path: Path, start: bytes, rest: bytes) -> None:
+        self.check(tmp_path / "a.jpg", start + rest)
+
+    @settings
+    @given(data=st.data())
+    def test_mutated(self, tmp_path: Path, data: st.DataObject) -> None:
+        content = bytearray(data.draw(st.sampled_from(FILES)))
+        for _ in range(data.draw(st.integers(1, 4))):
+            at = data.draw(st.integers(0, len(content) - 1))
+            new = data.draw(st.binary(min_size=1, max_size=8))
+            content[at : at + data.draw(st.sampled_from([0, len(new), 40]))] = new
+        self.check(tmp_path / "a.jpg", bytes(content[: data.draw(st.integers(0, len(content)))]))
