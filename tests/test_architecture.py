@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import ast
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import invented
+import numpy as np
 import pytest
+from processes import HEAVY, ROOT, loaded_by
 
 from captioner.index import Index
+from captioner.model import bundle as bundles
+from captioner.types import FloatArray
 
-PACKAGE = Path(__file__).resolve().parent.parent / "captioner"
+PACKAGE = ROOT / "captioner"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 SHARED = {"types", "errors", "places", "__init__"}
@@ -28,7 +29,6 @@ ROOMS = {
     "__main__": {"cli"},
     "cli": {"photos", "model", "index", "pipeline", "training", "api"},
 }
-HEAVY = {"keras", "tensorflow", "openvino", "torch", "jax"}
 
 
 def room(module: Path) -> str:
@@ -90,22 +90,37 @@ def test_nothing_reads_code_from_data(module: Path) -> None:
             assert not ast.unparse(node.func).endswith("enable_unsafe_deserialization")
 
 
-def loaded_by(*arguments: str, home: Path) -> set[str]:
-    """Top-level modules that a command has loaded when its process ends."""
-    code = (
-        "import atexit, sys\n"
-        "atexit.register(lambda: print(*{n.partition('.')[0] for n in sys.modules},"
-        " file=sys.stderr))\n"
-        "from captioner.cli import main\n"
-        "main(sys.argv[1:])\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True, text=True, check=False,
-        cwd=PACKAGE.parent, env={**os.environ, "CAPTIONER_HOME": str(home)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return set(done.stderr.splitlines()[-1].split())
+def query_bundle(folder: Path) -> str:
+    """Write a bundle with all that searching needs, for three words; its model's id."""
+    numbers = np.random.default_rng(1)
+
+    def arrays(**shapes: tuple[int, ...]) -> dict[str, FloatArray]:
+        return {
+            name.replace("_", "."): numbers.normal(size=shape).astype(np.float32)
+            for name, shape in shapes.items()
+        }
+
+    return bundles.write(
+        folder,
+        {"describe": {}, "search": {"joint_short": 0.5, "joint_long": 0.5}},
+        arrays={
+            bundles.WORDS: arrays(
+                hidden_kernel=(2048, 1), hidden_bias=(1,), stems_kernel=(1, 3), stems_bias=(3,)
+            ),
+            bundles.JOINT: arrays(
+                image_kernel=(2048, 2), image_bias=(2,),
+                text_vectors=(4, 2), text_weights=(4,), text_bias=(2,),
+            ),
+        },
+        texts={
+            bundles.LEXICON: {
+                "stems": ["dog", "cat", "run"],
+                "surfaces": ["dog", "cat", "running"],
+                "words": ["", "dog", "cat", "runs"],
+            }
+        },
+        files={},
+    ).model_id  # fmt: skip
 
 
 def test_help_loads_next_to_nothing(tmp_path: Path) -> None:
@@ -113,8 +128,10 @@ def test_help_loads_next_to_nothing(tmp_path: Path) -> None:
     assert not loaded & (HEAVY | {"numpy", "PIL", "rich", "sqlite3"})
 
 
-def test_search_loads_no_engine(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [[], ["--exact"]])
+def test_search_loads_no_engine(tmp_path: Path, options: list[str]) -> None:
+    model_id = query_bundle(tmp_path / "bundle")
     with Index.open(tmp_path / "captioner.db", write=True) as index:
-        index.store([invented.description("dog.jpg", "A dog runs.")], "model")
-    loaded = loaded_by("search", "--exact", "dog", home=tmp_path)
+        index.store([invented.description("dog.jpg", "A dog runs.")], model_id)
+    loaded = loaded_by("search", "dog", "--model", tmp_path / "bundle", *options, home=tmp_path)
     assert not loaded & (HEAVY | {"PIL", "rich"})

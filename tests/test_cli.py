@@ -16,6 +16,7 @@ import colours
 import invented
 import pytest
 import typer
+from processes import ROOT
 from typer.testing import CliRunner, Result
 
 from captioner.cli import app as roof
@@ -25,8 +26,6 @@ from captioner.cli.paths import Given
 from captioner.errors import CaptionerError, UsageError
 from captioner.index import Index
 from captioner.types import Description
-
-ROOT = Path(__file__).resolve().parent.parent
 
 Run = Callable[..., Result]
 Loads = list[dict[str, Any]]
