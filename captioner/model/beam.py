@@ -1,0 +1,166 @@
+"""Beam search: the most probable sentences about each photo, all photos and beams at once.
+
+Every photo has as many slots as there are beams. At each step the best continuations of its
+hypotheses, by their log-probability, take the slots; one that ends its sentence takes its slot with
+it. So one beam is greedy search, every beam ends as one sentence, and the work shrinks as sentences
+end. Sentences of different lengths are compared by log-probability / length ** exponent (Wu et al.,
+"Google's Neural Machine Translation System", 2016, section 7, with length itself as the penalty).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from captioner.model.decoder import ROOT, IntArray
+from captioner.model.vocabulary import END, PAD, START, UNKNOWN
+from captioner.types import FloatArray
+
+DoubleArray = npt.NDArray[np.float64]
+Batch = TypeVar("Batch")
+
+ROWS = 1024
+"""Hypotheses to step at once: enough for large products, few enough for the caches."""
+
+
+class Decoder(Protocol[Batch]):
+    """What the search asks of a decoder; `captioner.model.decoder.MergeDecoder` is one."""
+
+    def start(self, features: FloatArray) -> Batch:
+        """Look at photos with features (N, D)."""
+        ...
+
+    def step(
+        self, batch: Batch, rows: IntArray, prefixes: IntArray, tokens: IntArray
+    ) -> tuple[FloatArray, IntArray]:
+        """Read one word more in each of R hypotheses, as `MergeDecoder.step` does.
+
+        Returns probabilities (R, V), which the search changes in place, and prefixes (R,).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A finished hypothesis."""
+
+    tokens: tuple[int, ...]
+    """Its words, without START and END; at least one."""
+    log_probability: float
+    """Natural logarithm of its probability, END included."""
+    score: float
+    """`log_probability / length ** exponent`, the length with END."""
+
+
+def search(
+    decoder: Decoder[Batch],
+    features: FloatArray,
+    *,
+    beams: int,
+    longest: int = 20,
+    exponent: float = 0.7,
+) -> list[list[Sentence]]:
+    """The best sentences about each photo.
+
+    PAD, START and UNKNOWN are never said, no word twice in a row, and no sentence is empty; where
+    the longest one has not ended, END is appended with the probability that the decoder gives it.
+
+    Parameters
+    ----------
+    features
+        float32 (N, D), whatever the decoder looks at.
+    beams
+        Hypotheses kept a photo, at least 1.
+    longest
+        Words that a sentence may have.
+    exponent
+        Of the length in the score: 0 favours short sentences, 1 takes the mean over words.
+
+    Returns
+    -------
+    For each photo as many different sentences as beams, best score first; fewer only where the
+    decoder has no more of any probability.
+    """
+    size = max(1, ROWS // beams)
+    return [
+        sentences
+        for first in range(0, len(features), size)
+        for sentences in _search(decoder, features[first : first + size], beams, longest, exponent)
+    ]
+
+
+def _search(
+    decoder: Decoder[Batch], features: FloatArray, beams: int, longest: int, exponent: float
+) -> list[list[Sentence]]:
+    batch = decoder.start(features)
+    found: list[list[Sentence]] = [[] for _ in features]
+    slots = np.full(len(features), beams)
+    # The live hypotheses (R,), those of one photo together and best first, and their words (R, T).
+    rows = np.arange(len(features))
+    prefixes = np.full(len(features), ROOT)
+    said = np.full((len(features), 1), START)
+    log_p: DoubleArray = np.zeros(len(features))
+
+    for length in range(1, longest + 2):
+        p, prefixes = decoder.step(batch, rows, prefixes, said[:, -1])
+        _forbid(p, said[:, -1], first=length == 1, last=length > longest)
+        parent, word, log_p = _best(p, rows, log_p, slots, each=beams if length == 1 else 1)
+
+        ends = word == END
+        for source, total in zip(parent[ends], log_p[ends].tolist(), strict=True):
+            tokens = tuple(said[source, 1:].tolist())
+            found[rows[source]].append(Sentence(tokens, total, total / length**exponent))
+            slots[rows[source]] -= 1
+        parent, word, log_p = parent[~ends], word[~ends], log_p[~ends]
+        if not len(parent):
+            break
+        rows, prefixes = rows[parent], prefixes[parent]
+        said = np.concatenate([said[parent], word[:, None]], axis=1)
+    return [sorted(sentences, key=lambda s: s.score, reverse=True) for sentences in found]
+
+
+def _forbid(p: FloatArray, last_words: IntArray, *, first: bool, last: bool) -> None:
+    """Take the probability from what may not be said next, in place."""
+    p[:, [PAD, START, UNKNOWN]] = 0
+    p[np.arange(len(p)), last_words] = 0
+    if first:
+        p[:, END] = 0
+    if last:
+        p[:, :END] = 0
+        p[:, END + 1 :] = 0
+
+
+def _best(
+    p: FloatArray, rows: IntArray, log_p: DoubleArray, slots: IntArray, each: int
+) -> tuple[IntArray, IntArray, DoubleArray]:
+    """The continuations that take the slots.
+
+    It looks closely at few of the R × V: where every hypothesis of a photo has `each` continuations
+    at or above some log-probability, and these are enough to fill the slots, no other continuation
+    below it can take one.
+
+    Returns
+    -------
+    Parent, word and log-probability of each, those of one photo together and best first; of equal
+    ones the better parent's, then the lower word.
+    """
+    photos, starts, counts = np.unique(rows, return_index=True, return_counts=True)
+    each = min(each, p.shape[1])
+    sure = p.max(axis=1) if each == 1 else np.partition(p, -each, axis=1)[:, -each]
+    with np.errstate(divide="ignore"):
+        floor = np.minimum.reduceat(log_p + np.log(sure, dtype=np.float64), starts)
+    floor[counts * each < slots[photos]] = -np.inf
+    # As a probability after each hypothesis; a little lower, lest rounding lose the floor itself.
+    least = np.exp(np.repeat(floor, counts) - log_p) * (1 - 1e-6)
+    least = np.maximum(least, np.finfo(np.float32).tiny).astype(np.float32)
+    taken = np.flatnonzero(p >= least[:, None])
+    parent, word = np.divmod(taken, p.shape[1])
+    total = log_p[parent] + np.log(p.reshape(-1)[taken], dtype=np.float64)
+    order = np.lexsort((-total, rows[parent]))
+    photo = rows[parent[order]]
+    place = np.arange(len(order)) - np.searchsorted(photo, photo)
+    order = order[place < slots[photo]]
+    return parent[order], word[order], total[order]

@@ -1,0 +1,196 @@
+"""Beam search against exhaustive search, against a plain one, and against itself one by one."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from captioner.model import beam
+from captioner.model.beam import search
+from captioner.model.decoder import ROOT
+from captioner.model.vocabulary import END, PAD, START, UNKNOWN
+
+
+class Table:
+    """A decoder of `size` tokens whose probabilities are a function of photo and prefix alone."""
+
+    def __init__(self, size=7, probabilities=None):
+        self.size = size
+        self.probabilities = probabilities or self._random
+        self.prefixes = [()]
+        self.steps = []
+
+    def _random(self, photo, prefix):
+        random = np.random.default_rng([int(photo * 1000), *prefix])
+        return random.dirichlet(np.full(self.size, 0.7))
+
+    def start(self, features):
+        return features[:, 0]
+
+    def step(self, photos, rows, prefixes, tokens):
+        self.steps.append(len(rows))
+        first = len(self.prefixes)
+        for prefix, token in zip(prefixes, tokens, strict=True):
+            assert (token == START) == (prefix == ROOT)
+            self.prefixes.append((*self.prefixes[prefix], int(token)))
+        said = self.prefixes[first:]
+        p = [self.probabilities(photos[r], said[n][1:]) for n, r in enumerate(rows)]
+        return np.array(p, np.float32), np.arange(first, first + len(rows))
+
+
+def features(photos):
+    return np.arange(1, photos + 1, dtype=np.float32)[:, None] / 7
+
+
+def allowed(tokens):
+    """Whether a sentence, END included, keeps the rules."""
+    return (
+        tokens[0] != END
+        and not {PAD, START, UNKNOWN} & set(tokens)
+        and all(a != b for a, b in itertools.pairwise(tokens))
+    )
+
+
+def exhaustive(table, photo, longest, exponent):
+    """Every sentence there is with its score, best first."""
+    found = []
+    words = range(END + 1, table.size)
+    for length in range(1, longest + 1):
+        for body in itertools.product(words, repeat=length):
+            tokens = (*body, END)
+            if allowed(tokens):
+                log_p = sum(
+                    np.log(np.float32(table.probabilities(photo, tokens[:n])[token]))
+                    for n, token in enumerate(tokens)
+                )
+                found.append((log_p / len(tokens) ** exponent, body))
+    return sorted(found, key=lambda sentence: -sentence[0])
+
+
+def plain(table, photo, beams, longest, exponent):
+    """Beam search as one would write it down, one hypothesis at a time."""
+    live, found = [(0.0, ())], []
+    for length in range(1, longest + 2):
+        extended = []
+        for log_p, said in live:
+            p = np.float32(table.probabilities(photo, said))
+            for token in range(table.size):
+                tokens = (*said, token)
+                if allowed(tokens) and p[token] > 0 and (token == END or length <= longest):
+                    extended.append((log_p + np.log(np.float64(p[token])), tokens))
+        extended.sort(key=lambda hypothesis: -hypothesis[0])
+        best = extended[: beams - len(found)]
+        found += [(log_p / length**exponent, t[:-1]) for log_p, t in best if t[-1] == END]
+        live = [hypothesis for hypothesis in best if hypothesis[1][-1] != END]
+    return sorted(found, key=lambda sentence: -sentence[0])
+
+
+def same(sentences, expected):
+    assert [s.tokens for s in sentences] == [tokens for _, tokens in expected]
+    np.testing.assert_allclose([s.score for s in sentences], [x for x, _ in expected], rtol=1e-5)
+
+
+@pytest.mark.parametrize("exponent", [0, 0.7, 1])
+def test_wide_enough_it_is_exhaustive_search(exponent):
+    table = Table()
+    found = search(table, features(3), beams=200, longest=5, exponent=exponent)
+    for photo, sentences in zip(features(3)[:, 0], found, strict=True):
+        expected = exhaustive(table, photo, 5, exponent)
+        assert len(expected) == 3 * (1 + 2 + 4 + 8 + 16)
+        same(sentences, expected)
+
+
+@pytest.mark.parametrize("beams", [1, 2, 3, 5, 30])
+@pytest.mark.parametrize("size", [7, 40])
+def test_it_is_plain_beam_search(beams, size):
+    table = Table(size)
+    found = search(table, features(9), beams=beams, longest=6)
+    for photo, sentences in zip(features(9)[:, 0], found, strict=True):
+        same(sentences, plain(table, photo, beams, 6, 0.7))
+
+
+def test_one_beam_is_greedy():
+    table = Table()
+    for photo, (sentence,) in zip(
+        features(20)[:, 0], search(table, features(20), beams=1, longest=8), strict=True
+    ):
+        said = ()
+        while len(said) < 8:
+            p = table.probabilities(photo, said)
+            said += (max((t for t in range(7) if allowed((*said, t))), key=lambda t: p[t]),)
+            if said[-1] == END:
+                break
+        assert sentence.tokens == tuple(token for token in said if token != END)
+
+
+def test_photos_do_not_disturb_one_another(monkeypatch):
+    together = search(Table(), features(12), beams=4)
+    alone = [search(Table(), features(12)[n : n + 1], beams=4)[0] for n in range(12)]
+    assert together == alone
+    monkeypatch.setattr(beam, "ROWS", 20)
+    assert search(Table(), features(12), beams=4) == together
+    assert search(Table(), features(0), beams=4) == []
+
+
+def test_sentences_are_different_and_keep_the_rules():
+    for sentences in search(Table(), features(10), beams=8, longest=6):
+        assert len({s.tokens for s in sentences}) == len(sentences) == 8
+        assert all(allowed((*s.tokens, END)) and len(s.tokens) <= 6 for s in sentences)
+        assert [s.score for s in sentences] == sorted((s.score for s in sentences), reverse=True)
+        for s in sentences:
+            assert s.score == s.log_probability / (len(s.tokens) + 1) ** 0.7
+
+
+def test_marks_and_repeats_are_not_said_however_probable():
+    def probabilities(photo, prefix):
+        p = np.full(6, 0.01)
+        p[[PAD, START, UNKNOWN]] = 0.2
+        p[prefix[-1] if prefix else END] = 0.3
+        return p
+
+    (sentences,) = search(Table(6, probabilities), features(1), beams=3, longest=4)
+    assert [s.tokens for s in sentences] and all(allowed((*s.tokens, END)) for s in sentences)
+
+
+def test_the_longest_sentence_ends_with_the_probability_of_its_end():
+    def probabilities(photo, prefix):
+        p = np.full(6, 0.001)
+        p[4 + len(prefix) % 2] = 0.9
+        return p
+
+    ((sentence,),) = search(Table(6, probabilities), features(1), beams=1, longest=5)
+    assert sentence.tokens == (4, 5, 4, 5, 4)
+    assert sentence.log_probability == pytest.approx(5 * np.log(0.9) + np.log(0.001))
+
+
+def test_ties_go_to_the_better_hypothesis_then_to_the_lower_word():
+    table = Table(8, lambda photo, prefix: np.full(8, 1 / 8))
+    found = search(table, features(5), beams=3, longest=2)
+    # Words 4, 5 and 6 begin; then the first of them takes all slots, with END, the lowest token,
+    # and two words, whatever the photo.
+    assert [[s.tokens for s in sentences] for sentences in found] == [[(4,), (4, 5), (4, 6)]] * 5
+
+
+def test_what_is_impossible_is_never_said():
+    def probabilities(photo, prefix):
+        p = np.zeros(9)
+        p[[END, 4 + len(prefix)]] = 0.5
+        return p
+
+    (sentences,) = search(Table(9, probabilities), features(1), beams=10, longest=3)
+    assert [s.tokens for s in sentences] == [(4,), (4, 5), (4, 5, 6)]
+    (none,) = search(Table(9, lambda *_: np.eye(9)[PAD]), features(1), beams=10)
+    assert none == []
+
+
+def test_work_shrinks_as_sentences_end():
+    def probabilities(photo, prefix):
+        p = np.full(6, 0.05)
+        p[END if len(prefix) == photo * 7 else 4 + len(prefix) % 2] = 0.8
+        return p
+
+    table = Table(6, probabilities)
+    search(table, features(3), beams=1)
+    assert table.steps == [3, 3, 2, 1]
