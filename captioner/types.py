@@ -24,7 +24,7 @@ class Photo:
     """A file found by the walk; nothing of it has been opened yet."""
 
     path: Path
-    """As the person gave it, joined with what the walk found below it. May hold surrogate escapes."""
+    """As the person gave it, with what the walk found below it. May hold surrogate escapes."""
     size: int
     """Bytes."""
     mtime_ns: int

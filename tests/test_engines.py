@@ -22,9 +22,9 @@ def arrays():
     random = np.random.default_rng(3)
     for name, value in arrays.items():
         if name.endswith("kernel"):
-            value *= 1.7
+            np.multiply(value, 1.7, out=value)
         elif name.endswith(("beta", "moving_mean")):
-            value += random.normal(0, 0.1, value.shape).astype(np.float32)
+            np.add(value, random.normal(0, 0.1, value.shape).astype(np.float32), out=value)
     return arrays
 
 

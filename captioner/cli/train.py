@@ -92,8 +92,8 @@ def train(
     for warning in corpus.warnings:
         console.note(warning)
 
-    from captioner.training.recipe import Options, Run
     from captioner.training.recipe import train as run_recipe
+    from captioner.training.run import Options, Run
 
     options = Options(
         encoder=encoder,

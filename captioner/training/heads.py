@@ -51,14 +51,14 @@ class Lexicon:
 
     @classmethod
     def from_captions(cls, captions: Sequence[str]) -> Lexicon:
-        """Stems seen five times or more, words seen twice or more, most frequent first."""
+        """Stems seen eight times or more, words seen twice or more, most frequent first."""
         counts = Counter(word for caption in captions for word in words(caption))
         surfaces: dict[str, Counter[str]] = {}
         for word, count in counts.items():
             if word not in STOP_WORDS and not word.isdigit():
                 surfaces.setdefault(stem(word), Counter())[word] += count
         kept = sorted(
-            (-group.total(), name) for name, group in surfaces.items() if group.total() >= 5
+            (-group.total(), name) for name, group in surfaces.items() if group.total() >= 8
         )
         known = sorted((-count, word) for word, count in counts.items() if count >= 2)
         return cls(

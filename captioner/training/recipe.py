@@ -14,7 +14,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from safetensors.numpy import load_file, save_file
 
 from captioner import __version__
 from captioner.errors import CaptionerError, UsageError
@@ -25,100 +24,18 @@ from captioner.model.decoder import MergeDecoder
 from captioner.model.heads import JointSpace, WordHead
 from captioner.model.rerank import Narrator, Settings
 from captioner.model.vocabulary import Vocabulary, sentence
-from captioner.training import curves, tuning
-from captioner.training.corpora import Corpus, Example
+from captioner.training import tuning
 from captioner.training.decoders import PRESETS, SentenceBatches, coverage, fit_decoder
-from captioner.training.features import digest, extract, load_square
+from captioner.training.features import load_square
 from captioner.training.finetune import PixelBatches
-from captioner.training.fit import Metrics, Plan, Report, fit
+from captioner.training.fit import Metrics, Plan, fit
 from captioner.training.heads import DevRanks, FeatureBatches, Heads, Lexicon, adopt
 from captioner.training.metrics import cider
-from captioner.types import FloatArray, HalfArray, SearchVectors
+from captioner.training.run import Arrays, Eye, Run
+from captioner.types import SearchVectors
 
-Arrays = dict[str, FloatArray]
 CALIBRATION = 300
 """Training photos that set the ranges of the int8 graph."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What `captioner train` was asked for."""
-
-    encoder: str = "bundled"
-    """"imagenet", "bundled", or the path of a bundle or a Keras weights file."""
-    fine_tune: int = 0
-    """Blocks of Xception, counted from the top, to train further; 0 leaves it as it is."""
-    fine_tune_epochs: int = 5
-    fine_tune_rate: float = 1.5e-4
-    fine_tune_size: int = 192
-    """Side of the augmented photos, pixels."""
-    size: int = 224
-    """Side of the square that the finished encoder takes."""
-    head_epochs: int = 12
-    preset: str = "base"
-    """Sizes of the decoders: a key of `captioner.training.decoders.PRESETS`."""
-    decoders: int = 1
-    """How many decoders, each with a seed of its own, speak together."""
-    decoder_epochs: int = 8
-    decoder_rate: float = 2e-3
-    seed: int = 1
-    resume: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One training run: its data, its options, and the folder it works in."""
-
-    corpus: Corpus
-    options: Options
-    work: Path
-    """Checkpoints and curves: what `--resume` goes on from."""
-    cache: Path
-    """Extracted features, shared by runs."""
-    report: Report
-
-    @property
-    def train(self) -> tuple[Example, ...]:
-        """Photos to learn from."""
-        return self.corpus.split("train")
-
-    @property
-    def dev(self) -> tuple[Example, ...]:
-        """Photos to measure on and to choose by."""
-        return self.corpus.split("dev")
-
-    def captions(self) -> list[str]:
-        """Of the training photos."""
-        return [caption for example in self.train for caption in example.captions]
-
-
-@dataclass(frozen=True, slots=True)
-class Eye:
-    """An encoder with its weights settled, and what names it."""
-
-    run: Run
-    engine: openvino.OpenVINOEngine
-    identity: str
-    size: int
-
-    @classmethod
-    def float32(cls, run: Run, arrays: Arrays, size: int) -> Eye:
-        """The float graph, for weights that are still changing."""
-        graph = openvino.build(arrays, size)
-        engine = openvino.OpenVINOEngine(graph, precision="float32", batch_size=16)
-        return cls(run, engine, digest(arrays), size)
-
-    def features(self, examples: Sequence[Example], views: int = 1) -> HalfArray:
-        """float16 (photos, views, 2048)."""
-        return extract(
-            [example.path for example in examples],
-            self.engine,
-            self.identity,
-            size=self.size,
-            views=views,
-            cache=self.run.cache,
-            report=self.run.report,
-        )
 
 
 def starting_encoder(choice: str) -> Arrays:
@@ -154,15 +71,12 @@ def fit_heads(run: Run, lexicon: Lexicon, eye: Eye, views: int, part: str) -> He
     return heads
 
 
-def fit_encoder(run: Run, lexicon: Lexicon, arrays: Arrays) -> Arrays:
-    """Train the encoder's last blocks on words and sentences; its weights.
+def fit_encoder(run: Run, lexicon: Lexicon, arrays: Arrays) -> tuple[Arrays, list[Metrics]]:
+    """Train the encoder's last blocks on words and sentences; its weights and its curve.
 
     The heads learn first, on the encoder as it is: random heads would only spoil it.
     """
     options = run.options
-    finished = run.work / "encoder.safetensors"
-    if options.resume and finished.is_file():
-        return load_file(finished)
     eye = Eye.float32(run, arrays, options.fine_tune_size)
     heads = fit_heads(run, lexicon, eye, 1, "warm-up")
     keras.utils.set_random_seed(options.seed)
@@ -186,10 +100,8 @@ def fit_encoder(run: Run, lexicon: Lexicon, arrays: Arrays) -> Arrays:
         validate=validate, metric="both_r10",
         folder=run.work / "encoder", resume=options.resume, report=run.report,
     )  # fmt: skip
-    show(run, history, "encoder")
-    result = networks.encoder_arrays(encoder)
-    save_file(result, finished)
-    return result
+    run.show(history, "encoder")
+    return networks.encoder_arrays(encoder), history
 
 
 def quantised(run: Run, arrays: Arrays) -> Path:
@@ -203,14 +115,6 @@ def quantised(run: Run, arrays: Arrays) -> Path:
     photos = [load_square(run.train[row].path, run.options.size) for row in chosen]
     openvino.save(openvino.quantise(openvino.build(arrays, run.options.size), photos), file)
     return file
-
-
-def show(run: Run, history: Sequence[Metrics], part: str) -> None:
-    """Curves of one part: in the terminal, and as PNG in the run's folder."""
-    if history:
-        for line in curves.lines(history):
-            run.report(line)
-        curves.draw(history, part, run.work / f"{part}.png")
 
 
 @dataclass(slots=True)
@@ -266,12 +170,12 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
             "measure on.",
             "Both need two at least: see how the split was made with `captioner evaluate`.",
         )
-    run.work.mkdir(parents=True, exist_ok=True)
+    run.begin()
     captions = run.captions()
     vocabulary, lexicon = Vocabulary.from_captions(captions), Lexicon.from_captions(captions)
     if not lexicon.stems:
         raise CaptionerError(
-            f"{run.corpus.name} has too few captions: no word stands in them five times.",
+            f"{run.corpus.name} has too few captions: no word stands in them eight times.",
             "Add photos with captions; a few hundred are a beginning.",
         )
     run.report(
@@ -336,9 +240,10 @@ def _see(
             return Made(vocabulary, lexicon, arrays, source.path(bundles.GRAPH))
     else:
         arrays = starting_encoder(options.encoder)
+    record: dict[str, Any] = {}
     if options.fine_tune:
-        arrays = fit_encoder(run, lexicon, arrays)
-    return Made(vocabulary, lexicon, arrays, quantised(run, arrays))
+        arrays, record["encoder"] = fit_encoder(run, lexicon, arrays)
+    return Made(vocabulary, lexicon, arrays, quantised(run, arrays), record=record)
 
 
 def _speak(run: Run, made: Made, eye: Eye) -> None:
@@ -368,7 +273,7 @@ def _speak(run: Run, made: Made, eye: Eye) -> None:
             dev=dev_batches, measure=measure, seed=seed,
             folder=run.work / f"decoder-{number}", resume=options.resume, report=run.report,
         )  # fmt: skip
-        show(run, history, f"decoder-{number}")
+        run.show(history, f"decoder-{number}")
         made.decoders.append(arrays)
         made.record[f"decoder-{number}"] = {"seed": seed, "history": history}
 

@@ -1,0 +1,126 @@
+"""One run of training: its data, its options, where it works, and how it looks at photos."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from captioner.errors import CaptionerError
+from captioner.model import openvino
+from captioner.training import curves
+from captioner.training.corpora import Corpus, Example
+from captioner.training.features import digest, extract
+from captioner.training.fit import Metrics, Report
+from captioner.types import FloatArray, HalfArray
+
+Arrays = dict[str, FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `captioner train` was asked for."""
+
+    encoder: str = "bundled"
+    """"imagenet", "bundled", or the path of a bundle or a Keras weights file."""
+    fine_tune: int = 0
+    """Blocks of Xception, counted from the top, to train further; 0 leaves it as it is."""
+    fine_tune_epochs: int = 5
+    fine_tune_rate: float = 1.5e-4
+    fine_tune_size: int = 192
+    """Side of the augmented photos, pixels."""
+    size: int = 224
+    """Side of the square that the finished encoder takes."""
+    head_epochs: int = 12
+    preset: str = "base"
+    """Sizes of the decoders: a key of `captioner.training.decoders.PRESETS`."""
+    decoders: int = 1
+    """How many decoders, each with a seed of its own, speak together."""
+    decoder_epochs: int = 8
+    decoder_rate: float = 2e-3
+    seed: int = 1
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training run: its data, its options, and the folder it works in."""
+
+    corpus: Corpus
+    options: Options
+    work: Path
+    """Checkpoints and curves: what `--resume` goes on from."""
+    cache: Path
+    """Extracted features, shared by runs."""
+    report: Report
+
+    @property
+    def train(self) -> tuple[Example, ...]:
+        """Photos to learn from."""
+        return self.corpus.split("train")
+
+    @property
+    def dev(self) -> tuple[Example, ...]:
+        """Photos to measure on and to choose by."""
+        return self.corpus.split("dev")
+
+    def captions(self) -> list[str]:
+        """Of the training photos."""
+        return [caption for example in self.train for caption in example.captions]
+
+    def begin(self) -> None:
+        """Make the folder, or see that it is this run's that is to be resumed.
+
+        Raises
+        ------
+        CaptionerError
+            Where the folder belongs to a run with other options.
+        """
+        self.work.mkdir(parents=True, exist_ok=True)
+        file = self.work / "options.json"
+        ours = {k: v for k, v in asdict(self.options).items() if k != "resume"}
+        if self.options.resume and file.is_file():
+            theirs = json.loads(file.read_text("utf-8"))
+            other = sorted(name for name in ours if ours[name] != theirs.get(name))
+            if other:
+                raise CaptionerError(
+                    f"the run in {self.work} had other options: {', '.join(other)}.",
+                    "Resume with the options that run had, or leave out --resume.",
+                )
+        file.write_text(json.dumps(ours, indent=2) + "\n", "utf-8")
+
+    def show(self, history: Sequence[Metrics], part: str) -> None:
+        """Curves of one part: in the terminal, and as PNG in the run's folder."""
+        for line in curves.lines(history):
+            self.report(line)
+        curves.draw(history, part, self.work / f"{part}.png")
+
+
+@dataclass(frozen=True, slots=True)
+class Eye:
+    """An encoder with its weights settled, and what names it."""
+
+    run: Run
+    engine: openvino.OpenVINOEngine
+    identity: str
+    size: int
+
+    @classmethod
+    def float32(cls, run: Run, arrays: Arrays, size: int) -> Eye:
+        """The float graph, for weights that are still changing."""
+        graph = openvino.build(arrays, size)
+        engine = openvino.OpenVINOEngine(graph, precision="float32", batch_size=16)
+        return cls(run, engine, digest(arrays), size)
+
+    def features(self, examples: Sequence[Example], views: int = 1) -> HalfArray:
+        """float16 (photos, views, 2048)."""
+        return extract(
+            [example.path for example in examples],
+            self.engine,
+            self.identity,
+            size=self.size,
+            views=views,
+            cache=self.run.cache,
+            report=self.run.report,
+        )

@@ -1,0 +1,110 @@
+"""Word head, joint space and the ranking that search makes of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from captioner.model.heads import KEYWORD_PROBABILITY, JointSpace, WordHead
+from captioner.model.query import ranking
+from captioner.types import SearchVectors
+
+STEMS = ("dog", "run", "beach")
+
+
+@pytest.fixture
+def head():
+    """Hidden unit n is feature n; stem n is likely where that is 1 and unlikely where it is 0."""
+    kernel = np.zeros((2048, 3), np.float32)
+    kernel[:3] = np.eye(3)
+    arrays = {
+        "hidden.kernel": kernel,
+        "hidden.bias": np.zeros(3, np.float32),
+        "stems.kernel": 8 * np.eye(3, dtype=np.float32),
+        "stems.bias": np.full(3, -4, np.float32),
+    }
+    return WordHead(arrays, STEMS, ("dog", "running", "beach"))
+
+
+@pytest.fixture
+def space():
+    """Words on the axes of three dimensions; "sea" lies where "beach" does, of half its weight."""
+    kernel = np.zeros((2048, 3), np.float32)
+    kernel[:3] = np.eye(3)
+    vectors = np.vstack([np.zeros(3), np.eye(3), [0, 0, 1]]).astype(np.float32)
+    arrays = {
+        "image.kernel": kernel,
+        "image.bias": np.zeros(3, np.float32),
+        "text.vectors": vectors,
+        "text.weights": np.array([9, 1, 1, 1, 0.5], np.float32),
+        "text.bias": np.zeros(3, np.float32),
+    }
+    return JointSpace(arrays, ("", "dog", "runs", "beach", "sea"))
+
+
+def features(*rows: tuple[float, float, float]):
+    out = np.zeros((len(rows), 2048), np.float32)
+    out[:, :3] = rows
+    return out
+
+
+def test_keywords_are_the_likely_words_as_people_write_them(head):
+    hidden = head.hidden(features((1, 0.8, 0), (0, 0, 0), (0.4, 0.45, 1)))
+    found = head.keywords(hidden, 2)
+    assert [[k.word for k in photo] for photo in found] == [
+        ["dog", "running"],
+        [],
+        ["beach", "running"],
+    ]
+    assert found[0][0].probability == pytest.approx(1 / (1 + np.exp(-4)), abs=1e-4)
+    assert all(k.probability >= KEYWORD_PROBABILITY for photo in found for k in photo)
+
+
+def test_evidence_sums_log_probabilities_of_known_stems(head):
+    hidden = head.hidden(features((1, 1, 0), (0, 1, 1)))
+    likely, unlikely = -np.log1p(np.exp(-4)), -np.log1p(np.exp(4))
+    np.testing.assert_allclose(
+        head.evidence("Dogs running, quickly!", hidden), [2 * likely, likely + unlikely], rtol=1e-5
+    )
+    assert head.evidence("zebra", hidden) is None
+    np.testing.assert_array_equal(head.evidence("dog dogs", hidden), head.evidence("dog", hidden))
+
+
+def test_sentences_are_weighted_means_of_unit_length(space):
+    vectors = space.text([["dog"], ["dog", "beach"], ["dog", "sea"], ["dog", "dog", "beach"]])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(vectors[1], [0.5**0.5, 0, 0.5**0.5], rtol=1e-6)
+    assert vectors[2, 0] == pytest.approx(2 * vectors[2, 2])
+    assert vectors[3, 0] == pytest.approx(2 * vectors[3, 2])
+
+
+def test_a_word_never_seen_borrows_from_its_stem_or_says_nothing(space):
+    vectors = space.text([["running"], ["zebra"], [], ["zebra", "dog"], ["dog"]])
+    np.testing.assert_allclose(vectors[0], [0, 1, 0], atol=1e-6)
+    assert not vectors[1].any()
+    assert not vectors[2].any()
+    np.testing.assert_array_equal(vectors[3], vectors[4])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("query", ["dog", "a dog runs on the beach by the sea with a dog"])
+def test_ranking_puts_the_photo_that_fits_first(head, space, query, share):
+    seen = features((1, 1, 1), (0, 0, 1), (0, 0, 0.1), (0.1, 0, 0))
+    vectors = SearchVectors(
+        space.image(seen).astype(np.float16), head.hidden(seen).astype(np.float16)
+    )
+    rank = ranking(head, space, {"joint_short": share, "joint_long": share})
+    scores = rank(query, vectors)
+    assert scores.dtype == np.float32
+    if share == 0 or query != "dog":
+        assert int(scores.argmax()) == 0
+    assert not rank("zebra", vectors).any()
+
+
+def test_the_joint_space_alone_ranks_what_has_no_stem(head, space):
+    seen = features((1, 0, 0), (0, 0, 1))
+    vectors = SearchVectors(
+        space.image(seen).astype(np.float16), head.hidden(seen).astype(np.float16)
+    )
+    rank = ranking(head, space, {"joint_short": 0.0, "joint_long": 0.0})
+    assert int(rank("sea", vectors).argmax()) == 1
