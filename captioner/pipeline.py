@@ -8,13 +8,16 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from captioner.errors import PhotoError, PhotoUnavailableError
-from captioner.index import Index
 from captioner.photos.decode import read
 from captioner.types import Describer, Description, Failure, Photo, PixelArray, Pixels
+
+if TYPE_CHECKING:  # captioning without an index needs no database
+    from captioner.index import Index
 
 Progress = Callable[[Description | Failure], None]
 
