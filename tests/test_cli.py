@@ -468,7 +468,7 @@ class TestConsole:
             lines.done("a.jpg")
             lines.done("b.jpg")
         first, second = capsys.readouterr().err.splitlines()
-        assert first.startswith("1 of 2,000 photos, ")
+        assert first == "1 of 2,000 photos, a.jpg"
         assert second.startswith("2 of 2,000 photos, ")
         assert second.endswith(" left, b.jpg")
 

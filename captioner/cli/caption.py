@@ -77,8 +77,9 @@ def caption(
     given = Given(paths, nul=nul)
     total = failed = 0
     # Where captions scroll by on the terminal, they are the progress.
+    quiet = given.one_file or console.for_the_eye()
     with (
-        progress(quiet=console.for_the_eye()) as bar,
+        progress(quiet=quiet) as bar,
         closing(_described(walk(given), load)) as results,
     ):
         for result in results:

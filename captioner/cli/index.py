@@ -86,8 +86,10 @@ def _sum_up(summary: Summary, seconds: float) -> str:
         return "No photos found."
     if not summary.described and not summary.failed:
         return f"Nothing new: {console.counted(summary.unchanged)} unchanged."
-    pace = spell_pace(summary.described / max(seconds, 1e-9)) or "0 photos/s"
-    parts = [f"{console.counted(summary.described)} indexed in {spell_time(seconds)} ({pace})"]
+    parts = ["No photo indexed"]
+    if summary.described:
+        pace = spell_pace(summary.described / seconds)
+        parts = [f"{console.counted(summary.described)} indexed in {spell_time(seconds)} ({pace})"]
     if summary.failed:
         parts.append(f"{summary.failed:,} could not be read")
     if summary.unchanged:

@@ -23,7 +23,7 @@ def info(
 ) -> None:
     """Show versions, model, engine, database, and where things are kept.
 
-    What is missing or broken is shown in its place. With --json: one object, with all that the
+    What is missing or broken says so in its place. With --json: one object, with all that the
     bundle records of its training.
     """
     facts = {
@@ -35,9 +35,11 @@ def info(
     }
     if as_json:
         console.json_line(facts)
-    else:
-        for line in _lines(facts):
-            console.line(line)
+        return
+    if record := facts["model"].get("training"):
+        facts["model"]["training"] = {name: record[name] for name in ("command", "data")}
+    for line in _lines(facts):
+        console.line(line)
 
 
 def _versions() -> dict[str, str | None]:
@@ -110,25 +112,26 @@ def _or_why_not(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _lines(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    """Nested facts as indented lines, but for the tables that only programs read."""
+    """Nested facts as indented lines; a mapping of plain facts on one line below the top."""
     width = max(len(name) for name in facts)
     for name, fact in facts.items():
-        if isinstance(fact, Mapping):
+        if isinstance(fact, Mapping) and (not indent or _is_deep(fact)):
             yield f"{indent}{name}"
-            if fact:
-                yield from _lines(fact, indent + "  ")
-        elif not _is_table(fact):
+            yield from _lines(fact, indent + "  ")
+        else:
             yield f"{indent}{name:<{width}}  {_spelled(fact)}"
 
 
-def _is_table(fact: object) -> bool:
-    return isinstance(fact, list) and any(isinstance(item, Mapping | list) for item in fact)
+def _is_deep(fact: Mapping[str, Any]) -> bool:
+    return any(isinstance(inner, Mapping) for inner in fact.values())
 
 
 def _spelled(fact: object) -> str:
     match fact:
         case None:
             return "not installed"
+        case Mapping():
+            return ", ".join(f"{name} {_spelled(inner)}" for name, inner in fact.items())
         case list():
             return ", ".join(map(str, fact)) or "nothing"
         case int():

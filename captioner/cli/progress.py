@@ -50,24 +50,27 @@ class _Lines:
         self._number = 0
 
     def __enter__(self) -> Self:
-        self._start = self._told = time.monotonic()
+        self._told = time.monotonic()
         return self
 
     def __exit__(self, *_: object) -> None: ...
 
     def planned(self, total: int) -> None:
         self._total = total
-        self._start = time.monotonic()
 
     def done(self, path: str) -> None:
-        self._number += 1
         now = time.monotonic()
+        if not self._number:
+            self._first = now  # Before it the model was loaded, which says nothing of the pace.
+        self._number += 1
         if now - self._told >= self._every:
             self._told = now
-            pace = self._number / max(now - self._start, 1e-9)
-            left = None if self._total is None else (self._total - self._number) / pace
-            words = (_count(self._number, self._total), spell_pace(pace), _left(left))
+            pace = (self._number - 1) / max(now - self._first, 1e-9)
+            words = (_count(self._number, self._total), spell_pace(pace), self._left(pace))
             console.note(", ".join(word for word in (*words, console.shown(path)) if word))
+
+    def _left(self, pace: float) -> str:
+        return _left((self._total - self._number) / pace) if self._total and pace else ""
 
 
 class _Bar:
