@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from captioner.errors import UsageError
 from captioner.model.bundle import (
@@ -53,6 +54,8 @@ class Model:
         self.space = JointSpace(bundle.arrays(JOINT), lexicon["words"])
         decoder = MergeDecoder([bundle.arrays(file) for file in bundle.decoders])
         self.narrator = Narrator(decoder, Vocabulary(bundle.json(VOCABULARY)), self.space, settings)
+        # The engine keeps every core busy: NumPy's threads would only spin beside it.
+        self._threads = ThreadpoolController()
         self._confidence = bundle.manifest["confidence"]
         self._alternatives, self._keywords = alternatives, keywords
 
@@ -62,6 +65,10 @@ class Model:
 
     def describe(self, pixels: Sequence[Pixels], features: FloatArray) -> list[Description]:
         """Captions, keywords and search vectors; see `captioner.types.Describer`."""
+        with self._threads.limit(limits=1, user_api="blas"):
+            return self._describe(pixels, features)
+
+    def _describe(self, pixels: Sequence[Pixels], features: FloatArray) -> list[Description]:
         places = self.space.image(features)
         hidden = self.head.hidden(features)
         sentences = self.narrator.candidates(features, places)

@@ -182,13 +182,14 @@ class OpenVINOEngine:
             return np.array(request.get_output_tensor(0).data[:count], np.float32)
 
         for batch in batches:
-            if not idle:
-                yield finish()
+            done = None if idle else finish()
             request = idle.pop()
             tensor = request.get_input_tensor(0).data
             tensor[: len(batch)] = batch
             tensor[len(batch) :] = 0
             request.start_async()
             running.append((request, len(batch)))
+            if done is not None:
+                yield done
         while running:
             yield finish()

@@ -105,7 +105,7 @@ def _recognise_boxes(head: bytes) -> str:
 def heic_opens() -> bool:
     """Whether HEIC can be read. Pillow leaves it to a plugin, ours to the extra `[heic]`."""
     try:
-        plugin = import_module("pillow_heif")
+        plugin = import_module("pi_heif")
     except ImportError:
         return False
     plugin.register_heif_opener()
