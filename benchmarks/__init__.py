@@ -1,0 +1,1 @@
+"""Ratios measured side by side; `benchmarks/README.md` says how to run them and what they mean."""

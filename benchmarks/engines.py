@@ -1,0 +1,127 @@
+"""(d) How fast each engine encodes, side by side, and how near int8 stays to float32.
+
+Photos a second from ready batches of pixels to features, at the bundle's size and at the seeds' 299
+pixels: Keras on TensorFlow in float32 (batches of 8, its fastest on CPUs, XLA off), and OpenVINO in
+float32, bfloat16 and int8 as captioner runs it. At 299 pixels the int8 graph keeps the ranges that
+were measured at the bundle's size. Beside the rates, the cosine of each photo's features with those
+of OpenVINO in float32 at the same size. What is not there is skipped, with a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks import common
+from captioner.model.bundle import ENCODER, GRAPH, GRAPH_WEIGHTS, Bundle
+from captioner.photos.decode import read
+from captioner.places import bundle_folder
+from captioner.types import FloatArray, Photo, PixelArray
+
+if TYPE_CHECKING:
+    from captioner.model.describer import Engine
+
+KERAS_BATCH = 8
+OPENVINO_BATCH = 16
+"""What `captioner.model.load` chooses."""
+KERAS, OPENVINO = "Keras float32", "OpenVINO float32"
+
+
+def encode(engine: Engine, pixels: PixelArray) -> FloatArray:
+    """Features (N, 2048) of photos (N, size, size, 3)."""
+    firsts = range(0, len(pixels), engine.batch_size)
+    batches = [pixels[first : first + engine.batch_size] for first in firsts]
+    return np.concatenate(list(engine.encode(batches)))
+
+
+def engines(bundle: Bundle, size: int, names: Sequence[str]) -> Iterator[tuple[str, Engine]]:
+    """The engines of these names, for squares of `size` pixels."""
+    from captioner.model import openvino
+
+    arrays = bundle.arrays(ENCODER)
+    for name in names:
+        if name == KERAS:
+            from captioner.model.networks import KerasEngine
+
+            yield name, KerasEngine(arrays, size, KERAS_BATCH)
+            continue
+        precision = name.removeprefix("OpenVINO ")
+        if precision == "int8":
+            bundle.path(GRAPH_WEIGHTS)
+            graph = openvino.read(bundle.path(GRAPH))
+            graph.reshape([-1, size, size, 3])
+        else:
+            graph = openvino.build(arrays, size)
+        yield (
+            name,
+            openvino.OpenVINOEngine(graph, precision=precision, batch_size=OPENVINO_BATCH),
+        )
+
+
+def available() -> tuple[list[str], list[str]]:
+    """Names of the engines that run here, and a line about each that does not."""
+    import openvino
+
+    names, notes = [OPENVINO], []
+    if common.keras_on_cpu():
+        names.insert(0, KERAS)
+    else:
+        notes.append(f"{KERAS} is skipped: TensorFlow is not installed.")
+    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        names.append("OpenVINO bfloat16")
+    else:
+        notes.append("OpenVINO bfloat16 is skipped: this processor does not compute in it.")
+    return [*names, "OpenVINO int8"], notes
+
+
+def main() -> None:
+    options = common.arguments(__doc__, count=64, repeats=5).parse_args()
+    bundle = Bundle.open(bundle_folder(options.model))
+    names, notes = available()
+    with common.photos(options.photos, options.count) as photos:
+        rows: list[common.Row] = []
+        for size in dict.fromkeys((bundle.size, common.SEED_SIZE)):
+            rows += measure(bundle, photos, size, names, options.repeats)
+    notes.append(f"{options.count} photos, {options.repeats} repeats.")
+    common.report("Encoder engines side by side", rows, notes, as_json=options.json)
+
+
+def measure(
+    bundle: Bundle, photos: Sequence[Photo], size: int, names: Sequence[str], repeats: int
+) -> list[common.Row]:
+    """A row for each engine at one size."""
+    pixels = np.stack([read(photo, size).rgb for photo in photos])
+    features: dict[str, FloatArray] = {}
+    works: dict[str, Callable[[int], float]] = {}
+
+    def rate(engine: Engine, repeat: int) -> float:
+        return len(pixels) / common.seconds(lambda: encode(engine, pixels))
+
+    for name, engine in engines(bundle, size, names):
+        features[name] = encode(engine, pixels)  # warms it up as well
+        works[name] = partial(rate, engine)
+    rates = common.side_by_side(repeats, works)
+    cosines = {name: _cosine(features[name], features[OPENVINO]) for name in names}
+    return [
+        {
+            "engine": name,
+            "px": size,
+            "photos/s": median(rates[name]),
+            **common.ratio(rates[name], rates[names[0]], f"× {names[0]}"),
+            "mean cosine": float(cosines[name].mean()),
+            "least cosine": float(cosines[name].min()),
+        }
+        for name in names
+    ]
+
+
+def _cosine(a: FloatArray, b: FloatArray) -> FloatArray:
+    return np.einsum("nd,nd->n", a, b) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+if __name__ == "__main__":
+    common.run(main)

@@ -1,0 +1,126 @@
+"""(c) How near the whole pipeline comes to what its stages alone allow.
+
+In each repeat every stage works through all photos alone, with all cores to itself, and then the
+whole does, from files to a fresh database:
+
+- decode: files to squares of pixels, in as many threads as the pipeline uses;
+- encode: ready batches to features, streamed through the engine;
+- describe: stored features to captions, keywords and vectors, with an empty memory of prefixes;
+- store: descriptions into a fresh database, a transaction a batch.
+
+Two bounds. *Slowest stage*: no pipeline is faster than its slowest stage, and one with cores of its
+own for each stage would be as fast. *Stages in turn*: here all stages share the same cores, so the
+honest bound is 1 / the sum of their seconds a photo. The whole exceeds that one only where it fills
+cores that a stage leaves idle when it runs alone: storing, for one, keeps one core busy.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks import common
+from captioner.index import Index
+from captioner.model import load
+from captioner.photos.decode import read
+from captioner.pipeline import update
+from captioner.types import Photo
+
+if TYPE_CHECKING:
+    from captioner.model.describer import Model
+
+WORKERS = common.cores() + 2
+"""Threads that decode: the pipeline's own choice."""
+STAGES = ("decode", "encode", "describe", "store")
+WHOLE = "whole pipeline"
+
+
+def fresh(folder: Path | None) -> Model:
+    """A model that has described nothing yet, its engine warmed up."""
+    model = load(folder, device="cpu")
+    blank = np.zeros((model.batch_size, model.size, model.size, 3), np.uint8)
+    for _ in model.encode([blank] * 4):
+        pass
+    return model
+
+
+def seconds(photos: Sequence[Photo], folder: Path | None, scratch: Path) -> Iterator[float]:
+    """Wall time of each of `STAGES` over all photos, then of the whole."""
+    model = fresh(folder)
+
+    start = perf_counter()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        pixels = list(pool.map(lambda photo: read(photo, model.size), photos))
+    yield perf_counter() - start
+
+    firsts = range(0, len(photos), model.batch_size)
+    slots = [pixels[first : first + model.batch_size] for first in firsts]
+    batches = [np.stack([one.rgb for one in batch]) for batch in slots]
+    start = perf_counter()
+    features = list(model.encode(batches))
+    yield perf_counter() - start
+
+    start = perf_counter()
+    described = [model.describe(*batch) for batch in zip(slots, features, strict=True)]
+    yield perf_counter() - start
+
+    with Index.open(scratch / "alone.db", write=True) as index:
+        start = perf_counter()
+        for batch in described:
+            index.store(batch, model.model_id)
+        yield perf_counter() - start
+
+    another = fresh(folder)
+    with Index.open(scratch / "whole.db", write=True) as index:
+        start = perf_counter()
+        summary = update(index, photos, lambda: another, workers=WORKERS)
+        yield perf_counter() - start
+    if summary.described < len(photos):
+        sys.exit(f"{summary.failed} of {len(photos)} photos could not be described.")
+
+
+def main() -> None:
+    options = common.arguments(__doc__, count=1000, repeats=3).parse_args()
+    rates: dict[str, list[float]] = {name: [] for name in (*STAGES, WHOLE)}
+    with common.photos(options.photos, options.count) as photos:
+        for repeat in range(options.repeats):
+            with tempfile.TemporaryDirectory(prefix="captioner-benchmark-") as scratch:
+                times = seconds(photos, options.model, Path(scratch))
+                for name, elapsed in zip(rates, times, strict=True):
+                    rates[name].append(len(photos) / elapsed)
+                    common.progress(f"{repeat + 1} of {options.repeats}: {name}")
+    common.progress("")
+    stages = [rates[stage] for stage in STAGES]
+    alone = list(zip(*stages, strict=True))
+    rates["bound: slowest stage"] = [min(each) for each in alone]
+    rates["bound: stages in turn"] = [1 / sum(1 / rate for rate in each) for each in alone]
+    rates[WHOLE] = rates.pop(WHOLE)  # last in the table
+    rows: list[common.Row] = [
+        {
+            "stage": name,
+            "photos/s": median(rates[name]),
+            "ms a photo": 1000 / median(rates[name]),
+            **common.ratio(rates[WHOLE], rates[name], "whole ÷ this"),
+        }
+        for name in rates
+    ]
+    slowest = min(STAGES, key=lambda stage: median(rates[stage]))
+    reached = common.ratio(rates[WHOLE], rates["bound: stages in turn"])["ratio"]
+    notes = [
+        f"The slowest stage is to {slowest}; the whole reaches {reached:.0%} of what the stages "
+        "allow in turn on the same cores.",
+        f"{options.count:,} photos, {options.repeats} repeats, {WORKERS} threads that decode.",
+    ]
+    common.report("The pipeline and its stages", rows, notes, as_json=options.json)
+
+
+if __name__ == "__main__":
+    common.run(main)
