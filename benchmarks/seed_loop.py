@@ -13,9 +13,8 @@ What differs from the seeds, so that the captions can be compared:
   32 tokens, one product with the vocabulary.
 - captioner's rules hold: no mark but the end is said, no word twice in a row, no empty sentence.
 
-What favours the loop: XLA is off (Keras would turn it on for the encoder, which makes Xception
-several times slower on CPUs); the graphs are traced before the clock runs; photos are read by
-captioner's own reader; where the bundle has several decoders, one `predict` asks them all.
+What favours the loop: its graphs are traced before the clock runs, its photos are read by
+captioner's own reader, and where the bundle has several decoders, one `predict` asks them all.
 
 In each repeat captioner does all photos and the loop a part of its own, so that in the end it has
 captioned all of them once. captioner's model is loaded anew each time, off the clock, its engine
@@ -70,8 +69,6 @@ class SeedLoop:
         self.encoder = networks.encoder(size)
         networks.set_encoder(self.encoder, bundle.arrays(ENCODER))
         self.decoder = next_word(bundle, len(self.tokens))
-        for model in (self.encoder, self.decoder):
-            model.compile(jit_compile=False)
 
     def caption(self, photo: Photo) -> str:
         """The greedy caption of a photo."""
