@@ -396,6 +396,13 @@ class TestAsAProcess:
         assert search.stderr.read() == ""
         assert search.wait() == 0
 
+    @pytest.mark.parametrize(("closed", "status", "out"), [(">&-", 0, ""), ("2>&-", 2, "")])
+    def test_closed_streams(self, closed: str, status: int, out: str) -> None:
+        query = "dog" if status == 0 else '""'
+        command = f"exec {sys.executable} -m captioner search --exact {query} {closed}"
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (status, out, "")
+
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
     def test_a_full_disk_behind_stdout(self) -> None:
         with Path("/dev/full").open("w") as full:

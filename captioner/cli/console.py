@@ -19,7 +19,11 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff
 
 
 def prepare() -> None:
-    """Let file names of any bytes through stdout as they are."""
+    """Let file names of any bytes through stdout as they are; fill in for closed streams."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # Started with >&-: notes must not end up among the data,
+            # nor what a library prints in the file that would get the free number.
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")
 
