@@ -6,9 +6,14 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from processes import HEAVY, ROOT, loaded_by, run, run_main
+
+from captioner.photos.decode import read
+from captioner.photos.walk import walk
+from captioner.types import Photo
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "weights/base/bundle.json").is_file(), reason="there is no weights/base yet"
@@ -78,8 +83,10 @@ def test_index_search_similar(pictures: Path, tmp_path: Path) -> None:
     assert (first.returncode, first.stdout) == (0, "")
     assert "4 photos indexed" in first.stderr
 
-    hits = run("search", "woman", "--json", home=tmp_path).stdout.splitlines()
-    assert json.loads(hits[0])["path"] == str(pictures / "astronaut.jpg")
+    said = captions(tmp_path, pictures)
+    for path, sentence in said.items():
+        best = run("search", sentence, "--json", home=tmp_path).stdout.splitlines()[0]
+        assert json.loads(best)["path"] == path
 
     smaller = tmp_path / "smaller.png"
     Image.open(pictures / "coffee.jpg").resize((400, 266)).save(smaller)
@@ -128,17 +135,14 @@ def test_one_photo_stored_eight_ways(
     assert len(set(found.values())) == 1, found
 
 
-def test_orientation_samples_agree(photos_folder: Path, tmp_path: Path) -> None:
-    # Each has its orientation's number painted on, so that they are alike rather than the same.
-    folder = photos_folder / "orientation"
-    assert run("index", folder, home=tmp_path).returncode == 0
-    for kind in ("landscape", "portrait"):
-        done = run("similar", folder / f"{kind}_1.jpg", "-n", 7, "--json", home=tmp_path)
-        hits = [json.loads(line) for line in done.stdout.splitlines()]
-        assert {hit["path"] for hit in hits} == {
-            str(folder / f"{kind}_{n}.jpg") for n in range(2, 9)
-        }
-        assert min(hit["score"] for hit in hits) > 0.8
+@pytest.mark.parametrize("kind", ["landscape", "portrait"])
+def test_the_model_sees_orientation_samples_alike(photos_folder: Path, kind: str) -> None:
+    # Each has its orientation's number painted on, so that their captions may differ; what the
+    # model is shown is the same but for that. Turned wrongly, it differs ten times as much.
+    found = walk(sorted((photos_folder / "orientation").glob(f"{kind}_*.jpg")))
+    squares = np.stack([read(photo, 224).rgb for photo in found if isinstance(photo, Photo)])
+    assert len(squares) == 8
+    assert np.abs(squares - squares[0].astype(np.float32)).mean(axis=(1, 2, 3)).max() < 5
 
 
 def test_both_engines_say_the_same(home: Path, pictures: Path) -> None:

@@ -22,6 +22,7 @@ def head():
         "hidden.bias": np.zeros(3, np.float32),
         "stems.kernel": 8 * np.eye(3, dtype=np.float32),
         "stems.bias": np.full(3, -4, np.float32),
+        "stems.usual": np.log(np.array([0.5, 0.1, 0.01], np.float32)),
     }
     return WordHead(arrays, STEMS, ("dog", "running", "beach"))
 
@@ -70,6 +71,15 @@ def test_evidence_sums_log_probabilities_of_known_stems(head):
     np.testing.assert_array_equal(head.evidence("dog dogs", hidden), head.evidence("dog", hidden))
 
 
+def test_support_is_what_the_photo_adds_to_the_usual(head):
+    hidden = head.hidden(features((1, 1, 0), (0, 1, 1)))
+    said = [["a", "dog", "runs", "dogs"], ["on", "it"]], [["beach"]]
+    likely = -np.log1p(np.exp(-4))
+    expected = 2 * likely - np.log(0.5) - np.log(0.1), 0.0, likely - np.log(0.01)
+    first, second = head.support(hidden, said)
+    assert [*first, *second] == pytest.approx(expected, rel=1e-5)
+
+
 def test_sentences_are_weighted_means_of_unit_length(space):
     vectors = space.text([["dog"], ["dog", "beach"], ["dog", "sea"], ["dog", "dog", "beach"]])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
@@ -108,3 +118,10 @@ def test_the_joint_space_alone_ranks_what_has_no_stem(head, space):
     )
     rank = ranking(head, space, {"joint_short": 0.0, "joint_long": 0.0})
     assert int(rank("sea", vectors).argmax()) == 1
+
+
+def test_a_stop_words_stem_is_no_target():
+    from captioner.training.heads import Lexicon
+
+    lexicon = Lexicon.from_captions(["I see a dog", "this is his dog"] * 8)
+    assert lexicon.stems == ("dog", "see")

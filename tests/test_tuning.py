@@ -12,19 +12,19 @@ from captioner.training.corpora import Example
 from captioner.training.tuning import best, calibrate, choose_rerank, short_queries
 
 
-def test_rerank_weight_is_the_one_that_finds_the_true_sentences():
+def test_rerank_weights_are_those_that_find_the_true_sentences():
     examples, found = [], []
     for number, thing in enumerate(["dog", "boat", "tree", "car", "horse", "bird"]):
         text = f"a {thing} stands near the old {thing} house"
         examples.append(Example(Path(f"{number}.jpg"), (text,) * 5, "dev"))
-        bland = Candidate(("a", "man", "in", "a", "shirt"), -2.0, -1.0, 0.1)
-        true = Candidate(tuple(text.split()), -9.0, -2.0, 0.4)  # worth it from 1 / 0.3 on
-        silly = Candidate(("house", "house"), -40.0, -5.0, 0.7)  # too near: worth it from 10 on
+        bland = Candidate(("a", "man", "in", "a", "shirt"), -2.0, -1.0, 0.1, 0.0)
+        true = Candidate(tuple(text.split()), -9.0, -2.0, 0.3, 8.0)
+        silly = Candidate(("house", "house"), -40.0, -5.0, 0.8, -9.0)
         found.append([bland, true, silly])
-    weight, scores = choose_rerank(found, examples)
-    assert 4 <= weight < 10
-    assert scores[str(weight)] > scores["0.0"]
-    assert {candidate.words[0] for candidate in best(found, weight)} == {"a"}
+    chosen, scores = choose_rerank(found, examples)
+    assert {c.words[:2] for c in best(found, **chosen)} == {c.words[:2] for _, c, _ in found}
+    assert scores[f"{chosen['joint']:g} {chosen['support']:g}"] > scores["0 0"]
+    assert scores["8 0"] < max(scores.values())  # the joint space alone falls for what is silly
 
 
 def test_calibration_gives_back_the_probability_that_made_the_data():

@@ -53,7 +53,8 @@ class Model:
         self.head = WordHead(bundle.arrays(WORDS), lexicon["stems"], lexicon["surfaces"])
         self.space = JointSpace(bundle.arrays(JOINT), lexicon["words"])
         decoder = MergeDecoder([bundle.arrays(file) for file in bundle.decoders])
-        self.narrator = Narrator(decoder, Vocabulary(bundle.json(VOCABULARY)), self.space, settings)
+        vocabulary = Vocabulary(bundle.json(VOCABULARY))
+        self.narrator = Narrator(decoder, vocabulary, self.head, self.space, settings)
         # The engine keeps every core busy: NumPy's threads would only spin beside it.
         self._threads = ThreadpoolController()
         self._confidence = bundle.manifest["confidence"]
@@ -71,7 +72,7 @@ class Model:
     def _describe(self, pixels: Sequence[Pixels], features: FloatArray) -> list[Description]:
         places = self.space.image(features)
         hidden = self.head.hidden(features)
-        sentences = self.narrator.candidates(features, places)
+        sentences = self.narrator.candidates(features, hidden, places)
         keywords = self.head.keywords(hidden, self._keywords)
         return [
             Description(

@@ -21,7 +21,8 @@ class WordHead:
     Parameters
     ----------
     arrays
-        `hidden.kernel` (2048, H), `hidden.bias`, `stems.kernel` (H, stems), `stems.bias`.
+        `hidden.kernel` (2048, H), `hidden.bias`, `stems.kernel` (H, stems), `stems.bias`, and
+        `stems.usual` (stems,): log of the share of all captions that use each.
     stems, surfaces
         The stems, and for each the word that a keyword shows.
     """
@@ -51,9 +52,33 @@ class WordHead:
             for row, columns in zip(probability, best, strict=True)
         ]
 
+    def support(
+        self, hidden: FloatArray, sentences: Sequence[Sequence[Sequence[str]]]
+    ) -> list[list[float]]:
+        """How much more likely the photo makes the words of each of its sentences than usual.
+
+        The sum over a sentence's stems of log p(stem | photo) - log p(stem).
+
+        Parameters
+        ----------
+        hidden
+            (N, H).
+        sentences
+            For each photo its sentences, as lists of words.
+        """
+        logits = hidden @ self._arrays["stems.kernel"] + self._arrays["stems.bias"]
+        gain = -np.logaddexp(0, -logits) - self._arrays["stems.usual"]
+        return [
+            [float(row[self._columns(sentence)].sum()) for sentence in some]
+            for row, some in zip(gain, sentences, strict=True)
+        ]
+
+    def _columns(self, asked: Sequence[str]) -> list[int]:
+        return sorted({self._column[s] for s in map(stem, asked) if s in self._column})
+
     def evidence(self, query: str, hidden: HalfArray | FloatArray) -> FloatArray | None:
         """Sum over the query's known stems of log p(stem | photo), (N,); None if none is known."""
-        columns = sorted({self._column[s] for s in map(stem, words(query)) if s in self._column})
+        columns = self._columns(words(query))
         if not columns:
             return None
         kernel = self._arrays["stems.kernel"][:, columns]

@@ -36,6 +36,9 @@ STOP_WORDS = frozenset(
 )
 
 
+STOP_STEMS = frozenset(map(stem, STOP_WORDS))
+
+
 @dataclass(frozen=True, slots=True)
 class Lexicon:
     """The words of the heads: stems for the word head, words for the joint space.
@@ -55,7 +58,8 @@ class Lexicon:
         counts = Counter(word for caption in captions for word in words(caption))
         surfaces: dict[str, Counter[str]] = {}
         for word, count in counts.items():
-            if word not in STOP_WORDS and not word.isdigit():
+            # Porter makes "is" an "i": a stem that a stop word shares is no target either.
+            if stem(word) not in STOP_STEMS and not word.isdigit():
                 surfaces.setdefault(stem(word), Counter())[word] += count
         kept = sorted(
             (-group.total(), name) for name, group in surfaces.items() if group.total() >= 8

@@ -143,7 +143,8 @@ class Made:
 
     def narrator(self, decoders: Sequence[Arrays]) -> Narrator:
         """What says sentences with these decoders."""
-        return Narrator(MergeDecoder(decoders), self.vocabulary, self.space, self.settings)
+        decoder = MergeDecoder(decoders)
+        return Narrator(decoder, self.vocabulary, self.head, self.space, self.settings)
 
 
 def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command: str) -> Bundle:
@@ -188,6 +189,8 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
     eye = Eye(run, engine, identity, options.size)
     heads = fit_heads(run, lexicon, eye, 2, "heads")
     made.words = networks.word_head_arrays(heads.words)
+    usual = np.log(np.maximum(lexicon.shares(run.train).mean(0, dtype=np.float32), 1e-4))
+    made.words["stems.usual"] = usual
     made.joint = networks.joint_arrays(heads.image, heads.text)
     _speak(run, made, eye)
     manifest = _choose(run, made, eye)
@@ -237,10 +240,11 @@ def _see(
         arrays = source.arrays(bundles.ENCODER)
         if not options.fine_tune and source.size == options.size:
             source.path(bundles.GRAPH_WEIGHTS)
-            return Made(vocabulary, lexicon, arrays, source.path(bundles.GRAPH))
+            record: dict[str, Any] = {"encoder": source.manifest["training"]}
+            return Made(vocabulary, lexicon, arrays, source.path(bundles.GRAPH), record=record)
     else:
         arrays = starting_encoder(options.encoder)
-    record: dict[str, Any] = {}
+    record = {}
     if options.fine_tune:
         arrays, record["encoder"] = fit_encoder(run, lexicon, arrays)
     return Made(vocabulary, lexicon, arrays, quantised(run, arrays), record=record)
@@ -252,7 +256,7 @@ def _speak(run: Run, made: Made, eye: Eye) -> None:
     sizes = PRESETS[options.preset]
     features, dev = eye.features(run.train, 2), eye.features(run.dev)
     seen = dev[:, 0].astype(np.float32)
-    places = made.space.image(seen)
+    hidden, places = made.head.hidden(seen), made.space.image(seen)
     references = {example.name: example.captions for example in run.dev}
     dev_batches = SentenceBatches(dev, run.dev, made.vocabulary, seed=0)
     quick = replace(made.settings, beams=8)
@@ -262,7 +266,7 @@ def _speak(run: Run, made: Made, eye: Eye) -> None:
         def measure(arrays: Arrays) -> Metrics:
             narrator = made.narrator([arrays])
             narrator.settings = quick
-            found = narrator.candidates(seen, places)
+            found = narrator.candidates(seen, hidden, places)
             said = {e.name: sentence(f[0].words) for e, f in zip(run.dev, found, strict=True)}
             return {"cider": cider(said, references)}
 
@@ -283,10 +287,10 @@ def _choose(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
     options = run.options
     seen = eye.features(run.dev)[:, 0].astype(np.float32)
     places, hidden = made.space.image(seen), made.head.hidden(seen)
-    found = made.narrator(made.decoders).candidates(seen, places)
-    weight, weights = tuning.choose_rerank(found, run.dev)
-    made.settings = replace(made.settings, rerank=weight)
-    best = tuning.best(found, weight)
+    found = made.narrator(made.decoders).candidates(seen, hidden, places)
+    chosen, weights = tuning.choose_rerank(found, run.dev)
+    made.settings = replace(made.settings, joint=chosen["joint"], support=chosen["support"])
+    best = tuning.best(found, **chosen)
     said = made.space.text([candidate.words for candidate in best])
     others = np.roll(np.arange(len(best)), len(best) // 2)
     confidence = tuning.calibrate(
@@ -296,7 +300,7 @@ def _choose(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
     search, shares = tuning.choose_search(
         made.head, made.space, vectors, run.dev, seed=options.seed
     )
-    run.report(f"weight of the joint space among candidates {weight:g}: CIDEr {weights}")
+    run.report(f"choice among candidates {chosen}: CIDEr {weights}")
     run.report(f"search {search}: {shares}")
     made.record["chosen on dev"] = {"rerank": weights, "search": shares}
     return {

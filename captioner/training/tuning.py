@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import product
 
 import numpy as np
 
@@ -12,38 +13,45 @@ from captioner.model.query import ranking
 from captioner.model.rerank import Candidate, ranked
 from captioner.model.vocabulary import sentence, stem, words
 from captioner.training.corpora import Example
-from captioner.training.heads import STOP_WORDS
+from captioner.training.heads import STOP_STEMS
 from captioner.training.metrics import Query, cider, query_precision
 from captioner.types import FloatArray, Rank, SearchVectors
 
-RERANK_WEIGHTS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)
+JOINT_WEIGHTS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
+SUPPORT_WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2)
 JOINT_SHARES = tuple(round(0.1 * tenth, 1) for tenth in range(11))
 
 
 def choose_rerank(
     found: Sequence[Sequence[Candidate]], examples: Sequence[Example]
-) -> tuple[float, dict[str, float]]:
-    """Weight of the joint space among a beam's candidates by CIDEr, and CIDEr for each weight.
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Weights of joint space and word head among a beam's candidates, by CIDEr on dev.
 
     Parameters
     ----------
     found
         Candidates of each dev photo, in any order.
+
+    Returns
+    -------
+    The best `joint` and `support`, and CIDEr by "joint support" of all that were tried.
     """
     references = {example.name: example.captions for example in examples}
     scores = {}
-    for weight in RERANK_WEIGHTS:
+    for joint, support in product(JOINT_WEIGHTS, SUPPORT_WEIGHTS):
         said = {
             example.name: sentence(candidate.words)
-            for example, candidate in zip(examples, best(found, weight), strict=True)
+            for example, candidate in zip(examples, best(found, joint, support), strict=True)
         }
-        scores[str(weight)] = round(cider(said, references), 2)
-    return float(max(scores, key=lambda weight: scores[weight])), scores
+        scores[joint, support] = round(cider(said, references), 2)
+    joint, support = max(scores, key=lambda pair: scores[pair])
+    table = {f"{joint:g} {support:g}": score for (joint, support), score in scores.items()}
+    return {"joint": joint, "support": support}, table
 
 
-def best(found: Sequence[Sequence[Candidate]], weight: float) -> list[Candidate]:
-    """The first candidate of each photo under a weight of the joint space."""
-    return [ranked(candidates, weight)[0] for candidates in found]
+def best(found: Sequence[Sequence[Candidate]], joint: float, support: float) -> list[Candidate]:
+    """The first candidate of each photo under these weights."""
+    return [ranked(candidates, joint, support)[0] for candidates in found]
 
 
 def calibrate(own: FloatArray, others: FloatArray) -> dict[str, float]:
@@ -75,7 +83,9 @@ def short_queries(examples: Sequence[Example], count: int, seed: int) -> list[Qu
     for row, example in enumerate(examples):
         heard: dict[str, int] = {}
         for caption in example.captions:
-            for word in {w for w in words(caption) if w not in STOP_WORDS and not w.isdigit()}:
+            for word in {
+                w for w in words(caption) if stem(w) not in STOP_STEMS and not w.isdigit()
+            }:
                 surface.setdefault(stem(word), word)
                 heard[stem(word)] = heard.get(stem(word), 0) + 1
         for name, times in heard.items():
