@@ -6,8 +6,10 @@ written with OpenVINO's own operators, batch normalisation folded into the convo
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -111,12 +113,13 @@ def quantise(model: ov.Model, photos: Iterable[PixelArray]) -> ov.Model:
     import nncf
 
     samples = [photo[None] for photo in photos]
-    return nncf.quantize(
-        model,
-        nncf.Dataset(samples),
-        subset_size=len(samples),
-        preset=nncf.QuantizationPreset.MIXED,
-    )
+    with redirect_stdout(sys.stderr):  # NNCF shows its progress where our data goes
+        return nncf.quantize(
+            model,
+            nncf.Dataset(samples),
+            subset_size=len(samples),
+            preset=nncf.QuantizationPreset.MIXED,
+        )
 
 
 def save(model: ov.Model, xml: Path) -> None:
