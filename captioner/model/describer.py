@@ -101,16 +101,16 @@ class Model:
 
 
 def load(
-    bundle: Path | None = None,
+    bundle: Path | None,
     *,
-    device: str = "auto",
-    precision: str = "int8",
-    beams: int | None = None,
-    alternatives: int = 1,
-    batch_size: int | None = None,
-    keywords: int = 8,
+    device: str,
+    precision: str,
+    beams: int | None,
+    alternatives: int,
+    batch_size: int | None,
+    keywords: int,
 ) -> Model:
-    """Open a bundle and start an engine; the parameters are those of `Captioner.load`."""
+    """Open a bundle and start an engine; `captioner.model.load` explains and defaults all of it."""
     opened = Bundle.open(bundle_folder(bundle))
     settings = Settings(**opened.manifest["describe"])
     beams = settings.beams if beams is None else beams
