@@ -1,0 +1,1 @@
+"""Captions in and beside photos: written where other programs read them, taken back exactly."""

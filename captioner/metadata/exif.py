@@ -1,0 +1,240 @@
+"""TIFF directories, in EXIF blocks and TIFF files: read with care, changed by appending.
+
+No byte that stands in the block moves, so that whatever points into it (maker notes, thumbnails,
+strips of pixels) still finds it. Only the entry of a changed tag is patched; its value goes to the
+end. Where a tag is new, the whole first directory is written again at the end.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from captioner.metadata.refusal import Reason, Refused
+from captioner.metadata.splice import Splice
+
+IMAGE_DESCRIPTION = 0x010E
+XMP = 700
+IPTC = 33723
+PHOTOSHOP = 34377
+DNG_VERSION = 0xC612
+_EXIF_IFD = 0x8769
+_USER_COMMENT = 0x9286
+_WINDOWS = {0x9C9B: "XPTitle", 0x9C9C: "XPComment", 0x9C9F: "XPSubject"}
+
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_ENTRY = 12
+_MOST_DIRECTORIES = 5000
+_BLOCK_END = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One entry of a directory."""
+
+    tag: int
+    type: int
+    count: int
+    raw: bytes
+    """The four bytes of value or offset."""
+    at: int
+    """Where its twelve bytes stand."""
+
+
+class Tiff:
+    """The first directory of a block.
+
+    Raises
+    ------
+    Refused
+        Where it is not classic TIFF, or does not add up.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        order = {b"II": "<", b"MM": ">"}.get(data[:2])
+        if not order or len(data) < 8:
+            raise Refused(Reason.MALFORMED, "no TIFF header")
+        self._order = order
+        (magic,) = self.unpack("H", 2)
+        if magic == 43:
+            raise Refused(Reason.BIG_TIFF)
+        if magic != 42:
+            raise Refused(Reason.MALFORMED, "no TIFF header")
+        (self._first,) = self.unpack("I", 4)
+        self.fields, self._next = self._directory(self._first)
+
+    def unpack(self, form: str, at: int) -> tuple[int, ...]:
+        """Numbers at a place, in the block's byte order."""
+        try:
+            return struct.unpack_from(self._order + form, self.data, at)
+        except struct.error as error:
+            raise Refused(Reason.MALFORMED, "a TIFF directory is cut off") from error
+
+    def value(self, tag: int) -> bytes | None:
+        """The bytes of a tag's value; None where the tag is absent."""
+        return self._value(self.fields, tag)
+
+    def sub_value(self, tag: int) -> bytes | None:
+        """The same, of the EXIF directory."""
+        pointer = next((f for f in self.fields if f.tag == _EXIF_IFD and f.count == 1), None)
+        if not pointer or pointer.type not in (4, 13):
+            return None
+        return self._value(self._directory(self.unpack("I", pointer.at + 8)[0])[0], tag)
+
+    def check_chain(self) -> None:
+        """Follow the directories to their end.
+
+        Raises
+        ------
+        Refused
+            Where they run in a circle or off the block.
+        """
+        seen = {self._first}
+        at = self._next
+        while at:
+            if at in seen or len(seen) > _MOST_DIRECTORIES:
+                raise Refused(Reason.TIFF_LOOP)
+            seen.add(at)
+            at = self._directory(at)[1]
+
+    def set(self, values: Mapping[int, tuple[int, bytes]]) -> list[Splice]:
+        """The splices that give tags of the first directory new values (TIFF type and bytes).
+
+        Raises
+        ------
+        Refused
+            Where a tag stands twice, or the block would outgrow its offsets.
+        """
+        fields = {field.tag: field for field in self.fields}
+        if len(fields) != len(self.fields):
+            raise Refused(Reason.DUPLICATE_TAGS)
+        end = len(self.data)
+        appended = b""
+        splices = []
+        for tag, (kind, value) in values.items():
+            raw = value.ljust(4, b"\0")
+            if len(value) > 4:
+                appended += b"\0" * ((end + len(appended)) % 2)
+                raw = struct.pack(self._order + "I", end + len(appended))
+                appended += value
+            old = fields.get(tag)
+            count = len(value)
+            new = fields[tag] = Field(tag, kind, count, raw, old.at if old else -1)
+            if old:
+                splices.append(Splice(old.at, old.at + _ENTRY, self._pack(new)))
+        if any(field.at < 0 for field in fields.values()):
+            splices.clear()
+            appended += b"\0" * ((end + len(appended)) % 2)
+            splices.append(Splice(4, 8, struct.pack(self._order + "I", end + len(appended))))
+            appended += struct.pack(self._order + "H", len(fields))
+            appended += b"".join(self._pack(fields[tag]) for tag in sorted(fields))
+            appended += struct.pack(self._order + "I", self._next)
+        if end + len(appended) > _BLOCK_END:
+            raise Refused(Reason.TOO_LARGE)
+        return [*splices, Splice(end, end, appended)] if appended else splices
+
+    def others(self, *tags: int) -> list[tuple[int, int, int, bytes]]:
+        """All entries of the first directory but these, for a comparison of before and after."""
+        return [(f.tag, f.type, f.count, f.raw) for f in self.fields if f.tag not in tags]
+
+    def _pack(self, field: Field) -> bytes:
+        head = struct.pack(self._order + "HHI", field.tag, field.type, field.count)
+        return head + field.raw
+
+    def _directory(self, at: int) -> tuple[list[Field], int]:
+        if at < 8:
+            raise Refused(Reason.MALFORMED, "a TIFF directory is out of place")
+        (number,) = self.unpack("H", at)
+        (after,) = self.unpack("I", at + 2 + _ENTRY * number)
+        fields = []
+        for entry in range(at + 2, at + 2 + _ENTRY * number, _ENTRY):
+            tag, kind, count = self.unpack("HHI", entry)
+            fields.append(Field(tag, kind, count, self.data[entry + 8 : entry + 12], entry))
+        if not fields:
+            raise Refused(Reason.MALFORMED, "a TIFF directory is empty")
+        return fields, after
+
+    def _value(self, fields: list[Field], tag: int) -> bytes | None:
+        for field in fields:
+            if field.tag == tag:
+                length = _SIZES.get(field.type, 1) * field.count
+                if length <= 4:
+                    return field.raw[:length]
+                (at,) = self.unpack("I", field.at + 8)
+                if at + length > len(self.data):
+                    raise Refused(Reason.MALFORMED, "a value lies beyond the block")
+                return self.data[at : at + length]
+        return None
+
+
+def texts(block: bytes) -> Iterator[tuple[str, str]]:
+    """What a person may have written into an EXIF block: field and text, blank ones included.
+
+    A block that cannot be read has nothing to say.
+    """
+    try:
+        tiff = Tiff(block)
+    except Refused:
+        return
+    if (raw := _try(tiff.value, IMAGE_DESCRIPTION)) is not None:
+        yield "EXIF ImageDescription", _decode(raw)
+    for tag, name in _WINDOWS.items():
+        if (raw := _try(tiff.value, tag)) is not None:
+            yield f"EXIF {name}", raw.decode("utf-16-le", "replace").strip("\0 ")
+    if (raw := _try(tiff.sub_value, _USER_COMMENT)) is not None:
+        yield "EXIF UserComment", _comment(raw, tiff)
+
+
+def description(text: str) -> tuple[int, bytes]:
+    """A text as the value of ImageDescription: type and bytes."""
+    return 2, text.encode() + b"\0"
+
+
+def same_but_description(before: bytes, after: bytes) -> bool:
+    """Whether a block differs from what it was in nothing but ImageDescription.
+
+    All bytes that stood before must stand, but those of the tag's entry.
+
+    Raises
+    ------
+    Refused
+        Where either of them cannot be read.
+    """
+    if before == after:
+        return True
+    one, other = Tiff(before), Tiff(after)
+    entries = [field.at for field in one.fields if field.tag == IMAGE_DESCRIPTION]
+    kept = bytearray(after[: len(before)])
+    for at in entries:
+        kept[at : at + _ENTRY] = before[at : at + _ENTRY]
+    return kept == before and one.others(IMAGE_DESCRIPTION) == other.others(IMAGE_DESCRIPTION)
+
+
+def _try(read: Callable[[int], bytes | None], tag: int) -> bytes | None:
+    try:
+        return read(tag)
+    except Refused:
+        return None
+
+
+def _comment(raw: bytes, tiff: Tiff) -> str:
+    charset, text = raw[:8], raw[8:]
+    if charset.startswith(b"UNICODE"):
+        # The byte order is the block's by the standard, and not in all cameras.
+        order = "utf-16-be" if tiff.data[:2] == b"MM" else "utf-16-le"
+        return text.decode(order, "replace").strip("\0 ")
+    if charset.startswith(b"JIS"):
+        return text.decode("iso2022_jp", "replace").strip("\0 ")
+    if charset.startswith((b"ASCII", b"\0\0\0\0")):
+        return _decode(text)
+    return _decode(raw)
+
+
+def _decode(raw: bytes) -> str:
+    text = raw.split(b"\0")[0] if raw.strip(b"\0") else b""
+    try:
+        return text.decode().strip()
+    except UnicodeDecodeError:
+        return text.decode("latin-1").strip()

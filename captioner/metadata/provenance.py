@@ -1,0 +1,274 @@
+"""Whose words a text is: a person's, a camera's, or captioner's own.
+
+Beside what captioner writes into XMP it leaves a mark: digests of its texts, and which model wrote
+them. A text is captioner's own only where the mark is there and the digest fits; once somebody has
+changed as much as a letter of it, it is a person's for ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from captioner import __version__
+from captioner.metadata import iptc
+from captioner.metadata.xmp import DEFAULT, Changes, Xmp
+
+DESCRIPTION = "dc:description"
+ALT = "Iptc4xmpCore:AltTextAccessibility"
+KEYWORDS = "dc:subject"
+TIFF_DESCRIPTION = "tiff:ImageDescription"
+OTHER_DESCRIPTIONS = (
+    TIFF_DESCRIPTION,
+    "exif:UserComment",
+    "acdsee:notes",
+    "Iptc4xmpCore:ExtDescrAccessibility",
+)
+DIGEST = "captioner:CaptionDigest"
+ALT_DIGEST = "captioner:AltDigest"
+MODEL = "captioner:CaptionModel"
+TOOL = "captioner:CaptionTool"
+DATE = "captioner:CaptionDate"
+OWN_KEYWORDS = "captioner:CaptionKeywords"
+MARKS = (DIGEST, ALT_DIGEST, MODEL, TOOL, DATE, OWN_KEYWORDS)
+
+LONGEST_ALT = 250
+"""Characters: screen readers read an alternative text out in one go."""
+
+_CAMERAS = "olympus|minolta|konica minolta|sanyo|samsung|ge|jenoptik|nikon|fujifilm|pentax|lg"
+_WHOLE = (
+    "digital camera|kodak digital still camera|sony dsc|minolta dsc|samsung|samsung csc|"
+    "samsung camera pictures|<digimax .*>|dcf 1\\.0|exif_jpeg_picture|casio computer co\\.,ltd\\.|"
+    "default|untitled|binary comment|charset=ascii|scanner|created by imlib|dvc 10\\.1 hdmi|"
+    "dcim\\\\\\S+|"
+    # What libraries sign their files with.
+    "creator: gd-jpeg .*|created with gimp|lavc[\\d.]+|lead technologies inc\\..*|"
+    "optimized by jpegmini.*|intel\\(r\\) jpeg library.*|file written by adobe photoshop.*"
+)
+_HUAWEI = (
+    "rhdr hdrpl oznor oznorWO fbt rbt ptr fbthdr btr mon nor dav mde mde_soft edf btf btfhdr "
+    "btfmdn frem rpt burst sdr_HDRB cof qrf fshbty frontbhdp"
+)
+_PLACEHOLDER = re.compile(
+    f"(?:{_CAMERAS}) digital camera|{_WHOLE}|{'|'.join(_HUAWEI.lower().split())}"
+)
+_DATA = re.compile(r"ImageJ=|[{<]")
+_UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is to be written."""
+
+    description: str | None = None
+    alt: str | None = None
+    keywords: tuple[str, ...] = ()
+    model: str | None = None
+    """Whose words they are; None for a person's, which bear no mark."""
+    date: str = ""
+    """When, in ISO 8601."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Something that is said about a picture in one of a file's fields."""
+
+    field: str
+    text: str
+    language: str = DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What captioner has noted about its own words in a file."""
+
+    digest: str | None = None
+    alt_digest: str | None = None
+    model: str | None = None
+    tool: str | None = None
+    date: str | None = None
+    keywords: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """All that one file, a photo or a sidecar, says about a picture."""
+
+    texts: tuple[Text, ...] = ()
+    alts: tuple[Text, ...] = ()
+    keywords: tuple[str, ...] = ()
+    mark: Mark = Mark()
+
+    def own(self, text: Text) -> bool:
+        """Whether captioner wrote this text, and nobody has changed it."""
+        if text in self.alts:
+            return _fits(text.text, self.mark.alt_digest)
+        if _fits(text.text, self.mark.digest):
+            return True
+        # IPTC holds no more than 2,000 bytes of the text that bears the mark.
+        return text.field == "IPTC caption" and any(
+            iptc.cut(other.text) == text.text and _fits(other.text, self.mark.digest)
+            for other in self.texts
+        )
+
+    def own_tail(self, text: Text) -> bool:
+        """Whether the last line of a text is captioner's, and the lines before it are not."""
+        before, _, last = text.text.rpartition("\n")
+        return bool(before) and _fits(last, self.mark.digest)
+
+    def persons(self, texts: Iterable[Text]) -> list[Text]:
+        """Those of its texts that are neither blank, nor a camera's, nor captioner's own."""
+        return [text for text in texts if not (nobodys(text.text) or self.own(text))]
+
+
+def clean(text: str) -> str:
+    """A text as it is written and digested: NFC, trimmed, and without what XML cannot hold."""
+    return unicodedata.normalize("NFC", _UNWRITABLE.sub("", text.replace("\r", "\n"))).strip()
+
+
+def digest(text: str) -> str:
+    """SHA-256 of the cleaned text, in hexadecimal."""
+    return hashlib.sha256(clean(text).encode()).hexdigest()
+
+
+def short(text: str) -> str:
+    """As much of a text as an alternative text should hold, cut between words."""
+    if len(text) <= LONGEST_ALT:
+        return text
+    return text[: LONGEST_ALT - 1].rpartition(" ")[0].rstrip(" ,;:.") + "…"
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether a text is blank, or what a camera or a library writes into every file."""
+    bare = " ".join(text.replace("\0", " ").split()).lower()
+    return not bare or bool(_PLACEHOLDER.fullmatch(bare))
+
+
+def is_data(text: str) -> bool:
+    """Whether a text is a program's settings, as scientific TIFF files keep them."""
+    return bool(_DATA.match(text))
+
+
+def nobodys(text: str) -> bool:
+    """Whether nobody would miss the text as a caption."""
+    return is_placeholder(text) or is_data(text)
+
+
+def read_xmp(packet: bytes) -> Content:
+    """What a packet says.
+
+    Raises
+    ------
+    Refused
+        Where it cannot be understood.
+    """
+    xmp = Xmp(packet)
+    texts = [
+        Text(f"XMP {name}", entry.text, entry.language)
+        for name in (DESCRIPTION, *OTHER_DESCRIPTIONS)
+        for entry in xmp.texts(name)
+    ]
+    return Content(
+        texts=tuple(texts),
+        alts=tuple(Text(f"XMP {ALT}", e.text, e.language) for e in xmp.texts(ALT)),
+        keywords=tuple(xmp.items(KEYWORDS)),
+        mark=Mark(
+            digest=xmp.value(DIGEST),
+            alt_digest=xmp.value(ALT_DIGEST),
+            model=xmp.value(MODEL),
+            tool=xmp.value(TOOL),
+            date=xmp.value(DATE),
+            keywords=tuple(xmp.items(OWN_KEYWORDS)),
+        ),
+    )
+
+
+def changes(content: Content, words: Words, *, everywhere: bool) -> Changes:
+    """The changes to a packet that write words and their mark.
+
+    What captioner wrote before gives way; keywords join those that are there.
+
+    Parameters
+    ----------
+    content
+        What the packet says now.
+    everywhere
+        Put the description into `tiff:ImageDescription`, too, as sidecars need it for immich.
+    """
+    texts = {}
+    own = {}
+    if words.description is not None:
+        texts[DESCRIPTION] = words.description
+        if everywhere:
+            texts[TIFF_DESCRIPTION] = words.description
+        own[DIGEST] = digest(words.description)
+    if words.alt is not None:
+        texts[ALT] = words.alt
+        own[ALT_DIGEST] = digest(words.alt)
+    return replace(_marked(content, words, own), texts=texts)
+
+
+def append_changes(content: Content, words: Words, before: str | None) -> Changes:
+    """The changes that add a description below the one that a person wrote.
+
+    Parameters
+    ----------
+    before
+        The person's text where the packet itself has none (it stands in EXIF or IPTC); else None.
+    """
+    line = words.description or ""
+    marked = _marked(content, words, {DIGEST: digest(line)})
+    if before is None:
+        return replace(marked, tails={DESCRIPTION: f"\n{line}"})
+    return replace(marked, texts={DESCRIPTION: f"{before}\n{line}"})
+
+
+def removal(packet: bytes) -> Changes:
+    """The changes that take captioner's own words, and no others, out of a packet.
+
+    Raises
+    ------
+    Refused
+        Where it cannot be understood.
+    """
+    xmp = Xmp(packet)
+    mark = read_xmp(packet).mark
+    cut = list(MARKS)
+    items = {KEYWORDS: mark.keywords}
+    for name, wanted in (
+        (DESCRIPTION, mark.digest),
+        (TIFF_DESCRIPTION, mark.digest),
+        (ALT, mark.alt_digest),
+    ):
+        entries = [entry.text for entry in xmp.texts(name)]
+        own = tuple(text for text in entries if _fits(text, wanted))
+        if own and len(own) == len(entries):
+            cut.append(name)
+        elif own:  # somebody has added another language
+            items[name] = own
+    return Changes(cut=tuple(cut), cut_items=items)
+
+
+def _marked(content: Content, words: Words, own: dict[str, str]) -> Changes:
+    kept = [word for word in content.keywords if word not in content.mark.keywords]
+    known = {word.lower() for word in kept}
+    added = tuple(dict.fromkeys(word for word in words.keywords if word.lower() not in known))
+    values = dict(own)
+    if words.model is None:
+        values = {}
+    elif own or added:
+        values |= {MODEL: words.model, TOOL: f"captioner {__version__}", DATE: words.date}
+    return Changes(
+        cut=MARKS,
+        cut_items={KEYWORDS: content.mark.keywords},
+        items={KEYWORDS: added} if added else {},
+        lists={OWN_KEYWORDS: added} if added and words.model is not None else {},
+        values=values,
+    )
+
+
+def _fits(text: str, wanted: str | None) -> bool:
+    return wanted is not None and digest(text) == wanted

@@ -1,0 +1,274 @@
+"""One file in the place of another, so that at every moment either of them is wholly there.
+
+The new bytes go to a temporary file beside the old one, are read back, take on its owner, rights
+and attributes, and then its name, which the system does in one step.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from captioner.metadata.refusal import Reason, Refused
+
+_PREFIX, _SUFFIX = ".captioner-", ".tmp"
+
+
+class Folders:
+    """The folder that is being written in, held against other captioners. A context manager.
+
+    One at a time: the photos of a folder follow each other. What a run that was killed has left
+    there is thrown away on entering.
+    """
+
+    def __init__(self) -> None:
+        self._held: tuple[Path, int] | None = None
+
+    def __enter__(self) -> Folders:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leave()
+
+    def enter(self, folder: Path) -> None:
+        """Hold a folder, and let go of the one before.
+
+        Raises
+        ------
+        Refused
+            Where another captioner holds it, or it cannot be entered.
+        """
+        if self._held and self._held[0] == folder:
+            return
+        self._leave()
+        try:
+            handle = os.open(folder, os.O_RDONLY)
+        except OSError as error:
+            raise Refused(Reason.FOLDER, error.strerror or "") from error
+        self._held = (folder, handle)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._leave()
+            raise Refused(Reason.BUSY) from None
+        except OSError:
+            return  # A file system without locks: whose the temporary files are is not known.
+        with os.scandir(folder) as entries:
+            stale = [
+                e.path for e in entries if e.name.startswith(_PREFIX) and e.name.endswith(_SUFFIX)
+            ]
+        for path in stale:
+            with suppress(OSError):
+                os.unlink(path)  # noqa: PTH108
+
+    def sync(self) -> None:
+        """Let the folder's names reach the disk."""
+        if self._held:
+            try:
+                os.fsync(self._held[1])
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                    raise
+
+    def _leave(self) -> None:
+        if self._held:
+            os.close(self._held[1])
+            self._held = None
+
+
+def digest(data: bytes) -> bytes:
+    """SHA-256, by which a file is known again."""
+    return hashlib.sha256(data).digest()
+
+
+def replaceable(path: Path) -> Path:
+    """The file behind a name, once it is clear that it can be replaced without loss.
+
+    Raises
+    ------
+    Refused
+        Where it cannot.
+    """
+    try:
+        real = Path(os.path.realpath(path, strict=True))
+        found = real.stat()
+    except OSError as error:
+        raise Refused(Reason.SYSTEM, error.strerror or str(error)) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise Refused(Reason.NOT_REGULAR)
+    if found.st_nlink != 1:
+        raise Refused(Reason.HARD_LINKED)
+    if not found.st_mode & 0o222 or not os.access(real, os.W_OK):
+        raise Refused(Reason.READ_ONLY)
+    if os.geteuid() not in (0, found.st_uid):
+        raise Refused(Reason.OWNER)
+    if not os.access(real.parent, os.W_OK | os.X_OK):
+        raise Refused(Reason.FOLDER)
+    return real
+
+
+def replace(
+    path: Path,
+    data: bytes,
+    expected: bytes,
+    *,
+    folders: Folders,
+    record: Callable[[], None],
+    sync: bool = True,
+    keep_times: bool = False,
+) -> None:
+    """Put `data` in the place of a file's content.
+
+    Parameters
+    ----------
+    path
+        As `replaceable` returns it.
+    expected
+        SHA-256 of the content that is to be replaced.
+    record
+        Called when all is ready; from then on the file may be the new one.
+    sync
+        Wait for the disk, so that neither a power cut can lose the file.
+    keep_times
+        Keep the time of modification, by which other programs notice that something is new.
+
+    Raises
+    ------
+    Refused
+        Where the file is another than expected, or something of it cannot be kept. It is as it
+        was before.
+    """
+    folders.enter(path.parent)
+    try:
+        before = path.stat()
+        temporary = _write_beside(path, data, 0o600, sync=sync)
+        try:
+            _take_on(temporary, path, before, keep_times=keep_times)
+            _expect_unchanged(path, before, expected)
+            record()
+            os.replace(temporary, path)  # noqa: PTH105
+        except BaseException:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+            raise
+        if sync:
+            folders.sync()
+    except OSError as error:
+        raise Refused(Reason.SYSTEM, error.strerror or str(error)) from error
+
+
+def create(
+    path: Path,
+    data: bytes,
+    *,
+    like: Path,
+    folders: Folders,
+    record: Callable[[], None],
+    sync: bool = True,
+) -> None:
+    """Make a file that is not there yet, which no more people may read than the one it is like.
+
+    Raises
+    ------
+    Refused
+        Where the folder cannot be written, or the file has appeared meanwhile.
+    """
+    folders.enter(path.parent)
+    try:
+        mode = like.stat().st_mode & 0o666 | 0o200
+        temporary = _write_beside(path, data, mode, sync=sync)
+        try:
+            record()
+            try:
+                os.link(temporary, path)  # Unlike a renaming, it takes nobody's place.
+            except FileExistsError:
+                raise Refused(Reason.CHANGED) from None
+            except OSError:
+                if os.path.lexists(path):
+                    raise Refused(Reason.CHANGED) from None
+                os.replace(temporary, path)  # noqa: PTH105 (a disk without links)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+        if sync:
+            folders.sync()
+    except PermissionError as error:
+        raise Refused(Reason.FOLDER) from error
+    except OSError as error:
+        raise Refused(Reason.SYSTEM, error.strerror or str(error)) from error
+
+
+def remove(path: Path, expected: bytes, *, folders: Folders, sync: bool = True) -> None:
+    """Delete a file whose content is the one expected.
+
+    Raises
+    ------
+    Refused
+        Where it is another.
+    """
+    folders.enter(path.parent)
+    try:
+        _expect_unchanged(path, path.stat(), expected)
+        path.unlink()
+        if sync:
+            folders.sync()
+    except OSError as error:
+        raise Refused(Reason.SYSTEM, error.strerror or str(error)) from error
+
+
+def _write_beside(path: Path, data: bytes, mode: int, *, sync: bool) -> Path:
+    temporary = path.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
+    handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    try:
+        with os.fdopen(handle, "w+b") as file:
+            file.write(data)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+            file.seek(0)
+            if file.read() != data:
+                raise Refused(Reason.UNVERIFIED, "the disk gives back something else")
+    except BaseException:
+        temporary.unlink()
+        raise
+    return temporary
+
+
+def _take_on(temporary: Path, path: Path, before: os.stat_result, *, keep_times: bool) -> None:
+    mine = temporary.stat()
+    if (mine.st_uid, mine.st_gid) != (before.st_uid, before.st_gid):
+        try:
+            os.chown(temporary, before.st_uid, before.st_gid)
+        except PermissionError:
+            raise Refused(Reason.OWNER) from None
+    shutil.copystat(path, temporary)
+    if hasattr(os, "listxattr") and _attributes(path) != _attributes(temporary):
+        raise Refused(Reason.ATTRIBUTES)
+    if not keep_times:
+        os.utime(temporary)
+
+
+def _attributes(path: Path) -> dict[str, bytes]:
+    try:
+        return {name: os.getxattr(path, name) for name in os.listxattr(path)}
+    except OSError as error:
+        if error.errno in (errno.ENOTSUP, errno.EINVAL):
+            return {}  # A file system without attributes.
+        raise
+
+
+def _expect_unchanged(path: Path, before: os.stat_result, expected: bytes) -> None:
+    now = path.stat()
+    known = (before.st_ino, before.st_size, before.st_mtime_ns, 1)
+    if (now.st_ino, now.st_size, now.st_mtime_ns, now.st_nlink) != known:
+        raise Refused(Reason.CHANGED)
+    if digest(path.read_bytes()) != expected:
+        raise Refused(Reason.CHANGED)

@@ -1,0 +1,330 @@
+"""One photo at a time: what stands there, whose it is, what is to be written, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import Literal
+
+from captioner.metadata import embed, provenance, sidecar, splice, undo
+from captioner.metadata.provenance import Content, Text, Words
+from captioner.metadata.refusal import Reason, Refused
+from captioner.metadata.replace import Folders, create, digest, remove, replaceable
+from captioner.metadata.replace import replace as replace_file
+from captioner.metadata.splice import Splice
+from captioner.metadata.undo import Records
+from captioner.metadata.xmp import DEFAULT
+
+Existing = Literal["skip", "replace", "append"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to write."""
+
+    in_place: bool = False
+    """Into the photo where that can be done; else, and otherwise, into its sidecar."""
+    existing: Existing = "skip"
+    """What to do where there is a caption already: leave it; renew it where it is captioner's own;
+    or do that, and add a line to a person's."""
+    dry_run: bool = False
+    sync: bool = True
+    keep_times: bool = False
+
+
+class State(Enum):
+    """What became of a photo."""
+
+    WRITTEN = "written"
+    SAME = "already there"
+    KEPT = "captioner's earlier caption kept"
+    SKIPPED = "a person's words stand there"
+    REFUSED = "not written"
+    UNDONE = "taken back"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one photo, or of its sidecar."""
+
+    photo: Path
+    target: Path
+    """The file that was written, or would have been."""
+    state: State
+    before: str = ""
+    """The caption that stood there."""
+    after: str = ""
+    instead: Refused | None = None
+    """Why the sidecar was written and not the photo."""
+    refused: Refused | None = None
+
+    @property
+    def in_place(self) -> bool:
+        """Whether it is about the photo itself."""
+        return self.photo == self.target
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file that may be written, and what it says."""
+
+    path: Path
+    data: bytes | None
+    content: Content
+    build: Callable[[bytes | None, Words, str | None], list[Splice]]
+
+
+class Writer:
+    """Writes words into photos and beside them, and takes them back. A context manager.
+
+    Parameters
+    ----------
+    records
+        Where to keep the way back.
+    """
+
+    def __init__(self, records: Records, options: Options | None = None) -> None:
+        self._records = records
+        self._options = options or Options()
+        self._folders = Folders()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folders.__exit__()
+
+    def write(self, photo: Path, words: Words) -> Outcome:
+        """Write words for one photo, whole or not at all."""
+        words = _cleaned(words)
+        try:
+            data = _read(photo)
+            beside = _sidecar(photo)
+        except Refused as error:
+            return Outcome(photo, sidecar.beside(photo), State.REFUSED, refused=error)
+        inside = _File(photo, data, embed.read(data), _into_photo)
+        others = [_tolerant(path) for path in sidecar.others(photo)]
+        said = [inside.content, beside.content, *others]
+        instead = None
+        if self._options.in_place:
+            try:
+                return self._write_to(photo, inside, said, words)
+            except Refused as error:
+                instead = error
+        try:
+            return replace(self._write_to(photo, beside, said, words), instead=instead)
+        except Refused as error:
+            return Outcome(photo, beside.path, State.REFUSED, instead=instead, refused=error)
+
+    def undo(self, photo: Path) -> list[Outcome]:
+        """Take back what captioner wrote into a photo and beside it: an outcome for each file."""
+        found = [self._undo_file(photo, photo), self._undo_file(photo, sidecar.beside(photo))]
+        return [outcome for outcome in found if outcome]
+
+    def _write_to(self, photo: Path, file: _File, said: list[Content], words: Words) -> Outcome:
+        if file.path == photo:
+            embed.take_apart(file.data or b"")
+        persons = [text for content in said for text in content.persons(content.texts)]
+        shown = _first([*persons, *file.content.texts])
+        below = None
+        if words.description is not None and persons:
+            if self._options.existing != "append":
+                return Outcome(photo, file.path, State.SKIPPED, shown, shown)
+            if any(t.text.endswith(f"\n{words.description}") for t in persons):
+                return Outcome(photo, file.path, State.SAME, shown, shown)
+        asked = replace(words, alt=None) if _persons_alt(said) else words
+        complete = self._complete(file.content, asked)
+        if complete is None:
+            same = _same(file.content, asked)
+            return Outcome(photo, file.path, State.SAME if same else State.KEPT, shown, shown)
+        current = file.data
+        base = self._original(file)
+        if words.description is not None and persons:
+            below = self._below(file, base, persons)
+        splices = file.build(base, complete, below)
+        new = splice.apply(base or b"", splices)
+        after = complete.description or ""
+        after = f"{below}\n{after}" if below is not None else after or shown
+        outcome = Outcome(photo, file.path, State.WRITTEN, shown, after)
+        if new == current:
+            return replace(outcome, state=State.SAME)
+        way_back = splice.inverse(base or b"", splices)
+        if splice.apply(new, way_back) != (base or b""):
+            raise Refused(Reason.UNVERIFIED)
+        real = None if current is None else replaceable(file.path)
+        if self._options.dry_run:
+            return outcome
+        record = undo.recorded(file.path, base, new, way_back)
+        if current is None or real is None:
+            create(
+                file.path, new, like=photo, folders=self._folders,
+                record=lambda: self._records.keep(record), sync=self._options.sync,
+            )  # fmt: skip
+        else:
+            self._replace(real, new, current, lambda: self._records.keep(record))
+        self._records.forget(file.path, record.after)
+        return outcome
+
+    def _complete(self, content: Content, asked: Words) -> Words | None:
+        """All of captioner's words that the file shall hold afterwards; None where it does.
+
+        What it holds of captioner's and was not asked for now stays.
+        """
+        renew = self._options.existing != "skip"
+        own = [text for text in content.texts if _is_description(text) and content.own(text)]
+        own_alts = [text for text in content.alts if content.own(text)]
+        description = _renewed(own, asked.description, renew=renew)
+        alt = _renewed(own_alts, asked.alt, renew=renew)
+        present = {word.lower() for word in content.keywords}
+        missing = [word for word in asked.keywords if word.lower() not in present]
+        if not missing and _holds(own, description) and _holds(own_alts, alt):
+            return None
+        keywords = (*content.mark.keywords, *missing)
+        if renew and asked.keywords:
+            keywords = asked.keywords
+        return replace(asked, description=description, alt=alt, keywords=keywords)
+
+    def _original(self, file: _File) -> bytes | None:
+        """The file as it was before captioner wrote to it, where the way back is known."""
+        if file.data is None:
+            return None
+        record = self._records.of(file.path, digest(file.data))
+        if record is None:
+            return file.data
+        return None if record.before is None else record.undone(file.data)
+
+    def _below(self, file: _File, base: bytes | None, persons: list[Text]) -> str:
+        """The person's text to which a line is added."""
+        if any(file.content.own_tail(text) for text in persons) and base == file.data:
+            raise Refused(Reason.NO_APPEND)  # Which line is whose cannot be told apart safely.
+        if any(text.language != DEFAULT for text in persons):
+            raise Refused(Reason.NO_APPEND)
+        read = embed.read if file.build is _into_photo else _read_packet
+        content = read(base) if base is not None else Content()
+        own = [text for text in content.persons(content.texts) if _is_description(text)]
+        return (own or persons)[0].text
+
+    def _replace(self, real: Path, new: bytes, current: bytes, record: Callable[[], None]) -> None:
+        replace_file(
+            real, new, digest(current), folders=self._folders, record=record,
+            sync=self._options.sync, keep_times=self._options.keep_times,
+        )  # fmt: skip
+
+    def _undo_file(self, photo: Path, path: Path) -> Outcome | None:
+        try:
+            if path != photo and not path.exists():
+                return None
+            data = _read(path)
+            record = self._records.of(path, digest(data))
+            if record is None and not _ours(path == photo, data):
+                return None
+            if record is None and path == photo:
+                raise Refused(Reason.EDITED)
+            real = replaceable(path)
+            if record is None:
+                new = splice.apply(data, sidecar.without_ours(data))
+            elif record.before is None:
+                new = None
+            else:
+                new = record.undone(data)
+            if not self._options.dry_run:
+                if new is None:
+                    remove(real, digest(data), folders=self._folders, sync=self._options.sync)
+                else:
+                    self._replace(real, new, data, lambda: None)
+                if record and (record.path == path or not record.path.exists()):
+                    self._records.forget(record.path)
+        except Refused as error:
+            return Outcome(photo, path, State.REFUSED, refused=error)
+        before = _first(_content(path == photo, data).texts)
+        after = "" if new is None else _first(_content(path == photo, new).texts)
+        return Outcome(photo, path, State.UNDONE, before, after)
+
+
+def _into_photo(data: bytes | None, words: Words, below: str | None) -> list[Splice]:
+    return embed.write(data or b"", words, below=below)
+
+
+def _into_sidecar(packet: bytes | None, words: Words, below: str | None) -> list[Splice]:
+    return sidecar.write(packet, words, below=below)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > embed.LARGEST:
+            raise Refused(Reason.TOO_LARGE)
+        return path.read_bytes()
+    except OSError as error:
+        raise Refused(Reason.SYSTEM, error.strerror or str(error)) from error
+
+
+def _sidecar(photo: Path) -> _File:
+    path = sidecar.beside(photo)
+    data = _read(path) if path.exists() or path.is_symlink() else None
+    content = sidecar.read(data) if data is not None else Content()
+    return _File(path, data, content, _into_sidecar)
+
+
+def _read_packet(packet: bytes) -> Content:
+    return sidecar.read(packet)
+
+
+def _tolerant(path: Path) -> Content:
+    try:
+        return sidecar.read(_read(path))
+    except Refused:
+        return Content()
+
+
+def _content(in_photo: bool, data: bytes) -> Content:
+    try:
+        return embed.read(data) if in_photo else sidecar.read(data)
+    except Refused:
+        return Content()
+
+
+def _ours(in_photo: bool, data: bytes) -> bool:
+    """Whether a file bears captioner's mark."""
+    return _content(in_photo, data).mark != provenance.Mark()
+
+
+def _cleaned(words: Words) -> Words:
+    return replace(
+        words,
+        description=None if words.description is None else provenance.clean(words.description),
+        alt=None if words.alt is None else provenance.clean(words.alt),
+        keywords=tuple(w for w in map(provenance.clean, words.keywords) if w),
+    )
+
+
+def _is_description(text: Text) -> bool:
+    return text.field.endswith(f" {provenance.DESCRIPTION}")
+
+
+def _persons_alt(said: list[Content]) -> bool:
+    return any(content.persons(content.alts) for content in said)
+
+
+def _renewed(own: list[Text], asked: str | None, *, renew: bool) -> str | None:
+    """What shall stand where captioner's own texts stand, and something was asked for or not."""
+    if own and (asked is None or not renew):
+        return own[0].text
+    return asked
+
+
+def _holds(own: list[Text], wanted: str | None) -> bool:
+    return wanted is None or any(text.text == wanted for text in own)
+
+
+def _same(content: Content, asked: Words) -> bool:
+    own = [text for text in content.texts if _is_description(text) and content.own(text)]
+    alts = [text for text in content.alts if content.own(text)]
+    return _holds(own, asked.description) and _holds(alts, asked.alt)
+
+
+def _first(texts: object) -> str:
+    """The first text worth showing."""
+    assert isinstance(texts, list | tuple)
+    return next((t.text for t in texts if t.text and not provenance.is_data(t.text)), "")
