@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -34,6 +35,7 @@ _KINDS: tuple[tuple[bytes, Callable[[bytes], Container]], ...] = (
     (b"II", TiffFile),
     (b"MM", TiffFile),
 )
+_TIFF_SUFFIXES = (".tif", ".tiff")
 _PACKET = re.compile(rb"<x:xmpmeta[\s>].*?</x:xmpmeta\s*>", re.DOTALL)
 _EXIF_BLOCK = re.compile(rb"Exif\0\0(?:II\*\0|MM\0\*)")
 
@@ -46,8 +48,13 @@ def read(data: bytes) -> Content:
         return _found_by_signature(data)
 
 
-def take_apart(data: bytes) -> Container:
+def take_apart(data: bytes, suffix: str = ".tif") -> Container:
     """The file as its format has it.
+
+    Parameters
+    ----------
+    suffix
+        How its name ends: most raw formats are TIFF by their content.
 
     Raises
     ------
@@ -58,6 +65,8 @@ def take_apart(data: bytes) -> Container:
         raise Refused(Reason.TOO_LARGE)
     for start, kind in _KINDS:
         if data.startswith(start):
+            if kind is TiffFile and suffix.lower() not in _TIFF_SUFFIXES:
+                raise Refused(Reason.RAW)
             return _unbroken(partial(kind, data))
     raise Refused(Reason.FORMAT)
 
@@ -248,13 +257,13 @@ def _same_resources(before: bytes, after: bytes) -> bool:
 def _picture(data: bytes) -> tuple[object, ...] | None:
     """What Pillow makes of the picture; None where it makes nothing of it.
 
-    JPEG and PNG are compared byte by byte, all of the picture. WebP and TIFF are decoded, since
-    the places of their parts, or the header before them, may have changed.
+    In JPEG, PNG and TIFF every byte of the picture has been compared, and they stand where they
+    stood to the rest. WebP may have got another header, and is decoded.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
             seen = (image.format, image.size, image.mode, image.info.get("icc_profile"))
-            if image.format in ("WEBP", "TIFF"):
+            if image.format == "WEBP":
                 return (*seen, image.tobytes())
             return seen
     except Exception:  # Pillow raises anything over what it cannot read.

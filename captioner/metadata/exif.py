@@ -19,6 +19,8 @@ XMP = 700
 IPTC = 33723
 PHOTOSHOP = 34377
 DNG_VERSION = 0xC612
+SUBFILE_TYPE = 0x00FE
+SUB_DIRECTORIES = 0x014A
 _EXIF_IFD = 0x8769
 _USER_COMMENT = 0x9286
 _WINDOWS = {0x9C9B: "XPTitle", 0x9C9C: "XPComment", 0x9C9F: "XPSubject"}
@@ -75,6 +77,10 @@ class Tiff:
     def value(self, tag: int) -> bytes | None:
         """The bytes of a tag's value; None where the tag is absent."""
         return self._value(self.fields, tag)
+
+    def has(self, tag: int) -> bool:
+        """Whether a tag is there."""
+        return any(field.tag == tag for field in self.fields)
 
     def sub_value(self, tag: int) -> bytes | None:
         """The same, of the EXIF directory."""

@@ -22,7 +22,7 @@ class Reason(Enum):
     XMP_DEEP = "its XMP is nested too deeply"
     XMP_FORM = "its XMP has no plain RDF in it"
     BIG_TIFF = "it is a BigTIFF"
-    DNG = "it is a raw photo (DNG)"
+    RAW = "it is a raw photo"
     TIFF_LOOP = "its TIFF directories run in a circle"
     DUPLICATE_TAGS = "a TIFF directory names the same tag twice"
     PERSONS_WORDS = "a person's words stand there"

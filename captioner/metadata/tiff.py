@@ -27,8 +27,8 @@ class TiffFile:
         tags = [field.tag for field in self._tiff.fields]
         if len(set(tags)) != len(tags):
             raise Refused(Reason.DUPLICATE_TAGS)
-        if exif.DNG_VERSION in tags:
-            raise Refused(Reason.DNG)
+        if exif.DNG_VERSION in tags or data[8:10] == b"CR" or self._is_preview():
+            raise Refused(Reason.RAW)
         self._tiff.check_chain()
         kinds = [field.type for field in self._tiff.fields if field.tag == exif.XMP]
         if kinds and kinds[0] not in (_BYTE, _UNDEFINED):
@@ -49,6 +49,11 @@ class TiffFile:
     def iptc(self) -> bytes | None:
         """The IPTC in its own tag, which is read and never written."""
         return self._tiff.value(exif.IPTC)
+
+    def _is_preview(self) -> bool:
+        """Whether the first picture is a small one, and the real one hangs below it, as in raw."""
+        kind = self._tiff.value(exif.SUBFILE_TYPE)
+        return bool(kind and any(kind)) and self._tiff.has(exif.SUB_DIRECTORIES)
 
     def put(self, edits: Edits) -> list[Splice]:
         """The splices over the file: patched entries, and values at its end."""

@@ -125,7 +125,7 @@ class Writer:
 
     def _write_to(self, photo: Path, file: _File, said: list[Content], words: Words) -> Outcome:
         if file.path == photo:
-            embed.take_apart(file.data or b"")
+            embed.take_apart(file.data or b"", photo.suffix)
         persons = [text for content in said for text in content.persons(content.texts)]
         shown = _first([*persons, *file.content.texts])
         below = None

@@ -56,15 +56,12 @@ class Node:
     """Full name to value and the prefix it was written with."""
     start: int
     inner: int
+    is_empty_tag: bool
+    """Written as `<a/>`: there is no place inside it."""
     close: int = 0
     end: int = 0
     children: list[Node] = field(default_factory=list)
     pieces: list[str] = field(default_factory=list)
-
-    @property
-    def is_empty_tag(self) -> bool:
-        """Written as `<a/>`: there is no place inside it."""
-        return self.close == self.start
 
     def tag(self, local: str) -> str:
         """The name of a sibling in the same namespace, as it is written here."""
@@ -180,7 +177,7 @@ class Xmp:
             leaving = {full(name): set(changes.cut_items.get(name, ()))}
             nodes = [node for node in self._properties(name) if not _all_in(node, leaving)]
             if nodes or self._with_attribute(name):
-                splices.append(_more_items(nodes, items))
+                splices.append(self._more_items(nodes, items))
                 del new[name]
         block = _block(
             _about(self._subjects[0]) if self._subjects else "",
@@ -238,6 +235,22 @@ class Xmp:
         if len(nodes) != 1 or nodes[0].children or nodes[0].is_empty_tag:
             raise Refused(Reason.NO_APPEND)
         return Splice(nodes[0].close, nodes[0].close, escape(tail).encode())
+
+    def _more_items(self, nodes: list[Node], items: Iterable[str]) -> Splice:
+        """Add entries to a list that is there."""
+        containers = [child for node in nodes for child in node.children]
+        lists = {full("rdf:Bag"), full("rdf:Seq"), full("rdf:Alt")}
+        if len(nodes) != 1 or len(containers) != 1 or containers[0].name not in lists:
+            raise Refused(Reason.XMP_FORM, "its keywords are not in a list")
+        container = containers[0]
+        entry = container.tag("li")
+        new = "".join(f"<{entry}>{escape(item)}</{entry}>" for item in items)
+        if container.is_empty_tag:
+            opened = f">{new}</{container.tag(container.name.rpartition(' ')[2])}>"
+            at = self.packet.rindex(b"/", container.start, container.end)
+            return Splice(at, container.end, opened.encode())
+        at = container.children[-1].end if container.children else container.inner
+        return Splice(at, at, new.encode())
 
     def _pad(self, growth: int) -> list[Splice]:
         """Give up padding for growth, all but its last byte."""
@@ -300,21 +313,6 @@ def _block(
     return "\n".join([*lines, "  </rdf:Description>"]).encode()
 
 
-def _more_items(nodes: list[Node], items: Iterable[str]) -> Splice:
-    """Add entries to a list that is there."""
-    containers = [child for node in nodes for child in node.children]
-    lists = {full("rdf:Bag"), full("rdf:Seq"), full("rdf:Alt")}
-    if len(nodes) != 1 or len(containers) != 1 or containers[0].name not in lists:
-        raise Refused(Reason.XMP_FORM, "its keywords are not in a list")
-    container = containers[0]
-    entry = container.tag("li")
-    new = "".join(f"<{entry}>{escape(item)}</{entry}>" for item in items)
-    if container.is_empty_tag:
-        raise Refused(Reason.XMP_FORM, "its keywords are an empty list")
-    at = container.children[-1].end if container.children else container.inner
-    return Splice(at, at, new.encode())
-
-
 def _entries(node: Node) -> Iterator[Node]:
     """The rdf:li of a property that is a list."""
     for container in node.children:
@@ -367,7 +365,7 @@ def _parse(packet: bytes) -> Node:
     parser = expat.ParserCreate("utf-8", namespace_separator=" ")
     parser.namespace_prefixes = True
     parser.buffer_text = True
-    top = Node("", "", {}, 0, 0)
+    top = Node("", "", {}, 0, 0, False)
     open_nodes = [top]
 
     def refuse_entities(*_: object) -> None:
@@ -389,14 +387,17 @@ def _parse(packet: bytes) -> Node:
         for spelled, value in attributes.items():
             attribute, its_prefix = _split(spelled)
             named[attribute] = (value, its_prefix)
-        node = Node(qualified, prefix, named, at, tag.end())
+        node = Node(qualified, prefix, named, at, tag.end(), tag.group().endswith(b"/>"))
         open_nodes[-1].children.append(node)
         open_nodes.append(node)
 
     def end(_: str) -> None:
         node = open_nodes.pop()
-        node.close = parser.CurrentByteIndex
-        node.end = node.inner if node.is_empty_tag else packet.index(b">", node.close) + 1
+        if node.is_empty_tag:
+            node.close = node.end = node.inner
+        else:
+            node.close = parser.CurrentByteIndex
+            node.end = packet.index(b">", node.close) + 1
 
     def text(piece: str) -> None:
         open_nodes[-1].pieces.append(piece)
