@@ -105,6 +105,36 @@ class Failure:
     """None where the trouble lies outside the file, which may succeed as it is another time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the index has to say about a photo, for writing it down elsewhere."""
+
+    photo: Photo
+    """As it was when it was described."""
+    text: str
+    """A person's where there is one, else the model's best."""
+    model_id: str | None
+    """None for a person's."""
+    score: float
+    """As of `Caption`; 1 for a person's."""
+    keywords: tuple[str, ...]
+    """Most probable first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write to a file, and the way back."""
+
+    path: Path
+    """Of the file, a photo or a sidecar, when it was written."""
+    before: bytes | None
+    """SHA-256 of its content; None where there was no file."""
+    after: bytes
+    """SHA-256."""
+    way_back: bytes
+    """Turns the content after into the one before."""
+
+
 Rank = Callable[[str, SearchVectors], FloatArray]
 """Scores stacked photos (N rows) against a query: float32 (N,), larger is better, comparable only
 within one call. Returns zeros where the model knows none of the query's words."""

@@ -23,11 +23,12 @@ ROOMS = {
     "photos": set(),
     "model": set(),
     "index": set(),
+    "metadata": set(),
     "pipeline": {"photos", "model", "index"},
     "training": {"photos", "model"},
     "api": {"photos", "model", "pipeline"},
     "__main__": {"cli"},
-    "cli": {"photos", "model", "index", "pipeline", "training", "api"},
+    "cli": {"photos", "model", "index", "metadata", "pipeline", "training", "api"},
 }
 
 

@@ -12,9 +12,11 @@ from captioner.cli.paths import Given
 from captioner.cli.progress import progress, spell_pace, spell_time
 
 if TYPE_CHECKING:
-    from captioner.index import Counts
+    from collections.abc import Iterator
+
+    from captioner.index import Counts, Index
     from captioner.pipeline import Summary
-    from captioner.types import Describer, Description, Failure
+    from captioner.types import Describer, Description, Failure, Photo
 
 
 def index(
@@ -25,6 +27,12 @@ def index(
         ),
     ],
     *,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the captions, too, as `captioner write` does.")
+    ] = False,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="With --write: into the photos, not beside them.")
+    ] = False,
     nul: options.Nul = False,
     database: options.Database = None,
     batch_size: options.BatchSize = None,
@@ -47,11 +55,19 @@ def index(
     from captioner.photos.walk import walk
     from captioner.pipeline import update
     from captioner.places import database_path
-    from captioner.types import Failure
+    from captioner.types import Failure, Photo
 
     given = Given(paths, nul=nul)
     start = time.monotonic()
     described = 0
+    unwritten = 0
+    photos: list[Photo] = []
+
+    def seen() -> Iterator[Photo | Failure]:
+        for photo in walk(given):
+            if write and isinstance(photo, Photo):
+                photos.append(photo)
+            yield photo
 
     def load() -> Describer:
         return models.load(model, device=device, precision=precision, batch_size=batch_size)
@@ -69,16 +85,27 @@ def index(
     with Index.open(database or database_path(), write=True) as opened:
         try:
             with progress() as bar:
-                summary = update(opened, walk(given), load, planned=bar.planned, progress=tell)
+                summary = update(opened, seen(), load, planned=bar.planned, progress=tell)
         except KeyboardInterrupt:
             console.note(
                 f"{console.counted(described)} indexed; the same command goes on from there."
             )
             raise
         console.note(_sum_up(summary, time.monotonic() - start))
+        if write:
+            unwritten = _write(opened, photos, given, in_place=in_place)
         console.note(f"{opened.path} holds {_content(opened.counts())}.")
-    if summary.failed:
+    if summary.failed or unwritten:
         raise typer.Exit(1)
+
+
+def _write(opened: Index, photos: list[Photo], given: Given, *, in_place: bool) -> int:
+    """Write the captions of photos, and say how many could not be written."""
+    from captioner.cli.write import Wanted, write_all
+    from captioner.metadata.writer import Options
+
+    photos = list(dict.fromkeys(photos))
+    return write_all(opened, photos, given, Wanted(), Options(in_place=in_place))["failed"]
 
 
 def _sum_up(summary: Summary, seconds: float) -> str:

@@ -35,12 +35,13 @@ class Given:
             raise UsageError("an empty path was given.", "Is a variable of the shell unset?")
         if nul and "-" not in words:
             raise UsageError("-0 is about paths on standard input.", "Give - as the path.")
-        self._words = words
+        self.words = words
+        """The command's arguments."""
         self._end = b"\0" if nul else b"\n"
         self._spellings: dict[Path, str] = {}
 
     def __iter__(self) -> Iterator[Path]:
-        for word in self._words:
+        for word in self.words:
             for spelling in self._read_stdin() if word == "-" else [word]:
                 path = Path(spelling)
                 if str(path) != spelling or spelling == ".":  # what is below it, too, loses the dot
@@ -62,7 +63,7 @@ class Given:
     @property
     def one_file(self) -> bool:
         """Whether a single photo was asked for, by name."""
-        return len(self._words) == 1 and self._words[0] != "-" and not Path(self._words[0]).is_dir()
+        return len(self.words) == 1 and self.words[0] != "-" and not Path(self.words[0]).is_dir()
 
     def spelled(self, path: Path) -> str:
         """Spell a path, or one below a folder that was given, as the person did."""

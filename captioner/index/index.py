@@ -10,10 +10,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from captioner.index import changes, database, store
+from captioner.index import changes, database, store, writes
 from captioner.index import search as searching
 from captioner.index.search import Hit
-from captioner.types import Description, Failure, HalfArray, Photo, Rank, SearchVectors
+from captioner.index.writes import Writes
+from captioner.types import (
+    Description,
+    Failure,
+    HalfArray,
+    Known,
+    Photo,
+    Rank,
+    SearchVectors,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,8 @@ class Index:
                 resources.enter_context(database.lock(path))
             connection = database.writer(path) if write else database.reader(path)
             resources.callback(connection.close)
+            if write:
+                resources.callback(connection.commit)
             return cls(path, connection, resources.pop_all())
 
     def close(self) -> None:
@@ -146,6 +157,28 @@ class Index:
         """What `model_id` saw in a photo; None where it has not described it."""
         with database.explained(self.path):
             return searching.vectors_of(self._connection, path, model_id)
+
+    def known(self, path: Path) -> Known | None:
+        """What is known of a photo, best words first; None where it has no caption."""
+        with database.explained(self.path):
+            return writes.known(self._connection, path)
+
+    def described(self) -> list[Path]:
+        """The absolute paths of all photos that have a caption, but of missing ones."""
+        with database.explained(self.path):
+            return writes.described(self._connection)
+
+    def writes(self, *, sync: bool = True) -> Writes:
+        """The records of what was written into files.
+
+        Parameters
+        ----------
+        sync
+            Wait for the disk with every record, as taking back after a power cut needs it.
+        """
+        if not sync:
+            self._connection.execute("PRAGMA synchronous = OFF")
+        return Writes(self.path, self._connection)
 
     def counts(self) -> Counts:
         """How many photos the index knows."""

@@ -86,7 +86,23 @@ def m001_photos(db: Database) -> None:
     )
 
 
-STEPS: tuple[Callable[[Database], None], ...] = (m001_photos,)
+def m002_writes(db: Database) -> None:
+    """What captioner wrote into files, and the way back."""
+    db.executescript("""
+        CREATE TABLE writes (
+            id INTEGER PRIMARY KEY,
+            path BLOB NOT NULL,             -- of the file written, as in photos
+            before BLOB,                    -- SHA-256; NULL where there was no file
+            after BLOB NOT NULL,            -- SHA-256: finds the record again after a move
+            way_back BLOB NOT NULL,         -- packed splices, from after to before
+            written_at TEXT NOT NULL,       -- UTC, ISO 8601
+            UNIQUE (path, after)
+        );
+        CREATE INDEX writes_after ON writes (after);
+    """)
+
+
+STEPS: tuple[Callable[[Database], None], ...] = (m001_photos, m002_writes)
 
 
 def pending(connection: sqlite3.Connection, path: Path) -> list[str]:

@@ -193,7 +193,7 @@ class Writer:
         record = self._records.of(file.path, digest(file.data))
         if record is None:
             return file.data
-        return None if record.before is None else record.undone(file.data)
+        return None if record.before is None else undo.undone(record, file.data)
 
     def _below(self, file: _File, base: bytes | None, persons: list[Text]) -> str:
         """The person's text to which a line is added."""
@@ -228,7 +228,7 @@ class Writer:
             elif record.before is None:
                 new = None
             else:
-                new = record.undone(data)
+                new = undo.undone(record, data)
             if not self._options.dry_run:
                 if new is None:
                     remove(real, digest(data), folders=self._folders, sync=self._options.sync)

@@ -1,0 +1,109 @@
+"""`captioner undo`: out of the photos and sidecars what captioner wrote there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from captioner.cli import console, options
+from captioner.cli.paths import Given
+from captioner.cli.progress import progress
+from captioner.cli.write import DryRun, KeepTimes, NoSync, found_photos, record, refresh
+
+if TYPE_CHECKING:
+    from captioner.index import Index
+    from captioner.index.writes import Writes
+    from captioner.types import Photo
+
+
+def undo(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH...]",
+            help="Photos, folders, or - for paths on standard input; all that was written if none.",
+        ),
+    ] = None,
+    *,
+    dry_run: DryRun = False,
+    keep_times: KeepTimes = False,
+    no_sync: NoSync = False,
+    as_json: options.Json = False,
+    nul: options.Nul = False,
+    database: options.Database = None,
+) -> None:
+    """Take back exactly what captioner wrote, and nothing else.
+
+    A file that nobody has changed since becomes what it was, to the byte, wherever it is now. A
+    sidecar that others have edited keeps their words and loses captioner's. A photo that others
+    have changed is left alone, and named.
+
+    \b
+    Examples:
+      captioner undo holiday/
+      captioner undo
+    """
+    from captioner.index import Index
+    from captioner.metadata.writer import Options, State, Writer
+    from captioner.places import database_path
+
+    given = Given(paths or [], nul=nul)
+    how = Options(dry_run=dry_run, sync=not no_sync, keep_times=keep_times)
+    tally: Counter[State] = Counter()
+    with Index.open(database or database_path(), write=True) as index:
+        records = index.writes(sync=how.sync)
+        photos = found_photos(index, given) if given.words else _written(index, records)
+        with Writer(records, how) as writer, progress(quiet=dry_run) as bar:
+            for photo in photos:
+                path = given.spelled(photo.path)
+                for outcome in writer.undo(photo.path):
+                    tally[outcome.state] += 1
+                    if as_json:
+                        console.json_line(record(path, outcome))
+                    elif dry_run and outcome.state is State.UNDONE:
+                        console.line(str(outcome.target), outcome.before, outcome.after)
+                    if outcome.refused:
+                        where = console.shown(str(outcome.target))
+                        console.note(f"captioner: {where} is left as it is: {outcome.refused}")
+                    elif outcome.in_place and not dry_run:
+                        refresh(records, photo)
+                bar.done(path)
+    would = "would be " if dry_run else ""
+    console.note(f"{console.counted(tally[State.UNDONE], 'file')} {would}taken back.")
+    if tally[State.REFUSED]:
+        console.note(f"{console.counted(tally[State.REFUSED], 'file')} left as they are.")
+        raise typer.Exit(1)
+
+
+def _written(index: Index, records: Writes) -> Iterator[Photo]:
+    """The photos that have records, by the places where they were written."""
+    from captioner.metadata import sidecar
+    from captioner.types import Photo
+
+    seen = set()
+    missing = 0
+    for path in records.paths():
+        photo = path
+        if path.suffix == sidecar.SUFFIX and not _is_known(index, path):
+            photo = path.with_suffix("")
+        if photo in seen:
+            continue
+        seen.add(photo)
+        try:
+            found = photo.stat()
+        except OSError:
+            missing += 1
+        else:
+            yield Photo(photo, found.st_size, found.st_mtime_ns)
+    if missing:
+        console.note(
+            f"{console.counted(missing)} not where they were: name the folder they are in now."
+        )
+
+
+def _is_known(index: Index, path: Path) -> bool:
+    return index.known(path) is not None

@@ -1,0 +1,283 @@
+"""`captioner write`: captions from the index into the photos, or beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from captioner.cli import console, options
+from captioner.cli.paths import Given
+from captioner.cli.progress import progress
+
+if TYPE_CHECKING:
+    from captioner.index import Index
+    from captioner.index.writes import Writes
+    from captioner.metadata.provenance import Words
+    from captioner.metadata.writer import Options, Outcome
+    from captioner.types import Known, Photo
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")]
+NoSync = Annotated[
+    bool,
+    typer.Option(
+        "--no-sync", help="Do not wait for the disk: faster, but not safe in a power cut."
+    ),
+]
+KeepTimes = Annotated[
+    bool,
+    typer.Option(
+        "--keep-times",
+        help="Keep the files' dates; other programs may then not notice what is new.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which words to write."""
+
+    field: Literal["description", "alt", "both"] = "description"
+    keywords: int = 0
+    min_confidence: float = 0
+
+    def words(self, known: Known) -> Words:
+        """The words for one photo; those of a person bear no mark of a model."""
+        from captioner.metadata.provenance import Words, short
+
+        return Words(
+            description=known.text if self.field in ("description", "both") else None,
+            alt=short(known.text) if self.field in ("alt", "both") else None,
+            keywords=known.keywords[: self.keywords],
+            model=known.model_id,
+            date=datetime.now().astimezone().isoformat(timespec="seconds"),
+        )
+
+
+def write(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH...]",
+            help="Photos, folders, or - for paths on standard input; all of the index if none.",
+        ),
+    ] = None,
+    *,
+    in_place: Annotated[
+        bool,
+        typer.Option(
+            "--in-place/--sidecar",
+            help="Into JPEG, PNG, WebP and TIFF files themselves, or into photo.jpg.xmp beside "
+            "them (the default); what cannot be written in place gets a sidecar.",
+        ),
+    ] = False,
+    field: Annotated[
+        Literal["description", "alt", "both"],
+        typer.Option(metavar="NAME", help="Write the caption as description, alt, or both."),
+    ] = "description",
+    keywords: Annotated[
+        int, typer.Option(min=0, max=50, metavar="N", help="Keywords to add to those there are.")
+    ] = 0,
+    existing: Annotated[
+        Literal["skip", "replace", "append"],
+        typer.Option(
+            metavar="WHAT",
+            help="Where there is a caption: skip it, replace captioner's own, or append.",
+        ),
+    ] = "skip",
+    min_confidence: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, metavar="P", help="Leave out captions less likely than this to fit."
+        ),
+    ] = 0,
+    dry_run: DryRun = False,
+    keep_times: KeepTimes = False,
+    no_sync: NoSync = False,
+    as_json: options.Json = False,
+    nul: options.Nul = False,
+    database: options.Database = None,
+) -> None:
+    """Write captions from the index where other programs read them.
+
+    A person's words are never replaced: a photo that has a caption by somebody else is skipped.
+    `captioner undo` takes everything back to the byte. docs/metadata.md says what is written where.
+
+    \b
+    Examples:
+      captioner write holiday/ --dry-run
+      captioner write holiday/
+      captioner write holiday/ --in-place --keywords 5
+    """
+    from captioner.index import Index
+    from captioner.metadata.writer import Options
+    from captioner.places import database_path
+
+    how = Options(
+        in_place=in_place,
+        existing=existing,
+        dry_run=dry_run,
+        sync=not no_sync,
+        keep_times=keep_times,
+    )
+    given = Given(paths or [], nul=nul)
+    with Index.open(database or database_path(), write=True) as index:
+        photos = found_photos(index, given)
+        tally = write_all(
+            index, photos, given, Wanted(field, keywords, min_confidence), how, as_json=as_json
+        )
+    if tally["failed"]:
+        raise typer.Exit(1)
+
+
+def found_photos(index: Index, given: Given) -> Iterator[Photo]:
+    """The photos that were named, else all of the index; says which cannot be found."""
+    from captioner.photos.walk import walk
+    from captioner.types import Failure
+
+    for photo in walk(given if given.words else index.described()):
+        if isinstance(photo, Failure):
+            console.cannot_read(given.spelled(photo.path), photo.reason)
+        else:
+            yield photo
+
+
+def write_all(
+    index: Index,
+    photos: Iterable[Photo],
+    given: Given,
+    wanted: Wanted,
+    how: Options,
+    *,
+    as_json: bool = False,
+) -> Counter[str]:
+    """Write the captions of photos, tell of each, and count what became of them."""
+    from captioner.metadata.writer import State, Writer
+
+    tally: Counter[str] = Counter()
+    table = Table() if how.dry_run and not as_json and console.for_the_eye() else None
+    records = index.writes(sync=how.sync)
+    with Writer(records, how) as writer, progress(quiet=how.dry_run) as bar:
+        for photo in photos:
+            path = given.spelled(photo.path)
+            known = index.known(photo.path)
+            if not known:
+                tally["unknown"] += 1
+            elif (known.photo.size, known.photo.mtime_ns) != (photo.size, photo.mtime_ns):
+                tally["changed"] += 1
+            elif known.score < wanted.min_confidence:
+                tally["unsure"] += 1
+            else:
+                outcome = writer.write(photo.path, wanted.words(known))
+                _tell(path, outcome, table, as_json=as_json, dry_run=how.dry_run)
+                tally[_kind(outcome)] += 1
+                if outcome.state is State.WRITTEN and outcome.in_place and not how.dry_run:
+                    refresh(records, photo)
+            bar.done(path)
+    if table:
+        table.print()
+    console.note(_sum_up(tally, dry_run=how.dry_run))
+    return tally
+
+
+def refresh(records: Writes, before: Photo) -> None:
+    """Let the index know a photo as it is now."""
+    from captioner.types import Photo
+
+    found = before.path.stat()
+    content = hashlib.blake2b(before.path.read_bytes(), digest_size=20).digest()
+    records.refresh(before, Photo(before.path, found.st_size, found.st_mtime_ns), content)
+
+
+def record(path: str, outcome: Outcome) -> dict[str, object]:
+    """An outcome as an object for programs."""
+    told: dict[str, object] = {
+        "path": path,
+        "file": os.fspath(outcome.target),
+        "state": outcome.state.name.lower(),
+        "before": outcome.before,
+        "after": outcome.after,
+    }
+    if outcome.instead:
+        told["not_in_place"] = outcome.instead.reason.name.lower()
+    if outcome.refused:
+        told["error"] = str(outcome.refused)
+    return told
+
+
+class Table:
+    """Before and after, for the eye."""
+
+    def __init__(self) -> None:
+        from rich.table import Table as RichTable
+
+        self._table = RichTable("File", "Before", "After", show_lines=True)
+
+    def add(self, target: Path, before: str, after: str) -> None:
+        """Add one file."""
+        from rich.text import Text
+
+        self._table.add_row(Text(console.shown(str(target))), Text(before), Text(after))
+
+    def print(self) -> None:
+        """Print the table on stdout."""
+        from rich.console import Console
+
+        Console().print(self._table)
+
+
+def _tell(
+    path: str, outcome: Outcome, table: Table | None, *, as_json: bool, dry_run: bool
+) -> None:
+    from captioner.metadata.writer import State
+
+    if as_json:
+        console.json_line(record(path, outcome))
+    elif dry_run and outcome.state is State.WRITTEN:
+        if table:
+            table.add(outcome.target, outcome.before, outcome.after)
+        else:
+            fields = (str(outcome.target), outcome.before, outcome.after)
+            console.line(*(field.replace("\t", " ").replace("\n", " ") for field in fields))
+    if outcome.refused:
+        console.note(f"captioner: {console.shown(path)} is not written: {outcome.refused}")
+    elif outcome.instead and outcome.state is State.WRITTEN:
+        console.note(f"{console.shown(path)}: caption beside it, since {outcome.instead}")
+
+
+def _kind(outcome: Outcome) -> str:
+    from captioner.metadata.writer import State
+
+    match outcome.state:
+        case State.WRITTEN:
+            return "in_place" if outcome.in_place else "sidecar"
+        case State.REFUSED:
+            return "failed"
+        case state:
+            return state.name.lower()
+
+
+def _sum_up(tally: Counter[str], *, dry_run: bool) -> str:
+    if not tally:
+        return "No photos found."
+    would = "would be " if dry_run else ""
+    said = (
+        ("in_place", f"{would}written in place"),
+        ("sidecar", f"{would}written beside the photo"),
+        ("same", "have it already"),
+        ("kept", "keep captioner's earlier caption (--existing replace renews it)"),
+        ("skipped", "keep a person's words"),
+        ("unsure", "left out as less sure than asked for"),
+        ("unknown", "not in the index (`captioner index` describes them)"),
+        ("changed", "changed since they were described (`captioner index` does it anew)"),
+        ("failed", "could not be written"),
+    )
+    parts = [f"{tally[kind]:,} {words}" for kind, words in said if tally[kind]]
+    return f"{console.counted(sum(tally.values()))}: {', '.join(parts)}."

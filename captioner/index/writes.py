@@ -1,0 +1,104 @@
+"""What captioner wrote into files, so that it can be taken back wherever they are now."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+from captioner.index import database
+from captioner.index.database import path_key
+from captioner.types import Known, Photo, Write
+
+
+class Writes:
+    """The records of an open index, and what it knows of the photos that are written.
+
+    Only `keep` waits for the disk. The rest is committed with the next record or on closing: what
+    a crash loses of it is a record too many, or one photo to describe again.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+
+    def keep(self, write: Write) -> None:
+        """Keep a record, committed by the time that this returns; earlier ones stay."""
+        row = (path_key(write.path), write.before, write.after, write.way_back, _now())
+        with database.explained(self._path), self._connection:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO writes (path, before, after, way_back, written_at) "
+                "VALUES (?, ?, ?, ?, ?)",
+                row,
+            )
+
+    def of(self, path: Path, after: bytes) -> Write | None:
+        """The record of a write that led to this content, best of the file with this path.
+
+        That of another path is as good: the file was moved, or is a copy.
+        """
+        with database.explained(self._path):
+            row = self._connection.execute(
+                "SELECT path, before, after, way_back FROM writes WHERE after = ? "
+                "ORDER BY path = ? DESC, id LIMIT 1",
+                [after, path_key(path)],
+            ).fetchone()
+        return Write(Path(os.fsdecode(row[0])), *row[1:]) if row else None
+
+    def forget(self, path: Path, but: bytes | None = None) -> None:
+        """Drop the records of a file, but for the one whose content after is `but`."""
+        with database.explained(self._path):
+            self._connection.execute(
+                "DELETE FROM writes WHERE path = ? AND after IS NOT ?", [path_key(path), but]
+            )
+
+    def paths(self) -> list[Path]:
+        """All files that captioner has written to and that were not taken back."""
+        with database.explained(self._path):
+            rows = self._connection.execute("SELECT DISTINCT path FROM writes ORDER BY path")
+            return [Path(os.fsdecode(path)) for (path,) in rows]
+
+    def refresh(self, before: Photo, after: Photo, content_hash: bytes) -> None:
+        """Know a photo as it is after a write, if it was known as it was before.
+
+        Its picture is the same, so there is nothing to describe anew.
+        """
+        new = (after.size, after.mtime_ns, content_hash)
+        with database.explained(self._path):
+            self._connection.execute(
+                "UPDATE photos SET size = ?, mtime_ns = ?, content_hash = ? "
+                "WHERE path = ? AND size = ? AND mtime_ns = ?",
+                [*new, path_key(before.path), before.size, before.mtime_ns],
+            )
+
+
+def known(connection: sqlite3.Connection, path: Path) -> Known | None:
+    """What the index says about a photo; None where it has no caption for it."""
+    row = connection.execute(
+        "SELECT photo, size, mtime_ns, text, model_id, captions.score "
+        "FROM photos JOIN captions ON photo = photos.id "
+        "WHERE path = ? ORDER BY source = 'person' DESC, rank LIMIT 1",
+        [path_key(path)],
+    ).fetchone()
+    if not row:
+        return None
+    number, size, mtime_ns, text, model_id, score = row
+    words = connection.execute(
+        "SELECT word FROM keywords WHERE photo = ? ORDER BY probability DESC, word", [number]
+    )
+    keywords = tuple(word for (word,) in words)
+    photo = Photo(path, size, mtime_ns)
+    return Known(photo, text, model_id, 1.0 if score is None else score, keywords)
+
+
+def described(connection: sqlite3.Connection) -> list[Path]:
+    """All photos that have a caption and were not found missing."""
+    rows = connection.execute(
+        "SELECT path FROM photos WHERE status = 'described' AND missing_since IS NULL ORDER BY path"
+    )
+    return [Path(os.fsdecode(path)) for (path,) in rows]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,151 @@
+"""`captioner write`, `undo` and `index --write`: from the index into files, and out of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import colours
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from captioner.cli.app import app
+from captioner.metadata import embed, sidecar
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Stand in a folder of two photos that the index knows."""
+    monkeypatch.setenv("CAPTIONER_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("CAPTIONER_DB", raising=False)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    colours.photo(Path("red.jpg"), "red")
+    colours.photo(Path("album/blue.jpg"), "blue")
+    loads: list[dict[str, Any]] = []
+
+    def load(bundle: Path | None = None, **options: Any) -> colours.ColourDescriber:
+        loads.append(options)
+        return colours.ColourDescriber()
+
+    monkeypatch.setattr("captioner.model.load", load)
+    runner = CliRunner()
+
+    def run(*words: str) -> Result:
+        loads.clear()
+        result = runner.invoke(app, list(words), prog_name="captioner")
+        result.loads = len(loads)  # type: ignore[attr-defined]
+        return result
+
+    assert run("index", ".").exit_code == 0
+    return run
+
+
+def caption(path: str) -> list[str]:
+    return [text.text for text in embed.read(Path(path).read_bytes()).texts]
+
+
+def objects(result: Result) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_sidecars_by_default(run: Run) -> None:
+    before = Path("red.jpg").read_bytes()
+    result = run("write", ".", "--keywords", "2")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.splitlines()[-1] == "2 photos: 2 written beside the photo."
+    assert Path("red.jpg").read_bytes() == before
+    content = sidecar.read(Path("red.jpg.xmp").read_bytes())
+    assert {text.text for text in content.texts} == {"A red photo."}
+    assert len(content.texts) == 2  # the other one is what immich looks at first
+    assert content.keywords == ("red", "green")
+    assert content.mark.model == colours.MODEL_ID
+    assert run("write", ".").stderr.splitlines()[-1] == "2 photos: 2 have it already."
+
+
+def test_in_place_and_back(run: Run) -> None:
+    before = {path: path.read_bytes() for path in Path().rglob("*.jpg")}
+    assert run("write", "--in-place", "--field", "both", "--no-sync").exit_code == 0
+    assert caption("red.jpg") == ["A red photo."]
+    assert not list(Path().rglob("*.xmp"))
+    assert Image.open("red.jpg").getpixel((3, 3)) == Image.open("red.jpg").getpixel((4, 4))
+    again = run("index", ".")
+    assert again.loads == 0, "what captioner wrote itself is nothing new"
+    assert run("undo").exit_code == 0
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+    assert run("index", ".").loads == 0
+    assert run("undo").stderr == "0 files taken back.\n"
+
+
+def test_index_write(run: Run) -> None:
+    colours.photo(Path("green.jpg"), "green")
+    result = run("index", ".", "--write")
+    assert result.exit_code == 0
+    assert "3 written beside the photo." in result.stderr
+    assert run("index", ".", "--write", "--in-place").exit_code == 0
+    assert caption("green.jpg") == ["A green photo."]
+
+
+def test_a_dry_run_changes_nothing(run: Run) -> None:
+    before = {path: path.read_bytes() for path in Path().rglob("*.jpg")}
+    result = run("write", ".", "--dry-run")
+    assert result.stdout.splitlines() == [
+        "album/blue.jpg.xmp\t\tA blue photo.",
+        "red.jpg.xmp\t\tA red photo.",
+    ]
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+def test_undo_finds_moved_files(run: Run) -> None:
+    before = Path("red.jpg").read_bytes()
+    run("write", "--in-place", "red.jpg")
+    Path("moved").mkdir()
+    Path("red.jpg").rename("moved/rot.jpg")
+    assert "not where they were" in run("undo").stderr
+    assert run("undo", "moved").exit_code == 0
+    assert Path("moved/rot.jpg").read_bytes() == before
+
+
+def test_a_changed_photo_is_not_taken_back(run: Run) -> None:
+    run("write", "--in-place", "red.jpg")
+    changed = Path("red.jpg").read_bytes() + b"\0"
+    Path("red.jpg").write_bytes(changed)
+    result = run("undo", "red.jpg", "--json")
+    assert result.exit_code == 1
+    assert objects(result)[0]["error"] == "it was changed after captioner wrote it."
+    assert Path("red.jpg").read_bytes() == changed
+
+
+def test_photos_that_the_index_does_not_know_as_they_are(run: Run) -> None:
+    colours.photo(Path("new.jpg"), "green")
+    os.utime("red.jpg", (1, 1))
+    result = run("write", ".", "--json")
+    assert [record["path"] for record in objects(result)] == ["./album/blue.jpg"]
+    assert "1 not in the index" in result.stderr
+    assert "1 changed since they were described" in result.stderr
+
+
+def test_unsure_captions_are_left_out(run: Run) -> None:
+    assert "2 left out" in run("write", ".", "--min-confidence", "0.99").stderr
+    assert not list(Path().rglob("*.xmp"))
+
+
+def test_what_cannot_be_written_in_place_gets_a_sidecar_and_a_reason(run: Run) -> None:
+    Image.new("RGB", (16, 16), (0, 0, 200)).save("blue.bmp")
+    os.link("red.jpg", "twin.jpg")
+    run("index", ".")
+    result = run("write", "--in-place", "blue.bmp", "red.jpg", "--json")
+    assert [r["not_in_place"] for r in objects(result)] == ["format", "hard_linked"]
+    assert "blue.bmp: caption beside it, since captioner does not write into" in result.stderr
+    assert Path("blue.bmp.xmp").exists() and Path("red.jpg.xmp").exists()
+
+
+def test_nothing_is_written_without_an_index(run: Run, tmp_path: Path) -> None:
+    result = run("write", ".", "--db", str(tmp_path / "other.db"))
+    assert "2 not in the index" in result.stderr
