@@ -124,7 +124,7 @@ def texts(iptc: bytes, kind: tuple[int, int]) -> list[str]:
 
 def cut(text: str) -> str:
     """As much of a caption as the standard allows."""
-    return text.encode()[:_CAPTION_BYTES].decode("utf-8", "ignore")
+    return text.encode()[:_CAPTION_BYTES].decode("utf-8", "ignore").rstrip()
 
 
 def edit(block: bytes, caption: str | None, keywords: Iterable[str]) -> bytes:

@@ -175,6 +175,8 @@ class Writer:
         renew = self._options.existing != "skip"
         own = [text for text in content.texts if _is_description(text) and content.own(text)]
         own_alts = [text for text in content.alts if content.own(text)]
+        if own and not renew and not _holds(own, asked.description):
+            return None  # What else there is to write belongs to another caption.
         description = _renewed(own, asked.description, renew=renew)
         alt = _renewed(own_alts, asked.alt, renew=renew)
         present = {word.lower() for word in content.keywords}
@@ -204,7 +206,8 @@ class Writer:
         read = embed.read if file.build is _into_photo else _read_packet
         content = read(base) if base is not None else Content()
         own = [text for text in content.persons(content.texts) if _is_description(text)]
-        return (own or persons)[0].text
+        others = [text for text in persons if not file.content.own_tail(text)]
+        return (own or others)[0].text
 
     def _replace(self, real: Path, new: bytes, current: bytes, record: Callable[[], None]) -> None:
         replace_file(

@@ -1,0 +1,198 @@
+"""Captions into JPEG, PNG, WebP and TIFF: all of it there, and nothing else changed."""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import replace
+from hashlib import md5
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pictures import (
+    HARD,
+    WORDS,
+    exif_block,
+    iptc_block,
+    jpeg,
+    jpeg_with,
+    packet,
+    picture,
+    png,
+    segment,
+    written,
+)
+from PIL import Image
+
+from captioner.metadata import embed, iptc
+from captioner.metadata.jpeg import Jpeg
+from captioner.metadata.refusal import Reason, Refused
+
+DESCRIPTION = 0x010E
+FILES = {
+    "jpeg": picture("JPEG"),
+    "jpeg with xmp": jpeg_with(xmp=packet()),
+    "jpeg with a placeholder": jpeg_with(exif=exif_block({DESCRIPTION: "OLYMPUS DIGITAL CAMERA"})),
+    "jpeg with all": jpeg_with(
+        exif=exif_block({DESCRIPTION: " " * 30}, ">"), xmp=packet(),
+        photoshop=iptc_block((2, 25, b"Rex"), (2, 80, b"Anna")),
+    ),
+    "jpeg with trailer": jpeg(tail=b"what follows"),
+    "png": picture("PNG"),
+    "png with exif": png((b"eXIf", exif_block({DESCRIPTION: "SAMSUNG"})), tail=b"more"),
+    "png with xmp": png((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet())),
+    "webp": picture("WEBP"),
+    "webp, lossless, alpha": picture("WEBP", "RGBA", lossless=True),
+    "webp with exif": picture("WEBP", exif=exif_block({DESCRIPTION: "SAMSUNG"})),
+    "tiff": picture("TIFF"),
+    "tiff with a placeholder": picture("TIFF", description="SONY DSC"),
+    "tiff with xmp": picture("TIFF", tiffinfo={700: packet()}),
+}  # fmt: skip
+
+
+@pytest.fixture(params=FILES, ids=str)
+def data(request: pytest.FixtureRequest) -> bytes:
+    return FILES[request.param]
+
+
+def said(data: bytes) -> list[str]:
+    return [text.text for text in embed.read(data).texts]
+
+
+def pixels(data: bytes) -> bytes:
+    return Image.open(io.BytesIO(data)).tobytes()
+
+
+def test_a_caption_goes_in_and_nothing_else_changes(data: bytes) -> None:
+    new = written(data, embed.write(data, replace(WORDS, description=HARD, alt="A dog.")))
+    content = embed.read(new)
+    assert HARD in said(new)
+    assert set(said(new)) <= {HARD, iptc.cut(HARD)}
+    assert [text.text for text in content.alts] == ["A dog."]
+    assert set(content.keywords) >= {"dog", "grass"}
+    assert not content.persons((*content.texts, *content.alts))
+    assert pixels(new) == pixels(data)
+
+
+def test_pillow_reads_it(data: bytes) -> None:
+    new = written(data, embed.write(data, replace(WORDS, description=HARD)))
+    image = Image.open(io.BytesIO(new))
+    found = image.getxmp()
+    assert HARD in str(found).replace("\\'", "'").replace("\\u200d", "\u200d")
+
+
+def test_a_newer_caption_takes_the_place_of_the_older(data: bytes) -> None:
+    one = written(data, embed.write(data, WORDS))
+    two = written(one, embed.write(one, replace(WORDS, description="A cat.", keywords=("cat",))))
+    assert set(said(two)) == {"A cat."}
+    assert "dog" not in embed.read(two).keywords or b"8BIM" in data  # IPTC words have no mark
+
+
+def test_a_persons_words_in_exif_stay() -> None:
+    data = jpeg_with(exif=exif_block({DESCRIPTION: "Rex, our beagle"}))
+    content = embed.read(data)
+    assert [text.text for text in content.persons(content.texts)] == ["Rex, our beagle"]
+    new = written(data, embed.write(data, WORDS))
+    assert set(said(new)) == {"Rex, our beagle", "A dog runs."}
+    both = written(data, embed.write(data, WORDS, below="Rex, our beagle"))
+    assert "Rex, our beagle\nA dog runs." in said(both)
+
+
+def test_further_pictures_are_found_where_they_are() -> None:
+    second = picture("JPEG")
+    file = io.BytesIO()
+    Image.open(io.BytesIO(picture("JPEG"))).save(
+        file, "MPO", save_all=True, append_images=[Image.open(io.BytesIO(second))]
+    )
+    data = file.getvalue()
+    new = written(data, embed.write(data, WORDS))
+    for number in (0, 1):
+        frames = [Image.open(io.BytesIO(which)) for which in (data, new)]
+        for frame in frames:
+            frame.seek(number)
+        assert frames[0].tobytes() == frames[1].tobytes()
+
+
+def test_iptc_and_its_digest_follow() -> None:
+    data = jpeg_with(photoshop=iptc_block((2, 25, b"Rex")))
+    new = Jpeg(written(data, embed.write(data, replace(WORDS, description=HARD))))
+    block = iptc.iptc_of(new.photoshop or b"") or b""
+    assert iptc.texts(block, iptc.CAPTION) == [iptc.cut(HARD)]
+    assert iptc.texts(block, iptc.KEYWORD) == ["Rex", "dog", "grass"]
+    assert md5(block).digest() in (new.photoshop or b"")
+    latin = jpeg_with(photoshop=iptc_block((2, 80, "Jürgen".encode("latin-1"))))
+    new = Jpeg(written(latin, embed.write(latin, replace(WORDS, description="Ä"))))
+    assert new.photoshop == Jpeg(latin).photoshop
+
+
+def raw_photo() -> bytes:
+    block = struct.pack("<HHII", 0x00FE, 4, 1, 1) + struct.pack("<HHII", 0x014A, 4, 1, 8)
+    return b"II*\0" + struct.pack("<IH", 8, 2) + block + b"\0\0\0\0"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", Reason.FORMAT),
+        (b"hello", Reason.FORMAT),
+        (picture("GIF"), Reason.FORMAT),
+        (picture("JPEG")[:15], Reason.MALFORMED),
+        (jpeg(segment(0xEB, b"JP\0\0jumb")), Reason.SIGNED),
+        (jpeg(tail=b"AXS!" + b"\0" * 8), Reason.ABSOLUTE_OFFSETS),
+        (jpeg(b"\xff"), Reason.FILL_BYTES),
+        (jpeg(*[segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet())] * 2),
+         Reason.SEVERAL_XMP),
+        (jpeg_with(xmp=b"<a"), Reason.XMP_MALFORMED),
+        (png((b"caBX", b"")), Reason.SIGNED),
+        (picture("PNG")[:60], Reason.MALFORMED),
+        (picture("WEBP")[:-5], Reason.MALFORMED),
+        (b"II+\0" + b"\0" * 20, Reason.BIG_TIFF),
+        (raw_photo(), Reason.RAW),
+    ],
+)  # fmt: skip
+def test_what_is_in_doubt_is_refused(data: bytes, reason: Reason) -> None:
+    with pytest.raises(Refused) as refused:
+        embed.write(data, WORDS)
+    assert refused.value.reason is reason
+    embed.read(data)
+
+
+def test_a_segment_has_an_end() -> None:
+    data = jpeg_with(xmp=packet(f"<dc:title>{'x' * 63500}</dc:title>"))
+    with pytest.raises(Refused) as refused:
+        embed.write(data, replace(WORDS, description=HARD))
+    assert refused.value.reason is Reason.NO_ROOM
+
+
+def attempt(data: bytes) -> None:
+    """Write, and see that it can be taken back; or be refused."""
+    embed.read(data)
+    try:
+        splices = embed.write(data, WORDS)
+    except Refused:
+        return
+    assert "A dog runs." in said(written(data, splices))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_any_bytes_are_written_or_refused(draw: st.DataObject) -> None:
+    attempt(mutated(draw))
+
+
+@pytest.mark.slow
+@settings(max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_thousands_of_files_are_written_or_refused(draw: st.DataObject) -> None:
+    attempt(mutated(draw))
+
+
+def mutated(draw: st.DataObject) -> bytes:
+    """One of the files with a few bytes changed, left out or put in, most of them at its head."""
+    data = bytearray(FILES[draw.draw(st.sampled_from(sorted(FILES)))])
+    for _ in range(draw.draw(st.integers(1, 4))):
+        at = min(draw.draw(st.integers(0, 900)), len(data))
+        length = draw.draw(st.integers(0, 4))
+        data[at : at + length] = draw.draw(st.binary(max_size=length + 1))
+    return bytes(data)

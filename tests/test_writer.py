@@ -1,0 +1,325 @@
+"""Whose words are whose, what is written where, and how it is taken back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pictures import WORDS, Memory, exif_block, iptc_block, jpeg_with, packet, picture
+from processes import ROOT
+
+from captioner.metadata import embed, provenance, sidecar
+from captioner.metadata.provenance import Words
+from captioner.metadata.refusal import Reason
+from captioner.metadata.writer import Options, Outcome, State, Writer
+
+DESCRIPTION = 0x010E
+OTHER = replace(WORDS, description="A cat sleeps.", keywords=("cat",), model="other")
+ReWrite = Callable[..., Outcome]
+
+
+@pytest.fixture
+def records() -> Memory:
+    return Memory()
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(jpeg_with(exif=exif_block({DESCRIPTION: "OLYMPUS DIGITAL CAMERA"})))
+    return path
+
+
+@pytest.fixture
+def write(records: Memory) -> ReWrite:
+    def write(path: Path, words: Words = WORDS, **how: Any) -> Outcome:
+        with Writer(records, Options(**how)) as writer:
+            return writer.write(path, words)
+
+    return write
+
+
+@pytest.fixture
+def undo(records: Memory) -> Callable[[Path], list[State]]:
+    def undo(path: Path) -> list[State]:
+        with Writer(records) as writer:
+            return [outcome.state for outcome in writer.undo(path)]
+
+    return undo
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def said(path: Path) -> set[str]:
+    read = sidecar.read if path.suffix == ".xmp" else embed.read
+    return {text.text for text in read(path.read_bytes()).texts}
+
+
+@pytest.mark.parametrize("text", [
+    "", " \0 ", "OLYMPUS DIGITAL CAMERA", "olympus  digital camera ", "SAMSUNG", "DCIM\\100MEDIA",
+    "<Digimax S500 / Kenox S500>", "hdrpl", "default", "Exif_JPEG_PICTURE", "LG DIGITAL CAMERA",
+])  # fmt: skip
+def test_placeholders(text: str) -> None:
+    assert provenance.is_placeholder(text)
+
+
+@pytest.mark.parametrize("text", ["a", "My OLYMPUS DIGITAL CAMERA", "Burst of joy", "DCIM\\a b"])
+def test_words(text: str) -> None:
+    assert not provenance.is_placeholder(text)
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_write_renew_undo(
+    photo: Path, write: ReWrite, undo: Callable[[Path], list[State]], in_place: bool
+) -> None:
+    before = photo.read_bytes()
+    first = write(photo, in_place=in_place)
+    assert (first.state, first.in_place) == (State.WRITTEN, in_place)
+    assert said(first.target) == {"A dog runs."}
+    assert write(photo, in_place=in_place).state is State.SAME
+    assert write(photo, OTHER, in_place=in_place).state is State.KEPT
+    assert write(photo, OTHER, in_place=in_place, existing="replace").state is State.WRITTEN
+    assert said(first.target) == {"A cat sleeps."}
+    assert undo(photo) == [State.UNDONE]
+    assert photo.read_bytes() == before
+    assert names(photo.parent) == ["a.jpg"]
+    assert undo(photo) == []
+
+
+def test_renewing_does_not_let_files_grow(photo: Path, write: ReWrite) -> None:
+    write(photo, replace(WORDS, description="A dog 9."), in_place=True)
+    size = photo.stat().st_size
+    for number in range(4):
+        words = replace(WORDS, description=f"A dog {number}.")
+        assert write(photo, words, in_place=True, existing="replace").state is State.WRITTEN
+    assert photo.stat().st_size == size
+
+
+def test_parts_join_what_is_there(
+    photo: Path, write: ReWrite, undo: Callable[[Path], list[State]]
+) -> None:
+    before = photo.read_bytes()
+    write(photo, replace(WORDS, keywords=()), in_place=True)
+    write(photo, Words(None, "A dog.", (), "c0ffee"), in_place=True)
+    write(photo, in_place=True)
+    content = embed.read(photo.read_bytes())
+    assert said(photo) == {"A dog runs."}
+    assert [text.text for text in content.alts] == ["A dog."]
+    assert content.keywords == ("dog", "grass")
+    assert undo(photo) == [State.UNDONE]
+    assert photo.read_bytes() == before
+
+
+PERSONS = [
+    jpeg_with(exif=exif_block({DESCRIPTION: "Rex, our beagle"})),
+    jpeg_with(xmp=packet("<dc:description>Rex, our beagle</dc:description>")),
+    jpeg_with(xmp=packet('<dc:description><rdf:Alt><rdf:li xml:lang="de">Unser Hund</rdf:li>'
+                         "</rdf:Alt></dc:description>")),
+    jpeg_with(photoshop=iptc_block((2, 120, b"Rex, our beagle"))),
+    picture("JPEG", comment=b"Rex, our beagle"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", PERSONS)
+@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize("existing", ["skip", "replace"])
+def test_a_persons_words_are_never_touched(
+    photo: Path, write: ReWrite, data: bytes, in_place: bool, existing: str
+) -> None:
+    photo.write_bytes(data)
+    assert write(photo, in_place=in_place, existing=existing).state is State.SKIPPED
+    assert photo.read_bytes() == data
+    assert names(photo.parent) == ["a.jpg"]
+
+
+@pytest.mark.parametrize("name", ["a.jpg.xmp", "a.xmp"])
+def test_nor_those_in_sidecars(photo: Path, write: ReWrite, name: str) -> None:
+    photo.with_name(name).write_bytes(packet("<dc:description>Rex</dc:description>"))
+    assert write(photo, in_place=True).state is State.SKIPPED
+    assert write(photo).state is State.SKIPPED
+
+
+def test_an_edited_caption_is_a_persons(photo: Path, write: ReWrite) -> None:
+    target = write(photo).target
+    target.write_bytes(target.read_bytes().replace(b"A dog runs.", b"Rex runs."))
+    assert write(photo, OTHER, existing="replace").state is State.SKIPPED
+    assert said(target) == {"Rex runs."}
+
+
+@pytest.mark.parametrize("data", [PERSONS[0], PERSONS[1], PERSONS[3]])
+def test_a_line_below_a_persons_words(
+    photo: Path, write: ReWrite, undo: Callable[[Path], list[State]], data: bytes
+) -> None:
+    photo.write_bytes(data)
+    assert write(photo, in_place=True, existing="append").state is State.WRITTEN
+    assert "Rex, our beagle\nA dog runs." in said(photo)
+    assert write(photo, in_place=True, existing="append").state is State.SAME
+    assert write(photo, OTHER, in_place=True, existing="append").state is State.WRITTEN
+    assert "Rex, our beagle\nA cat sleeps." in said(photo)
+    assert undo(photo) == [State.UNDONE]
+    assert photo.read_bytes() == data
+
+
+def test_what_others_added_to_a_sidecar_stays(
+    photo: Path, write: ReWrite, undo: Callable[[Path], list[State]]
+) -> None:
+    target = write(photo).target
+    edited = target.read_bytes().replace(
+        b"</rdf:Bag></dc:subject>", b"<rdf:li>Rex</rdf:li></rdf:Bag></dc:subject>"
+    )
+    target.write_bytes(edited)
+    assert undo(photo) == [State.UNDONE]
+    content = sidecar.read(target.read_bytes())
+    assert (content.texts, content.keywords) == ((), ("Rex",))
+    assert content.mark == provenance.Mark()
+
+
+def test_a_sidecar_of_others_becomes_what_it_was(
+    photo: Path, write: ReWrite, undo: Callable[[Path], list[State]]
+) -> None:
+    target = photo.with_name("a.jpg.xmp")
+    target.write_bytes(packet("<dc:subject><rdf:Bag><rdf:li>Rex</rdf:li></rdf:Bag></dc:subject>"))
+    before = target.read_bytes()
+    assert write(photo).state is State.WRITTEN
+    assert sidecar.read(target.read_bytes()).keywords == ("Rex", "dog", "grass")
+    assert undo(photo) == [State.UNDONE]
+    assert target.read_bytes() == before
+
+
+def test_a_copy_does_not_take_the_record_away(
+    photo: Path, write: ReWrite, undo: Callable[[Path], list[State]]
+) -> None:
+    before = photo.read_bytes()
+    write(photo, in_place=True)
+    copy = photo.with_name("copy.jpg")
+    copy.write_bytes(photo.read_bytes())
+    for path in (copy, photo):
+        assert undo(path) == [State.UNDONE]
+        assert path.read_bytes() == before
+
+
+def test_without_a_record_ours_still_gives_way(photo: Path, write: ReWrite) -> None:
+    write(photo, in_place=True)
+    with Writer(Memory(), Options(in_place=True, existing="replace")) as writer:
+        assert writer.write(photo, OTHER).state is State.WRITTEN
+    assert said(photo) == {"A cat sleeps."}
+
+
+def test_rights_attributes_and_times(photo: Path, write: ReWrite) -> None:
+    photo.chmod(0o640)
+    os.utime(photo, (981173106, 981173106))
+    try:
+        os.setxattr(photo, "user.tag", b"holiday")
+    except OSError:
+        pytest.skip("this disk keeps no extended attributes")
+    link = photo.with_name("link.jpg")
+    link.symlink_to("a.jpg")
+    assert write(link, in_place=True, keep_times=True).in_place
+    found = photo.stat()
+    assert (stat.S_IMODE(found.st_mode), found.st_mtime) == (0o640, 981173106)
+    assert os.getxattr(photo, "user.tag") == b"holiday"
+    assert link.is_symlink()
+    write(photo, OTHER, in_place=True, existing="replace")
+    assert photo.stat().st_mtime > 981173106
+
+
+@pytest.mark.parametrize("reason", [Reason.HARD_LINKED, Reason.READ_ONLY])
+def test_what_cannot_be_replaced_gets_a_sidecar(
+    photo: Path, write: ReWrite, reason: Reason
+) -> None:
+    before = photo.read_bytes()
+    if reason is Reason.READ_ONLY:
+        photo.chmod(0o444)
+    else:
+        os.link(photo, photo.with_name("twin.jpg"))
+    outcome = write(photo, in_place=True)
+    assert outcome.instead and outcome.instead.reason is reason
+    assert said(outcome.target) == {"A dog runs."}
+    assert photo.read_bytes() == before
+    assert not outcome.target.stat().st_mode & 0o022
+
+
+def test_a_change_at_the_same_moment_is_noticed(photo: Path) -> None:
+    class Meddling(Memory):
+        """Where the photo is changed after it was read."""
+
+        def of(self, path: Path, after: bytes) -> None:
+            photo.write_bytes(b"something else")
+
+    with Writer(Meddling(), Options(in_place=True)) as writer:
+        outcome = writer.write(photo, WORDS)
+    assert outcome.instead and outcome.instead.reason is Reason.CHANGED
+    assert photo.read_bytes() == b"something else"
+    assert names(photo.parent) == ["a.jpg", "a.jpg.xmp"]
+
+
+ENDLESS = """
+import sys
+from pathlib import Path
+sys.path[:0] = [{tests!r}, {root!r}]
+from pictures import WORDS
+from dataclasses import replace
+from captioner.index import Index
+from captioner.metadata.writer import Options, Writer
+with Index.open(Path({db!r}), write=True) as index:
+    how = Options(in_place=True, existing="replace", sync=False)
+    with Writer(index.writes(sync=False), how) as w:
+        print("ready", flush=True)
+        for number in range(10**6):
+            for path in sorted(Path({folder!r}).glob("*.jpg")):
+                w.write(path, replace(WORDS, description=f"Caption {{number}} of {{path.name}}."))
+"""
+
+
+def kill_and_look(tmp_path: Path, times: int) -> None:
+    """Kill a writer at moments that are not chosen; every photo is whole, and can be taken back."""
+    from captioner.index import Index
+
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    base = picture("JPEG", comment=b"")
+    originals = {}
+    for number in range(100):
+        path = folder / f"{number:03}.jpg"
+        path.write_bytes(base + bytes([number]))
+        originals[path] = path.read_bytes()
+    db = tmp_path / "captioner.db"
+    script = ENDLESS.format(
+        tests=str(ROOT / "tests"), root=str(ROOT), db=str(db), folder=str(folder)
+    )
+    for attempt in range(times):
+        process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+        assert process.stdout and process.stdout.readline() == b"ready\n"
+        time.sleep(0.02 + 0.618 * attempt % 0.3)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        for path, before in originals.items():
+            data = path.read_bytes()
+            assert data.endswith(before[-200:])
+            assert said(path) <= {t for t in said(path) if t.endswith(f"of {path.name}.")} | {""}
+    with Index.open(db, write=True) as index, Writer(index.writes(sync=False)) as writer:
+        for path, before in originals.items():
+            writer.undo(path)
+            assert path.read_bytes() == before
+    assert sorted(folder.iterdir()) == sorted(originals)
+
+
+def test_killed_writers_leave_whole_photos(tmp_path: Path) -> None:
+    kill_and_look(tmp_path, 4)
+
+
+@pytest.mark.slow
+def test_writers_killed_many_times_leave_whole_photos(tmp_path: Path) -> None:
+    kill_and_look(tmp_path, 200)
