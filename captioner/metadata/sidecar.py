@@ -98,7 +98,7 @@ def _write(packet: bytes | None, words: Words, below: str | None) -> list[Splice
             if text.field == f"XMP {provenance.DESCRIPTION}"
         )
         changes = provenance.append_changes(content, words, None if own else below)
-    splices = xmp.edit(packet, changes, padded=False)
+    splices = xmp.edit(packet, changes, embedded=False)
     after = xmp.Xmp(splice.apply(packet or b"", splices))
     names = (*changes.texts, *changes.tails, *changes.items, *changes.cut)
     if after.others(*names) != (xmp.Xmp(packet).others(*names) if packet else []):

@@ -265,24 +265,26 @@ class Xmp:
 _ABOUT = {full("rdf:about"), "about"}
 
 
-def edit(packet: bytes | None, changes: Changes, *, padded: bool = True) -> list[Splice]:
+def edit(packet: bytes | None, changes: Changes, *, embedded: bool = True) -> list[Splice]:
     """The splices that change a packet; where there is none, the one that makes it.
 
     Parameters
     ----------
-    padded
-        A packet that is made gets the room that later writers can use.
+    embedded
+        A packet that is made is for the inside of a photo, marked so that it is found there and
+        with room for later writers; else it is a file of its own.
     """
     if packet:
         return Xmp(packet).edit(changes)
     parts = [
-        b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n',
+        b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
+        if embedded
+        else b'<?xml version="1.0" encoding="UTF-8"?>\n',
         b'<x:xmpmeta xmlns:x="adobe:ns:meta/">\n',
         f' <rdf:RDF xmlns:rdf="{NAMESPACES["rdf"]}">'.encode(),
         _block("", changes.texts, {**changes.items, **changes.lists}, changes.values),
         b"\n </rdf:RDF>\n</x:xmpmeta>\n",
-        _PADDING if padded else b"",
-        b'<?xpacket end="w"?>',
+        _PADDING + b'<?xpacket end="w"?>' if embedded else b"",
     ]
     return [Splice(0, 0, b"".join(parts))]
 
