@@ -149,3 +149,17 @@ def test_what_cannot_be_written_in_place_gets_a_sidecar_and_a_reason(run: Run) -
 def test_nothing_is_written_without_an_index(run: Run, tmp_path: Path) -> None:
     result = run("write", ".", "--db", str(tmp_path / "other.db"))
     assert "2 not in the index" in result.stderr
+
+
+def test_show_says_whose_words_are_where(run: Run) -> None:
+    run("write", "red.jpg", "--keywords", "1")
+    Path("red.xmp").write_bytes(
+        Path("red.jpg.xmp").read_bytes().replace(b"A red photo.", b"My red photo.")
+    )
+    lines = [line.split("\t") for line in run("show", "red.jpg").stdout.splitlines()]
+    ours = f"captioner's ({colours.MODEL_ID})"
+    assert ["red.jpg.xmp: sidecar dc:description", ours, "A red photo."] in lines
+    assert ["red.xmp: sidecar dc:description", "a person's", "My red photo."] in lines
+    assert ["index: caption", ours, "A red photo."] in lines
+    assert ["red.jpg.xmp: keywords", ours, "red"] in lines
+    assert run("show", "none.jpg").exit_code == 1
