@@ -125,8 +125,12 @@ class Known:
 class Write:
     """One write to a file, and the way back."""
 
+    photo: Path
+    """Which photo it is about, where it was then."""
+    content: bytes
+    """Of that photo after the write, as `Pixels.content_hash`: it finds a photo that was moved."""
     path: Path
-    """Of the file, a photo or a sidecar, when it was written."""
+    """Of the file written, the photo or its sidecar."""
     before: bytes | None
     """SHA-256 of its content; None where there was no file."""
     after: bytes

@@ -112,6 +112,19 @@ def test_undo_finds_moved_files(run: Run) -> None:
     assert Path("moved/rot.jpg").read_bytes() == before
 
 
+@pytest.mark.parametrize("how", ["--in-place", "--sidecar"])
+def test_undo_follows_the_index_to_moved_files(run: Run, how: str) -> None:
+    before = Path("red.jpg").read_bytes()
+    run("write", how, "red.jpg")
+    Path("moved").mkdir()
+    for path in Path().glob("red.*"):
+        path.rename(f"moved/rot.{path.name.partition('.')[2]}")
+    run("index", ".")
+    assert run("undo").stderr == "1 file taken back.\n"
+    assert {p: p.read_bytes() for p in Path("moved").iterdir()} == {Path("moved/rot.jpg"): before}
+    assert run("undo").stderr == "0 files taken back.\n"
+
+
 def test_a_changed_photo_is_not_taken_back(run: Run) -> None:
     run("write", "--in-place", "red.jpg")
     changed = Path("red.jpg").read_bytes() + b"\0"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +14,6 @@ from captioner.cli.progress import progress
 from captioner.cli.write import DryRun, KeepTimes, NoSync, found_photos, record, refresh
 
 if TYPE_CHECKING:
-    from captioner.index import Index
     from captioner.index.writes import Writes
     from captioner.types import Photo
 
@@ -56,7 +54,7 @@ def undo(
     tally: Counter[State] = Counter()
     with Index.open(database or database_path(), write=True) as index:
         records = index.writes(sync=how.sync)
-        photos = found_photos(index, given) if given.words else _written(index, records)
+        photos = found_photos(index, given) if given.words else _written(records)
         with Writer(records, how) as writer, progress(quiet=dry_run) as bar:
             for photo in photos:
                 path = given.spelled(photo.path)
@@ -79,31 +77,21 @@ def undo(
         raise typer.Exit(1)
 
 
-def _written(index: Index, records: Writes) -> Iterator[Photo]:
-    """The photos that have records, by the places where they were written."""
-    from captioner.metadata import sidecar
+def _written(records: Writes) -> Iterator[Photo]:
+    """The photos that were written, where they were then or where the index has met them since."""
     from captioner.types import Photo
 
     seen = set()
     missing = 0
-    for path in records.paths():
-        photo = path
-        if path.suffix == sidecar.SUFFIX and not _is_known(index, path):
-            photo = path.with_suffix("")
-        if photo in seen:
-            continue
-        seen.add(photo)
-        try:
-            found = photo.stat()
-        except OSError:
-            missing += 1
-        else:
-            yield Photo(photo, found.st_size, found.st_mtime_ns)
+    for places in records.places().values():
+        there = sorted(path for path in places if path.is_file())
+        missing += not there
+        for path in there:
+            if path not in seen:
+                seen.add(path)
+                found = path.stat()
+                yield Photo(path, found.st_size, found.st_mtime_ns)
     if missing:
         console.note(
             f"{console.counted(missing)} not where they were: name the folder they are in now."
         )
-
-
-def _is_known(index: Index, path: Path) -> bool:
-    return index.known(path) is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -189,11 +188,12 @@ def write_all(
 
 def refresh(records: Writes, before: Photo) -> None:
     """Let the index know a photo as it is now."""
+    from captioner.metadata.replace import content_hash
     from captioner.types import Photo
 
     found = before.path.stat()
-    content = hashlib.blake2b(before.path.read_bytes(), digest_size=20).digest()
-    records.refresh(before, Photo(before.path, found.st_size, found.st_mtime_ns), content)
+    after = Photo(before.path, found.st_size, found.st_mtime_ns)
+    records.refresh(before, after, content_hash(before.path.read_bytes()))
 
 
 def record(path: str, outcome: Outcome) -> dict[str, object]:

@@ -91,7 +91,9 @@ def m002_writes(db: Database) -> None:
     db.executescript("""
         CREATE TABLE writes (
             id INTEGER PRIMARY KEY,
-            path BLOB NOT NULL,             -- of the file written, as in photos
+            photo BLOB NOT NULL,            -- the path of the photo it is about, as in photos
+            content BLOB NOT NULL,          -- that photo's hash after the write, as in photos
+            path BLOB NOT NULL,             -- of the file written, the photo or its sidecar
             before BLOB,                    -- SHA-256; NULL where there was no file
             after BLOB NOT NULL,            -- SHA-256: finds the record again after a move
             way_back BLOB NOT NULL,         -- packed splices, from after to before

@@ -25,11 +25,15 @@ class Writes:
 
     def keep(self, write: Write) -> None:
         """Keep a record, committed by the time that this returns; earlier ones stay."""
-        row = (path_key(write.path), write.before, write.after, write.way_back, _now())
+        row = (
+            path_key(write.photo), write.content, path_key(write.path),
+            write.before, write.after, write.way_back, _now(),
+        )  # fmt: skip
         with database.explained(self._path), self._connection:
             self._connection.execute(
-                "INSERT OR REPLACE INTO writes (path, before, after, way_back, written_at) "
-                "VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO writes "
+                "(photo, content, path, before, after, way_back, written_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
 
@@ -40,11 +44,14 @@ class Writes:
         """
         with database.explained(self._path):
             row = self._connection.execute(
-                "SELECT path, before, after, way_back FROM writes WHERE after = ? "
-                "ORDER BY path = ? DESC, id LIMIT 1",
+                "SELECT photo, content, path, before, after, way_back FROM writes "
+                "WHERE after = ? ORDER BY path = ? DESC, id LIMIT 1",
                 [after, path_key(path)],
             ).fetchone()
-        return Write(Path(os.fsdecode(row[0])), *row[1:]) if row else None
+        if not row:
+            return None
+        photo, content, written, *rest = row
+        return Write(_path(photo), content, _path(written), *rest)
 
     def forget(self, path: Path, but: bytes | None = None) -> None:
         """Drop the records of a file, but for the one whose content after is `but`."""
@@ -53,11 +60,22 @@ class Writes:
                 "DELETE FROM writes WHERE path = ? AND after IS NOT ?", [path_key(path), but]
             )
 
-    def paths(self) -> list[Path]:
-        """All files that captioner has written to and that were not taken back."""
+    def places(self) -> dict[Path, set[Path]]:
+        """The photos with words that were not taken back: where each was, and where it may be.
+
+        It may be there still, or wherever the index has met the same content.
+        """
         with database.explained(self._path):
-            rows = self._connection.execute("SELECT DISTINCT path FROM writes ORDER BY path")
-            return [Path(os.fsdecode(path)) for (path,) in rows]
+            rows = self._connection.execute(
+                "SELECT DISTINCT writes.photo, photos.path FROM writes LEFT JOIN photos "
+                "ON content_hash = content AND missing_since IS NULL ORDER BY writes.photo"
+            )
+            found: dict[Path, set[Path]] = {}
+            for photo, twin in rows:
+                places = found.setdefault(_path(photo), {_path(photo)})
+                if twin is not None:
+                    places.add(_path(twin))
+        return found
 
     def refresh(self, before: Photo, after: Photo, content_hash: bytes) -> None:
         """Know a photo as it is after a write, if it was known as it was before.
@@ -97,7 +115,11 @@ def described(connection: sqlite3.Connection) -> list[Path]:
     rows = connection.execute(
         "SELECT path FROM photos WHERE status = 'described' AND missing_since IS NULL ORDER BY path"
     )
-    return [Path(os.fsdecode(path)) for (path,) in rows]
+    return [_path(path) for (path,) in rows]
+
+
+def _path(key: bytes) -> Path:
+    return Path(os.fsdecode(key))
 
 
 def _now() -> str:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from captioner.metadata import splice
 from captioner.metadata.refusal import Reason, Refused
-from captioner.metadata.replace import digest
+from captioner.metadata.replace import content_hash, digest
 from captioner.metadata.splice import Splice
 from captioner.types import Write
 
@@ -47,9 +47,18 @@ def undone(write: Write, data: bytes) -> bytes:
     return before
 
 
-def recorded(path: Path, before: bytes | None, after: bytes, way_back: list[Splice]) -> Write:
-    """Make the record of a write."""
+def recorded(
+    photo: Path,
+    content: bytes,
+    path: Path,
+    before: bytes | None,
+    after: bytes,
+    way_back: list[Splice],
+) -> Write:
+    """Make the record of a write to a photo, or its sidecar, that leaves the photo as `content`."""
     return Write(
+        photo,
+        content_hash(content),
         path,
         None if before is None else digest(before),
         digest(after),

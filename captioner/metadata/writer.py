@@ -110,11 +110,11 @@ class Writer:
         instead = None
         if self._options.in_place:
             try:
-                return self._write_to(photo, inside, said, words)
+                return self._write_to(inside, inside, said, words)
             except Refused as error:
                 instead = error
         try:
-            return replace(self._write_to(photo, beside, said, words), instead=instead)
+            return replace(self._write_to(inside, beside, said, words), instead=instead)
         except Refused as error:
             return Outcome(photo, beside.path, State.REFUSED, instead=instead, refused=error)
 
@@ -123,8 +123,9 @@ class Writer:
         found = [self._undo_file(photo, photo), self._undo_file(photo, sidecar.beside(photo))]
         return [outcome for outcome in found if outcome]
 
-    def _write_to(self, photo: Path, file: _File, said: list[Content], words: Words) -> Outcome:
-        if file.path == photo:
+    def _write_to(self, inside: _File, file: _File, said: list[Content], words: Words) -> Outcome:
+        photo = inside.path
+        if file is inside:
             embed.take_apart(file.data or b"", photo.suffix)
         persons = [text for content in said for text in content.persons(content.texts)]
         shown = _first([*persons, *file.content.texts])
@@ -156,7 +157,8 @@ class Writer:
         real = None if current is None else replaceable(file.path)
         if self._options.dry_run:
             return outcome
-        record = undo.recorded(file.path, base, new, way_back)
+        left = new if file is inside else inside.data or b""
+        record = undo.recorded(photo, left, file.path, base, new, way_back)
         if current is None or real is None:
             create(
                 file.path, new, like=photo, folders=self._folders,

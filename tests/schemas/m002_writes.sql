@@ -81,7 +81,9 @@ END;
 
 CREATE TABLE writes (
     id INTEGER PRIMARY KEY,
-    path BLOB NOT NULL,             -- of the file written, as in photos
+    photo BLOB NOT NULL,            -- the path of the photo it is about, as in photos
+    content BLOB NOT NULL,          -- that photo's hash after the write, as in photos
+    path BLOB NOT NULL,             -- of the file written, the photo or its sidecar
     before BLOB,                    -- SHA-256; NULL where there was no file
     after BLOB NOT NULL,            -- SHA-256: finds the record again after a move
     way_back BLOB NOT NULL,         -- packed splices, from after to before
@@ -109,5 +111,6 @@ INSERT INTO texts VALUES
     (1, 'A black dog runs.', 'A dog on grass.', 'dog grass'),
     (3, 'Rex, our beagle.', 'A white cat sleeps.', 'sofa');
 INSERT INTO writes VALUES
-    (1, CAST('/photos/dog.jpg' AS BLOB), zeroblob(32), x'01', x'02', '2026-11-21T09:20:00+00:00');
+    (1, CAST('/photos/dog.jpg' AS BLOB), zeroblob(20), CAST('/photos/dog.jpg' AS BLOB),
+     zeroblob(32), x'01', x'02', '2026-11-21T09:20:00+00:00');
 PRAGMA journal_mode = wal;
