@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,8 +9,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from captioner.photos.decode import square, upright
-from captioner.training.corpora import Example
-from captioner.training.heads import Lexicon
+from captioner.training.heads import Lessons
 from captioner.types import FloatArray, PixelArray
 
 
@@ -43,37 +41,32 @@ class PixelBatches:
 
     def __init__(
         self,
-        examples: Sequence[Example],
-        lexicon: Lexicon,
+        lessons: Lessons,
         *,
         photo_size: int,
         size: int = 32,
         sentences: int = 1024,
         seed: int,
     ) -> None:
-        self.examples, self.photo_size, self.size, self.seed = examples, photo_size, size, seed
-        self.sentences = min(sentences, len(examples))
-        self.shares = lexicon.shares(examples)
-        self.bags = [lexicon.bags(example.captions) for example in examples]
-        self.steps = max(1, len(examples) // size)
+        self.lessons, self.photo_size, self.size, self.seed = lessons, photo_size, size, seed
+        self.sentences = min(sentences, int(lessons.captioned.sum()))
+        self.steps = max(1, len(lessons) // size)
         self._pool = ThreadPoolExecutor(2)
 
     def __call__(self, epoch: int, step: int) -> tuple[dict[str, Any], FloatArray]:
         """Step `step` of a random order of all photos that the epoch fixes."""
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.examples))
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.lessons))
         random = np.random.default_rng([self.seed, epoch, step])
         rows = order[step * self.size : (step + 1) * self.size]
-        others = random.permutation(np.setdiff1d(order, rows))[: self.sentences - len(rows)]
-        bags = np.stack(
-            [
-                self.bags[row][random.integers(len(self.bags[row]))]
-                for row in np.concatenate([rows, others])
-            ]
-        )
+        others = random.permutation(np.setdiff1d(np.flatnonzero(self.lessons.captioned), rows))
+        bags = self.lessons.sentences(rows, others[: self.sentences - len(rows)], random)
         jobs = zip(rows, random.spawn(len(rows)), strict=True)
         photos = np.stack(list(self._pool.map(lambda job: self._photo(*job), jobs)))
-        return {"photo": photos, "bags": bags}, self.shares[rows].astype(np.float32)
+        return (
+            {"photo": photos, "bags": bags, "captioned": self.lessons.captioned[rows]},
+            self.lessons.targets[rows].astype(np.float32),
+        )
 
     def _photo(self, row: int, random: np.random.Generator) -> PixelArray:
-        with Image.open(self.examples[row].path) as image:
+        with Image.open(self.lessons.examples[row].path) as image:
             return augment(upright(image), self.photo_size, random)

@@ -8,7 +8,7 @@ photo lies nearer to its own sentence than to other photos' sentences, and the o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,9 +51,11 @@ class Lexicon:
     """For each stem the word that a person most often writes: what a keyword shows."""
     words: tuple[str, ...]
     """Number 0 is no word."""
+    concepts: tuple[str, ...] = ()
+    """WordNet ids of the ImageNet classes that the word head tells after its stems."""
 
     @classmethod
-    def from_captions(cls, captions: Sequence[str]) -> Lexicon:
+    def from_captions(cls, captions: Sequence[str], concepts: Sequence[str] = ()) -> Lexicon:
         """Stems seen eight times or more, words seen twice or more, most frequent first."""
         counts = Counter(word for caption in captions for word in words(caption))
         surfaces: dict[str, Counter[str]] = {}
@@ -69,6 +71,7 @@ class Lexicon:
             tuple(name for _, name in kept),
             tuple(surfaces[name].most_common(1)[0][0] for _, name in kept),
             ("", *(word for _, word in known)),
+            tuple(concepts),
         )
 
     def shares(self, examples: Sequence[Example]) -> HalfArray:
@@ -91,12 +94,69 @@ class Lexicon:
         return out
 
 
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What the heads are to learn of each photo of a list."""
+
+    examples: tuple[Example, ...]
+    targets: HalfArray
+    """(photos, stems + concepts): share of captions that use each stem, zeros without captions;
+    probability of each concept."""
+    captioned: FloatArray
+    """(photos,): 1 with captions, 0 without."""
+    bags: tuple[IntArray, ...]
+    """For each photo its sentences (n, BAG)."""
+
+    @classmethod
+    def of(
+        cls,
+        examples: Sequence[Example],
+        lexicon: Lexicon,
+        concepts: Mapping[str, HalfArray] | None = None,
+    ) -> Lessons:
+        """Of photos with captions or, for their concepts alone, without.
+
+        Parameters
+        ----------
+        concepts
+            By photo name the probability of each of the lexicon's concepts.
+        """
+        parts = [lexicon.shares(examples)]
+        if lexicon.concepts:
+            parts.append(np.stack([(concepts or {})[example.name] for example in examples]))
+        return cls(
+            tuple(examples),
+            np.concatenate(parts, axis=1).astype(np.float16),
+            np.array([bool(example.captions) for example in examples], np.float32),
+            tuple(lexicon.bags(example.captions) for example in examples),
+        )
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def sentences(
+        self, rows: npt.NDArray[np.intp], others: npt.NDArray[np.intp], random: np.random.Generator
+    ) -> IntArray:
+        """One sentence of each of `rows`, then of each of `others`, (rows + others, BAG).
+
+        A photo without one borrows the sentence of another that is in neither list.
+        """
+        strangers = np.setdiff1d(np.flatnonzero(self.captioned), np.concatenate([rows, others]))
+        if not len(strangers):
+            strangers = np.flatnonzero(self.captioned)
+        owners = [
+            row if len(self.bags[row]) else random.choice(strangers)
+            for row in np.concatenate([rows, others])
+        ]
+        return np.stack([self.bags[row][random.integers(len(self.bags[row]))] for row in owners])
+
+
 class Heads(keras.Model):
-    """Word head and joint space over an optional encoder, with their two losses.
+    """Word head and joint space over an optional encoder, with their losses.
 
     Takes a dictionary: `photo`, features (N, 2048) or, with an encoder, pixels; `bags` (M, BAG),
-    M >= N, sentence n being photo n's and those after N other photos'. The target is the share of
-    each photo's captions that use each stem (N, stems).
+    M >= N, sentence n being photo n's and those after N other photos'; `captioned` (N,), 0 where a
+    photo has no sentence of its own. The target (N, stems + concepts) is that of `Lessons`.
     """
 
     def __init__(
@@ -104,7 +164,8 @@ class Heads(keras.Model):
     ) -> None:
         super().__init__(name="heads" if encoder is None else "encoder")
         self.encoder = encoder
-        self.words = networks.word_head(len(lexicon.stems))
+        self.stems = len(lexicon.stems)
+        self.words = networks.word_head(self.stems + len(lexicon.concepts))
         self.image = networks.joint_image(DIMENSIONS)
         self.text = networks.joint_text(len(lexicon.words), BAG, DIMENSIONS)
         self.sharpness = layers.Dense(
@@ -113,9 +174,9 @@ class Heads(keras.Model):
         self.sharpness.build((None, 1))
         self._word_weight = word_weight
 
-    def expect(self, shares: HalfArray) -> None:
-        """Begin at each stem's share of all captions: only the differences must be learnt."""
-        usual = np.clip(shares.astype(np.float32).mean(0), 1e-5, 1 - 1e-5)
+    def expect(self, lessons: Lessons) -> None:
+        """Begin at what is usual of each stem and concept: only the differences must be learnt."""
+        usual = np.clip(lessons.targets.mean(0, dtype=np.float32), 1e-5, 1 - 1e-5)
         self.words.get_layer("stems").bias.assign(np.log(usual / (1 - usual)))
 
     def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
@@ -137,7 +198,10 @@ class Heads(keras.Model):
         logits = y_pred["words"]
         target = ops.cast(y, "float32")
         entropy = ops.relu(logits) - logits * target + ops.softplus(-ops.abs(logits))
-        word_loss = ops.mean(ops.sum(entropy, axis=-1))
+        captioned = x["captioned"]
+        told = ops.sum(captioned) + 1e-6
+        word_loss = ops.sum(captioned * ops.sum(entropy[:, : self.stems], axis=-1)) / told
+        concept_loss = ops.mean(ops.sum(entropy[:, self.stems :], axis=-1))
         photos = ops.shape(y_pred["image"])[0]
         # A temperature of 1/16 to begin with, learnt as exp(3 w - 0.23) so that Adam moves it well.
         scale = ops.exp(3.0 * self.sharpness.kernel[0, 0] - 0.23)
@@ -147,7 +211,8 @@ class Heads(keras.Model):
         to_photo = keras.losses.sparse_categorical_crossentropy(
             own, ops.transpose(cosine[:, :photos]), from_logits=True
         )
-        return self._word_weight * word_loss + ops.mean(to_text) + ops.mean(to_photo)
+        contrast = ops.sum(captioned * (to_text + to_photo)) / told
+        return self._word_weight * (word_loss + concept_loss) + contrast
 
     def compile_for(self, rate: float, decay: float = 0.01) -> None:
         """AdamW, gradients clipped; no XLA, which is slower on CPUs."""
@@ -170,32 +235,38 @@ class FeatureBatches:
     ----------
     features
         float16 (photos, views, 2048).
+    times
+        How often each photo is drawn beside the others; once each if not given.
     """
 
     def __init__(
         self,
         features: HalfArray,
-        examples: Sequence[Example],
-        lexicon: Lexicon,
+        lessons: Lessons,
         *,
+        times: FloatArray | None = None,
         size: int = 512,
         seed: int,
     ) -> None:
-        self.features, self.size, self.seed = features, size, seed
-        self.shares = lexicon.shares(examples)
-        self.bags = [lexicon.bags(example.captions) for example in examples]
-        self.steps = max(1, 5 * len(examples) // size)
+        self.features, self.lessons, self.size, self.seed = features, lessons, size, seed
+        times = np.ones(len(lessons), np.float32) if times is None else times
+        self.chance = times.astype(np.float64) / times.sum(dtype=np.float64)
+        self.steps = max(1, round(5 * float(times.sum()) / size))
         """An epoch shows each photo about five times, once a sentence."""
 
     def __call__(self, epoch: int, step: int) -> tuple[dict[str, Any], FloatArray]:
         """Batch of distinct photos: no sentence of the batch is another photo's own."""
         random = np.random.default_rng([self.seed, epoch, step])
-        rows = random.permutation(len(self.features))[: self.size]
+        count = min(self.size, len(self.lessons))
+        rows = random.choice(len(self.lessons), count, replace=False, p=self.chance)
         views = random.integers(self.features.shape[1], size=len(rows))
-        bags = np.stack([self.bags[row][random.integers(len(self.bags[row]))] for row in rows])
         return (
-            {"photo": self.features[rows, views].astype(np.float32), "bags": bags},
-            self.shares[rows].astype(np.float32),
+            {
+                "photo": self.features[rows, views].astype(np.float32),
+                "bags": self.lessons.sentences(rows, rows[:0], random),
+                "captioned": self.lessons.captioned[rows],
+            },
+            self.lessons.targets[rows].astype(np.float32),
         )
 
 
@@ -218,7 +289,7 @@ class DevRanks:
         """R@1, R@10 and median rank of the joint space; the word head's loss and its R@10; both."""
         images = heads.image.predict(features, batch_size=512, verbose=0)
         texts = heads.text.predict(self.bags, batch_size=4096, verbose=0)
-        logits = heads.words.predict(features, batch_size=512, verbose=0)
+        logits = heads.words.predict(features, batch_size=512, verbose=0)[:, : heads.stems]
         log_p = -np.logaddexp(0, -logits)
         joint = texts @ images.T
         seen = self.asked @ (log_p - log_p.mean(0)).T

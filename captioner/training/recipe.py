@@ -29,7 +29,7 @@ from captioner.training.decoders import PRESETS, SentenceBatches, coverage, fit_
 from captioner.training.features import load_square
 from captioner.training.finetune import PixelBatches
 from captioner.training.fit import Metrics, Plan, fit
-from captioner.training.heads import DevRanks, FeatureBatches, Heads, Lexicon, adopt
+from captioner.training.heads import DevRanks, FeatureBatches, Heads, Lessons, Lexicon, adopt
 from captioner.training.metrics import cider
 from captioner.training.run import Arrays, Eye, Run
 from captioner.types import SearchVectors
@@ -50,19 +50,21 @@ def starting_encoder(choice: str) -> Arrays:
     return networks.encoder_arrays(networks.imagenet_encoder(224, weights=choice))
 
 
-def fit_heads(run: Run, lexicon: Lexicon, eye: Eye, views: int, part: str) -> Heads:
+def fit_heads(run: Run, lexicon: Lexicon, lessons: Lessons, eye: Eye, views: int, part: str) -> Heads:
     """Word head and joint space on features of an encoder as it is."""
     options = run.options
     keras.utils.set_random_seed(options.seed)
     heads = Heads(lexicon)
-    features = eye.features(run.train, views)
-    batches = FeatureBatches(features, run.train, lexicon, seed=options.seed)
+    features = eye.features(lessons.examples, views)
+    times = np.ones(len(lessons), np.float32)
+    times[: len(run.train)] = run.times
+    batches = FeatureBatches(features, lessons, times=times, seed=options.seed)
     dev = eye.features(run.dev)[:, 0].astype(np.float32)
     ranks = DevRanks(run.dev, lexicon)
     plan = Plan(options.head_epochs, batches.steps, 1.5e-3)
     heads.compile_for(plan.learning_rate)
     heads(batches(0, 0)[0])  # builds every variable
-    heads.expect(batches.shares)
+    heads.expect(lessons)
     fit(
         heads, batches, plan,
         validate=lambda: ranks(heads, dev), metric="both_r10",
@@ -71,29 +73,36 @@ def fit_heads(run: Run, lexicon: Lexicon, eye: Eye, views: int, part: str) -> He
     return heads
 
 
-def fit_encoder(run: Run, lexicon: Lexicon, arrays: Arrays) -> tuple[Arrays, list[Metrics]]:
-    """Train the encoder's last blocks on words and sentences; its weights and its curve.
+def fit_encoder(
+    run: Run, lexicon: Lexicon, lessons: Lessons, arrays: Arrays
+) -> tuple[Arrays, list[Metrics]]:
+    """Train the encoder's last blocks on words, concepts and sentences; its weights and its curve.
 
     The heads learn first, on the encoder as it is: random heads would only spoil it.
     """
     options = run.options
     eye = Eye.float32(run, arrays, options.fine_tune_size)
-    heads = fit_heads(run, lexicon, eye, 1, "warm-up")
+    heads = fit_heads(run, lexicon, lessons, eye, 1, "warm-up")
     keras.utils.set_random_seed(options.seed)
     encoder = networks.encoder(options.fine_tune_size)
     networks.set_encoder(encoder, arrays)
     networks.freeze_below(encoder, options.fine_tune)
     whole = Heads(lexicon, encoder)
-    batches = PixelBatches(run.train, lexicon, photo_size=options.fine_tune_size, seed=options.seed)
+    batches = PixelBatches(lessons, photo_size=options.fine_tune_size, seed=options.seed)
     plan = Plan(options.fine_tune_epochs, batches.steps, options.fine_tune_rate)
     whole.compile_for(plan.learning_rate)
     whole(batches(0, 0)[0])  # builds every variable
     adopt(whole, heads)
     ranks = DevRanks(run.dev, lexicon)
+    wider = DevRanks(run.wider_dev, lexicon) if run.wider_dev else None
 
     def validate() -> Metrics:
         eye = Eye.float32(run, networks.encoder_arrays(encoder), options.size)
-        return ranks(whole, eye.features(run.dev)[:, 0].astype(np.float32))
+        measured = ranks(whole, eye.features(run.dev)[:, 0].astype(np.float32))
+        if wider:
+            found = wider(whole, eye.features(run.wider_dev)[:, 0].astype(np.float32))
+            measured |= {f"wider_{name}": value for name, value in found.items()}
+        return measured
 
     history = fit(
         whole, batches, plan,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
+
+import numpy as np
 
 from captioner.errors import CaptionerError
 from captioner.model import openvino
@@ -32,6 +35,8 @@ class Options:
     """Side of the augmented photos, pixels."""
     size: int = 224
     """Side of the square that the finished encoder takes."""
+    wider_times: float = 2.0
+    """How often a photo of the wider corpora counts beside one of the first."""
     head_epochs: int = 12
     preset: str = "base"
     """Sizes of the decoders: a key of `captioner.training.decoders.PRESETS`."""
@@ -43,7 +48,7 @@ class Options:
     resume: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Run:
     """One training run: its data, its options, and the folder it works in."""
 
@@ -54,16 +59,36 @@ class Run:
     cache: Path
     """Extracted features, shared by runs."""
     report: Report
+    wider: tuple[Corpus, ...] = ()
+    """More photos to learn from: all but the dev split of each."""
+    sentences: tuple[str, ...] = ()
+    """Captions without photos, for the decoders' language."""
+    samples: tuple[Example, ...] = ()
+    """One photo a concept, each named by its concept."""
 
-    @property
+    @cached_property
     def train(self) -> tuple[Example, ...]:
         """Photos to learn from."""
-        return self.corpus.split("train")
+        more = (photo for corpus in self.wider for photo in corpus.photos if photo.split != "dev")
+        return (*self.corpus.split("train"), *more)
+
+    @property
+    def times(self) -> FloatArray:
+        """How often each of `train` counts."""
+        first = len(self.corpus.split("train"))
+        times = np.full(len(self.train), self.options.wider_times, np.float32)
+        times[:first] = 1
+        return times
 
     @property
     def dev(self) -> tuple[Example, ...]:
         """Photos to measure on and to choose by."""
         return self.corpus.split("dev")
+
+    @property
+    def wider_dev(self) -> tuple[Example, ...]:
+        """Photos of the wider corpora that are held out."""
+        return tuple(photo for corpus in self.wider for photo in corpus.split("dev"))
 
     def captions(self) -> list[str]:
         """Of the training photos."""
