@@ -20,6 +20,43 @@ def train(
             "CAPTIONER_DATA if not given.",
         ),
     ] = None,
+    wider: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="More photos with captions to learn from, in the same layouts; repeatable. "
+            "What is chosen is chosen on --data alone.",
+        ),
+    ] = None,
+    wider_times: Annotated[
+        float,
+        typer.Option(
+            min=0.1, metavar="TIMES", help="How often a photo of --wider counts beside the others."
+        ),
+    ] = 2.0,
+    sentences: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Captions without photos, one a line: the decoders read them first.",
+        ),
+    ] = None,
+    concepts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="One photo for each ImageNet class, named by its WordNet id "
+            "(n02691156_airliner.jpg): keywords and search for what captions never name.",
+        ),
+    ] = None,
+    teacher: Annotated[
+        str,
+        typer.Option(
+            metavar="SOURCE",
+            help="What knows the concepts: imagenet (Keras fetches it), or a Keras weights file "
+            "of Xception without its top.",
+        ),
+    ] = "imagenet",
     download: Annotated[
         Path | None,
         typer.Option(
@@ -43,6 +80,15 @@ def train(
     fine_tune_epochs: Annotated[
         int, typer.Option(min=1, metavar="N", help="Passes over the photos while fine-tuning.")
     ] = 5,
+    fine_tune_rate: Annotated[
+        float, typer.Option(min=1e-6, metavar="RATE", help="Highest learning rate of fine-tuning.")
+    ] = 1.5e-4,
+    head_epochs: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Passes over the photos for word head and joint space."
+        ),
+    ] = 12,
     size: Annotated[
         int, typer.Option(min=96, max=512, metavar="PIXELS", help="Side of the encoder's square.")
     ] = 224,
@@ -81,7 +127,7 @@ def train(
     from captioner.cli import console
     from captioner.model.bundle import Bundle
     from captioner.places import bundle_folder, cache_folder
-    from captioner.training.corpora import find_data, read_corpus
+    from captioner.training.corpora import find_data, read_corpus, read_samples, read_sentences
 
     if download is not None:
         from captioner.training.download import download as fetch
@@ -89,16 +135,22 @@ def train(
         fetch(download)
         data = download
     corpus = read_corpus(find_data(data))
-    for warning in corpus.warnings:
+    more = [read_corpus(place) for place in wider or ()]
+    for warning in (warning for one in (corpus, *more) for warning in one.warnings):
         console.note(warning)
+    samples = read_samples(concepts) if concepts else ()
 
     from captioner.training.recipe import train as run_recipe
     from captioner.training.run import Options, Run
 
     options = Options(
         encoder=encoder,
+        teacher=teacher,
         fine_tune=fine_tune,
         fine_tune_epochs=fine_tune_epochs,
+        fine_tune_rate=fine_tune_rate,
+        wider_times=wider_times,
+        head_epochs=head_epochs,
         size=size,
         preset=preset,
         decoders=decoders,
@@ -112,6 +164,9 @@ def train(
         work=work or out.with_name(f"{out.name}-training"),
         cache=cache_folder() / "features",
         report=console.note,
+        wider=tuple(more),
+        sentences=read_sentences(sentences) if sentences else (),
+        samples=samples,
     )
     command = " ".join(["captioner", *sys.argv[1:]])
     bundle = run_recipe(run, out, lambda folder: Bundle.open(bundle_folder(folder)), command)

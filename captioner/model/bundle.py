@@ -1,14 +1,14 @@
 """The bundle: a folder of data files that is the whole model, checked before it is believed.
 
-`bundle.json` says what the other files are and holds the SHA-256 of each. There is no pickle and no
-code in a bundle: weights are safetensors in float16, words are JSON, the int8 graph is OpenVINO's.
+`bundle.json` names the other files, with the SHA-256 of each. There is no pickle and no
+code: weights are safetensors in float16, words are JSON. The int8 graph is made from the
+same weights, with the ranges that its activations had over training photos.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ import numpy as np
 from captioner.errors import CaptionerError, UsageError
 from captioner.types import FloatArray
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "bundle.json"
 VOCABULARY, LEXICON = "vocabulary.json", "lexicon.json"
 ENCODER, WORDS, JOINT = "encoder.safetensors", "words.safetensors", "joint.safetensors"
-GRAPH = "encoder-int8.xml"
-GRAPH_WEIGHTS = "encoder-int8.bin"
+RANGES = "encoder-int8.safetensors"
 LIMIT = 75 * 2**20
 """Bytes a bundle may hold: it lives in the repository and in the wheel."""
+_SMALL = 4096
 
 
 def decoder_file(number: int) -> str:
@@ -64,8 +64,13 @@ class Bundle:
             raise CaptionerError(f"{file} cannot be read: {error}.", _AGAIN) from None
         if not isinstance(version, int) or version > FORMAT:
             raise CaptionerError(
-                f"the model at {folder} has format {version}; this captioner reads up to {FORMAT}.",
+                f"the model at {folder} has format {version}; this captioner reads {FORMAT}.",
                 "Install a newer captioner, or name another bundle with --model.",
+            )
+        if version < FORMAT:
+            raise CaptionerError(
+                f"the model at {folder} has format {version}, which captioner no longer reads.",
+                "Make it again with `captioner train`, or name another bundle with --model.",
             )
         return cls(folder, manifest)
 
@@ -138,7 +143,6 @@ def write(
     *,
     arrays: Mapping[str, Mapping[str, FloatArray]],
     texts: Mapping[str, Any],
-    files: Mapping[str, Path],
 ) -> Bundle:
     """Write a bundle as a whole: the folder is either the old one or the new one.
 
@@ -147,11 +151,9 @@ def write(
     manifest
         All of `bundle.json` but `format` and `files`.
     arrays
-        For each safetensors file its arrays, stored as float16.
+        For each safetensors file its arrays: float16, small ones as they are.
     texts
         For each JSON file its content.
-    files
-        Files to copy, by the name they get.
 
     Raises
     ------
@@ -165,13 +167,14 @@ def write(
         new = Path(scratch) / "new"
         new.mkdir()
         for name, group in arrays.items():
-            half = {key: np.ascontiguousarray(value, np.float16) for key, value in group.items()}
-            (new / name).write_bytes(save(half))
+            stored = {
+                key: np.ascontiguousarray(value, np.float16 if value.size > _SMALL else np.float32)
+                for key, value in group.items()
+            }
+            (new / name).write_bytes(save(stored))
         for name, content in texts.items():
             text = json.dumps(content, ensure_ascii=False, indent=0)
             (new / name).write_text(text + "\n", "utf-8")
-        for name, source in files.items():
-            shutil.copyfile(source, new / name)
         sums = {file.name: checksum(file) for file in sorted(new.iterdir())}
         total = sum(file.stat().st_size for file in new.iterdir())
         if total > LIMIT:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,17 +13,16 @@ from threadpoolctl import ThreadpoolController
 from captioner.errors import UsageError
 from captioner.model.bundle import (
     ENCODER,
-    GRAPH,
-    GRAPH_WEIGHTS,
     JOINT,
     LEXICON,
+    RANGES,
     VOCABULARY,
     WORDS,
     Bundle,
 )
 from captioner.model.decoder import MergeDecoder
 from captioner.model.heads import JointSpace, WordHead
-from captioner.model.rerank import Candidate, Narrator, Settings
+from captioner.model.rerank import Candidate, Narrator, Settings, confidence
 from captioner.model.vocabulary import Vocabulary, sentence
 from captioner.places import bundle_folder, cache_folder
 from captioner.types import Caption, Description, FloatArray, PixelArray, Pixels, SearchVectors
@@ -93,10 +91,9 @@ class Model:
         ]
 
     def _caption(self, candidate: Candidate) -> Caption:
-        logit = self._confidence["slope"] * candidate.cosine + self._confidence["offset"]
         return Caption(
             sentence(candidate.words),
-            round(1 / (1 + math.exp(-logit)), 4),
+            round(confidence(candidate.cosine, candidate.belief, self._confidence), 4),
             round(candidate.log_probability, 4),
         )
 
@@ -146,13 +143,10 @@ def start_engine(bundle: Bundle, device: str, precision: str, batch_size: int | 
         from captioner.model.networks import KerasEngine
 
         return KerasEngine(bundle.arrays(ENCODER), bundle.size, batch_size or 16)
-    from captioner.model.openvino import OpenVINOEngine, build, read
+    from captioner.model.openvino import OpenVINOEngine, build
 
-    if precision == "int8":
-        bundle.path(GRAPH_WEIGHTS)
-        graph = read(bundle.path(GRAPH))
-    else:
-        graph = build(bundle.arrays(ENCODER), bundle.size)
+    ranges = bundle.arrays(RANGES) if precision == "int8" else None
+    graph = build(bundle.arrays(ENCODER), bundle.size, ranges)
     return OpenVINOEngine(
         graph, precision=precision, batch_size=batch_size or 16, cache=cache_folder() / "openvino"
     )

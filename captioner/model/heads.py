@@ -21,8 +21,8 @@ class WordHead:
     Parameters
     ----------
     arrays
-        `hidden.kernel` (2048, H), `hidden.bias`, `stems.kernel` (H, stems), `stems.bias`, and
-        `stems.usual` (stems,): log of the share of all captions that use each.
+        `hidden.kernel` (2048, H), `hidden.bias`, `stems.kernel` (H, stems + concepts),
+        `stems.bias`, and `stems.usual`: log of the share of all captions that use each stem.
     stems, surfaces
         The stems, and for each the word that a keyword shows.
     """
@@ -40,8 +40,7 @@ class WordHead:
 
     def keywords(self, hidden: FloatArray, count: int) -> list[tuple[Keyword, ...]]:
         """For each row of (N, H) up to `count` words, most probable first."""
-        logits = hidden @ self._arrays["stems.kernel"] + self._arrays["stems.bias"]
-        probability = 1 / (1 + np.exp(-logits))
+        probability = 1 / (1 + np.exp(-self._logits(hidden)))
         best = np.argsort(-probability, axis=1, kind="stable")[:, :count]
         return [
             tuple(
@@ -52,12 +51,14 @@ class WordHead:
             for row, columns in zip(probability, best, strict=True)
         ]
 
-    def support(
+    def judge(
         self, hidden: FloatArray, sentences: Sequence[Sequence[Sequence[str]]]
-    ) -> list[list[float]]:
-        """How much more likely the photo makes the words of each of its sentences than usual.
+    ) -> list[list[tuple[float, float]]]:
+        """Support and belief: what the photo says of the words of each of its sentences.
 
-        The sum over a sentence's stems of log p(stem | photo) - log p(stem).
+        Support is the sum over a sentence's stems of log p(stem | photo) - log p(stem): how much
+        more likely the photo makes them than usual. Belief is their mean probability, 0 where the
+        head knows none.
 
         Parameters
         ----------
@@ -66,12 +67,25 @@ class WordHead:
         sentences
             For each photo its sentences, as lists of words.
         """
-        logits = hidden @ self._arrays["stems.kernel"] + self._arrays["stems.bias"]
-        gain = -np.logaddexp(0, -logits) - self._arrays["stems.usual"]
+        log_p = -np.logaddexp(0, -self._logits(hidden))
+        usual = self._arrays["stems.usual"]
+
+        def judged(row: FloatArray, columns: list[int]) -> tuple[float, float]:
+            if not columns:
+                return 0.0, 0.0
+            own = row[columns]
+            return float((own - usual[columns]).sum()), float(np.exp(own).mean())
+
         return [
-            [float(row[self._columns(sentence)].sum()) for sentence in some]
-            for row, some in zip(gain, sentences, strict=True)
+            [judged(row, self._columns(sentence)) for sentence in some]
+            for row, some in zip(log_p, sentences, strict=True)
         ]
+
+    def _logits(self, hidden: FloatArray) -> FloatArray:
+        """Of the stems alone, (N, stems)."""
+        stems = len(self._surfaces)
+        kernel, bias = self._arrays["stems.kernel"], self._arrays["stems.bias"]
+        return hidden @ kernel[:, :stems] + bias[:stems]
 
     def _columns(self, asked: Sequence[str]) -> list[int]:
         return sorted({self._column[s] for s in map(stem, asked) if s in self._column})

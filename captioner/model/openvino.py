@@ -67,9 +67,7 @@ def build(
 class _Graph:
     """Writes the layers; in the int8 graph their weights are rounded and their shifts corrected."""
 
-    def __init__(
-        self, arrays: Mapping[str, FloatArray], ranges: Mapping[str, FloatArray]
-    ) -> None:
+    def __init__(self, arrays: Mapping[str, FloatArray], ranges: Mapping[str, FloatArray]) -> None:
         self._arrays, self._ranges = arrays, ranges
 
     def _fold(self, bn: str) -> tuple[FloatArray, FloatArray]:
@@ -164,7 +162,7 @@ def calibrate(
 
 
 def _limit(model: ov.Model, ranges: Mapping[str, FloatArray]) -> None:
-    """Round activations to 256 levels where `calibrate` says; OpenVINO then runs the graph in int8."""
+    """Round activations to 256 levels where `calibrate` says: OpenVINO then runs int8."""
     nodes = {node.get_friendly_name(): node for node in model.get_ops()}
     for place, limits in ranges.items():
         if place.endswith(_SHIFT):

@@ -7,7 +7,8 @@ more about this photo: on Flickr8k that is worth nine CIDEr points, and more dif
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +46,9 @@ class Candidate:
     cosine: float
     """Of the sentence and the photo in the joint space."""
     support: float
-    """Of its words by the word head: see `WordHead.support`."""
+    """Of its words by the word head: see `WordHead.judge`."""
+    belief: float
+    """In its words, by the word head too."""
 
 
 class Narrator:
@@ -89,19 +92,19 @@ class Narrator:
         vectors = self._space.text([words for photo in said for words in photo])
         owner = np.repeat(np.arange(len(found)), [len(photo) for photo in found])
         cosines = iter(np.einsum("nd,nd->n", vectors, places[owner]).tolist())
-        supports = self._head.support(hidden, said)
+        judged = self._head.judge(hidden, said)
         return [
             ranked(
                 _without_stutter(
                     [
-                        Candidate(words, s.log_probability, s.score, next(cosines), support)
-                        for words, s, support in zip(*one, strict=True)
+                        Candidate(words, s.log_probability, s.score, next(cosines), *judgement)
+                        for words, s, judgement in zip(*one, strict=True)
                     ]
                 ),
                 settings.joint,
                 settings.support,
             )
-            for one in zip(said, found, supports, strict=True)
+            for one in zip(said, found, judged, strict=True)
         ]
 
 
@@ -121,3 +124,15 @@ def _without_stutter(candidates: list[Candidate]) -> list[Candidate]:
 def ranked(candidates: Sequence[Candidate], joint: float, support: float) -> list[Candidate]:
     """Best first by fluency, cosine and support, the latter two weighted."""
     return sorted(candidates, key=lambda c: -(c.fluency + joint * c.cosine + support * c.support))
+
+
+def confidence(cosine: float, belief: float, weights: Mapping[str, float]) -> float:
+    """Probability that a sentence fits its photo, by what both heads say of it.
+
+    Parameters
+    ----------
+    weights
+        `cosine`, `belief` and `offset` of a logistic regression, fitted on photos held out.
+    """
+    logit = weights["cosine"] * cosine + weights["belief"] * belief + weights["offset"]
+    return 1 / (1 + math.exp(-logit))

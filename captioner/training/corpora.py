@@ -14,6 +14,7 @@ from typing import Literal
 
 from captioner.errors import CaptionerError, UsageError
 from captioner.model.vocabulary import words
+from captioner.photos.formats import may_be_photo
 
 Split = Literal["train", "dev", "test", "rest"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test", "rest")
@@ -38,6 +39,7 @@ WHERE = (
 
 _TOKEN = re.compile(r"(?P<name>.+)#\d+\t(?P<caption>.*)")
 _QUOTED_NAME = re.compile(r'"(?P<name>(?:[^"]|"")*)",(?P<caption>.*)')
+_CLASS = re.compile(r"n\d{8}")
 _COPY = re.compile(r"(?P<name>.+\.\w+)\.\d+$")
 
 
@@ -47,7 +49,7 @@ class Example:
 
     path: Path
     captions: tuple[str, ...]
-    """As written, at least one, each with at least one word; surrounding blanks removed."""
+    """As written, each with at least one word; surrounding blanks removed. None of a sample."""
     split: Split
 
     @property
@@ -159,6 +161,49 @@ def read_corpus(place: Path, *, seed: int = 0) -> Corpus:
         split, how = _seeded(found, seed), f"seeded by photo, seed {seed}"
     photos = (Example(folder / name, tuple(found[name]), split[name]) for name in sorted(found))
     return Corpus(_name(place), tuple(photos), how, tuple(warnings))
+
+
+def read_sentences(file: Path) -> tuple[str, ...]:
+    """Captions without photos, one a line; lines without a word are left out.
+
+    Raises
+    ------
+    CaptionerError
+        Where there is no such file, it is not UTF-8, or it holds none.
+    """
+    try:
+        found = tuple(line for line in _lines(file) if words(line))
+    except OSError as error:
+        raise CaptionerError(
+            f"{file} cannot be read: {error.strerror}.", "Name a file of sentences, one a line."
+        ) from None
+    if not found:
+        raise CaptionerError(f"{file} holds no sentences.", "Write one a line.")
+    return found
+
+
+def read_samples(folder: Path) -> tuple[Example, ...]:
+    """Photos named by WordNet id, such as `n02691156_airliner.jpg`, sorted; without captions.
+
+    Raises
+    ------
+    CaptionerError
+        Where there are none, or two of one class.
+    """
+    found = sorted(
+        path for path in folder.glob("n*") if _CLASS.match(path.name) and may_be_photo(path.name)
+    )
+    if len(found) < 2 or len({class_of(path) for path in found}) < len(found):
+        raise CaptionerError(
+            f"{folder} does not hold one photo for each of several classes.",
+            "Name each photo by its class's WordNet id: n02691156_airliner.jpg.",
+        )
+    return tuple(Example(path, (), "train") for path in found)
+
+
+def class_of(path: Path) -> str:
+    """The WordNet id that a sample's name begins with."""
+    return path.name[:9]
 
 
 def _name(place: Path) -> str:

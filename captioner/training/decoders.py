@@ -14,6 +14,7 @@ from keras import ops
 
 from captioner.model import networks
 from captioner.model.vocabulary import PAD, UNKNOWN, Vocabulary, words
+from captioner.model.xception import FEATURES
 from captioner.training.corpora import Example
 from captioner.training.fit import Metrics, Plan, Report, fit
 from captioner.types import FloatArray, HalfArray
@@ -64,6 +65,8 @@ class SentenceBatches:
     ----------
     features
         float16 (photos, views, 2048); each time a sentence is met, one view is drawn.
+    times
+        How often each photo's sentences are met in an epoch; once if not given.
     """
 
     def __init__(
@@ -72,11 +75,17 @@ class SentenceBatches:
         examples: Sequence[Example],
         vocabulary: Vocabulary,
         *,
+        times: FloatArray | None = None,
         size: int = 128,
         seed: int,
     ) -> None:
         self.features, self.size, self.seed = features, size, seed
-        sentences = [(row, c) for row, example in enumerate(examples) for c in example.captions]
+        often = [1] * len(examples) if times is None else np.rint(times).astype(int).tolist()
+        sentences = [
+            (row, caption)
+            for row, example in enumerate(examples)
+            for caption in example.captions * often[row]
+        ]
         self.owner = np.array([row for row, _ in sentences])
         self.tokens = np.stack([vocabulary.encode(caption, LONGEST) for _, caption in sentences])
         length = (self.tokens != PAD).sum(1)
@@ -104,6 +113,15 @@ class SentenceBatches:
         return {"feature": feature, "tokens": tokens}, following
 
 
+def language_batches(
+    sentences: Sequence[str], vocabulary: Vocabulary, seed: int
+) -> SentenceBatches:
+    """Sentences without photos: the feature of all of them is zero."""
+    nothing = np.zeros((1, 1, FEATURES), np.float16)
+    example = Example(Path(), tuple(sentences), "train")
+    return SentenceBatches(nothing, [example], vocabulary, seed=seed)
+
+
 def fit_decoder(
     batches: SentenceBatches,
     vocabulary: Vocabulary,
@@ -112,6 +130,8 @@ def fit_decoder(
     *,
     dev: SentenceBatches,
     measure: Callable[[dict[str, FloatArray]], Metrics],
+    metric: str = "cider",
+    start: dict[str, FloatArray] | None = None,
     seed: int,
     folder: Path,
     resume: bool,
@@ -122,9 +142,13 @@ def fit_decoder(
     Parameters
     ----------
     dev
-        Sentences of the dev split: their loss is measured each epoch.
+        Sentences that are held out: their loss is measured each epoch, as `likelihood`, negated.
     measure
-        Captions the dev photos with a decoder's arrays; its `cider` chooses the best epoch.
+        What else is measured each epoch with a decoder's arrays.
+    metric
+        Which figure chooses the best epoch.
+    start
+        Arrays to begin with, such as those of a decoder that knows the language.
     """
     keras.utils.set_random_seed(seed)
     model = networks.merge_decoder(
@@ -132,6 +156,8 @@ def fit_decoder(
         embedding=sizes.embedding, lstm=sizes.lstm, fusion=sizes.fusion,
         tied=sizes.tied, dropout=sizes.dropout,
     )  # fmt: skip
+    if start is not None:
+        networks.set_decoder(model, start)
     model.compile(
         optimizer=keras.optimizers.AdamW(
             plan.learning_rate, weight_decay=0.01, global_clipnorm=1.0
@@ -142,11 +168,11 @@ def fit_decoder(
 
     def validate() -> Metrics:
         losses = [float(model.test_on_batch(*dev(0, step))) for step in range(dev.steps)]
-        return {"dev_loss": float(np.mean(losses)), **measure(networks.decoder_arrays(model))}
+        return {"likelihood": -float(np.mean(losses)), **measure(networks.decoder_arrays(model))}
 
     history = fit(
         model, batches, plan,
-        validate=validate, metric="cider", folder=folder, resume=resume, report=report,
+        validate=validate, metric=metric, folder=folder, resume=resume, report=report,
     )  # fmt: skip
     return networks.decoder_arrays(model), history
 

@@ -8,7 +8,7 @@ photo lies nearer to its own sentence than to other photos' sentences, and the o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,21 +112,19 @@ class Lessons:
         cls,
         examples: Sequence[Example],
         lexicon: Lexicon,
-        concepts: Mapping[str, HalfArray] | None = None,
+        concepts: HalfArray | None = None,
     ) -> Lessons:
         """Of photos with captions or, for their concepts alone, without.
 
         Parameters
         ----------
         concepts
-            By photo name the probability of each of the lexicon's concepts.
+            (photos, concepts): the probability of each of the lexicon's concepts.
         """
-        parts = [lexicon.shares(examples)]
-        if lexicon.concepts:
-            parts.append(np.stack([(concepts or {})[example.name] for example in examples]))
+        shares = lexicon.shares(examples)
         return cls(
             tuple(examples),
-            np.concatenate(parts, axis=1).astype(np.float16),
+            shares if concepts is None else np.concatenate([shares, concepts], axis=1),
             np.array([bool(example.captions) for example in examples], np.float32),
             tuple(lexicon.bags(example.captions) for example in examples),
         )

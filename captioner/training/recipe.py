@@ -14,116 +14,33 @@ from typing import Any
 
 import keras
 import numpy as np
+from safetensors.numpy import load_file, save_file
 
 from captioner import __version__
-from captioner.errors import CaptionerError, UsageError
+from captioner.errors import CaptionerError
 from captioner.model import bundle as bundles
-from captioner.model import networks, openvino
+from captioner.model import networks
 from captioner.model.bundle import Bundle
 from captioner.model.decoder import MergeDecoder
 from captioner.model.heads import JointSpace, WordHead
-from captioner.model.rerank import Narrator, Settings
+from captioner.model.rerank import Narrator, Settings, confidence
 from captioner.model.vocabulary import Vocabulary, sentence
 from captioner.training import tuning
-from captioner.training.decoders import PRESETS, SentenceBatches, coverage, fit_decoder
-from captioner.training.features import load_square
-from captioner.training.finetune import PixelBatches
-from captioner.training.fit import Metrics, Plan, fit
-from captioner.training.heads import DevRanks, FeatureBatches, Heads, Lessons, Lexicon, adopt
+from captioner.training.concepts import teach
+from captioner.training.corpora import class_of
+from captioner.training.decoders import (
+    PRESETS,
+    SentenceBatches,
+    coverage,
+    fit_decoder,
+    language_batches,
+)
+from captioner.training.encoders import fit_encoder, fit_heads, ranges_of, starting_encoder
+from captioner.training.fit import Metrics, Plan
+from captioner.training.heads import Lessons, Lexicon
 from captioner.training.metrics import cider
 from captioner.training.run import Arrays, Eye, Run
 from captioner.types import SearchVectors
-
-CALIBRATION = 300
-"""Training photos that set the ranges of the int8 graph."""
-
-
-def starting_encoder(choice: str) -> Arrays:
-    """Published weights: Keras' own for "imagenet", else those in a Keras weights file."""
-    if choice == "imagenet":
-        return networks.encoder_arrays(networks.imagenet_encoder(224))
-    if not Path(choice).is_file():
-        raise UsageError(
-            f"no encoder at {choice}: it is neither a bundle nor a weights file.",
-            "Use --encoder imagenet, --encoder bundled, or the path of one.",
-        )
-    return networks.encoder_arrays(networks.imagenet_encoder(224, weights=choice))
-
-
-def fit_heads(run: Run, lexicon: Lexicon, lessons: Lessons, eye: Eye, views: int, part: str) -> Heads:
-    """Word head and joint space on features of an encoder as it is."""
-    options = run.options
-    keras.utils.set_random_seed(options.seed)
-    heads = Heads(lexicon)
-    features = eye.features(lessons.examples, views)
-    times = np.ones(len(lessons), np.float32)
-    times[: len(run.train)] = run.times
-    batches = FeatureBatches(features, lessons, times=times, seed=options.seed)
-    dev = eye.features(run.dev)[:, 0].astype(np.float32)
-    ranks = DevRanks(run.dev, lexicon)
-    plan = Plan(options.head_epochs, batches.steps, 1.5e-3)
-    heads.compile_for(plan.learning_rate)
-    heads(batches(0, 0)[0])  # builds every variable
-    heads.expect(lessons)
-    fit(
-        heads, batches, plan,
-        validate=lambda: ranks(heads, dev), metric="both_r10",
-        folder=run.work / part, resume=options.resume, report=run.report,
-    )  # fmt: skip
-    return heads
-
-
-def fit_encoder(
-    run: Run, lexicon: Lexicon, lessons: Lessons, arrays: Arrays
-) -> tuple[Arrays, list[Metrics]]:
-    """Train the encoder's last blocks on words, concepts and sentences; its weights and its curve.
-
-    The heads learn first, on the encoder as it is: random heads would only spoil it.
-    """
-    options = run.options
-    eye = Eye.float32(run, arrays, options.fine_tune_size)
-    heads = fit_heads(run, lexicon, lessons, eye, 1, "warm-up")
-    keras.utils.set_random_seed(options.seed)
-    encoder = networks.encoder(options.fine_tune_size)
-    networks.set_encoder(encoder, arrays)
-    networks.freeze_below(encoder, options.fine_tune)
-    whole = Heads(lexicon, encoder)
-    batches = PixelBatches(lessons, photo_size=options.fine_tune_size, seed=options.seed)
-    plan = Plan(options.fine_tune_epochs, batches.steps, options.fine_tune_rate)
-    whole.compile_for(plan.learning_rate)
-    whole(batches(0, 0)[0])  # builds every variable
-    adopt(whole, heads)
-    ranks = DevRanks(run.dev, lexicon)
-    wider = DevRanks(run.wider_dev, lexicon) if run.wider_dev else None
-
-    def validate() -> Metrics:
-        eye = Eye.float32(run, networks.encoder_arrays(encoder), options.size)
-        measured = ranks(whole, eye.features(run.dev)[:, 0].astype(np.float32))
-        if wider:
-            found = wider(whole, eye.features(run.wider_dev)[:, 0].astype(np.float32))
-            measured |= {f"wider_{name}": value for name, value in found.items()}
-        return measured
-
-    history = fit(
-        whole, batches, plan,
-        validate=validate, metric="both_r10",
-        folder=run.work / "encoder", resume=options.resume, report=run.report,
-    )  # fmt: skip
-    run.show(history, "encoder")
-    return networks.encoder_arrays(encoder), history
-
-
-def quantised(run: Run, arrays: Arrays) -> Path:
-    """The encoder as int8 graph in the run's folder; its `.xml`."""
-    file = run.work / bundles.GRAPH
-    if run.options.resume and file.is_file():
-        return file
-    run.report(f"quantising the encoder on {CALIBRATION} training photos")
-    random = np.random.default_rng(run.options.seed)
-    chosen = random.permutation(len(run.train))[:CALIBRATION]
-    photos = [load_square(run.train[row].path, run.options.size) for row in chosen]
-    openvino.save(openvino.quantise(openvino.build(arrays, run.options.size), photos), file)
-    return file
 
 
 @dataclass(slots=True)
@@ -133,7 +50,7 @@ class Made:
     vocabulary: Vocabulary
     lexicon: Lexicon
     encoder: Arrays
-    graph: Path
+    ranges: Arrays
     words: Arrays = field(default_factory=dict)
     joint: Arrays = field(default_factory=dict)
     decoders: list[Arrays] = field(default_factory=list)
@@ -182,7 +99,9 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
         )
     run.begin()
     captions = run.captions()
-    vocabulary, lexicon = Vocabulary.from_captions(captions), Lexicon.from_captions(captions)
+    concepts = [class_of(sample.path) for sample in run.samples]
+    vocabulary = Vocabulary.from_captions(captions)
+    lexicon = Lexicon.from_captions(captions, concepts)
     if not lexicon.stems:
         raise CaptionerError(
             f"{run.corpus.name} has too few captions: no word stands in them eight times.",
@@ -192,21 +111,22 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
         f"{len(run.train):,} photos to train on, {len(run.dev):,} to measure on; "
         f"{len(vocabulary):,} words, {100 * coverage(vocabulary, captions):.1f} % of all spoken"
     )
-    made = _see(run, vocabulary, lexicon, bundled)
-    identity = bundles.checksum(made.graph.with_suffix(".bin"))
-    engine = openvino.OpenVINOEngine(openvino.read(made.graph), precision="int8", batch_size=16)
-    eye = Eye(run, engine, identity, options.size)
-    heads = fit_heads(run, lexicon, eye, 2, "heads")
+    lessons = _lessons(run, lexicon)
+    made = _see(run, vocabulary, lexicon, lessons, bundled)
+    eye = Eye.of(run, made.encoder, options.size, made.ranges)
+    heads = fit_heads(run, lexicon, lessons, eye, 2, "heads")
     made.words = networks.word_head_arrays(heads.words)
-    usual = np.log(np.maximum(lexicon.shares(run.train).mean(0, dtype=np.float32), 1e-4))
-    made.words["stems.usual"] = usual
+    usual = lessons.targets[: len(run.train)].mean(0, dtype=np.float32)
+    made.words["stems.usual"] = np.log(np.maximum(usual, 1e-4))
     made.joint = networks.joint_arrays(heads.image, heads.text)
     _speak(run, made, eye)
     manifest = _choose(run, made, eye)
     manifest["training"] = {
         "command": command,
         "options": asdict(options),
-        "data": run.corpus.record(),
+        "data": [corpus.record() for corpus in (run.corpus, *run.wider)],
+        "sentences without photos": len(run.sentences),
+        "concepts": len(run.samples),
         "versions": {
             "captioner": __version__,
             **{name: version(name) for name in ("keras", "openvino", "numpy")},
@@ -220,6 +140,7 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
         manifest,
         arrays={
             bundles.ENCODER: made.encoder,
+            bundles.RANGES: made.ranges,
             bundles.WORDS: made.words,
             bundles.JOINT: made.joint,
             **{bundles.decoder_file(n): d for n, d in enumerate(made.decoders, 1)},
@@ -228,17 +149,29 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
             bundles.VOCABULARY: made.vocabulary.tokens,
             bundles.LEXICON: asdict(made.lexicon),
         },
-        files={
-            bundles.GRAPH: made.graph,
-            bundles.GRAPH_WEIGHTS: made.graph.with_suffix(".bin"),
-        },
     )
+
+
+def _lessons(run: Run, lexicon: Lexicon) -> Lessons:
+    """What is to be learnt of each photo, the teacher's part of it kept in the run's folder."""
+    if not run.samples:
+        return Lessons.of(run.train, lexicon)
+    file = run.work / "concepts.safetensors"
+    if run.options.resume and file.is_file():
+        told = load_file(file)["concepts"]
+    else:
+        run.report(f"asking the published encoder for {len(run.samples)} concepts")
+        arrays = starting_encoder(run.options.teacher)
+        told = teach(Eye.of(run, arrays, run.options.size), run.samples, run.train)
+        save_file({"concepts": told}, file)
+    return Lessons.of((*run.train, *run.samples), lexicon, told)
 
 
 def _see(
     run: Run,
     vocabulary: Vocabulary,
     lexicon: Lexicon,
+    lessons: Lessons,
     bundled: Callable[[Path | None], Bundle],
 ) -> Made:
     """Encoder and graph, from a bundle as they are, or made."""
@@ -248,15 +181,15 @@ def _see(
         source = bundled(None if options.encoder == "bundled" else Path(options.encoder))
         arrays = source.arrays(bundles.ENCODER)
         if not options.fine_tune and source.size == options.size:
-            source.path(bundles.GRAPH_WEIGHTS)
             record: dict[str, Any] = {"encoder": source.manifest["training"]}
-            return Made(vocabulary, lexicon, arrays, source.path(bundles.GRAPH), record=record)
+            ranges = source.arrays(bundles.RANGES)
+            return Made(vocabulary, lexicon, arrays, ranges, record=record)
     else:
         arrays = starting_encoder(options.encoder)
     record = {}
     if options.fine_tune:
-        arrays, record["encoder"] = fit_encoder(run, lexicon, arrays)
-    return Made(vocabulary, lexicon, arrays, quantised(run, arrays), record=record)
+        arrays, record["encoder"] = fit_encoder(run, lexicon, lessons, arrays)
+    return Made(vocabulary, lexicon, arrays, ranges_of(run, arrays), record=record)
 
 
 def _speak(run: Run, made: Made, eye: Eye) -> None:
@@ -269,6 +202,7 @@ def _speak(run: Run, made: Made, eye: Eye) -> None:
     references = {example.name: example.captions for example in run.dev}
     dev_batches = SentenceBatches(dev, run.dev, made.vocabulary, seed=0)
     quick = replace(made.settings, beams=8)
+    language = _language(run, made)
     for number in range(1, options.decoders + 1):
         seed = options.seed + number - 1
 
@@ -279,16 +213,34 @@ def _speak(run: Run, made: Made, eye: Eye) -> None:
             said = {e.name: sentence(f[0].words) for e, f in zip(run.dev, found, strict=True)}
             return {"cider": cider(said, references)}
 
-        batches = SentenceBatches(features, run.train, made.vocabulary, seed=seed)
+        batches = SentenceBatches(features, run.train, made.vocabulary, times=run.times, seed=seed)
         arrays, history = fit_decoder(
             batches, made.vocabulary, sizes,
             Plan(options.decoder_epochs, batches.steps, options.decoder_rate),
-            dev=dev_batches, measure=measure, seed=seed,
+            dev=dev_batches, measure=measure, start=language, seed=seed,
             folder=run.work / f"decoder-{number}", resume=options.resume, report=run.report,
         )  # fmt: skip
         run.show(history, f"decoder-{number}")
         made.decoders.append(arrays)
         made.record[f"decoder-{number}"] = {"seed": seed, "history": history}
+
+
+def _language(run: Run, made: Made) -> Arrays | None:
+    """A decoder that has read sentences without photos; the merge keeps the two apart."""
+    if not run.sentences:
+        return None
+    options = run.options
+    batches = language_batches(run.sentences, made.vocabulary, options.seed)
+    held_out = [example.captions[0] for example in run.dev]
+    arrays, history = fit_decoder(
+        batches, made.vocabulary, PRESETS[options.preset],
+        Plan(1, batches.steps, options.decoder_rate),
+        dev=language_batches(held_out, made.vocabulary, 0), measure=lambda arrays: {},
+        metric="likelihood", seed=options.seed,
+        folder=run.work / "language", resume=options.resume, report=run.report,
+    )  # fmt: skip
+    made.record["language"] = {"history": history}
+    return arrays
 
 
 def _choose(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
@@ -297,21 +249,16 @@ def _choose(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
     seen = eye.features(run.dev)[:, 0].astype(np.float32)
     places, hidden = made.space.image(seen), made.head.hidden(seen)
     found = made.narrator(made.decoders).candidates(seen, hidden, places)
-    chosen, weights = tuning.choose_rerank(found, run.dev)
+    chosen, table = tuning.choose_rerank(found, run.dev)
     made.settings = replace(made.settings, joint=chosen["joint"], support=chosen["support"])
-    best = tuning.best(found, **chosen)
-    said = made.space.text([candidate.words for candidate in best])
-    others = np.roll(np.arange(len(best)), len(best) // 2)
-    confidence = tuning.calibrate(
-        np.einsum("nd,nd->n", places, said), np.einsum("nd,nd->n", places, said[others])
-    )
+    weights = _confidence(run, made, eye)
     vectors = SearchVectors(places.astype(np.float16), hidden.astype(np.float16))
     search, shares = tuning.choose_search(
         made.head, made.space, vectors, run.dev, seed=options.seed
     )
-    run.report(f"choice among candidates {chosen}: CIDEr {weights}")
+    run.report(f"choice among candidates {chosen}: CIDEr {table}")
     run.report(f"search {search}: {shares}")
-    made.record["chosen on dev"] = {"rerank": weights, "search": shares}
+    made.record["chosen on dev"] = {"rerank": table, "search": shares}
     return {
         "input": {
             "size": options.size,
@@ -323,6 +270,51 @@ def _choose(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
             for n in range(1, len(made.decoders) + 1)
         ],
         "describe": asdict(made.settings),
-        "confidence": confidence,
+        "confidence": weights,
         "search": search,
     }
+
+
+STRANGER = 0.25
+"""What a sentence about another photo counts beside a photo's own, when the score is calibrated."""
+
+
+def _confidence(run: Run, made: Made, eye: Eye) -> dict[str, float]:
+    """Weights of the score, from held-out photos of all corpora, each with two sentences.
+
+    The one that the model says of it; and the one that it says of another photo, for what happens
+    on photos unlike all of these.
+    """
+    photos = (*run.dev, *run.wider_dev)
+    features = eye.features(photos)[:, 0].astype(np.float32)
+    hidden, places = made.head.hidden(features), made.space.image(features)
+    own = [found[0] for found in made.narrator(made.decoders).candidates(features, hidden, places)]
+    said = [candidate.words for candidate in own]
+    strange = np.roll(np.arange(len(photos)), len(photos) // 2)
+    cosines = np.einsum("nd,nd->n", places, made.space.text([said[row] for row in strange]))
+    beliefs = [one[0][1] for one in made.head.judge(hidden, [[said[row]] for row in strange])]
+    evidence = np.array(
+        [(candidate.cosine, candidate.belief) for candidate in own]
+        + list(zip(cosines.tolist(), beliefs, strict=True)),
+        np.float32,
+    )
+    right = np.array(
+        [tuning.fits(words, photo.captions) for words, photo in zip(said, photos, strict=True)]
+        + [
+            tuning.fits(said[row], photo.captions)
+            for row, photo in zip(strange, photos, strict=True)
+        ],
+        np.float32,
+    )
+    weight = np.repeat(np.array([1, STRANGER], np.float32), len(photos))
+    cosine, belief, offset = tuning.calibrate(evidence, right, weight).tolist()
+    weights = {"cosine": cosine, "belief": belief, "offset": offset}
+    scores = np.array(
+        [confidence(float(one[0]), float(one[1]), weights) for one in evidence[: len(photos)]],
+        np.float32,
+    )
+    made.record["reliability"] = {
+        "first corpus": tuning.reliability(scores[: len(run.dev)], right[: len(run.dev)]),
+        "wider": tuning.reliability(scores[len(run.dev) :], right[len(run.dev) : len(photos)]),
+    }
+    return weights

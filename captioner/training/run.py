@@ -27,6 +27,8 @@ class Options:
 
     encoder: str = "bundled"
     """"imagenet", "bundled", or the path of a bundle or a Keras weights file."""
+    teacher: str = "imagenet"
+    """What knows the concepts: "imagenet", or the path of a Keras weights file."""
     fine_tune: int = 0
     """Blocks of Xception, counted from the top, to train further; 0 leaves it as it is."""
     fine_tune_epochs: int = 5
@@ -124,7 +126,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Eye:
-    """An encoder with its weights settled, and what names it."""
+    """An encoder at work, and what names it."""
 
     run: Run
     engine: openvino.OpenVINOEngine
@@ -132,11 +134,12 @@ class Eye:
     size: int
 
     @classmethod
-    def float32(cls, run: Run, arrays: Arrays, size: int) -> Eye:
-        """The float graph, for weights that are still changing."""
-        graph = openvino.build(arrays, size)
-        engine = openvino.OpenVINOEngine(graph, precision="float32", batch_size=16)
-        return cls(run, engine, digest(arrays), size)
+    def of(cls, run: Run, arrays: Arrays, size: int, ranges: Arrays | None = None) -> Eye:
+        """In int8 with `ranges`; in float32 without, for weights that are still changing."""
+        graph = openvino.build(arrays, size, ranges)
+        precision = "int8" if ranges else "float32"
+        engine = openvino.OpenVINOEngine(graph, precision=precision, batch_size=16)
+        return cls(run, engine, digest({**arrays, **(ranges or {})}), size)
 
     def features(self, examples: Sequence[Example], views: int = 1) -> HalfArray:
         """float16 (photos, views, 2048)."""

@@ -54,26 +54,55 @@ def best(found: Sequence[Sequence[Candidate]], joint: float, support: float) -> 
     return [ranked(candidates, joint, support)[0] for candidates in found]
 
 
-def calibrate(own: FloatArray, others: FloatArray) -> dict[str, float]:
-    """Logistic regression from a cosine to the probability that the sentence is the photo's own.
+def fits(sentence: Sequence[str], captions: Sequence[str]) -> bool:
+    """Whether people's captions use two thirds of a sentence's telling words, or more.
+
+    A measure of right and wrong that needs no one to look: a sentence whose things and doings
+    several people name is hardly about another photo.
+    """
+    told = {stem(word) for word in sentence} - STOP_STEMS
+    heard = {stem(word) for caption in captions for word in words(caption)}
+    return 3 * len(told & heard) >= 2 * len(told) and bool(told)
+
+
+def calibrate(evidence: FloatArray, right: FloatArray, weight: FloatArray) -> FloatArray:
+    """Logistic regression from evidence (N, k) to the probability of being right: (k + 1,).
 
     Parameters
     ----------
-    own, others
-        Cosines of photos with sentences about them, and with sentences about other photos;
-        either weighs as much as the other.
+    right
+        (N,): 1 where the sentence fits its photo, 0 where not.
+    weight
+        (N,): how much each case counts.
+
+    Returns
+    -------
+    One weight for each column, then the offset.
     """
-    x = np.concatenate([own, others]).astype(np.float64)
-    y = np.concatenate([np.ones(len(own)), np.zeros(len(others))])
-    weight = np.where(y == 1, 0.5 / len(own), 0.5 / len(others))
-    design = np.stack([x, np.ones_like(x)], axis=1)
-    beta = np.zeros(2)
-    for _ in range(50):  # Newton's method; two unknowns
+    design = np.concatenate([evidence, np.ones((len(evidence), 1))], axis=1).astype(np.float64)
+    share = weight / weight.sum(dtype=np.float64)
+    beta = np.zeros(design.shape[1])
+    prior = 1e-6 * np.eye(len(beta))
+    for _ in range(50):  # Newton's method
         p = 1 / (1 + np.exp(-design @ beta))
-        gradient = design.T @ (weight * (y - p)) - 1e-6 * beta
-        hessian = (design * (weight * p * (1 - p))[:, None]).T @ design + 1e-6 * np.eye(2)
+        gradient = design.T @ (share * (right - p)) - prior @ beta
+        hessian = (design * (share * p * (1 - p))[:, None]).T @ design + prior
         beta += np.linalg.solve(hessian, gradient)
-    return {"slope": float(beta[0]), "offset": float(beta[1])}
+    return beta.astype(np.float32)
+
+
+def reliability(score: FloatArray, right: FloatArray, bins: int = 10) -> list[dict[str, float]]:
+    """How often sentences of like score are right: the points of a reliability diagram."""
+    which = np.minimum((score * bins).astype(int), bins - 1)
+    return [
+        {
+            "sentences": float((which == one).sum()),
+            "score": round(float(score[which == one].mean()), 3),
+            "right": round(float(right[which == one].mean()), 3),
+        }
+        for one in range(bins)
+        if (which == one).any()
+    ]
 
 
 def short_queries(examples: Sequence[Example], count: int, seed: int) -> list[Query]:
