@@ -120,7 +120,6 @@ def query_bundle(folder: Path) -> str:
                 "words": ["", "dog", "cat", "runs"],
             }
         },
-        files={},
     ).model_id  # fmt: skip
 
 

@@ -12,17 +12,16 @@ from captioner.model import bundle as bundles
 from captioner.model.bundle import Bundle
 from captioner.places import bundle_folder
 
+LARGE = np.linspace(0, 1, 5000, dtype=np.float32)
+
 
 @pytest.fixture
 def folder(tmp_path):
-    graph = tmp_path / "graph.xml"
-    graph.write_text("<net/>")
     bundles.write(
         tmp_path / "made",
         {"describe": {"beams": 4}, "input": {"size": 96}, "decoders": [{"file": "decoder-1"}]},
-        arrays={"a.safetensors": {"x": np.array([[1.5, -2.25]], np.float32)}},
+        arrays={"a.safetensors": {"x": np.array([[1.5, -2.25]], np.float32), "y": LARGE}},
         texts={"words.json": ["ä", "dog's"]},
-        files={"g.xml": graph},
     )
     return tmp_path / "made"
 
@@ -32,25 +31,26 @@ def test_round_trip(folder):
     np.testing.assert_array_equal(opened.arrays("a.safetensors")["x"], [[1.5, -2.25]])
     assert opened.arrays("a.safetensors")["x"].dtype == np.float32
     assert opened.json("words.json") == ["ä", "dog's"]
-    assert opened.path("g.xml").read_text() == "<net/>"
     assert (opened.size, opened.decoders) == (96, ["decoder-1"])
     assert [p.name for p in folder.parent.iterdir() if p.name.startswith(".")] == []
 
 
-def test_weights_are_stored_as_float16(folder):
+def test_weights_are_stored_as_float16_and_small_arrays_exactly(folder):
     from safetensors.numpy import load_file
 
-    assert load_file(folder / "a.safetensors")["x"].dtype == np.float16
+    stored = load_file(folder / "a.safetensors")
+    assert (stored["x"].dtype, stored["y"].dtype) == (np.float32, np.float16)
+    np.testing.assert_allclose(Bundle.open(folder).arrays("a.safetensors")["y"], LARGE, atol=1e-3)
 
 
 def test_writing_again_replaces_the_whole(folder):
     before = Bundle.open(folder).model_id
-    bundles.write(folder, {"describe": {"beams": 4}}, arrays={}, texts={"b.json": 1}, files={})
+    bundles.write(folder, {"describe": {"beams": 4}}, arrays={}, texts={"b.json": 1})
     assert sorted(p.name for p in folder.iterdir()) == ["b.json", "bundle.json"]
     assert Bundle.open(folder).model_id != before
 
 
-@pytest.mark.parametrize("name", ["a.safetensors", "words.json", "g.xml"])
+@pytest.mark.parametrize("name", ["a.safetensors", "words.json"])
 def test_a_changed_byte_is_refused(folder, name):
     content = bytearray((folder / name).read_bytes())
     content[-1] ^= 1
@@ -73,6 +73,14 @@ def test_a_newer_format_is_refused(folder):
         Bundle.open(folder)
 
 
+def test_an_older_format_is_refused(folder):
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["format"] = 1
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(CaptionerError, match="captioner train"):
+        Bundle.open(folder)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"format": "x"}', "null"])
 def test_a_damaged_manifest_is_refused(folder, content):
     (folder / "bundle.json").write_text(content)
@@ -84,7 +92,7 @@ def test_a_bundle_too_large_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setattr(bundles, "LIMIT", 100)
     with pytest.raises(CaptionerError, match="limit"):
         bundles.write(
-            tmp_path / "big", {}, arrays={"a": {"x": np.zeros(999, np.float32)}}, texts={}, files={}
+            tmp_path / "big", {}, arrays={"a": {"x": np.zeros(999, np.float32)}}, texts={}
         )
     assert not (tmp_path / "big").exists()
 

@@ -71,13 +71,18 @@ def test_evidence_sums_log_probabilities_of_known_stems(head):
     np.testing.assert_array_equal(head.evidence("dog dogs", hidden), head.evidence("dog", hidden))
 
 
-def test_support_is_what_the_photo_adds_to_the_usual(head):
+def test_support_and_belief_are_what_the_photo_says_of_a_sentence(head):
     hidden = head.hidden(features((1, 1, 0), (0, 1, 1)))
-    said = [["a", "dog", "runs", "dogs"], ["on", "it"]], [["beach"]]
-    likely = -np.log1p(np.exp(-4))
-    expected = 2 * likely - np.log(0.5) - np.log(0.1), 0.0, likely - np.log(0.01)
-    first, second = head.support(hidden, said)
-    assert [*first, *second] == pytest.approx(expected, rel=1e-5)
+    said = [["a", "dog", "runs", "dogs"], ["on", "it"]], [["beach"], ["dog", "beach"]]
+    likely, unlikely = -np.log1p(np.exp(-4)), -np.log1p(np.exp(4))
+    first, second = head.judge(hidden, said)
+    support, belief = zip(*first, *second, strict=True)
+    both = likely + unlikely - np.log(0.5) - np.log(0.01)
+    assert support == pytest.approx(
+        [2 * likely - np.log(0.5) - np.log(0.1), 0.0, likely - np.log(0.01), both], rel=1e-5
+    )
+    half = (np.exp(likely) + np.exp(unlikely)) / 2
+    assert belief == pytest.approx([np.exp(likely), 0.0, np.exp(likely), half], rel=1e-5)
 
 
 def test_sentences_are_weighted_means_of_unit_length(space):

@@ -6,7 +6,7 @@ from captioner.model.rerank import Candidate, _without_stutter, ranked
 
 
 def candidate(text: str, fluency: float, cosine: float = 0.0, support: float = 0.0) -> Candidate:
-    return Candidate(tuple(text.split()), 0.0, fluency, cosine, support)
+    return Candidate(tuple(text.split()), 0.0, fluency, cosine, support, 0.5)
 
 
 def test_weights_decide_between_fluent_and_fitting():

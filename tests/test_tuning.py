@@ -9,7 +9,14 @@ import pytest
 
 from captioner.model.rerank import Candidate
 from captioner.training.corpora import Example
-from captioner.training.tuning import best, calibrate, choose_rerank, short_queries
+from captioner.training.tuning import (
+    best,
+    calibrate,
+    choose_rerank,
+    fits,
+    reliability,
+    short_queries,
+)
 
 
 def test_rerank_weights_are_those_that_find_the_true_sentences():
@@ -17,9 +24,9 @@ def test_rerank_weights_are_those_that_find_the_true_sentences():
     for number, thing in enumerate(["dog", "boat", "tree", "car", "horse", "bird"]):
         text = f"a {thing} stands near the old {thing} house"
         examples.append(Example(Path(f"{number}.jpg"), (text,) * 5, "dev"))
-        bland = Candidate(("a", "man", "in", "a", "shirt"), -2.0, -1.0, 0.1, 0.0)
-        true = Candidate(tuple(text.split()), -9.0, -2.0, 0.3, 8.0)
-        silly = Candidate(("house", "house"), -40.0, -5.0, 0.8, -9.0)
+        bland = Candidate(("a", "man", "in", "a", "shirt"), -2.0, -1.0, 0.1, 0.0, 0.5)
+        true = Candidate(tuple(text.split()), -9.0, -2.0, 0.3, 8.0, 0.5)
+        silly = Candidate(("house", "house"), -40.0, -5.0, 0.8, -9.0, 0.5)
         found.append([bland, true, silly])
     chosen, scores = choose_rerank(found, examples)
     assert {c.words[:2] for c in best(found, **chosen)} == {c.words[:2] for _, c, _ in found}
@@ -29,13 +36,29 @@ def test_rerank_weights_are_those_that_find_the_true_sentences():
 
 def test_calibration_gives_back_the_probability_that_made_the_data():
     random = np.random.default_rng(0)
-    cosine = random.uniform(-0.2, 0.8, 40_000).astype(np.float32)
-    fits = random.random(40_000) < 1 / (1 + np.exp(-(9 * cosine - 3)))
-    own, others = cosine[fits], cosine[~fits]
-    found = calibrate(own, others)
-    # Either side weighs half, whatever its number: the offset takes the odds in.
-    assert found["slope"] == pytest.approx(9, rel=0.05)
-    assert found["offset"] == pytest.approx(-3 - np.log(len(own) / len(others)), abs=0.15)
+    evidence = random.uniform(-0.2, 0.8, (40_000, 2)).astype(np.float32)
+    chance = 1 / (1 + np.exp(-(9 * evidence[:, 0] + 4 * evidence[:, 1] - 3)))
+    right = (random.random(40_000) < chance).astype(np.float32)
+    weight = np.where(evidence[:, 0] > 0.3, 1, 0.25).astype(np.float32)
+    assert calibrate(evidence, right, weight) == pytest.approx([9, 4, -3], rel=0.06)
+
+
+def test_reliability_counts_every_sentence_once():
+    score = np.array([0.02, 0.04, 0.55, 0.58, 0.51, 1.0], np.float32)
+    right = np.array([0, 0, 1, 1, 0, 1], np.float32)
+    assert reliability(score, right) == [
+        {"sentences": 2, "score": 0.03, "right": 0},
+        {"sentences": 3, "score": pytest.approx(0.547, abs=0.001), "right": 0.667},
+        {"sentences": 1, "score": 1, "right": 1},
+    ]
+
+
+def test_a_sentence_fits_where_people_use_most_of_its_telling_words():
+    heard = ("Two dogs play on the beach.", "A brown dog and a ball", "puppies")
+    assert fits("a brown dog plays".split(), heard)
+    assert fits("a dog with a ball on snow".split(), heard)
+    assert not fits("a brown man surfs".split(), heard)
+    assert not fits("it is".split(), heard)
 
 
 def test_short_queries_name_what_two_captions_agree_on():
