@@ -32,21 +32,20 @@ _SENSES, _OWN_OF_KIND, _OWN = 3, 5, 99
 
 # Parents too wide to be asked for, or to say anything about a photo. By what they are called first.
 _CUT = frozenset(
-    """abstraction; acoustic device; applicator; area; artifact; associate; attachment; attribute;
-    barrier; causal agent; chordate; commodity; communication; concoction; connection;
-    consumer goods; contestant; conveyance; covering; creation; design; device; diapsid; dressing;
-    durables; entity; equipment; establishment; excavation; facility; fare; fastener;
-    geographic point; geological formation; group; horizontal surface; implement; institution;
-    instrument; instrumentality; kit; lever; lifting device; living thing; location; material;
-    matter; measure; measuring instrument; mechanical device; mechanism; medium; memory device;
-    natural depression; natural elevation; natural object; nutriment; object; obstruction;
-    organism; padding; participant; peer; physical entity; placental; plant organ; plant part; point; product;
-    protective covering; psychological feature; receptacle; relation; reproductive structure;
-    restraint; rotating mechanism; round shape; shape; signal; signaling device; solid; sphere;
-    strengthener; structural member; structure; substance; support; supporting structure; surface;
-    thing; vascular plant; visual signal; way; white goods; whole; work; workplace""".replace(
-        "\n    ", " "
-    ).split("; ")
+    """abstraction; acoustic device; applicator; area; artifact; associate; attachment;
+    attribute; barrier; causal agent; chordate; commodity; communication; concoction;
+    connection; consumer goods; contestant; conveyance; covering; creation; design; device;
+    diapsid; dressing; durables; entity; equipment; establishment; excavation; facility; fare;
+    fastener; geographic point; geological formation; group; horizontal surface; implement;
+    institution; instrument; instrumentality; kit; lever; lifting device; living thing;
+    location; material; matter; measure; measuring instrument; mechanical device; mechanism;
+    medium; memory device; natural depression; natural elevation; natural object; nutriment;
+    object; obstruction; organism; padding; participant; peer; physical entity; placental;
+    plant organ; plant part; point; product; protective covering; psychological feature;
+    receptacle; relation; reproductive structure; restraint; rotating mechanism; round shape;
+    shape; signal; signaling device; solid; sphere; strengthener; structural member;
+    structure; substance; support; supporting structure; surface; thing; vascular plant;
+    visual signal; way; white goods; whole; work; workplace""".replace("\n    ", " ").split("; ")
 )
 
 # What a keyword calls a concept, where WordNet's first word is not the one that people use.
