@@ -73,10 +73,14 @@ class Concepts:
         the concepts that have it in theirs: "toilet" for the toilet seat.
         """
         asked = words(name)
-        rows = self._named(asked)
+        rows = set(self.named(name))
         if not rows and len(asked) == 1 and len(asked[0]) >= _PART:
             rows = self._parts.get(asked[0], set())
         return sorted(rows)
+
+    def named(self, name: str) -> list[int]:
+        """The rows of the concepts that have this name, or are of a kind that has it."""
+        return sorted(self._named(words(name)))
 
     def terms(self, query: str) -> list[Term]:
         """A query cut into names of several words, the longest first, and single words."""

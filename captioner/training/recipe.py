@@ -26,7 +26,7 @@ from captioner.model.heads import JointSpace, WordHead
 from captioner.model.rerank import Narrator, Settings, confidence
 from captioner.model.vocabulary import Vocabulary, sentence
 from captioner.training import tuning
-from captioner.training.concepts import teach
+from captioner.training.concepts import table_of, teach
 from captioner.training.corpora import class_of
 from captioner.training.decoders import (
     PRESETS,
@@ -119,7 +119,7 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
     usual = lessons.targets[: len(run.train)].mean(0, dtype=np.float32)
     made.words["stems.usual"] = np.log(np.maximum(usual, 1e-4))
     made.joint = networks.joint_arrays(heads.image, heads.text)
-    _speak(run, made, eye)
+    _speak(run, made, lessons, eye)
     manifest = _choose(run, made, eye)
     manifest["training"] = {
         "command": command,
@@ -162,7 +162,8 @@ def _lessons(run: Run, lexicon: Lexicon) -> Lessons:
     else:
         run.report(f"asking the published encoder for {len(run.samples)} concepts")
         arrays = starting_encoder(run.options.teacher)
-        told = teach(Eye.of(run, arrays, run.options.size), run.samples, run.train)
+        eye = Eye.of(run, arrays, run.options.size)
+        told = teach(eye, run.samples, run.train, table_of(run.samples))
         save_file({"concepts": told}, file)
     return Lessons.of((*run.train, *run.samples), lexicon, told)
 
@@ -192,11 +193,12 @@ def _see(
     return Made(vocabulary, lexicon, arrays, ranges_of(run, arrays), record=record)
 
 
-def _speak(run: Run, made: Made, eye: Eye) -> None:
+def _speak(run: Run, made: Made, lessons: Lessons, eye: Eye) -> None:
     """Train the decoders."""
     options = run.options
     sizes = PRESETS[options.preset]
-    features, dev = eye.features(run.train, 2), eye.features(run.dev)
+    features = eye.features(lessons.examples, 2)[: len(run.train)]
+    dev = eye.features(run.dev)
     seen = dev[:, 0].astype(np.float32)
     hidden, places = made.head.hidden(seen), made.space.image(seen)
     references = {example.name: example.captions for example in run.dev}
