@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks import common
-from captioner.model.bundle import ENCODER, GRAPH, GRAPH_WEIGHTS, Bundle
+from captioner.model.bundle import ENCODER, RANGES, Bundle
 from captioner.photos.decode import read
 from captioner.places import bundle_folder
 from captioner.types import FloatArray, Photo, PixelArray
@@ -50,12 +50,8 @@ def engines(bundle: Bundle, size: int, names: Sequence[str]) -> Iterator[tuple[s
             yield name, KerasEngine(arrays, size, KERAS_BATCH)
             continue
         precision = name.removeprefix("OpenVINO ")
-        if precision == "int8":
-            bundle.path(GRAPH_WEIGHTS)
-            graph = openvino.read(bundle.path(GRAPH))
-            graph.reshape([-1, size, size, 3])
-        else:
-            graph = openvino.build(arrays, size)
+        ranges = bundle.arrays(RANGES) if precision == "int8" else None
+        graph = openvino.build(arrays, size, ranges)
         yield (
             name,
             openvino.OpenVINOEngine(graph, precision=precision, batch_size=OPENVINO_BATCH),

@@ -22,7 +22,8 @@ from captioner.types import FloatArray
 
 FORMAT = 2
 MANIFEST = "bundle.json"
-VOCABULARY, LEXICON = "vocabulary.json", "lexicon.json"
+VOCABULARY, LEXICON, CONCEPTS = "vocabulary.json", "lexicon.json", "concepts.json"
+CONCEPTS_LICENCE = "WORDNET-LICENSE.txt"
 ENCODER, WORDS, JOINT = "encoder.safetensors", "words.safetensors", "joint.safetensors"
 RANGES = "encoder-int8.safetensors"
 LIMIT = 75 * 2**20
@@ -153,7 +154,7 @@ def write(
     arrays
         For each safetensors file its arrays: float16, small ones as they are.
     texts
-        For each JSON file its content.
+        For each JSON file its content, for each plain file its text.
 
     Raises
     ------
@@ -173,8 +174,10 @@ def write(
             }
             (new / name).write_bytes(save(stored))
         for name, content in texts.items():
-            text = json.dumps(content, ensure_ascii=False, indent=0)
-            (new / name).write_text(text + "\n", "utf-8")
+            text = content
+            if not isinstance(content, str):
+                text = json.dumps(content, ensure_ascii=False, indent=0) + "\n"
+            (new / name).write_text(text, "utf-8")
         sums = {file.name: checksum(file) for file in sorted(new.iterdir())}
         total = sum(file.stat().st_size for file in new.iterdir())
         if total > LIMIT:

@@ -12,6 +12,7 @@ from threadpoolctl import ThreadpoolController
 
 from captioner.errors import UsageError
 from captioner.model.bundle import (
+    CONCEPTS,
     ENCODER,
     JOINT,
     LEXICON,
@@ -20,6 +21,7 @@ from captioner.model.bundle import (
     WORDS,
     Bundle,
 )
+from captioner.model.concepts import Concepts
 from captioner.model.decoder import MergeDecoder
 from captioner.model.heads import JointSpace, WordHead
 from captioner.model.rerank import Candidate, Narrator, Settings, confidence
@@ -49,6 +51,7 @@ class Model:
         self.bundle, self.engine = bundle, engine
         self.model_id, self.size, self.batch_size = bundle.model_id, bundle.size, engine.batch_size
         self.head = WordHead(bundle.arrays(WORDS), lexicon["stems"], lexicon["surfaces"])
+        self.concepts = Concepts(bundle.json(CONCEPTS))
         self.space = JointSpace(bundle.arrays(JOINT), lexicon["words"])
         decoder = MergeDecoder([bundle.arrays(file) for file in bundle.decoders])
         vocabulary = Vocabulary(bundle.json(VOCABULARY))
@@ -71,7 +74,8 @@ class Model:
         places = self.space.image(features)
         hidden = self.head.hidden(features)
         sentences = self.narrator.candidates(features, hidden, places)
-        keywords = self.head.keywords(hidden, self._keywords)
+        spoken = self.head.keywords(hidden, self._keywords)
+        keywords = self.concepts.keywords(self.head.concepts(hidden), spoken, self._keywords)
         return [
             Description(
                 photo=one.photo,

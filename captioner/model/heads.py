@@ -40,7 +40,7 @@ class WordHead:
 
     def keywords(self, hidden: FloatArray, count: int) -> list[tuple[Keyword, ...]]:
         """For each row of (N, H) up to `count` words, most probable first."""
-        probability = 1 / (1 + np.exp(-self._logits(hidden)))
+        probability = _sigmoid(self._logits(hidden))
         best = np.argsort(-probability, axis=1, kind="stable")[:, :count]
         return [
             tuple(
@@ -81,11 +81,15 @@ class WordHead:
             for row, some in zip(log_p, sentences, strict=True)
         ]
 
-    def _logits(self, hidden: FloatArray) -> FloatArray:
-        """Of the stems alone, (N, stems)."""
+    def concepts(self, hidden: FloatArray) -> FloatArray:
+        """Probability of each concept, (N, concepts)."""
+        return _sigmoid(self._logits(hidden, concepts=True))
+
+    def _logits(self, hidden: FloatArray, *, concepts: bool = False) -> FloatArray:
+        """Of the stems, or of the concepts after them."""
         stems = len(self._surfaces)
-        kernel, bias = self._arrays["stems.kernel"], self._arrays["stems.bias"]
-        return hidden @ kernel[:, :stems] + bias[:stems]
+        part = slice(stems, None) if concepts else slice(stems)
+        return hidden @ self._arrays["stems.kernel"][:, part] + self._arrays["stems.bias"][part]
 
     def _columns(self, asked: Sequence[str]) -> list[int]:
         return sorted({self._column[s] for s in map(stem, asked) if s in self._column})
@@ -156,6 +160,10 @@ class JointSpace:
             vectors[known_any] / total[known_any] + self._arrays["text.bias"]
         )
         return vectors
+
+
+def _sigmoid(logits: FloatArray) -> FloatArray:
+    return (1 / (1 + np.exp(-logits))).astype(np.float32)
 
 
 def _unit(vectors: FloatArray) -> FloatArray:

@@ -40,6 +40,7 @@ from captioner.training.fit import Metrics, Plan
 from captioner.training.heads import Lessons, Lexicon
 from captioner.training.metrics import cider
 from captioner.training.run import Arrays, Eye, Run
+from captioner.training.wordnet import LICENCE
 from captioner.types import SearchVectors
 
 
@@ -148,6 +149,8 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
         texts={
             bundles.VOCABULARY: made.vocabulary.tokens,
             bundles.LEXICON: asdict(made.lexicon),
+            bundles.CONCEPTS: table_of(run.samples),
+            bundles.CONCEPTS_LICENCE: LICENCE.read_text("utf-8"),
         },
     )
 
