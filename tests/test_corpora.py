@@ -11,7 +11,14 @@ from PIL import Image
 
 from captioner.errors import CaptionerError, UsageError
 from captioner.model.vocabulary import words
-from captioner.training.corpora import SPLITS, find_data, read_corpus
+from captioner.training.corpora import (
+    SPLITS,
+    class_of,
+    find_data,
+    read_corpus,
+    read_samples,
+    read_sentences,
+)
 
 
 def photos(folder: Path, *names: str) -> Path:
@@ -211,3 +218,25 @@ def test_find_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = tmp_path / "other"
     other.mkdir()
     assert find_data(other) == other
+
+
+def test_sentences_one_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "sentences.txt"
+    file.write_text("A dog.\n\n...\n a cat sleeps \n")
+    assert read_sentences(file) == ("A dog.", "a cat sleeps")
+    file.write_text("...\n")
+    with pytest.raises(CaptionerError, match="no sentences"):
+        read_sentences(file)
+    with pytest.raises(CaptionerError, match="cannot be read"):
+        read_sentences(tmp_path / "absent.txt")
+
+
+def test_samples_are_named_by_class(tmp_path: Path) -> None:
+    for name in ("n02123045_tabby.jpg", "n02690373_airliner.png", "notes.txt", "n1.jpg"):
+        (tmp_path / name).touch()
+    found = read_samples(tmp_path)
+    assert [class_of(sample.path) for sample in found] == ["n02123045", "n02690373"]
+    assert not found[0].captions
+    (tmp_path / "n02123045_again.jpg").touch()
+    with pytest.raises(CaptionerError, match="one photo for each"):
+        read_samples(tmp_path)

@@ -54,7 +54,7 @@ def test_train_fine_tune_resume_and_use(corpus: Path, tmp_path: Path) -> None:
     assert "6 photos to train on, 2 to measure on" in done.stderr
     manifest = json.loads((out / "bundle.json").read_text())
     record = manifest["training"]
-    assert record["data"]["split"] == "official lists"
+    assert [data["split"] for data in record["data"]] == ["official lists"]
     assert record["options"]["seed"] == 3
     assert "--fine-tune 1" in record["command"]
     assert len(record["decoder-1"]["history"]) == 2
@@ -68,6 +68,51 @@ def test_train_fine_tune_resume_and_use(corpus: Path, tmp_path: Path) -> None:
     spoken = run("caption", "--model", out, "--json", corpus / "Images", home=tmp_path)
     assert spoken.returncode == 0, spoken.stderr
     assert len(spoken.stdout.splitlines()) == len(SAID)
+
+
+def test_train_on_several_corpora_sentences_and_concepts(corpus: Path, tmp_path: Path) -> None:
+    pictures = sorted((corpus / "Images").iterdir())
+    more, samples = tmp_path / "more", tmp_path / "samples"
+    (more / "Images").mkdir(parents=True)
+    samples.mkdir()
+    for number, picture in enumerate(pictures):
+        (more / "Images" / f"m{number}.jpg").write_bytes(picture.read_bytes())
+    said = "".join(f"m{number}.jpg,an unusual teapot\n" * 8 for number in range(len(pictures)))
+    (more / "captions.txt").write_text("image,caption\n" + said)
+    sentences = tmp_path / "sentences.txt"
+    sentences.write_text("a cup of coffee\na man with a camera\n" * 20)
+    wnids = ("n02123045_tabby", "n02690373_airliner", "n07920052_espresso")
+    for picture, name in zip(pictures, wnids, strict=False):
+        (samples / f"{name}.jpg").write_bytes(picture.read_bytes())
+    teacher = random_weights(tmp_path / "teacher.weights.h5")
+    out = tmp_path / "mine"
+    done = run(
+        "train", "--data", corpus, "--wider", more, "--sentences", sentences, "--concepts", samples,
+        "--teacher", teacher, "--out", out, "--size", 96, "--epochs", 1, "--encoder", teacher,
+        home=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    record = json.loads((out / "bundle.json").read_text())["training"]
+    assert [data["name"] for data in record["data"]] == ["corpus0", "more"]
+    assert record["sentences without photos"] == 40
+    assert record["language"]["history"]
+    assert [c["name"] for c in json.loads((out / "concepts.json").read_text())["concepts"]] == [
+        "tabby", "airliner", "espresso"
+    ]  # fmt: skip
+    lexicon = json.loads((out / "lexicon.json").read_text())
+    assert lexicon["concepts"] == ["n02123045", "n02690373", "n07920052"]
+    assert "teapot" in lexicon["words"]
+    spoken = run("caption", "--model", out, "--json", pictures[0], home=tmp_path)
+    assert spoken.returncode == 0, spoken.stderr
+
+
+def random_weights(file: Path) -> Path:
+    """An Xception that has learnt nothing, as Keras writes weights."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    keras.applications.Xception(weights=None, include_top=False).save_weights(file)
+    return file
 
 
 def test_no_data_says_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
