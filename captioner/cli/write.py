@@ -207,6 +207,8 @@ def record(path: str, outcome: Outcome) -> dict[str, object]:
     }
     if outcome.instead:
         told["not_in_place"] = outcome.instead.reason.name.lower()
+    if outcome.left:
+        told["left"] = list(outcome.left)
     if outcome.refused:
         told["error"] = str(outcome.refused)
     return told
@@ -250,6 +252,12 @@ def _tell(
         console.note(f"captioner: {console.shown(path)} is not written: {outcome.refused}")
     elif outcome.instead and outcome.state is State.WRITTEN:
         console.note(f"{console.shown(path)}: caption beside it, since {outcome.instead}")
+    elif outcome.left:
+        where = " and ".join(outcome.left)
+        console.note(
+            f"{console.shown(path)}: caption in XMP, and not in {where}, which has no room left "
+            "or is in another encoding."
+        )
 
 
 def _kind(outcome: Outcome) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from captioner.metadata import exif
+from captioner.metadata import exif, iptc
 from captioner.metadata.container import Container, Edits
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.splice import Splice, apply, between, shifted
@@ -54,11 +54,11 @@ class Jpeg:
         if len(packets) > 1:
             raise Refused(Reason.SEVERAL_XMP)
         self._xmp = packets[0] if packets else None
-        blocks = self._starting(_APP1, *_EXIF)
-        # Several of either is no reason to refuse: they are left alone.
-        self._exif = blocks[0] if len(blocks) == 1 else None
-        found = self._starting(_APP13, _PHOTOSHOP)
-        self._photoshop = found[0] if len(found) == 1 else None
+        # Several of either is no reason to refuse: they are read, and left alone.
+        self._blocks = self._starting(_APP1, *_EXIF)
+        self._exif = self._blocks[0] if len(self._blocks) == 1 else None
+        self._resources = self._starting(_APP13, _PHOTOSHOP)
+        self._photoshop = self._resources[0] if len(self._resources) == 1 else None
 
     @property
     def xmp(self) -> bytes | None:
@@ -77,10 +77,18 @@ class Jpeg:
 
     @property
     def comments(self) -> tuple[tuple[str, str], ...]:
-        """JPEG comments, wherever they stand before the first scan."""
-        found = [s.payload for s in self._segments if s.marker == _COM]
-        found += [s.payload for s in _later(self.data, self._body) if s.marker == _COM]
-        return tuple(("JPEG comment", text.decode("utf-8", "replace")) for text in found)
+        """JPEG comments, wherever they stand before the first scan; EXIF and IPTC in parts."""
+        comments = [s.payload for s in self._segments if s.marker == _COM]
+        comments += [s.payload for s in _later(self.data, self._body) if s.marker == _COM]
+        found = [("JPEG comment", text.decode("utf-8", "replace")) for text in comments]
+        if not self._exif:
+            for block in self._blocks:
+                said = exif.texts(block.payload[len(_EXIF[0]) :])
+                found += [(f"further {field}", text) for field, text in said]
+        if not self._photoshop:
+            whole = b"".join(part.payload[len(_PHOTOSHOP) :] for part in self._resources)
+            found += [("further IPTC caption", text) for text in iptc.captions(whole)]
+        return tuple(found)
 
     @property
     def more_xmp(self) -> bytes:
@@ -96,16 +104,19 @@ class Jpeg:
             changes = exif.Tiff(self.exif).set(
                 {exif.IMAGE_DESCRIPTION: exif.description(edits.description)}
             )
-            splices += _inside(self._exif, len(_EXIF[0]), tuple(changes))
+            splices += _inside(self._exif, len(_EXIF[0]), changes, "EXIF")
         if self._xmp:
-            splices += _inside(self._xmp, len(_XMP), edits.xmp)
+            splices += _inside(self._xmp, len(_XMP), edits.xmp, "XMP")
         elif edits.xmp:
             payload = _XMP + apply(b"", edits.xmp)
             at = self._first_after_exif()
-            splices.append(Splice(at, at, _segment(_APP1, payload)))
+            if len(payload) > _LONGEST - 2:
+                raise Refused(Reason.NO_ROOM, "XMP")
+            head = bytes((0xFF, _APP1)) + (len(payload) + 2).to_bytes(2, "big")
+            splices.append(Splice(at, at, head + payload))
         if edits.photoshop is not None and self._photoshop and self.photoshop:
             changes = between(self.photoshop, edits.photoshop)
-            splices += _inside(self._photoshop, len(_PHOTOSHOP), tuple(changes))
+            splices += _inside(self._photoshop, len(_PHOTOSHOP), changes, "IPTC")
         return splices + self._moved_pictures(splices)
 
     def carries(self, before: Container) -> bool:
@@ -173,24 +184,18 @@ class Jpeg:
         ]
 
 
-def _inside(segment: _Segment, head: int, splices: tuple[Splice, ...]) -> list[Splice]:
+def _inside(segment: _Segment, head: int, splices: Sequence[Splice], name: str) -> list[Splice]:
     """Splices of a segment's payload behind `head` bytes, with that of its length."""
     if not splices:
         return []
     length = 2 + len(segment.payload) + sum(splice.growth for splice in splices)
     if length > _LONGEST:
-        raise Refused(Reason.NO_ROOM)
+        raise Refused(Reason.NO_ROOM, name)
     at = segment.start + 2
     return [
         Splice(at, at + 2, length.to_bytes(2, "big")),
         *shifted(splices, segment.start + 4 + head),
     ]
-
-
-def _segment(marker: int, payload: bytes) -> bytes:
-    if len(payload) + 2 > _LONGEST:
-        raise Refused(Reason.NO_ROOM)
-    return bytes((0xFF, marker)) + (len(payload) + 2).to_bytes(2, "big") + payload
 
 
 def _leading(data: bytes) -> Iterator[_Segment]:

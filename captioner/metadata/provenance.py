@@ -186,7 +186,9 @@ def read_xmp(packet: bytes) -> Content:
     )
 
 
-def changes(content: Content, words: Words, *, everywhere: bool) -> Changes:
+def changes(
+    content: Content, words: Words, below: str | None = None, *, everywhere: bool
+) -> Changes:
     """The changes to a packet that write words and their mark.
 
     What captioner wrote before gives way; keywords join those that are there.
@@ -194,10 +196,14 @@ def changes(content: Content, words: Words, *, everywhere: bool) -> Changes:
     Parameters
     ----------
     content
-        What the packet says now.
+        What the file says now.
+    below
+        A person's text, in the packet or elsewhere, to which the description is added as a line.
     everywhere
         Put the description into `tiff:ImageDescription`, too, as sidecars need it for immich.
     """
+    if below is not None:
+        return _line_below(content, words, below)
     texts = {}
     own = {}
     if words.description is not None:
@@ -209,21 +215,6 @@ def changes(content: Content, words: Words, *, everywhere: bool) -> Changes:
         texts[ALT] = words.alt
         own[ALT_DIGEST] = digest(words.alt)
     return replace(_marked(content, words, own), texts=texts)
-
-
-def append_changes(content: Content, words: Words, before: str | None) -> Changes:
-    """The changes that add a description below the one that a person wrote.
-
-    Parameters
-    ----------
-    before
-        The person's text where the packet itself has none (it stands in EXIF or IPTC); else None.
-    """
-    line = words.description or ""
-    marked = _marked(content, words, {DIGEST: digest(line)})
-    if before is None:
-        return replace(marked, tails={DESCRIPTION: f"\n{line}"})
-    return replace(marked, texts={DESCRIPTION: f"{before}\n{line}"})
 
 
 def removal(packet: bytes) -> Changes:
@@ -250,6 +241,14 @@ def removal(packet: bytes) -> Changes:
         elif own:  # somebody has added another language
             items[name] = own
     return Changes(cut=tuple(cut), cut_items=items)
+
+
+def _line_below(content: Content, words: Words, below: str) -> Changes:
+    line = words.description or ""
+    marked = _marked(content, words, {DIGEST: digest(line)})
+    if any(text.field.endswith(f" {DESCRIPTION}") and text.text == below for text in content.texts):
+        return replace(marked, tails={DESCRIPTION: f"\n{line}"})
+    return replace(marked, texts={DESCRIPTION: f"{below}\n{line}"})
 
 
 def _marked(content: Content, words: Words, own: dict[str, str]) -> Changes:

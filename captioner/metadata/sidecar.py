@@ -89,15 +89,7 @@ def without_ours(packet: bytes) -> list[Splice]:
 
 def _write(packet: bytes | None, words: Words, below: str | None) -> list[Splice]:
     content = provenance.read_xmp(packet) if packet else Content()
-    if below is None:
-        changes = provenance.changes(content, words, everywhere=True)
-    else:
-        own = any(
-            text.text == below
-            for text in content.texts
-            if text.field == f"XMP {provenance.DESCRIPTION}"
-        )
-        changes = provenance.append_changes(content, words, None if own else below)
+    changes = provenance.changes(content, words, below, everywhere=True)
     splices = xmp.edit(packet, changes, embedded=False)
     after = xmp.Xmp(splice.apply(packet or b"", splices))
     names = (*changes.texts, *changes.tails, *changes.items, *changes.cut)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from captioner.metadata import embed, provenance, sidecar, splice, undo
+from captioner.metadata.embed import Embedded
 from captioner.metadata.provenance import Content, Text, Words
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.replace import Folders, create, digest, remove, replaceable
 from captioner.metadata.replace import replace as replace_file
-from captioner.metadata.splice import Splice
 from captioner.metadata.undo import Records
 from captioner.metadata.xmp import DEFAULT
 
@@ -56,6 +56,8 @@ class Outcome:
     before: str = ""
     """The caption that stood there."""
     after: str = ""
+    left: tuple[str, ...] = ()
+    """What does not say the words, though other programs may look there: EXIF, IPTC."""
     instead: Refused | None = None
     """Why the sidecar was written and not the photo."""
     refused: Refused | None = None
@@ -73,7 +75,7 @@ class _File:
     path: Path
     data: bytes | None
     content: Content
-    build: Callable[[bytes | None, Words, str | None], list[Splice]]
+    build: Callable[[bytes | None, Words, str | None], Embedded]
 
 
 class Writer:
@@ -144,11 +146,12 @@ class Writer:
         base = self._original(file)
         if words.description is not None and persons:
             below = self._below(file, base, persons)
-        splices = file.build(base, complete, below)
+        built = file.build(base, complete, below)
+        splices = built.splices
         new = splice.apply(base or b"", splices)
         after = complete.description or ""
         after = f"{below}\n{after}" if below is not None else after or shown
-        outcome = Outcome(photo, file.path, State.WRITTEN, shown, after)
+        outcome = Outcome(photo, file.path, State.WRITTEN, shown, after, built.left)
         if new == current:
             return replace(outcome, state=State.SAME)
         way_back = splice.inverse(base or b"", splices)
@@ -248,12 +251,12 @@ class Writer:
         return Outcome(photo, path, State.UNDONE, before, after)
 
 
-def _into_photo(data: bytes | None, words: Words, below: str | None) -> list[Splice]:
+def _into_photo(data: bytes | None, words: Words, below: str | None) -> Embedded:
     return embed.write(data or b"", words, below=below)
 
 
-def _into_sidecar(packet: bytes | None, words: Words, below: str | None) -> list[Splice]:
-    return sidecar.write(packet, words, below=below)
+def _into_sidecar(packet: bytes | None, words: Words, below: str | None) -> Embedded:
+    return Embedded(sidecar.write(packet, words, below=below), ())
 
 
 def _read(path: Path) -> bytes:
