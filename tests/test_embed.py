@@ -120,6 +120,15 @@ def test_further_pictures_are_found_where_they_are() -> None:
         assert frames[0].tobytes() == frames[1].tobytes()
 
 
+def test_xmp_behind_the_tables_of_the_picture_is_found() -> None:
+    data = picture("JPEG")
+    scan = data.index(b"\xff\xda")
+    late = segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet())
+    new = embedded(data[:scan] + late + data[scan:], WORDS)
+    assert new.count(b"<x:xmpmeta") == 1
+    assert said(new) == ["A dog runs."]
+
+
 def test_iptc_and_its_digest_follow() -> None:
     data = jpeg_with(photoshop=iptc_block((2, 25, b"Rex")))
     new = Jpeg(embedded(data, replace(WORDS, description=HARD)))

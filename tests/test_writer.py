@@ -126,7 +126,7 @@ PERSONS = [
     jpeg_with(xmp=packet("<dc:description>Rex, our beagle</dc:description>")),
     jpeg_with(xmp=packet('<dc:description><rdf:Alt><rdf:li xml:lang="de">Unser Hund</rdf:li>'
                          "</rdf:Alt></dc:description>")),
-    jpeg_with(photoshop=iptc_block((2, 120, b"Rex, our beagle"))),
+    jpeg_with(photoshop=iptc_block((2, 120, b"Rex, \1our beagle"))),
     picture("JPEG", comment=b"Rex, our beagle"),
 ]  # fmt: skip
 

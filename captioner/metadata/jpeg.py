@@ -1,4 +1,5 @@
-"""JPEG: segments before the picture. Not a byte from the first segment of the picture on moves."""
+"""JPEG: the segments before the first scan. Most programs put what they have to say at the front,
+but some behind the picture's tables. From the scan on not a byte changes."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ _EXIF = (b"Exif\0\0", b"Exif\0\xff")
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _MPF = b"MPF\0"
 _MPF_ENTRIES = 0xB002
-_APP0, _APP1, _APP2, _APP11, _APP13, _APP15, _COM = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEF, 0xFE
+_SOS, _APP0, _APP1, _APP2, _APP11, _APP13, _COM = 0xDA, 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xFE
+_WITHOUT_LENGTH = {0x00, 0x01, *range(0xD0, 0xDA)}
 _LONGEST = 0xFFFF
 _MORE_XMP_HEAD = len(_MORE_XMP) + 32 + 8
 
@@ -34,7 +36,7 @@ class _Segment(NamedTuple):
 
 
 class Jpeg:
-    """The leading segments of a JPEG file: all APPn and comments up to the first of the picture.
+    """The segments of a JPEG file up to the picture's first scan.
 
     Raises
     ------
@@ -44,8 +46,7 @@ class Jpeg:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self._segments = list(_leading(data))
-        self._body = self._segments[-1].end if self._segments else 2
+        self._segments = list(_before_scan(data))
         if any(s.marker == _APP11 and b"jumb" in s.payload[:64] for s in self._segments):
             raise Refused(Reason.SIGNED)
         if data[-12:-8] in (b"AXS!", b"AXS*"):
@@ -77,9 +78,8 @@ class Jpeg:
 
     @property
     def comments(self) -> tuple[tuple[str, str], ...]:
-        """JPEG comments, wherever they stand before the first scan; EXIF and IPTC in parts."""
+        """JPEG comments; EXIF and IPTC in parts."""
         comments = [s.payload for s in self._segments if s.marker == _COM]
-        comments += [s.payload for s in _later(self.data, self._body) if s.marker == _COM]
         found = [("JPEG comment", text.decode("utf-8", "replace")) for text in comments]
         if not self._exif:
             for block in self._blocks:
@@ -134,7 +134,7 @@ class Jpeg:
         ]
 
     def _tail(self) -> bytes:
-        return self.data[self._body :]
+        return self.data[self._segments[-1].end :]
 
     def _starting(self, marker: int, *beginnings: bytes) -> list[_Segment]:
         return [
@@ -198,30 +198,17 @@ def _inside(segment: _Segment, head: int, splices: Sequence[Splice], name: str) 
     ]
 
 
-def _leading(data: bytes) -> Iterator[_Segment]:
-    if data[:2] != b"\xff\xd8":
-        raise Refused(Reason.FORMAT)
+def _before_scan(data: bytes) -> Iterator[_Segment]:
     at = 2
-    while True:
+    marker = 0
+    while marker != _SOS:
         if at + 4 > len(data) or data[at] != 0xFF:
             raise Refused(Reason.MALFORMED, "JPEG segments")
         marker = data[at + 1]
         if marker == 0xFF:
             raise Refused(Reason.FILL_BYTES)
-        if not (_APP0 <= marker <= _APP15 or marker == _COM):
-            return
         length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if length < 2 or at + 2 + length > len(data):
+        if marker in _WITHOUT_LENGTH or length < 2 or at + 2 + length > len(data):
             raise Refused(Reason.MALFORMED, "JPEG segments")
         yield _Segment(marker, at, data[at + 4 : at + 2 + length])
-        at += 2 + length
-
-
-def _later(data: bytes, at: int) -> Iterator[_Segment]:
-    """The segments of the picture up to its first scan, as far as they add up."""
-    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if length < 2:
-            return
-        yield _Segment(data[at + 1], at, data[at + 4 : at + 2 + length])
         at += 2 + length

@@ -124,9 +124,14 @@ class Content:
         return [text for text in texts if not (nobodys(text.text) or self.own(text))]
 
 
+def writable(text: str) -> str:
+    """A text without what XML cannot hold, all its line ends alike."""
+    return _UNWRITABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
 def clean(text: str) -> str:
     """A text as it is written and digested: NFC, trimmed, and without what XML cannot hold."""
-    return unicodedata.normalize("NFC", _UNWRITABLE.sub("", text.replace("\r", "\n"))).strip()
+    return unicodedata.normalize("NFC", writable(text)).strip()
 
 
 def digest(text: str) -> str:

@@ -212,7 +212,7 @@ class Writer:
         content = read(base) if base is not None else Content()
         own = [text for text in content.persons(content.texts) if _is_description(text)]
         others = [text for text in persons if not file.content.own_tail(text)]
-        return (own or others)[0].text
+        return own[0].text if own else provenance.writable(others[0].text)
 
     def _replace(self, real: Path, new: bytes, current: bytes, record: Callable[[], None]) -> None:
         replace_file(
