@@ -73,7 +73,7 @@ def undo(
     would = "would be " if dry_run else ""
     console.note(f"{console.counted(tally[State.UNDONE], 'file')} {would}taken back.")
     if tally[State.REFUSED]:
-        console.note(f"{console.counted(tally[State.REFUSED], 'file')} left as they are.")
+        console.note(f"{console.counted(tally[State.REFUSED], 'file')} left unchanged.")
         raise typer.Exit(1)
 
 

@@ -237,10 +237,7 @@ def _photoshop_edit(
 def _gives_way(content: Content) -> bool:
     """Whether EXIF's ImageDescription holds a placeholder, or what captioner wrote."""
     found = [text for text in content.texts if text.field == "EXIF ImageDescription"]
-    return len(found) == 1 and (
-        content.own(found[0])
-        or (provenance.is_placeholder(found[0].text) and not provenance.is_data(found[0].text))
-    )
+    return len(found) == 1 and (content.own(found[0]) or provenance.is_placeholder(found[0].text))
 
 
 def _iptc_gives_way(content: Content) -> bool:

@@ -43,10 +43,12 @@ _WHOLE = (
     "digital camera|kodak digital still camera|sony dsc|minolta dsc|samsung|samsung csc|"
     "samsung camera pictures|<digimax .*>|dcf 1\\.0|exif_jpeg_picture|casio computer co\\.,ltd\\.|"
     "default|untitled|binary comment|charset=ascii|scanner|created by imlib|dvc 10\\.1 hdmi|"
-    "dcim\\\\\\S+|"
-    # What libraries sign their files with.
-    "creator: gd-jpeg .*|created with gimp|lavc[\\d.]+|lead technologies inc\\..*|"
-    "optimized by jpegmini.*|intel\\(r\\) jpeg library.*|file written by adobe photoshop.*"
+    "dcim\\\\\\S+|screenshot|"
+    # What programs sign their files with.
+    "acd systems digital imaging|applemark|created by accusoft corp\\.|created with (?:the )?gimp|"
+    "creator: gd-jpeg .*|creator_id:\\S+ v.*|file written by adobe photoshop.*|"
+    "intel\\(r\\) jpeg library.*|lavc[\\d.]+|lead technologies inc\\..*|optimized by jpegmini.*|"
+    "software: microsoft office"
 )
 _HUAWEI = (
     "rhdr hdrpl oznor oznorWO fbt rbt ptr fbthdr btr mon nor dav mde mde_soft edf btf btfhdr "
@@ -55,7 +57,7 @@ _HUAWEI = (
 _PLACEHOLDER = re.compile(
     f"(?:{_CAMERAS}) digital camera|{_WHOLE}|{'|'.join(_HUAWEI.lower().split())}"
 )
-_DATA = re.compile(r"ImageJ=|[{<]")
+_DATA = re.compile(r"ImageJ=|\{|<[?!]?[A-Za-z]|[0-9A-Fa-f]{32,}$")
 _UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -121,7 +123,11 @@ class Content:
 
     def persons(self, texts: Iterable[Text]) -> list[Text]:
         """Those of its texts that are neither blank, nor a camera's, nor captioner's own."""
-        return [text for text in texts if not (nobodys(text.text) or self.own(text))]
+        return [
+            text
+            for text in texts
+            if not (is_placeholder(text.text) or is_data(text) or self.own(text))
+        ]
 
 
 def writable(text: str) -> str:
@@ -152,14 +158,9 @@ def is_placeholder(text: str) -> bool:
     return not bare or bool(_PLACEHOLDER.fullmatch(bare))
 
 
-def is_data(text: str) -> bool:
-    """Whether a text is a program's settings, as scientific TIFF files keep them."""
-    return bool(_DATA.match(text))
-
-
-def nobodys(text: str) -> bool:
-    """Whether nobody would miss the text as a caption."""
-    return is_placeholder(text) or is_data(text)
+def is_data(text: Text) -> bool:
+    """Whether a text is a program's: settings, as scientific TIFF files keep them, or a digest."""
+    return not text.field.startswith("XMP") and bool(_DATA.match(text.text))
 
 
 def read_xmp(packet: bytes) -> Content:

@@ -75,6 +75,7 @@ class _File:
     path: Path
     data: bytes | None
     content: Content
+    read: Callable[[bytes], Content]
     build: Callable[[bytes | None, Words, str | None], Embedded]
 
 
@@ -106,7 +107,7 @@ class Writer:
             beside = _sidecar(photo)
         except Refused as error:
             return Outcome(photo, sidecar.beside(photo), State.REFUSED, refused=error)
-        inside = _File(photo, data, embed.read(data), _into_photo)
+        inside = _File(photo, data, embed.read(data), embed.read, _into_photo)
         others = [_tolerant(path) for path in sidecar.others(photo)]
         said = [inside.content, beside.content, *others]
         instead = None
@@ -208,8 +209,7 @@ class Writer:
             raise Refused(Reason.NO_APPEND)  # Which line is whose cannot be told apart safely.
         if any(text.language != DEFAULT for text in persons):
             raise Refused(Reason.NO_APPEND)
-        read = embed.read if file.build is _into_photo else _read_packet
-        content = read(base) if base is not None else Content()
+        content = file.read(base) if base is not None else Content()
         own = [text for text in content.persons(content.texts) if _is_description(text)]
         others = [text for text in persons if not file.content.own_tail(text)]
         return own[0].text if own else provenance.writable(others[0].text)
@@ -271,24 +271,20 @@ def _read(path: Path) -> bytes:
 def _sidecar(photo: Path) -> _File:
     path = sidecar.beside(photo)
     data = _read(path) if path.exists() or path.is_symlink() else None
-    content = sidecar.read(data) if data is not None else Content()
-    return _File(path, data, content, _into_sidecar)
-
-
-def _read_packet(packet: bytes) -> Content:
-    return sidecar.read(packet)
+    content = provenance.read_xmp(data) if data is not None else Content()
+    return _File(path, data, content, provenance.read_xmp, _into_sidecar)
 
 
 def _tolerant(path: Path) -> Content:
     try:
-        return sidecar.read(_read(path))
+        return provenance.read_xmp(_read(path))
     except Refused:
         return Content()
 
 
 def _content(in_photo: bool, data: bytes) -> Content:
     try:
-        return embed.read(data) if in_photo else sidecar.read(data)
+        return embed.read(data) if in_photo else provenance.read_xmp(data)
     except Refused:
         return Content()
 
@@ -335,4 +331,4 @@ def _same(content: Content, asked: Words) -> bool:
 def _first(texts: object) -> str:
     """The first text worth showing."""
     assert isinstance(texts, list | tuple)
-    return next((t.text for t in texts if t.text and not provenance.is_data(t.text)), "")
+    return next((t.text for t in texts if t.text and not provenance.is_data(t)), "")
