@@ -11,6 +11,5 @@ mkdir -p "$1"
 cd "$1"
 python -m pip download --quiet --no-deps --no-binary pillow pillow
 apt-get source --quiet --download-only libimage-exiftool-perl
-for archive in pillow-*.tar.gz libimage-exiftool-perl_*.orig.tar.*; do
-    tar -xf "$archive"
-done
+tar --wildcards -xf pillow-*.tar.gz '*/Tests/images/*'
+tar --wildcards -xf libimage-exiftool-perl_*.orig.tar.* '*/t/images/*'
