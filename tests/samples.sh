@@ -13,3 +13,4 @@ python -m pip download --quiet --no-deps --no-binary pillow pillow
 apt-get source --quiet --download-only libimage-exiftool-perl
 tar --wildcards -xf pillow-*.tar.gz '*/Tests/images/*'
 tar --wildcards -xf libimage-exiftool-perl_*.orig.tar.* '*/t/images/*'
+rm pillow-*.tar.gz libimage-exiftool-perl_*.*

@@ -131,7 +131,7 @@ def test_a_changed_photo_is_not_taken_back(run: Run) -> None:
     Path("red.jpg").write_bytes(changed)
     result = run("undo", "red.jpg", "--json")
     assert result.exit_code == 1
-    assert objects(result)[0]["error"] == "it was changed after captioner wrote it."
+    assert objects(result)[0]["error"].startswith("it was changed after captioner")
     assert Path("red.jpg").read_bytes() == changed
 
 

@@ -83,7 +83,7 @@ def take_apart(data: bytes, suffix: str = ".tif") -> Container:
     raise Refused(Reason.FORMAT)
 
 
-def write(data: bytes, words: Words, *, below: str | None = None) -> Embedded:
+def write(data: bytes, words: Words, *, below: str | None = None, suffix: str = ".tif") -> Embedded:
     """How to put words into a photo, carried out and checked before it is returned.
 
     What captioner wrote before gives way to them.
@@ -92,13 +92,15 @@ def write(data: bytes, words: Words, *, below: str | None = None) -> Embedded:
     ----------
     below
         A person's text, to which the description is added; None where there is none.
+    suffix
+        As of `take_apart`.
 
     Raises
     ------
     Refused
         Where the file cannot be written without a doubt.
     """
-    before = take_apart(data)
+    before = take_apart(data, suffix)
     content = _content(before)
     embedded = _unbroken(lambda: _embed(before, content, words, below))
     _check(before, content, splice.apply(data, embedded.splices), words, below)

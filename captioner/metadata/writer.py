@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -107,7 +108,8 @@ class Writer:
             beside = _sidecar(photo)
         except Refused as error:
             return Outcome(photo, sidecar.beside(photo), State.REFUSED, refused=error)
-        inside = _File(photo, data, embed.read(data), embed.read, _into_photo)
+        build = partial(_into_photo, suffix=photo.suffix)
+        inside = _File(photo, data, embed.read(data), embed.read, build)
         others = [_tolerant(path) for path in sidecar.others(photo)]
         said = [inside.content, beside.content, *others]
         instead = None
@@ -128,8 +130,6 @@ class Writer:
 
     def _write_to(self, inside: _File, file: _File, said: list[Content], words: Words) -> Outcome:
         photo = inside.path
-        if file is inside:
-            embed.take_apart(file.data or b"", photo.suffix)
         persons = [text for content in said for text in content.persons(content.texts)]
         shown = _first([*persons, *file.content.texts])
         below = None
@@ -144,7 +144,7 @@ class Writer:
             same = _same(file.content, asked)
             return Outcome(photo, file.path, State.SAME if same else State.KEPT, shown, shown)
         current = file.data
-        base = self._original(file)
+        base, digest_before = self._original(file)
         if words.description is not None and persons:
             below = self._below(file, base, persons)
         built = file.build(base, complete, below)
@@ -162,7 +162,7 @@ class Writer:
         if self._options.dry_run:
             return outcome
         left = new if file is inside else inside.data or b""
-        record = undo.recorded(photo, left, file.path, base, new, way_back)
+        record = undo.recorded(photo, left, file.path, digest_before, new, way_back)
         if current is None or real is None:
             create(
                 file.path, new, like=photo, folders=self._folders,
@@ -194,14 +194,17 @@ class Writer:
             keywords = asked.keywords
         return replace(asked, description=description, alt=alt, keywords=keywords)
 
-    def _original(self, file: _File) -> bytes | None:
-        """The file as it was before captioner wrote to it, where the way back is known."""
+    def _original(self, file: _File) -> tuple[bytes | None, bytes | None]:
+        """The file before captioner wrote to it, where the way back is known, and its digest."""
         if file.data is None:
-            return None
-        record = self._records.of(file.path, digest(file.data))
+            return None, None
+        known = digest(file.data)
+        record = self._records.of(file.path, known)
         if record is None:
-            return file.data
-        return None if record.before is None else undo.undone(record, file.data)
+            return file.data, known
+        if record.before is None:
+            return None, None
+        return undo.undone(record, file.data), record.before
 
     def _below(self, file: _File, base: bytes | None, persons: list[Text]) -> str:
         """The person's text to which a line is added."""
@@ -216,7 +219,7 @@ class Writer:
 
     def _replace(self, real: Path, new: bytes, current: bytes, record: Callable[[], None]) -> None:
         replace_file(
-            real, new, digest(current), folders=self._folders, record=record,
+            real, new, current, folders=self._folders, record=record,
             sync=self._options.sync, keep_times=self._options.keep_times,
         )  # fmt: skip
 
@@ -239,7 +242,7 @@ class Writer:
                 new = undo.undone(record, data)
             if not self._options.dry_run:
                 if new is None:
-                    remove(real, digest(data), folders=self._folders, sync=self._options.sync)
+                    remove(real, data, folders=self._folders, sync=self._options.sync)
                 else:
                     self._replace(real, new, data, lambda: None)
                 if record and (record.path == path or not record.path.exists()):
@@ -251,8 +254,8 @@ class Writer:
         return Outcome(photo, path, State.UNDONE, before, after)
 
 
-def _into_photo(data: bytes | None, words: Words, below: str | None) -> Embedded:
-    return embed.write(data or b"", words, below=below)
+def _into_photo(data: bytes | None, words: Words, below: str | None, *, suffix: str) -> Embedded:
+    return embed.write(data or b"", words, below=below, suffix=suffix)
 
 
 def _into_sidecar(packet: bytes | None, words: Words, below: str | None) -> Embedded:
