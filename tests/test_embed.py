@@ -9,8 +9,6 @@ from dataclasses import replace
 from hashlib import md5
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from pictures import (
     HARD,
     WORDS,
@@ -241,36 +239,3 @@ def test_a_persons_words_are_found_where_nothing_is_written(data: bytes) -> None
 
 def test_as_are_those_in_a_raw_photo() -> None:
     assert said(raw_photo()) == ["Rex"]
-
-
-def attempt(data: bytes) -> None:
-    """Write, and see that it can be taken back; or be refused."""
-    embed.read(data)
-    try:
-        new = embedded(data, WORDS)
-    except Refused:
-        return
-    assert "A dog runs." in said(new)
-
-
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.data())
-def test_any_bytes_are_written_or_refused(draw: st.DataObject) -> None:
-    attempt(mutated(draw))
-
-
-@pytest.mark.slow
-@settings(max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.data())
-def test_thousands_of_files_are_written_or_refused(draw: st.DataObject) -> None:
-    attempt(mutated(draw))
-
-
-def mutated(draw: st.DataObject) -> bytes:
-    """One of the files with a few bytes changed, left out or put in, most of them at its head."""
-    data = bytearray(FILES[draw.draw(st.sampled_from(sorted(FILES)))])
-    for _ in range(draw.draw(st.integers(1, 4))):
-        at = min(draw.draw(st.integers(0, 900)), len(data))
-        length = draw.draw(st.integers(0, 4))
-        data[at : at + length] = draw.draw(st.binary(max_size=length + 1))
-    return bytes(data)

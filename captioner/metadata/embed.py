@@ -197,6 +197,14 @@ def _embed(before: Container, content: Content, words: Words, below: str | None)
             raise
         left.append("IPTC")
     description = words.description if below is None and _gives_way(content) else None
+    if description is not None and before.exif:
+        try:
+            exif.Tiff(before.exif).check_all()
+        except Refused:
+            if "EXIF" in stale:
+                raise
+            left.append("EXIF")
+            description = None
     edits = Edits(_xmp_edits(before, content, words, below), description, photoshop)
     while True:
         try:
