@@ -107,7 +107,7 @@ def test_undo_finds_moved_files(run: Run) -> None:
     run("write", "--in-place", "red.jpg")
     Path("moved").mkdir()
     Path("red.jpg").rename("moved/rot.jpg")
-    assert "not where they were" in run("undo").stderr
+    assert "1 photo no longer where captioner wrote" in run("undo").stderr
     assert run("undo", "moved").exit_code == 0
     assert Path("moved/rot.jpg").read_bytes() == before
 
@@ -139,9 +139,22 @@ def test_photos_that_the_index_does_not_know_as_they_are(run: Run) -> None:
     colours.photo(Path("new.jpg"), "green")
     os.utime("red.jpg", (1, 1))
     result = run("write", ".", "--json")
-    assert [record["path"] for record in objects(result)] == ["./album/blue.jpg"]
+    states = {record["path"]: record["state"] for record in objects(result)}
+    assert states == {
+        "./album/blue.jpg": "written",
+        "./new.jpg": "unknown",
+        "./red.jpg": "changed",
+    }
     assert "1 not in the index" in result.stderr
     assert "1 changed since they were described" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["write", "undo"])
+def test_a_path_that_is_not_there(run: Run, command: str) -> None:
+    result = run(command, "--json", "none.jpg")
+    assert result.exit_code == 1
+    assert [record["path"] for record in objects(result)] == ["none.jpg"]
+    assert "captioner: cannot read none.jpg:" in result.stderr
 
 
 def test_unsure_captions_are_left_out(run: Run) -> None:
