@@ -31,6 +31,27 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What the camera and people wrote into the photo's file. What is not there is None."""
+
+    taken_at: str | None = None
+    """Local time as the camera's clock had it, ISO 8601 without offset: "2024-05-06T07:08:09"."""
+    taken_offset: str | None = None
+    """Of that clock from UTC: "+02:00"."""
+    camera: str | None = None
+    """Maker and model, the maker once: "Canon EOS R6"."""
+    lens: str | None = None
+    latitude: float | None = None
+    """Degrees, north positive."""
+    longitude: float | None = None
+    """Degrees, east positive."""
+    caption: str | None = None
+    """A person's: placeholders that cameras write do not count."""
+    keywords: tuple[str, ...] = ()
+    """A person's, in the file's order."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pixels:
     """A decoded photo, upright, squashed to the model's square."""
 
@@ -44,6 +65,7 @@ class Pixels:
     """What the content is, in Pillow's words: "JPEG", "PNG", …"""
     content_hash: bytes
     """BLAKE2b-160 of the whole file: recognises moved files and identical copies."""
+    facts: Facts = Facts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +114,7 @@ class Description:
     feature: HalfArray
     """(2048,): the encoder's output, kept so that a new decoder needs no pixels."""
     vectors: SearchVectors
+    facts: Facts = Facts()
 
 
 @dataclass(frozen=True, slots=True)

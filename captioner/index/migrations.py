@@ -86,7 +86,27 @@ def m001_photos(db: Database) -> None:
     )
 
 
-STEPS: tuple[Callable[[Database], None], ...] = (m001_photos,)
+def m003_facts(db: Database) -> None:
+    """What cameras and people wrote into the photos."""
+    db.executescript("""
+        CREATE TABLE facts (
+            photo INTEGER PRIMARY KEY REFERENCES photos (id) ON DELETE CASCADE,
+            taken_at TEXT,                  -- local, ISO 8601 without offset
+            taken_offset TEXT,              -- "+02:00"
+            camera TEXT,
+            lens TEXT,
+            latitude REAL,                  -- degrees, north positive
+            longitude REAL,                 -- degrees, east positive
+            caption TEXT,                   -- a person's, as it stands in the file
+            keywords TEXT NOT NULL          -- a person's: JSON list
+        );
+        CREATE INDEX facts_taken ON facts (taken_at) WHERE taken_at IS NOT NULL;
+        CREATE INDEX facts_place ON facts (latitude, longitude) WHERE latitude IS NOT NULL;
+        CREATE INDEX photos_content ON photos (content_hash) WHERE content_hash IS NOT NULL;
+    """)
+
+
+STEPS: tuple[Callable[[Database], None], ...] = (m001_photos, m003_facts)
 
 
 def pending(connection: sqlite3.Connection, path: Path) -> list[str]:

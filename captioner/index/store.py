@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -54,7 +55,7 @@ def _record(
     )
     (number,) = connection.execute("SELECT id FROM photos WHERE path = :path", row).fetchone()
     connection.execute("DELETE FROM captions WHERE photo = ? AND source = 'model'", [number])
-    for table in ("keywords", "features", "vectors"):
+    for table in ("keywords", "features", "vectors", "facts"):
         connection.execute(f"DELETE FROM {table} WHERE photo = ?", [number])
     return int(number)
 
@@ -82,6 +83,15 @@ def _describe(
         "INSERT INTO vectors (photo, model_id, joint, words) VALUES (?, ?, ?, ?)",
         [photo, model_id, _blob(description.vectors.joint), _blob(description.vectors.words)],
     )
+    facts = description.facts
+    connection.execute(
+        "INSERT INTO facts (photo, taken_at, taken_offset, camera, lens, latitude, longitude, "
+        "caption, keywords) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            photo, facts.taken_at, facts.taken_offset, facts.camera, facts.lens, facts.latitude,
+            facts.longitude, facts.caption, json.dumps(facts.keywords, ensure_ascii=False),
+        ],
+    )  # fmt: skip
 
 
 def _blob(numbers: HalfArray) -> bytes:

@@ -87,6 +87,7 @@ class Model:
                 vectors=SearchVectors(
                     places[row].astype(np.float16), hidden[row].astype(np.float16)
                 ),
+                facts=one.facts,
             )
             for row, one in enumerate(pixels)
         ]
