@@ -26,6 +26,8 @@ def index(
     ],
     *,
     nul: options.Nul = False,
+    quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
     database: options.Database = None,
     batch_size: options.BatchSize = None,
     model: options.Model = None,
@@ -49,6 +51,7 @@ def index(
     from captioner.places import database_path
     from captioner.types import Failure
 
+    console.configure(quiet=quiet, log_file=log_file)
     given = Given(paths, nul=nul)
     start = time.monotonic()
     described = 0
