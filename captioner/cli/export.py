@@ -166,9 +166,8 @@ def _back_up(path: Path, target: Path, *, force: bool) -> None:
     with _replacing(target, path, force=force) as temporary:
         backup(path, temporary)
         size = temporary.stat().st_size
-    console.note(
-        f"{console.shown(str(target))}: {console.spell_bytes(size)}, all that the index holds."
-    )
+    copy = console.shown(str(target))
+    console.note(f"{copy} holds all of {path} as it is now: {console.spell_bytes(size)}.")
 
 
 @contextmanager
