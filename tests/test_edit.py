@@ -117,7 +117,6 @@ class TestCommand:
         assert result.stderr == "/photos/dog.jpg: Rex at the lake\n"
         assert run(str(DOG), "--remove").stderr == "/photos/dog.jpg: A dog runs.\n"
         assert run(str(DOG), "--remove").stderr == "/photos/dog.jpg has no words of yours.\n"
-        assert run(str(DOG), "Rex", "--quiet").stderr == ""
 
     def test_paths_are_those_of_the_current_folder(
         self, run: Callable[..., Result], database: Path, tmp_path: Path

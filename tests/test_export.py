@@ -131,7 +131,7 @@ class TestFormats:
             result = run("--output", name)
             assert (result.stdout, result.stderr) == ("", f"3 photos written to {name}.\n")
             assert Path(name).read_text("utf-8").startswith(start)
-        run("--output", "b.txt", "--format", "csv", "--quiet")
+        run("--output", "b.txt", "--format", "csv")
         assert Path("b.txt").read_text("utf-8").startswith("path,")
 
     @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16"])

@@ -27,10 +27,10 @@ pty = pytest.importorskip("pty", reason="terminals are tested where there is pty
 
 RUN = """
 import sys
-from captioner.cli import console
-from captioner.cli.progress import progress
+from captioner.cli import console, progress
 
-with progress() as bar:
+progress._SETTLED = 0
+with progress.progress() as bar:
     for line in sys.stdin:
         exec(line)
 print("end", file=sys.stderr)
@@ -118,7 +118,9 @@ class TestLiveLine:
     def test_tells_how_far_it_is(self) -> None:
         terminal = Terminal(100)
         terminal.do("", until=r"^0 photos  looking for photos$")
-        terminal.do("bar.planned(2000)", until=r"^─{16}  0 of 2,000 photos  loading the model$")
+        terminal.do("bar.planned(2000)", until=r"^─{16}  0 of 2,000 photos$")
+        terminal.do("loading = bar.preparing('loading'); loading.__enter__()", until=" loading$")
+        terminal.do("loading.__exit__(None, None, None)", until="photos$")
         terminal.do(
             "[bar.done(f'album/{n}.jpg') for n in range(500)]",
             until=r"^━{4}─{12}  500 of 2,000 photos  [\d,]+ photos/s  \d+ s left  album/499.jpg$",
@@ -173,7 +175,10 @@ class TestLiveLine:
 
 
 class TestLines:
-    def test_are_plain_and_have_the_time(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_are_plain_and_have_the_time(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(progress, "_SETTLED", 0)
         with progress._Lines(every=0) as lines:
             lines.done("none\nyet.jpg")
             lines.planned(2000)
@@ -182,6 +187,21 @@ class TestLines:
         assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d 1 photo, none\\nyet.jpg", first)
         assert re.fullmatch(
             r".* 2 of 2,000 photos, [\d,.]+ photos/s, [\dhmins ]+ left, a.jpg", second
+        )
+
+    def test_of_the_pace_leave_out_what_came_before(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = iter(range(0, 1000, 10))
+        monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+        with progress._Lines(every=0) as lines:
+            lines.planned(21)
+            with lines.preparing("loading the model"):
+                for _ in range(20):
+                    next(clock)
+            lines.done("a.jpg")  # reads the clock five times, of which the first is of the photo
+        assert capsys.readouterr().err.endswith(
+            " 1 of 21 photos, 0.1 photos/s, 2 min 50 s left, a.jpg\n"
         )
 
     def test_come_every_few_seconds(self, capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,14 +67,15 @@ def caption(
     from captioner.types import Failure
 
     def load() -> Describer:
-        return models.load(
-            model,
-            device=device,
-            precision=precision,
-            beams=beams,
-            alternatives=alternatives,
-            batch_size=batch_size,
-        )
+        with bar.preparing("loading the model"):
+            return models.load(
+                model,
+                device=device,
+                precision=precision,
+                beams=beams,
+                alternatives=alternatives,
+                batch_size=batch_size,
+            )
 
     console.configure(quiet=quiet, log_file=log_file)
     given = Given(paths, nul=nul)

@@ -31,7 +31,6 @@ def edit(
     remove: Annotated[
         bool, typer.Option("--remove", help="Take your words back; the model's count again.")
     ] = False,
-    quiet: options.Quiet = False,
     database: options.Database = None,
 ) -> None:
     """Say in your own words what a photo shows.
@@ -49,7 +48,6 @@ def edit(
     from captioner.index import Index
     from captioner.places import database_path
 
-    console.configure(quiet=quiet)
     if remove and text is not None:
         raise UsageError("--remove takes no text.", "Give either the text or --remove.")
     path, name = Path(photo), console.shown(photo)

@@ -33,7 +33,10 @@ def export(
     format_: Annotated[
         Format | None,
         typer.Option(
-            "--format", "-f", metavar="NAME", help="jsonl, csv or parquet; else as FILE ends."
+            "--format",
+            "-f",
+            metavar="NAME",
+            help="As jsonl, csv or parquet; left out, as FILE ends.",
         ),
     ] = None,
     output: Annotated[
@@ -47,7 +50,6 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Replace the file where there is one.")
     ] = False,
-    quiet: options.Quiet = False,
     database: options.Database = None,
 ) -> None:
     """Write all that the index knows of its photos, for other programs.
@@ -64,7 +66,6 @@ def export(
     """
     from captioner.places import database_path
 
-    console.configure(quiet=quiet)
     path = database or database_path()
     if backup:
         if format_ or output:

@@ -57,7 +57,8 @@ def index(
     described = 0
 
     def load() -> Describer:
-        return models.load(model, device=device, precision=precision, batch_size=batch_size)
+        with bar.preparing("loading the model"):
+            return models.load(model, device=device, precision=precision, batch_size=batch_size)
 
     def tell(result: Description | Failure) -> None:
         nonlocal described

@@ -6,61 +6,80 @@ import os
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from threading import Event, RLock, Thread
-from typing import Protocol, Self, TextIO
+from typing import Self, TextIO
 
 from captioner.cli import console
 
+_SETTLED = 2.0
+"""Seconds of work before which nothing is said of its pace."""
 
-class Progress(Protocol):
-    """A context manager that shows: photos done, photos/s, time left, the file in hand."""
 
-    def __enter__(self) -> Self: ...
+class Progress:
+    """Counts photos, and shows nothing of it: what others that do show are made from.
+
+    A context manager.
+    """
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._total: int | None = None
+        self._doing = "looking for photos"
+        # When work began, then when each photo was done. Only the latest: the pace may change.
+        self._times: deque[float] = deque(maxlen=1000)
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *_: object) -> None: ...
 
     def planned(self, total: int) -> None:
         """Tell how many photos there will be, once that is known."""
+        self._total = total
+        self._doing = ""
+
+    @contextmanager
+    def preparing(self, what: str) -> Iterator[None]:
+        """Say what is done before any photo can be, and leave it out of the pace."""
+        self._doing = what
+        yield
+        self._doing = ""
+        self._times.clear()
+        self._times.append(time.monotonic())
 
     def done(self, path: str) -> None:
         """Count one photo."""
+        self._number += 1
+        self._doing = path
+        self._times.append(time.monotonic())
+
+    def _words(self) -> list[str]:
+        """What there is to say: the count, the pace, the time left."""
+        if self._total is None:
+            return [console.counted(self._number)]
+        words = [f"{self._number:,} of {console.counted(self._total)}"]
+        # Up to the last photo rather than to now, since they come a batch at a time.
+        seconds = self._times[-1] - self._times[0] if self._times else 0
+        if seconds > _SETTLED:
+            pace = (len(self._times) - 1) / seconds
+            left = (self._total - self._number) / pace - (time.monotonic() - self._times[-1])
+            words += [spell_pace(pace), f"{spell_time(max(left, 0))} left"]
+        return words
 
 
 def progress(*, quiet: bool = False) -> Progress:
     """Choose what fits stderr; nothing at all where it is to be quiet."""
     if quiet or console.is_quiet():
-        return _Lines(every=float("inf"))
+        return Progress()
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         return _LiveLine()
     return _Lines()
 
 
-class _Tally:
-    """How many photos are done, and how fast it has been going lately."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self.total: int | None = None
-        # From the first one on: before it the model was loaded, which says nothing of the pace.
-        self._times: deque[float] = deque(maxlen=1000)
-
-    def count(self) -> None:
-        self.number += 1
-        self._times.append(time.monotonic())
-
-    def words(self) -> list[str]:
-        """What there is to say: the count, the pace, the time left."""
-        if self.total is None:
-            return [console.counted(self.number)]
-        words = [f"{self.number:,} of {console.counted(self.total)}"]
-        if len(self._times) > 1:
-            pace = (len(self._times) - 1) / max(time.monotonic() - self._times[0], 1e-9)
-            words += [spell_pace(pace), f"{spell_time((self.total - self.number) / pace)} left"]
-        return words
-
-
-class _Lines:
+class _Lines(Progress):
     """A plain line every few seconds, with the time, for whoever reads it later.
 
     Parameters
@@ -70,27 +89,19 @@ class _Lines:
     """
 
     def __init__(self, every: float = 10.0) -> None:
+        super().__init__()
         self._every = every
-        self._tally = _Tally()
-
-    def __enter__(self) -> Self:
         self._told = time.monotonic()
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def planned(self, total: int) -> None:
-        self._tally.total = total
 
     def done(self, path: str) -> None:
-        self._tally.count()
+        super().done(path)
         if time.monotonic() - self._told >= self._every:
             self._told = time.monotonic()
-            words = ", ".join([*self._tally.words(), console.shown(path)])
+            words = ", ".join([*self._words(), console.shown(path)])
             print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {words}", file=sys.stderr, flush=True)
 
 
-class _LiveLine:
+class _LiveLine(Progress):
     """The last line of the terminal, gone when all is done; whatever is said stands above it.
 
     Rich's own leaves rests behind when the terminal gets narrower, which wraps the line that is
@@ -105,11 +116,10 @@ class _LiveLine:
     def __init__(self) -> None:
         from rich.console import Console
 
+        super().__init__()
         self._terminal = sys.stderr
         self._drawing = Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
         self._width = self._drawing.width
-        self._tally = _Tally()
-        self._doing = "looking for photos"
         self._turn = RLock()  # an interrupt may want to speak while the line is being drawn
         self._over = Event()
         self._thread = Thread(target=self._keep_drawing, name="progress", daemon=True)
@@ -124,14 +134,6 @@ class _LiveLine:
         self._thread.join()
         sys.stderr = self._terminal
         self._put(self._wipe() + self._above.rest)
-
-    def planned(self, total: int) -> None:
-        self._tally.total = total
-        self._doing = "loading the model" if total else ""
-
-    def done(self, path: str) -> None:
-        self._tally.count()
-        self._doing = path
 
     def say(self, text: str) -> None:
         """Write whole lines above the live one."""
@@ -160,18 +162,18 @@ class _LiveLine:
         from rich.text import Text
 
         width = self._width - 1  # Writing into the last column makes some terminals wrap.
-        told = self._tally.words()
+        told = self._words()
         while cell_len(words := "  ".join(told)) > width and len(told) > 1:
             told.pop()
         room = width - cell_len(words) - 2
         line = Text(no_wrap=True, overflow="crop")
-        if self._tally.total and room > self._BAR:
-            full = self._BAR * self._tally.number // self._tally.total
+        if self._total and room > self._BAR:
+            full = self._BAR * self._number // self._total
             done, left = "#-" if self._drawing.options.ascii_only else "━─"
             line.append(done * full, "green").append(left * (self._BAR - full), "dim").append("  ")
             room -= self._BAR + 2
         line.append(words)
-        if room > 0:
+        if room > 0 and self._doing:
             line.append("  ").append(self._end_of(console.shown(self._doing), room), "dim")
         line.truncate(width)
         with self._drawing.capture() as drawn:
