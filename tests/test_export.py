@@ -270,6 +270,16 @@ class TestBackup:
         ):
             backup(database, tmp_path / "other.db")
 
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+    def test_from_a_folder_that_cannot_be_written(self, database: Path, tmp_path: Path) -> None:
+        away = tmp_path / "away"
+        away.mkdir()
+        backup(database, away / "captioner.db")
+        away.chmod(0o500)
+        backup(away / "captioner.db", tmp_path / "copy.db")
+        with Index.open(tmp_path / "copy.db") as copy:
+            assert copy.counts().photos == 3
+
     def test_of_nothing(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="no index"):
             backup(tmp_path / "nowhere.db", tmp_path / "copy.db")

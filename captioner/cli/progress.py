@@ -47,8 +47,7 @@ class Progress:
         self._doing = what
         yield
         self._doing = ""
-        self._times.clear()
-        self._times.append(time.monotonic())
+        self._times = deque([time.monotonic()], self._times.maxlen)
 
     def done(self, path: str) -> None:
         """Count one photo."""
@@ -61,11 +60,12 @@ class Progress:
         if self._total is None:
             return [console.counted(self._number)]
         words = [f"{self._number:,} of {console.counted(self._total)}"]
+        times = self._times
         # Up to the last photo rather than to now, since they come a batch at a time.
-        seconds = self._times[-1] - self._times[0] if self._times else 0
+        seconds = times[-1] - times[0] if times else 0
         if seconds > _SETTLED:
-            pace = (len(self._times) - 1) / seconds
-            left = (self._total - self._number) / pace - (time.monotonic() - self._times[-1])
+            pace = (len(times) - 1) / seconds
+            left = (self._total - self._number) / pace - (time.monotonic() - times[-1])
             words += [spell_pace(pace), f"{spell_time(max(left, 0))} left"]
         return words
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -24,7 +25,9 @@ def backup(path: Path, target: Path) -> None:
     with ExitStack() as resources:
         source = resources.enter_context(closing(database.reader(path)))
         (journal,) = source.execute("PRAGMA journal_mode").fetchone()
-        if journal != "wal":  # then readers and a writer would block each other
+        # Without WAL, readers and a writer block each other. Who may not write beside the database
+        # reads it as it lies, in which case there is no writer.
+        if journal != "wal" and os.access(path.parent, os.W_OK):
             resources.enter_context(database.lock(path))
         resources.enter_context(database.snapshot(source))
         # A snapshot begins with its first read. Without one, every batch that another process
