@@ -20,7 +20,7 @@ from processes import ROOT
 from typer.testing import CliRunner, Result
 
 from captioner.cli import app as roof
-from captioner.cli import console, progress
+from captioner.cli import console
 from captioner.cli.app import COMMANDS, app
 from captioner.cli.paths import Given
 from captioner.errors import CaptionerError, UsageError
@@ -468,23 +468,6 @@ class TestConsole:
     )
     def test_paths_are_safe_to_look_at(self, path: str, shown: str) -> None:
         assert console.shown(path) == shown
-
-    def test_progress_in_lines(self, capsys: pytest.CaptureFixture[str]) -> None:
-        with progress._Lines(every=0) as lines:
-            lines.planned(2000)
-            lines.done("a.jpg")
-            lines.done("b.jpg")
-        first, second = capsys.readouterr().err.splitlines()
-        assert first == "1 of 2,000 photos, a.jpg"
-        assert second.startswith("2 of 2,000 photos, ")
-        assert second.endswith(" left, b.jpg")
-
-    @pytest.mark.parametrize(
-        ("seconds", "words"),
-        [(0.2, "0 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
-    )
-    def test_durations(self, seconds: float, words: str) -> None:
-        assert progress.spell_time(seconds) == words
 
 
 def parameters() -> Iterator[Any]:

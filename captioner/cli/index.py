@@ -34,6 +34,8 @@ def index(
         bool, typer.Option("--in-place", help="With --write: into the photos, not beside them.")
     ] = False,
     nul: options.Nul = False,
+    quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
     database: options.Database = None,
     batch_size: options.BatchSize = None,
     model: options.Model = None,
@@ -57,6 +59,7 @@ def index(
     from captioner.places import database_path
     from captioner.types import Failure, Photo
 
+    console.configure(quiet=quiet, log_file=log_file)
     given = Given(paths, nul=nul)
     start = time.monotonic()
     described = 0
@@ -70,7 +73,8 @@ def index(
             yield photo
 
     def load() -> Describer:
-        return models.load(model, device=device, precision=precision, batch_size=batch_size)
+        with bar.preparing("loading the model"):
+            return models.load(model, device=device, precision=precision, batch_size=batch_size)
 
     def tell(result: Description | Failure) -> None:
         nonlocal described

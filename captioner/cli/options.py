@@ -59,3 +59,18 @@ Database = Annotated[
 ]
 
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="Photos to print.")]
+
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Show neither progress nor a summary: only what went wrong."
+    ),
+]
+
+LogFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Add failures, warnings and the summary to this file: a line each, with the time.",
+    ),
+]

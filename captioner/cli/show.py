@@ -78,7 +78,7 @@ def _in_sidecars(photo: Path) -> Iterator[Said]:
             if path.is_file():
                 yield from _of(path.name, provenance.read_xmp(path.read_bytes()))
         except (OSError, Refused) as error:
-            console.note(f"captioner: cannot read {console.shown(str(path))}: {error}")
+            console.warning(f"cannot read {console.shown(str(path))}: {error}")
 
 
 def _in_index(photo: Path, database: Path | None) -> Iterator[Said]:
@@ -90,7 +90,7 @@ def _in_index(photo: Path, database: Path | None) -> Iterator[Said]:
         with Index.open(database or database_path()) as index:
             known = index.known(photo)
     except UsageError as error:  # The files speak for themselves.
-        console.note(f"captioner: {error.reason}")
+        console.warning(error.reason)
         return
     if known:
         whose = f"captioner's ({known.model_id})" if known.model_id else "a person's"

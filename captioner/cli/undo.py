@@ -74,7 +74,7 @@ def undo(
                         console.line(str(outcome.target), outcome.before, outcome.after)
                     if outcome.refused:
                         where = console.shown(str(outcome.target))
-                        console.note(f"captioner: {where} is left as it is: {outcome.refused}")
+                        console.warning(f"{where} is left as it is: {outcome.refused}")
                     elif outcome.in_place and not dry_run:
                         refresh(records, photo)
                 bar.done(path)

@@ -247,7 +247,7 @@ def _tell(path: str, outcome: Outcome, table: Table | None, *, dry_run: bool) ->
             fields = (str(outcome.target), outcome.before, outcome.after)
             console.line(*(field.replace("\t", " ").replace("\n", " ") for field in fields))
     if outcome.refused:
-        console.note(f"captioner: {console.shown(path)} is not written: {outcome.refused}")
+        console.warning(f"{console.shown(path)} is not written: {outcome.refused}")
     elif outcome.instead and outcome.state is State.WRITTEN:
         console.note(f"{console.shown(path)}: caption beside it, since {outcome.instead}")
     elif outcome.left:

@@ -1,6 +1,9 @@
 """The index: one SQLite file that remembers what every photo shows and finds it again."""
 
 from captioner.index.index import Counts, Index
+from captioner.index.records import Record
 from captioner.index.search import Hit
+from captioner.index.statistics import Statistics
+from captioner.index.words import Said
 
-__all__ = ["Counts", "Hit", "Index"]
+__all__ = ["Counts", "Hit", "Index", "Record", "Said", "Statistics"]

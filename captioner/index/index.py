@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from captioner.index import changes, database, store, writes
+from captioner.index import changes, database, records, statistics, store, words, writes
 from captioner.index import search as searching
+from captioner.index.records import Record
 from captioner.index.search import Hit
+from captioner.index.statistics import Statistics
+from captioner.index.words import Said
 from captioner.index.writes import Writes
 from captioner.types import (
     Description,
@@ -179,6 +182,40 @@ class Index:
         if not sync:
             self._connection.execute("PRAGMA synchronous = OFF")
         return Writes(self.path, self._connection)
+
+    def said(self, photo: Path) -> Said | None:
+        """What is said of a photo, and by whom; None where the index does not know it."""
+        with database.explained(self.path):
+            return words.said(self._connection, photo)
+
+    def edit(self, photo: Path, text: str) -> None:
+        """Keep a person's words about a photo, in place of earlier ones; none takes them back.
+
+        No model overwrites them, and they are what is shown of the photo. Also while the index is
+        open for reading alone, and while another process writes: it takes a moment's turn.
+
+        Parameters
+        ----------
+        photo
+            One that the index knows; of others, nothing is kept.
+        text
+            Line breaks and runs of spaces count as one space.
+        """
+        with database.explained(self.path):
+            words.edit(self.path, photo, text)
+
+    def statistics(self) -> Statistics:
+        """What the index holds, counted from many sides."""
+        with database.explained(self.path), database.snapshot(self._connection) as connection:
+            return statistics.count(connection, self.path)
+
+    def records(self) -> Generator[Record, None, None]:
+        """All that the index knows of each photo, in the order of their paths, as it is now.
+
+        To be consumed, or closed, before anything else is asked of this index.
+        """
+        with database.explained(self.path), database.snapshot(self._connection) as connection:
+            yield from records.records(connection)
 
     def counts(self) -> Counts:
         """How many photos the index knows."""

@@ -24,7 +24,7 @@ def store(
                 photo = _record(connection, found, failed=result)
             case _:
                 continue
-        _draw_texts(connection, photo)
+        draw_texts(connection, photo)
 
 
 def _record(
@@ -98,7 +98,7 @@ def _blob(numbers: HalfArray) -> bytes:
     return numbers.astype("<f2").tobytes()
 
 
-def _draw_texts(connection: sqlite3.Connection, photo: int) -> None:
+def draw_texts(connection: sqlite3.Connection, photo: int) -> None:
     """Write anew what the full-text index sees of a photo: a person's words before a model's."""
     captions = [
         text
