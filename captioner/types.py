@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -128,6 +128,27 @@ class Failure:
     """None where the trouble lies outside the file, which may succeed as it is another time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Which weights made a description."""
+
+    model: str
+    """Digest of the bundle."""
+    encoder: str
+    """Digest of what makes the features: bundles with the same can share them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A photo that is new by its path or date, but whose content the index knows."""
+
+    photo: Photo
+    how: Literal["same", "moved", "copied"]
+    """Only its date is new; it was elsewhere before; it is there, too, still."""
+    of: Path
+    """Where that content was, or is."""
+
+
 Rank = Callable[[str, SearchVectors], FloatArray]
 """Scores stacked photos (N rows) against a query: float32 (N,), larger is better, comparable only
 within one call. Returns zeros where the model knows none of the query's words."""
@@ -139,6 +160,11 @@ class Describer(Protocol):
     @property
     def model_id(self) -> str:
         """Digest of the bundle: descriptions with the same id come from the same weights."""
+        ...
+
+    @property
+    def encoder_id(self) -> str:
+        """Digest of what makes the features: models with the same can share them."""
         ...
 
     @property

@@ -23,11 +23,13 @@ ROOMS = {
     "photos": set(),
     "model": set(),
     "index": set(),
-    "pipeline": {"photos", "model", "index"},
+    "pipeline": {"photos", "model"},
+    "recognition": {"photos", "index"},
+    "library": {"pipeline", "photos", "recognition", "index"},
     "training": {"photos", "model"},
     "api": {"photos", "model", "pipeline"},
     "__main__": {"cli"},
-    "cli": {"photos", "model", "index", "pipeline", "training", "api"},
+    "cli": {"photos", "model", "index", "pipeline", "training", "api", "library", "recognition"},
 }
 
 

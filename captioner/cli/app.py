@@ -18,7 +18,9 @@ from captioner.cli import console
 from captioner.errors import CaptionerError, UsageError
 
 # Each is a function of that name in the module of that name: `captioner.cli.search.search`.
-COMMANDS = ("caption", "index", "search", "similar", "train", "evaluate", "info")
+COMMANDS = (
+    "caption", "index", "watch", "prune", "search", "similar", "train", "evaluate", "info",
+)  # fmt: skip
 
 
 class Command(TyperCommand):

@@ -7,13 +7,13 @@ import os
 import platform
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from captioner.errors import CaptionerError, UsageError
-from captioner.index import migrations
+from captioner.errors import CaptionerError, LockedError, UsageError
+from captioner.index import migrations, mounts
 
 TIMEOUT = 5.0
 """Seconds to wait for another program that holds the file, as a backup may."""
@@ -49,6 +49,17 @@ def path_key(path: Path) -> bytes:
     return os.fsencode(os.path.abspath(path))  # noqa: PTH100 (resolve() would follow links)
 
 
+def inside(folder: bytes) -> tuple[bytes, bytes]:
+    """The first key that may lie below a folder, and the first one that no longer can."""
+    start = os.path.join(folder, b"")  # noqa: PTH118 (bytes)
+    return start, start[:-1] + bytes([start[-1] + 1])
+
+
+def now() -> str:
+    """The time as the database keeps it: UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn what SQLite reports about the database into words for a person."""
@@ -72,7 +83,7 @@ def lock(path: Path) -> Iterator[None]:
 
     Raises
     ------
-    CaptionerError
+    LockedError
         Where another process holds it: which one, and since when.
     """
     with ExitStack() as resources:
@@ -87,7 +98,7 @@ def lock(path: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             # Empty where the holder has this moment taken it, and not yet written its name.
-            raise CaptionerError(
+            raise LockedError(
                 f"{path} is being written by {file.read().strip() or 'another process'}.",
                 "Wait until it has finished, or end it. Searching works meanwhile.",
             ) from None
@@ -104,7 +115,12 @@ def writer(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=TIMEOUT)
         try:
             connection.execute("PRAGMA foreign_keys = ON")
-            if migrations.pending(connection, path):
+            pending = migrations.pending(connection, path)
+            # Readers never wait where changes go to a file of their own first. But that takes
+            # memory shared among processes, which a network drive cannot give.
+            journal = "DELETE" if mounts.network(path_key(path)) else "WAL"
+            connection.execute(f"PRAGMA journal_mode = {journal}")
+            if pending:
                 migrations.apply(connection)
             # Better to be turned away now than with the first batch in hand.
             connection.execute("DELETE FROM photos WHERE FALSE")
@@ -158,6 +174,32 @@ def _read_only(path: Path) -> str:
     # SQLite takes the bytes of an address as they are, so that a folder of any name works.
     address = f"file:{quote(path_key(path))}?mode=ro"
     return address + "&immutable=1" if as_it_lies else address
+
+
+def backup(source: Path, target: Path) -> None:
+    """Copy a database that may be in use, as it is at one moment, in place of `target`.
+
+    Raises
+    ------
+    CaptionerError
+        Where `target` cannot be written, or is the database itself.
+    """
+    if target.exists() and target.samefile(source):
+        raise UsageError(f"{target} is the database itself.", "Name another file.")
+    partial = target.with_name(target.name + ".partial")
+    try:
+        with (
+            closing(reader(source)) as connection,
+            explained(partial),
+            closing(sqlite3.connect(partial)) as copy,
+        ):
+            connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, and no more
+        partial.replace(target)
+    except OSError as error:
+        raise CaptionerError(f"{target} cannot be written: {error.strerror}.") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager
