@@ -20,6 +20,7 @@ _NETWORK = (
     "{path} lies on a network drive ({kind}): searching waits for writing there, and two machines "
     "at a time may harm it. Better keep it on a disk of this machine: --db or CAPTIONER_DB."
 )
+_GOES_ON = "the same command goes on from there."
 
 
 def warn_of_network(index: Index) -> None:
@@ -48,12 +49,15 @@ def update(
     """
     from captioner import library
     from captioner.photos.walk import walk
-    from captioner.types import Failure
+    from captioner.types import Description, Failure
 
     roots: list[Path] = []
     start = time.monotonic()
+    described = 0
 
     def tell(result: Result) -> None:
+        nonlocal described
+        described += isinstance(result, Description)
         path = given.spelled(result.path if isinstance(result, Failure) else result.photo.path)
         if isinstance(result, Failure) and (path, result.reason) not in (told or ()):
             console.cannot_read(path, result.reason)
@@ -61,20 +65,24 @@ def update(
                 told.add((path, result.reason))
         bar.done(path)
 
-    with progress() as bar:
-        summary = library.update(
-            index,
-            walk(noted(given, roots)),
-            load,
-            roots=roots,
-            options=options,
-            planned=bar.planned,
-            progress=tell,
-            stop=stop,
-        )
+    try:
+        with progress() as bar:
+            summary = library.update(
+                index,
+                walk(noted(given, roots)),
+                load,
+                roots=roots,
+                options=options,
+                planned=bar.planned,
+                progress=tell,
+                stop=stop,
+            )
+    except KeyboardInterrupt:
+        console.note(f"{console.counted(described)} indexed; {_GOES_ON}")
+        raise
     console.note(sum_up(summary, time.monotonic() - start))
     if summary.stopped:
-        console.note("The same command goes on from there.")
+        console.note(f"Stopped: {_GOES_ON}")
     return summary
 
 

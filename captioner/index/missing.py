@@ -110,7 +110,7 @@ def unmark(connection: sqlite3.Connection, ids: Iterable[int]) -> None:
 def found(connection: sqlite3.Connection, below: Collection[bytes]) -> list[Missing]:
     """The missing photos below some folders, or all of them, by path."""
     rows = connection.execute(
-        "SELECT id, path, missing_since, text, source IS 'person' FROM photos "
+        "SELECT photos.id, path, missing_since, text, source IS 'person' FROM photos "
         "LEFT JOIN captions ON captions.id = (SELECT id FROM captions WHERE photo = photos.id "
         "ORDER BY source = 'person' DESC, rank LIMIT 1) "
         "WHERE missing_since IS NOT NULL ORDER BY path"
