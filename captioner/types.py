@@ -6,10 +6,11 @@ frozen, so that a value may cross threads.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +20,47 @@ HalfArray = npt.NDArray[np.float16]
 PixelArray = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
 class Photo:
-    """A file found by the walk; nothing of it has been opened yet."""
+    """A file found by the walk; nothing of it has been opened yet. Not to be changed.
 
-    path: Path
-    """As the person gave it, with what the walk found below it. May hold surrogate escapes."""
-    size: int
-    """Bytes."""
-    mtime_ns: int
+    Parameters
+    ----------
+    path
+        As the person gave it, with what the walk found below it. May hold surrogate escapes. Text
+        becomes a `Path` when that is asked for: making one takes longer than finding the file,
+        and most photos of a library are as they were and need none.
+    size
+        Bytes.
+    """
+
+    __slots__ = ("_path", "mtime_ns", "size")
+
+    def __init__(self, path: Path | str, size: int, mtime_ns: int) -> None:
+        self._path = path
+        self.size: Final = size
+        self.mtime_ns: Final = mtime_ns
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        if isinstance(self._path, str):
+            self._path = Path(self._path)
+        return self._path
+
+    def __fspath__(self) -> str:
+        return os.fspath(self._path)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Photo) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def __repr__(self) -> str:
+        return f"Photo({os.fspath(self)!r}, {self.size}, {self.mtime_ns})"
+
+    def _identity(self) -> tuple[str, int, int]:
+        return os.fspath(self._path), self.size, self.mtime_ns
 
 
 @dataclass(frozen=True, slots=True)

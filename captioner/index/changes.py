@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from enum import Enum
 from itertools import islice
 from pathlib import Path
 
 from captioner.index import database
+from captioner.index.database import path_key
 from captioner.types import Photo, Weights
 
 _TOGETHER = 500
 """Photos that are looked up with one statement: far cheaper than one each."""
 
-_KNOWN = f"""
-    SELECT path, id, size, mtime_ns, status = 'failed', missing_since IS NOT NULL, %s
-    FROM photos LEFT JOIN features ON photo = id AND %s
-    WHERE path IN ({", ".join("?" * _TOGETHER)})
+# Compared by SQLite itself, which names what is as it was in one line of text: a row a photo, made
+# and looked at in Python, would take as long as finding the file.
+_COMPARE = f"""
+    WITH given (number, path, size, mtime_ns) AS
+        (VALUES {", ".join(f"({number}, ?, ?, ?)" for number in range(_TOGETHER))}),
+    compared AS (
+        SELECT number, id, missing_since IS NULL AND photos.size = given.size
+            AND photos.mtime_ns = given.mtime_ns %s AS same
+        FROM given LEFT JOIN photos ON photos.path = given.path
+    )
+    SELECT group_concat(iif(same, id, NULL), " "), group_concat(iif(same, NULL, number), " ")
+    FROM compared
 """
-_ANY_MODEL = _KNOWN % ("FALSE", "FALSE")
-_ONE_MODEL = _KNOWN % ("model_id IS NOT ? AND encoder IS NOT ?", "TRUE")
+_NOT_FAILED = "AND status != 'failed'"
+_OF_MODEL = """
+    AND NOT EXISTS (
+        SELECT 1 FROM features WHERE photo = id AND model_id != ? AND encoder IS NOT ?
+    )
+"""
+_KNOWN = """
+    SELECT id, size, mtime_ns, status = 'failed', missing_since IS NOT NULL, NOT (TRUE %s)
+    FROM photos WHERE path = ?
+"""
 
 
 class Change(Enum):
@@ -47,7 +64,10 @@ class Survey:
     def __init__(self, path: Path, *, retry_failed: bool, weights: Weights | None) -> None:
         self._path = path
         self._retry_failed = retry_failed
-        self._weights = weights
+        self._model = (weights.model, weights.encoder) if weights else ()
+        of_model = _OF_MODEL if weights else ""
+        self._compare = _COMPARE % (of_model + (_NOT_FAILED if retry_failed else ""))
+        self._known = _KNOWN % of_model
         self._seen = bytearray()
         self.unchanged = 0
         """Photos that the index holds as they are."""
@@ -60,47 +80,55 @@ class Survey:
         # A connection of its own lets a loader thread ask while the writer is in a transaction.
         with closing(database.reader(self._path)) as connection:
             while some := list(islice(photos, _TOGETHER)):
-                keys = [database.path_key(photo.path) for photo in some]
                 with database.explained(self._path):
-                    known = self._known(connection, keys)
-                for photo, key in zip(some, keys, strict=True):
-                    if change := self._compare(photo, known.get(key)):
-                        yield photo, change
+                    changed = [
+                        (some[at], change)
+                        for at in self._differing(connection, some)
+                        if (change := self._look(connection, some[at]))
+                    ]
+                yield from changed
 
     def saw(self, number: int) -> bool:
         """Whether the photo with this id was among those given."""
         return number < len(self._seen) and self._seen[number] == 1
 
-    def _known(
-        self, connection: sqlite3.Connection, keys: list[bytes]
-    ) -> Mapping[bytes, tuple[int, ...]]:
-        padded = keys + keys[:1] * (_TOGETHER - len(keys))  # for one statement, prepared once
-        if self._weights:
-            weights = [self._weights.model, self._weights.encoder]
-            rows = connection.execute(_ONE_MODEL, [*weights, *padded])
-        else:
-            rows = connection.execute(_ANY_MODEL, padded)
-        return {path: row for path, *row in rows}
+    def _differing(self, connection: sqlite3.Connection, some: Sequence[Photo]) -> list[int]:
+        """Which of the photos are not simply as they were; the others are seen."""
+        given: list[bytes | int | str | None] = []
+        for photo in some:
+            given += (path_key(photo), photo.size, photo.mtime_ns)
+        given += [None] * (3 * (_TOGETHER - len(some)))  # for one statement, prepared once
+        same, rest = connection.execute(self._compare, [*given, *self._model]).fetchone()
+        for number in map(int, (same or "").split()):
+            self._see(number)
+        return [at for at in map(int, (rest or "").split()) if at < len(some)]
 
-    def _compare(self, photo: Photo, known: tuple[int, ...] | None) -> Change | None:
+    def _look(self, connection: sqlite3.Connection, photo: Photo) -> Change | None:
+        known = connection.execute(self._known, [*self._model, path_key(photo)]).fetchone()
         if known is None:
             return Change.NEW
         number, size, mtime_ns, failed, missing, outdated = known
-        before = self.saw(number)
-        self._see(number)
         if (size, mtime_ns) != (photo.size, photo.mtime_ns):
+            self._mark(number)
             return Change.CHANGED
         if failed and self._retry_failed:
+            self._mark(number)
             return Change.FAILED
-        if outdated and not failed:
+        if outdated:
+            self._mark(number)
             return Change.OUTDATED
-        if not before:
-            self.unchanged += 1
-            if missing:
-                self.back.append(number)
+        if missing and not self.saw(number):
+            self.back.append(number)
+        self._see(number)
         return None
 
     def _see(self, number: int) -> None:
+        """Count a photo that is as it was, once."""
+        if not self.saw(number):
+            self.unchanged += 1
+            self._mark(number)
+
+    def _mark(self, number: int) -> None:
         if number >= len(self._seen):
             self._seen.extend(bytes(number + 1024 - len(self._seen)))
         self._seen[number] = 1
