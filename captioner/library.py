@@ -87,13 +87,11 @@ def plan(
     made = Plan(survey)
 
     def seen() -> Iterator[Photo]:
-        for photo in found:
+        for some in groups(found, TOGETHER):
             if stop():
                 return
-            if isinstance(photo, Failure):
-                made.unseen.append(photo)
-            else:
-                yield photo
+            made.unseen += (one for one in some if isinstance(one, Failure))
+            yield from [one for one in some if isinstance(one, Photo)]
 
     made.todo = dict(survey.changes(seen()))  # folders may be named twice
     if options.recaption:

@@ -33,22 +33,20 @@ class Photo:
         Bytes.
     """
 
-    __slots__ = ("_path", "mtime_ns", "size")
+    __slots__ = ("_path", "mtime_ns", "size", "spelled")
 
     def __init__(self, path: Path | str, size: int, mtime_ns: int) -> None:
-        self._path = path
+        self.spelled: Final = path if isinstance(path, str) else os.fspath(path)
         self.size: Final = size
         self.mtime_ns: Final = mtime_ns
+        self._path: Path | None = None
 
     @property
     def path(self) -> Path:
         """Where it is."""
-        if isinstance(self._path, str):
-            self._path = Path(self._path)
+        if self._path is None:
+            self._path = Path(self.spelled)
         return self._path
-
-    def __fspath__(self) -> str:
-        return os.fspath(self._path)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Photo) and self._identity() == other._identity()
@@ -57,10 +55,10 @@ class Photo:
         return hash(self._identity())
 
     def __repr__(self) -> str:
-        return f"Photo({os.fspath(self)!r}, {self.size}, {self.mtime_ns})"
+        return f"Photo({self.spelled!r}, {self.size}, {self.mtime_ns})"
 
     def _identity(self) -> tuple[str, int, int]:
-        return os.fspath(self._path), self.size, self.mtime_ns
+        return self.spelled, self.size, self.mtime_ns
 
 
 @dataclass(frozen=True, slots=True)

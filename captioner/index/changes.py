@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -69,6 +70,8 @@ class Survey:
         self._compare = _COMPARE % (of_model + (_NOT_FAILED if retry_failed else ""))
         self._known = _KNOWN % of_model
         self._seen = bytearray()
+        self._folder: str | None = None
+        self._folder_key = b""
         self.unchanged = 0
         """Photos that the index holds as they are."""
         self.back: list[int] = []
@@ -96,39 +99,44 @@ class Survey:
         """Which of the photos are not simply as they were; the others are seen."""
         given: list[bytes | int | str | None] = []
         for photo in some:
-            given += (path_key(photo), photo.size, photo.mtime_ns)
+            given += (self._key(photo.spelled), photo.size, photo.mtime_ns)
         given += [None] * (3 * (_TOGETHER - len(some)))  # for one statement, prepared once
         same, rest = connection.execute(self._compare, [*given, *self._model]).fetchone()
-        for number in map(int, (same or "").split()):
-            self._see(number)
+        self.unchanged += self._see([int(number) for number in (same or "").split()])
         return [at for at in map(int, (rest or "").split()) if at < len(some)]
 
+    def _key(self, path: str) -> bytes:
+        """As `path_key` does it, but once a folder."""
+        folder, separator, name = path.rpartition(os.sep)
+        if folder + separator != self._folder:
+            self._folder = folder + separator
+            self._folder_key = os.path.join(path_key(self._folder), b"")  # noqa: PTH118 (bytes)
+        return self._folder_key + os.fsencode(name)
+
     def _look(self, connection: sqlite3.Connection, photo: Photo) -> Change | None:
-        known = connection.execute(self._known, [*self._model, path_key(photo)]).fetchone()
+        known = connection.execute(self._known, [*self._model, self._key(photo.spelled)]).fetchone()
         if known is None:
             return Change.NEW
         number, size, mtime_ns, failed, missing, outdated = known
+        first = self._see([number])
         if (size, mtime_ns) != (photo.size, photo.mtime_ns):
-            self._mark(number)
             return Change.CHANGED
         if failed and self._retry_failed:
-            self._mark(number)
             return Change.FAILED
         if outdated:
-            self._mark(number)
             return Change.OUTDATED
-        if missing and not self.saw(number):
+        self.unchanged += first
+        if missing and first:
             self.back.append(number)
-        self._see(number)
         return None
 
-    def _see(self, number: int) -> None:
-        """Count a photo that is as it was, once."""
-        if not self.saw(number):
-            self.unchanged += 1
-            self._mark(number)
-
-    def _mark(self, number: int) -> None:
-        if number >= len(self._seen):
-            self._seen.extend(bytes(number + 1024 - len(self._seen)))
-        self._seen[number] = 1
+    def _see(self, numbers: Sequence[int]) -> int:
+        """Remember photos; how many of them were not seen before."""
+        seen = self._seen
+        lacking = max(numbers, default=0) + 1 - len(seen)
+        if lacking > 0:
+            seen.extend(bytes(lacking))
+        first = {number for number in numbers if not seen[number]}
+        for number in first:
+            seen[number] = 1
+        return len(first)

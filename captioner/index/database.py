@@ -44,7 +44,7 @@ _REASONS = {
 }
 
 
-def path_key(path: os.PathLike[str]) -> bytes:
+def path_key(path: Path | str) -> bytes:
     """What the database knows a photo by: its absolute path, byte for byte, whatever its name."""
     return os.fsencode(os.path.abspath(path))  # noqa: PTH100 (resolve() would follow links)
 
