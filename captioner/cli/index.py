@@ -126,6 +126,7 @@ def _preview(opened: Index, given: Given, how: Options) -> None:
     roots: list[Path] = []
     made = plan(opened, walk(keeping.noted(given, roots)), how, below=roots)
     copies: dict[Photo, bytes] = {}
+    left: set[Path] = set()
     lines = 0
 
     def tell(what: str, path: Path, *more: Path) -> None:
@@ -134,6 +135,8 @@ def _preview(opened: Index, given: Given, how: Options) -> None:
         console.line(what, given.spelled(path), *map(str, more))
 
     def kept(one: Kept) -> None:
+        if one.how == "moved":
+            left.add(one.of)
         if one.how != "same":
             tell(one.how, one.photo.path, one.of)
 
@@ -144,7 +147,8 @@ def _preview(opened: Index, given: Given, how: Options) -> None:
     for photo in copies:
         tell("copied", photo.path)
     for _, path in vanished(opened, made, roots):
-        tell("gone", path)
+        if path not in left:
+            tell("gone", path)
     if made.retell:
         console.note(f"{console.counted(len(made.retell))} would be described again, unopened.")
     console.note(
