@@ -89,17 +89,19 @@ def lock(path: Path) -> Iterator[None]:
     with ExitStack() as resources:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = resources.enter_context(path.with_name(path.name + ".lock").open("a+"))
+            # Unbuffered: on a full disk, closing would fail once more.
+            name = path.with_name(path.name + ".lock")
+            file = resources.enter_context(name.open("ab+", buffering=0))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             holder = f"process {os.getpid()} on {platform.node()}"
             since = datetime.now().astimezone().isoformat(" ", "seconds")
             file.truncate(0)
-            print(holder, "since", since, file=file, flush=True)
+            file.write(f"{holder} since {since}\n".encode())
         except BlockingIOError:
             file.seek(0)
             # Empty where the holder has this moment taken it, and not yet written its name.
             raise LockedError(
-                f"{path} is being written by {file.read().strip() or 'another process'}.",
+                f"{path} is being written by {file.read().decode().strip() or 'another process'}.",
                 "Wait until it has finished, or end it. Searching works meanwhile.",
             ) from None
         except OSError as error:
@@ -182,10 +184,12 @@ def backup(source: Path, target: Path) -> None:
     Raises
     ------
     CaptionerError
-        Where `target` cannot be written, or is the database itself.
+        Where `target` cannot be written, or is the database itself or another one in use.
     """
     if target.exists() and target.samefile(source):
         raise UsageError(f"{target} is the database itself.", "Name another file.")
+    if target.with_name(target.name + "-wal").exists():  # it would be read into the copy
+        raise UsageError(f"{target} is a database in use.", "Name another file.")
     partial = target.with_name(target.name + ".partial")
     try:
         with (
