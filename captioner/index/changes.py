@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from enum import Enum
 from itertools import islice
@@ -42,6 +44,10 @@ _KNOWN = """
 """
 
 
+_Compared = tuple[str, str]
+"""Ids of the photos that are as they were; which of those given are not."""
+
+
 class Change(Enum):
     """Why a photo is to be opened."""
 
@@ -67,7 +73,7 @@ class Survey:
         self._retry_failed = retry_failed
         self._model = (weights.model, weights.encoder) if weights else ()
         of_model = _OF_MODEL if weights else ""
-        self._compare = _COMPARE % (of_model + (_NOT_FAILED if retry_failed else ""))
+        self._comparison = _COMPARE % (of_model + (_NOT_FAILED if retry_failed else ""))
         self._known = _KNOWN % of_model
         self._seen = bytearray()
         self._folder: str | None = None
@@ -80,30 +86,52 @@ class Survey:
     def changes(self, photos: Iterable[Photo]) -> Iterator[tuple[Photo, Change]]:
         """The photos that the index does not hold as they are now, in the order given."""
         photos = iter(photos)
-        # A connection of its own lets a loader thread ask while the writer is in a transaction.
-        with closing(database.reader(self._path)) as connection:
+        # A connection of its own lets a loader thread ask while the writer is in a transaction; a
+        # thread of its own lets SQLite compare some photos while the walk finds the next ones.
+        with (
+            closing(database.reader(self._path)) as connection,
+            ThreadPoolExecutor(1, thread_name_prefix="compare") as thread,
+        ):
+            waiting: deque[tuple[list[Photo], Future[_Compared]]] = deque()
             while some := list(islice(photos, _TOGETHER)):
-                with database.explained(self._path):
-                    changed = [
-                        (some[at], change)
-                        for at in self._differing(connection, some)
-                        if (change := self._look(connection, some[at]))
-                    ]
-                yield from changed
+                given = self._given(some)
+                waiting.append((some, thread.submit(self._compare, connection, given)))
+                if len(waiting) > 1:
+                    yield from self._differing(connection, *waiting.popleft())
+            while waiting:
+                yield from self._differing(connection, *waiting.popleft())
 
-    def saw(self, number: int) -> bool:
-        """Whether the photo with this id was among those given."""
-        return number < len(self._seen) and self._seen[number] == 1
+    def unseen(self, numbers: Sequence[int]) -> list[int]:
+        """Those of some ids whose photos were not among those given."""
+        seen, known = self._seen, len(self._seen)
+        return [number for number in numbers if number >= known or not seen[number]]
 
-    def _differing(self, connection: sqlite3.Connection, some: Sequence[Photo]) -> list[int]:
-        """Which of the photos are not simply as they were; the others are seen."""
+    def _given(self, some: Sequence[Photo]) -> list[bytes | int | str | None]:
         given: list[bytes | int | str | None] = []
         for photo in some:
             given += (self._key(photo.spelled), photo.size, photo.mtime_ns)
         given += [None] * (3 * (_TOGETHER - len(some)))  # for one statement, prepared once
-        same, rest = connection.execute(self._compare, [*given, *self._model]).fetchone()
-        self.unchanged += self._see([int(number) for number in (same or "").split()])
-        return [at for at in map(int, (rest or "").split()) if at < len(some)]
+        given += self._model
+        return given
+
+    def _compare(
+        self, connection: sqlite3.Connection, given: list[bytes | int | str | None]
+    ) -> _Compared:
+        with database.explained(self._path):
+            same, rest = connection.execute(self._comparison, given).fetchone()
+        return same or "", rest or ""
+
+    def _differing(
+        self, connection: sqlite3.Connection, some: Sequence[Photo], compared: Future[_Compared]
+    ) -> list[tuple[Photo, Change]]:
+        same, rest = compared.result()
+        self.unchanged += self._see([int(number) for number in same.split()])
+        with database.explained(self._path):
+            return [
+                (some[at], change)
+                for at in map(int, rest.split())
+                if at < len(some) and (change := self._look(connection, some[at]))
+            ]
 
     def _key(self, path: str) -> bytes:
         """As `path_key` does it, but once a folder."""
@@ -136,7 +164,7 @@ class Survey:
         lacking = max(numbers, default=0) + 1 - len(seen)
         if lacking > 0:
             seen.extend(bytes(lacking))
-        first = {number for number in numbers if not seen[number]}
+        first = set(self.unseen(numbers))
         for number in first:
             seen[number] = 1
         return len(first)

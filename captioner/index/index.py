@@ -133,7 +133,7 @@ class Index:
             gone = missing.vanished(
                 self._connection,
                 map(database.path_key, roots),
-                survey.saw,
+                survey.unseen,
                 {database.path_key(path) for path in new},
                 {database.path_key(path) for path in unreadable},
             )

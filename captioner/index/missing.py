@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def is_below(path: bytes, folders: Collection[bytes]) -> bool:
 def vanished(
     connection: sqlite3.Connection,
     roots: Iterable[bytes],
-    saw: Callable[[int], bool],
+    unseen: Callable[[Sequence[int]], list[int]],
     new: Collection[bytes],
     unreadable: Collection[bytes],
 ) -> Iterator[tuple[int, bytes]]:
@@ -72,8 +72,8 @@ def vanished(
 
     Parameters
     ----------
-    saw
-        Whether the photo with an id was met.
+    unseen
+        Gives those of some ids whose photos were not met.
     new
         Paths of the photos that were met and not known.
     unreadable
@@ -86,11 +86,11 @@ def vanished(
             "SELECT group_concat(id, ' ') FROM photos WHERE path >= ? AND path < ?", inside(root)
         ).fetchone()
         ids = [int(number) for number in (known or "").split()]
-        unseen = [number for number in ids if not saw(number)]
-        if len(unseen) == len(ids) and not any(is_below(path, {root}) for path in new):
+        lost = unseen(ids)
+        if len(lost) == len(ids) and not any(is_below(path, {root}) for path in new):
             continue
         present = "SELECT path FROM photos WHERE id = ? AND missing_since IS NULL"
-        for number in unseen:
+        for number in lost:
             for (path,) in connection.execute(present, [number]):
                 if not is_below(path, untold) and not os.path.lexists(path):
                     yield number, path
