@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class ColourDescriber:
     """Says which of three colours a photo has most of, surer the more of it there is."""
 
     model_id = MODEL_ID
+    encoder_id = "e0c0de4e0c0d"
     size = 16
     batch_size = 4
 
@@ -69,8 +71,8 @@ def rank_colours(query: str, vectors: SearchVectors) -> FloatArray:
 
 
 def photo(path: Path, colour: str) -> Path:
-    """Write a small JPEG of one colour, its folder with it."""
+    """Write a small JPEG of one colour, its folder with it; no other path gets the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rgb = [220 if name == colour else 20 for name in COLOURS]
-    Image.new("RGB", (24, 16), tuple(rgb)).save(path, "JPEG")
+    Image.new("RGB", (24, 16), tuple(rgb)).save(path, "JPEG", comment=os.fsencode(path))
     return path

@@ -24,12 +24,17 @@ ROOMS = {
     "model": set(),
     "index": set(),
     "metadata": set(),
-    "pipeline": {"photos", "model", "index"},
+    "pipeline": {"photos", "model"},
+    "recognition": {"photos", "index"},
+    "library": {"pipeline", "photos", "recognition", "index"},
     "training": {"photos", "model"},
     "api": {"photos", "model", "pipeline"},
     "__main__": {"cli"},
-    "cli": {"photos", "model", "index", "metadata", "pipeline", "training", "api"},
-}
+    "cli": {
+        "photos", "model", "index", "metadata", "pipeline", "library", "recognition", "training",
+        "api",
+    },
+}  # fmt: skip
 
 
 def room(module: Path) -> str:

@@ -176,6 +176,15 @@ class TestFiles:
                 assert run(option, name, "--force").exit_code == 2
         assert database.read_bytes() == before
 
+    def test_nor_is_a_database_in_use(self, run: Run) -> None:
+        other = Path("other.db")
+        with Index.open(other, write=True):
+            result = run("--backup", str(other), "--force")
+            assert (result.exit_code, result.stdout) == (2, "")
+            assert "a database in use" in result.stderr
+        assert run("--backup", str(other), "--force").exit_code == 0
+        assert sorted(path.name for path in Path().glob("other.db?*")) == ["other.db.lock"]
+
     @pytest.mark.parametrize(
         ("words", "status"),
         [

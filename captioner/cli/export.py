@@ -178,6 +178,8 @@ def _replacing(file: Path, database: Path, *, force: bool) -> Iterator[Path]:
     file = file.resolve()
     if file == database.resolve():
         raise UsageError(f"{name} is the database itself.", "Name another file.")
+    if file.with_name(f"{file.name}-wal").exists():  # it would be read into what replaces the file
+        raise UsageError(f"{name} is a database in use.", "Name another file.")
     if file.exists() and not file.is_file():
         raise UsageError(f"{name} is no file.", "Name a file.")
     if file.exists() and not force:

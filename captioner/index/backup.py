@@ -35,3 +35,4 @@ def backup(path: Path, target: Path) -> None:
         source.execute("SELECT count(*) FROM sqlite_master").fetchone()
         with database.explained(target), closing(sqlite3.connect(target)) as copy:
             source.backup(copy, pages=_PAGES)
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, and no more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -10,8 +11,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from captioner.index import changes, database, records, statistics, store, words, writes
+from captioner.index import (
+    database,
+    features,
+    missing,
+    mounts,
+    records,
+    statistics,
+    store,
+    twins,
+    words,
+    writes,
+)
 from captioner.index import search as searching
+from captioner.index.changes import Survey
+from captioner.index.missing import Missing
 from captioner.index.records import Record
 from captioner.index.search import Hit
 from captioner.index.statistics import Statistics
@@ -20,11 +34,15 @@ from captioner.index.writes import Writes
 from captioner.types import (
     Description,
     Failure,
+    FloatArray,
     HalfArray,
+    Kept,
     Known,
     Photo,
+    Pixels,
     Rank,
     SearchVectors,
+    Weights,
 )
 
 
@@ -73,6 +91,11 @@ class Index:
                 resources.callback(connection.commit)
             return cls(path, connection, resources.pop_all())
 
+    @property
+    def network(self) -> str | None:
+        """The kind of network drive that the file lies on, "nfs4" for one; None on a disk."""
+        return mounts.network(database.path_key(self.path))
+
     def close(self) -> None:
         """Close the file and let the next writer in."""
         self._resources.close()
@@ -94,9 +117,89 @@ class Index:
         Opens none of them. One that failed is tried again only when its file has changed. May be
         consumed in another thread than the index's own, while that one stores.
         """
-        return changes.pending(self.path, photos)
+        return (photo for photo, _ in self.survey().changes(photos))
 
-    def store(self, results: Sequence[Description | Failure], model_id: str) -> None:
+    def survey(self, *, retry_failed: bool = False, weights: Weights | None = None) -> Survey:
+        """What a walk finds, held against this index; see `Survey`. Writes nothing."""
+        return Survey(self.path, retry_failed=retry_failed, weights=weights)
+
+    def close_survey(self, survey: Survey, roots: Sequence[Path], gone: Iterable[int]) -> None:
+        """Remember the folders of a walk that is over, what came back, and what has vanished."""
+        with database.explained(self.path), self._connection:
+            missing.unmark(self._connection, survey.back)
+            missing.mark(self._connection, gone)
+            missing.note(self._connection, map(database.path_key, roots))
+
+    def vanished(
+        self,
+        survey: Survey,
+        roots: Sequence[Path],
+        *,
+        new: Iterable[Path],
+        unreadable: Iterable[Path],
+    ) -> list[tuple[int, Path]]:
+        """Id and path of the photos that a walk of `roots` did not find, as far as can be told.
+
+        Parameters
+        ----------
+        new
+            What it found that was not as the index has it.
+        unreadable
+            What it could not look at.
+        """
+        with database.explained(self.path):
+            gone = missing.vanished(
+                self._connection,
+                map(database.path_key, roots),
+                survey.unseen,
+                {database.path_key(path) for path in new},
+                {database.path_key(path) for path in unreadable},
+            )
+            return [(number, Path(os.fsdecode(path))) for number, path in gone]
+
+    def roots(self) -> list[Path]:
+        """The folders that were indexed, by name."""
+        with database.explained(self.path):
+            return [Path(os.fsdecode(path)) for path in missing.roots(self._connection)]
+
+    def missing(self, below: Iterable[Path] = ()) -> list[Missing]:
+        """The photos that are gone, below some folders or everywhere, by path."""
+        with database.explained(self.path):
+            return missing.found(self._connection, set(map(database.path_key, below)))
+
+    def doubts(self, gone: Sequence[Missing]) -> list[str]:
+        """Reasons to believe that photos are not gone for good, a sentence each."""
+        with database.explained(self.path):
+            return list(missing.doubts(self._connection, gone))
+
+    def forget(self, gone: Sequence[Missing]) -> None:
+        """Remove photos and all that was said of them."""
+        with database.explained(self.path), self._connection:
+            missing.remove(self._connection, gone)
+
+    def sizes(self, some: Iterable[int]) -> set[int]:
+        """Those of some file sizes that described photos have."""
+        with database.explained(self.path):
+            return twins.sizes(self._connection, some)
+
+    def recognise(self, photos: Iterable[tuple[Photo, bytes]]) -> list[Kept]:
+        """What `keep` would do. Writes nothing."""
+        with database.explained(self.path):
+            known = [twins.find(self._connection, photo, digest) for photo, digest in photos]
+        return [one for one in known if one]
+
+    def keep(self, photos: Iterable[tuple[Photo, bytes]]) -> list[Kept]:
+        """Keep those photos whose content hash is known, with all that is known of it."""
+        with database.explained(self.path), self._connection:
+            kept = [twins.adopt(self._connection, photo, digest) for photo, digest in photos]
+        return [one for one in kept if one]
+
+    def store(
+        self,
+        results: Sequence[Description | Failure],
+        model_id: str,
+        encoder_id: str | None = None,
+    ) -> None:
         """Keep what a model said, all of it or, on any error, none.
 
         Replaces all that models said of the same photos before; a person's captions stay. A
@@ -104,7 +207,23 @@ class Index:
         again.
         """
         with database.explained(self.path), self._connection:
-            store.store(self._connection, results, model_id)
+            store.store(self._connection, results, model_id, encoder_id)
+
+    def retellable(self, weights: Weights, below: Iterable[Path] = ()) -> list[int]:
+        """Ids of photos that another model described, from features that `weights` share."""
+        with database.explained(self.path):
+            folders = set(map(database.path_key, below))
+            return features.below(self._connection, weights, folders)
+
+    def features(self, ids: Sequence[int]) -> tuple[list[Pixels], FloatArray]:
+        """Photos without their pixels, and their features (N, 2048)."""
+        with database.explained(self.path):
+            return features.of(self._connection, ids)
+
+    def retell(self, descriptions: Sequence[Description], model_id: str) -> None:
+        """Keep what another model said of features, all of it or, on any error, none."""
+        with database.explained(self.path), self._connection:
+            store.retell(self._connection, descriptions, model_id)
 
     def search(
         self,

@@ -124,10 +124,25 @@ def m003_facts(db: Database) -> None:
     """)
 
 
+def m004_library(db: Database) -> None:
+    """What recognises photos and folders again: encoders, sizes, roots and mounts."""
+    db.executescript("""
+        -- Digest of what made the feature; NULL where it was made before that was kept.
+        ALTER TABLE features ADD COLUMN encoder TEXT;
+        CREATE INDEX photos_size ON photos (size) WHERE content_hash IS NOT NULL;
+
+        -- Folders as `captioner index` was given them: absolute, in the file system's own bytes.
+        CREATE TABLE roots (path BLOB PRIMARY KEY) WITHOUT ROWID;
+        -- Where drives were mounted above or below them. One that is away is not one that is empty.
+        CREATE TABLE mounts (path BLOB PRIMARY KEY) WITHOUT ROWID;
+    """)
+
+
 STEPS: tuple[Callable[[Database], None], ...] = (
     m001_photos,
     m002_writes,
     m003_facts,
+    m004_library,
 )
 
 
@@ -169,7 +184,6 @@ def apply(connection: sqlite3.Connection) -> None:
     from sqlite_utils import Database, Migrations
 
     db = Database(connection, execute_plugins=False)
-    db.enable_wal()
     migrations = Migrations(_SET)
     for step in STEPS:
         migrations()(step)
