@@ -26,6 +26,8 @@ def index(
     ],
     *,
     nul: options.Nul = False,
+    exclude: options.Exclude = None,
+    include_hidden: options.Hidden = False,
     database: options.Database = None,
     batch_size: options.BatchSize = None,
     model: options.Model = None,
@@ -44,12 +46,13 @@ def index(
     """
     from captioner import model as models
     from captioner.index import Index
-    from captioner.photos.walk import walk
+    from captioner.photos.walk import Selection, walk
     from captioner.pipeline import update
     from captioner.places import database_path
     from captioner.types import Failure
 
     given = Given(paths, nul=nul)
+    selection = Selection(tuple(exclude or ()), include_hidden)
     start = time.monotonic()
     described = 0
 
@@ -69,7 +72,9 @@ def index(
     with Index.open(database or database_path(), write=True) as opened:
         try:
             with progress() as bar:
-                summary = update(opened, walk(given), load, planned=bar.planned, progress=tell)
+                summary = update(
+                    opened, walk(given, selection), load, planned=bar.planned, progress=tell
+                )
         except KeyboardInterrupt:
             console.note(
                 f"{console.counted(described)} indexed; the same command goes on from there."

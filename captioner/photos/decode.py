@@ -27,7 +27,7 @@ from PIL import (
 
 from captioner.errors import PhotoError, PhotoUnavailableError
 from captioner.photos import formats
-from captioner.photos.walk import explain
+from captioner.photos.files import explain, open_regular
 from captioner.types import Photo, PixelArray, Pixels
 
 # Pillow imports these three on demand only together with forty others.
@@ -77,7 +77,7 @@ def read(photo: Photo, size: int) -> Pixels:
         With a reason that completes "cannot read PATH: …", and a remedy where there is one.
     """
     try:
-        with photo.path.open("rb") as file:
+        with open_regular(photo.path) as file:
             kind = formats.recognise(file.read(formats.HEAD))
             file.seek(0)
             if photo.size > _IN_MEMORY:

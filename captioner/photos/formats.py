@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from pathlib import PurePath
 
 from captioner.errors import PhotoError, PhotoUnavailableError
 
 EXTENSIONS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"}
-    | {".tif", ".tiff", ".avif", ".heic", ".heif", ".hif"}
+    "jpg jpeg jpe jfif mpo png apng webp gif bmp dib tif tiff avif heic heif hif".split()
 )
 
 HEAD = 64
@@ -44,7 +42,9 @@ _FOREIGN = (
 
 def may_be_photo(name: str) -> bool:
     """Whether a file of this name is worth opening when a folder is searched."""
-    return PurePath(name).suffix.lower() in EXTENSIONS
+    # Not by way of a Path: the walk asks this of every file there is.
+    stem, _, extension = name.rpartition(".")
+    return bool(stem) and extension.lower() in EXTENSIONS
 
 
 def recognise(head: bytes) -> str:
