@@ -30,7 +30,7 @@ import numpy as np
 from benchmarks import common
 from captioner.index import Index
 from captioner.model import load
-from captioner.photos.decode import read
+from captioner.photos.read import read
 from captioner.pipeline import update
 from captioner.types import Photo
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from captioner.errors import PhotoError, PhotoUnavailableError
-from captioner.photos.decode import read
+from captioner.photos.read import read
 from captioner.types import Describer, Description, Failure, Photo, PixelArray, Pixels
 
 if TYPE_CHECKING:  # captioning without an index needs no database

@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from captioner.errors import PhotoError, PhotoUnavailableError
-from captioner.photos import decode
-from captioner.photos.decode import read, square, upright
+from captioner.photos import read as reading
+from captioner.photos.decode import square, upright
 from captioner.photos.formats import heic_opens
+from captioner.photos.read import read
 from captioner.photos.walk import walk
 from captioner.types import Photo, PixelArray, Pixels
 
@@ -128,7 +129,7 @@ class TestFormats:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         held = store(tmp_path, Image.fromarray(scene()), "a.tif", compression="tiff_lzw")
-        monkeypatch.setattr(decode, "_IN_MEMORY", 100)
+        monkeypatch.setattr(reading, "_IN_MEMORY", 100)
         streamed = open_photo(held.photo.path)
         assert streamed.content_hash == held.content_hash
         assert np.array_equal(streamed.rgb, held.rgb)
@@ -344,7 +345,7 @@ class TestSize:
         assert (store(tmp_path, image, "a.png").rgb == (10, 200, 30)).all()
 
     def test_giants_take_turns(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(decode, "_GIANT", 1000)
+        monkeypatch.setattr(reading, "_GIANT", 1000)
         Image.fromarray(scene()).save(tmp_path / "a.png")
         seen: list[Pixels] = []
         threads = [

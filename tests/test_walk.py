@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from captioner.errors import PhotoError, UsageError
-from captioner.photos.decode import read
+from captioner.photos.read import read
 from captioner.photos.walk import Selection, walk
 from captioner.types import Failure, Photo
 

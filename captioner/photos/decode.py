@@ -1,14 +1,14 @@
-"""From a file to the pixels a model sees: upright, RGB, squashed to a square."""
+"""From a file's content to the pixels a model sees: upright, RGB, squashed to a square."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import io
 import logging
-import threading
 import warnings
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import BinaryIO
 
@@ -26,9 +26,10 @@ from PIL import (
 )
 
 from captioner.errors import PhotoError, PhotoUnavailableError
-from captioner.photos import formats
-from captioner.photos.files import explain, open_regular
-from captioner.types import Photo, PixelArray, Pixels
+from captioner.photos.facts import read_facts
+from captioner.photos.files import explain
+from captioner.photos.raw import develop
+from captioner.types import Facts, PixelArray
 
 # Pillow imports these three on demand only together with forty others.
 _PLUGINS = (AvifImagePlugin, TiffImagePlugin, WebPImagePlugin)
@@ -45,13 +46,6 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 with suppress(AttributeError, OSError):  # where libtiff is no library of its own
     ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
-_IN_MEMORY = 64 << 20
-"""Bytes. A larger file is read twice from disk, once for its hash, instead of being held."""
-
-_GIANT = 32 << 20
-"""Pixels. Unpacked, a giant takes up to a gigabyte on its way; one at a time has to do."""
-_giants = threading.Lock()
-
 _DRAFT = 2
 """A JPEG is unpacked at 1/2, 1/4 or 1/8 where that leaves this many times the square's side.
 
@@ -64,12 +58,32 @@ _SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
 
 
-def read(photo: Photo, size: int) -> Pixels:
-    """Read a photo's file and decode it to a square of `size` pixels a side.
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What a file's content holds."""
 
-    The content decides what it is, not the name. Animations and documents give their first
-    picture. The eight ways to store one picture, turned and with the EXIF orientation that turns
-    it back, give the same array, as long as the format keeps pixels exactly.
+    rgb: PixelArray
+    """uint8 (size, size, 3), sRGB."""
+    width: int
+    """Of the upright original, pixels."""
+    height: int
+    facts: Facts
+
+
+def decode(file: BinaryIO, kind: str, size: int, weigh: Callable[[int, int], None]) -> Picture:
+    """Decode a file's content to a square of `size` pixels a side.
+
+    Animations and documents give their first picture, raw photos their preview. The eight ways to
+    store one picture, turned and with the EXIF orientation that turns it back, give the same
+    array, as long as the format keeps pixels exactly.
+
+    Parameters
+    ----------
+    kind
+        As `formats.recognise` has it.
+    weigh
+        Called when the header is read, before any pixel is unpacked, with how many will be, and
+        with how many there are. What it raises is raised on, if it is no `Exception`.
 
     Raises
     ------
@@ -77,35 +91,32 @@ def read(photo: Photo, size: int) -> Pixels:
         With a reason that completes "cannot read PATH: …", and a remedy where there is one.
     """
     try:
-        with open_regular(photo.path) as file:
-            kind = formats.recognise(file.read(formats.HEAD))
-            file.seek(0)
-            if photo.size > _IN_MEMORY:
-                digest = hashlib.file_digest(file, _hash).digest()
-                return _decode(photo, size, kind, file, digest)
-            content = file.read()
-        return _decode(photo, size, kind, io.BytesIO(content), _hash(content).digest())
-    except OSError as error:
-        raise PhotoUnavailableError(explain(error)) from error
-
-
-def _hash(content: bytes = b"") -> hashlib.blake2b:
-    return hashlib.blake2b(content, digest_size=20)
-
-
-def _decode(photo: Photo, size: int, kind: str, file: BinaryIO, digest: bytes) -> Pixels:
-    try:
-        with Image.open(file, formats=(kind,)) as image:
-            width, height = image.size
-            image.draft(None, (_DRAFT * size, _DRAFT * size))
-            with _giants if image.width * image.height > _GIANT else nullcontext():
-                image.load()  # turns a TIFF, whose size was given upright; others stay as stored
-                if _orientation(image) in _SIDEWAYS:
-                    width, height = height, width
-                seen = upright(image)
+        with _open(file, kind, size) as (image, stored):
+            weigh(image.width * image.height, stored[0] * stored[1])
+            image.load()  # turns a TIFF, whose size was given upright; others stay as stored
+            facts = read_facts(image, file)
+            sideways = kind != "RAW" and _orientation(image) in _SIDEWAYS
+            width, height = stored[::-1] if sideways else stored
+            return Picture(square(upright(image), size), width, height, facts)
     except Exception as error:  # damaged files make Pillow raise nearly anything
         raise _diagnose(kind, error) from error
-    return Pixels(photo, square(seen, size), width, height, kind, digest)
+
+
+@contextmanager
+def _open(file: BinaryIO, kind: str, size: int) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
+    """The picture, to be unpacked, and the photo's width and height as they are stored."""
+    if kind == "RAW":
+        image, stored = develop(file, size)
+    else:
+        if kind == "HEIF":
+            import pi_heif
+
+            pi_heif.register_heif_opener()
+        image = Image.open(file, formats=(kind,))
+        stored = image.size
+    with image:
+        image.draft(None, (_DRAFT * size, _DRAFT * size))
+        yield image, stored
 
 
 def upright(image: Image.Image) -> Image.Image:
