@@ -379,7 +379,7 @@ class TestDamage:
             (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3", "it is a PDF document."),
             (b"\xff\x0a\xfa\x1f", "it is a JPEG XL picture."),
             (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42", "it is a video."),
-            (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "it is a raw photo."),
+            (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "its RAW data ends too early"),
             (bytes(range(256)), "in no format that captioner reads"),
             (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "it holds text"),
             (b"\xff\xd8\xff\xe0", "it begins as JPEG, but its header is damaged"),
@@ -464,7 +464,7 @@ class TestDamage:
         )
         script = (
             "import sys; from pathlib import Path\n"
-            "from captioner.photos.walk import walk; from captioner.photos.decode import read\n"
+            "from captioner.photos.walk import walk; from captioner.photos.read import read\n"
             "from captioner.errors import PhotoError\n"
             "for photo in walk([Path(sys.argv[1])]):\n"
             "    try: read(photo, 32)\n"

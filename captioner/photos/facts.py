@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
-from PIL import ExifTags, Image, IptcImagePlugin
+from PIL import ExifTags, Image, ImageFile, IptcImagePlugin
 
 from captioner.photos import exif, xmp
 from captioner.types import Facts
@@ -83,7 +83,7 @@ def _xmp(image: Image.Image) -> dict[str, list[str]]:
 def _iptc(image: Image.Image) -> dict[tuple[int, int], list[str]]:
     with suppress(Exception):
         if "photoshop" in image.info or _tiff_tag(image, ExifTags.Base.IPTCNAA):
-            found: Any = IptcImagePlugin.getiptcinfo(image) or {}
+            found: Any = IptcImagePlugin.getiptcinfo(cast(ImageFile.ImageFile, image)) or {}
             encoding = "utf-8" if found.get(_IPTC_CHARSET) == _UTF_8 else "latin-1"
             texts = {}
             for kind in (_IPTC_CAPTION, _IPTC_KEYWORD):
@@ -107,7 +107,9 @@ def _text(tags: Mapping[str, Any], name: str) -> str:
 
 
 def _name(tags: Mapping[str, Any], name: str) -> str:
-    return " ".join(_text(tags, name).split())[:_LONGEST_NAME]
+    seen = "".join(c if c.isprintable() else " " for c in _text(tags, name))
+    name = " ".join(seen.split())[:_LONGEST_NAME]
+    return name if any(c.isalnum() for c in name) else ""
 
 
 def _taken(tags: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -117,8 +119,9 @@ def _taken(tags: Mapping[str, Any]) -> tuple[str | None, str | None]:
     ):
         if parts := _TIME.match(_text(tags, name)):
             with suppress(ValueError):
-                at = datetime(*(int(part or 0) for part in parts.groups()))
-                if at.year >= 1800:
+                year, month, day, hour, minute, second = (int(p or 0) for p in parts.groups())
+                if year >= 1800:
+                    at = datetime(year, month, day, hour, minute, second)
                     return at.isoformat(), _offset(_text(tags, offset))
     return None, None
 
@@ -142,7 +145,7 @@ def _camera(maker: str, model: str) -> str | None:
 
 
 def _lens(name: str) -> str | None:
-    return name if any(c.isalnum() for c in name) and not name.startswith("0.0 mm") else None
+    return name if name and not name.startswith("0.0 mm") else None
 
 
 def _place(tags: Mapping[str, Any]) -> tuple[float | None, float | None]:
@@ -171,12 +174,14 @@ def _caption(
 ) -> str | None:
     """The first that a person wrote, in the order of the Metadata Working Group."""
     own = set(words.get(_DIGEST, ()))
+    camera = {_name(tags, "Image Make").lower(), _name(tags, "Image Model").lower()}
     described = words.get(_DESCRIPTION, [])
     # IPTC holds no more than 2,000 bytes of the text that bears captioner's digest.
     cut = {_cut(text) for text in described if digest(text) in own}
     for text in (_text(tags, "Image ImageDescription"), *described, *iptc.get(_IPTC_CAPTION, ())):
-        if not nobodys(text) and digest(text) not in own and clean(text) not in cut:
-            return clean(text)[:_LONGEST_CAPTION]
+        plain = clean(text)
+        if not (nobodys(text) or plain.lower() in camera or digest(text) in own or plain in cut):
+            return plain[:_LONGEST_CAPTION]
     return None
 
 
