@@ -35,7 +35,7 @@ MEMORY = 4 << 30
 _GIANT = 32 << 20
 """Pixels. Unpacked, a giant takes up to a gigabyte on its way; one at a time has to do."""
 
-_SCRIPT = "from captioner.photos.apart import serve; serve()"
+_SCRIPT = "import sys; from captioner.photos.apart import serve; serve(int(sys.argv[1]))"
 _giants = threading.Lock()
 # One place for each core; in it a process that waits, or None where there is none yet.
 _places: queue.LifoQueue[_Process | None] = queue.LifoQueue()
@@ -58,7 +58,8 @@ def decode_apart(content: Iterable[bytes], kind: str, size: int) -> Picture:
     """
     process = _places.get()
     try:
-        process = process or _Process()
+        if not (process and process.alive):
+            process = _Process()
         return process.decode(content, kind, size)
     except PhotoError:
         raise
@@ -74,7 +75,7 @@ class _Process:
     def __init__(self) -> None:
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _SCRIPT],
+                [sys.executable, "-c", _SCRIPT, str(MEMORY)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -92,7 +93,7 @@ class _Process:
 
     @property
     def alive(self) -> bool:
-        return self._process.returncode is None
+        return self._process.poll() is None
 
     def kill(self) -> None:
         self._process.kill()
@@ -163,10 +164,10 @@ def _end_all() -> None:
                 process.kill()
 
 
-def serve() -> None:
-    """Decode for the parent process until it closes our input."""
+def serve(memory: int) -> None:
+    """Decode for the parent process until it closes our input, in so many bytes of memory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
-    _bound_memory()
+    _bound_memory(memory)
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries that print must not answer
@@ -189,27 +190,27 @@ def serve() -> None:
         try:
             picture = decode(content, **json.loads(request), weigh=weigh)
         except PhotoError as error:
-            answer(_words(error))
+            answer(_words(error, memory))
         else:
             facts = asdict(picture.facts)
             words = {"width": picture.width, "height": picture.height, "facts": facts}
             answer(words, picture.rgb.tobytes())
 
 
-def _words(error: PhotoError) -> dict[str, object]:
+def _words(error: PhotoError, memory: int) -> dict[str, object]:
     if isinstance(error.__cause__, MemoryError):  # ours: it will be too little next time as well
-        reason = f"to unpack it takes more than {MEMORY >> 30} GB of memory."
+        reason = f"to unpack it takes more than {memory / (1 << 30):.1f} GB of memory."
         return {"reason": reason, "remedy": "Make a smaller copy.", "unavailable": False}
     unavailable = isinstance(error, PhotoUnavailableError)
     return {"reason": error.reason, "remedy": error.remedy, "unavailable": unavailable}
 
 
-def _bound_memory() -> None:
+def _bound_memory(memory: int) -> None:
     try:
         import resource
     except ImportError:  # Windows
         return
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    bound = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
+    bound = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (bound, hard))
