@@ -170,14 +170,31 @@ class TestCaption:
         assert "Add -0." in forgotten.stderr
 
     def test_paths_are_printed_as_given(self, run: Run, folder: Path) -> None:
-        result = run("caption", "./red.jpg", "./album/", ".//album/../red.jpg", str(folder))
-        assert [line.partition("\t")[0] for line in result.stdout.splitlines()] == [
-            "./red.jpg",
-            "./album/blue.jpg",
-            "./album/green.JPG",
-            ".//album/../red.jpg",
-            *(f"{folder}/{name}" for name in ("album/blue.jpg", "album/green.JPG", "red.jpg")),
-        ]
+        for given, printed in (
+            (["./red.jpg", "./album/"], ["./red.jpg", "./album/blue.jpg", "./album/green.JPG"]),
+            ([".//album/../red.jpg", "./red.jpg", "album/blue.jpg"], [".//album/../red.jpg", "album/blue.jpg"]),
+            ([str(folder)], [f"{folder}/{name}" for name in ("album/blue.jpg", "album/green.JPG", "red.jpg")]),
+        ):  # fmt: skip
+            lines = run("caption", *given, "--keywords").stdout.splitlines()
+            assert [line.partition("\t")[0] for line in lines] == printed
+
+    def test_what_is_left_out(self, run: Run, folder: Path) -> None:
+        colours.photo(folder / "album/.hidden.jpg", "blue")
+        (folder / "album/.captionerignore").write_text("green*\n")
+        for options, printed in (
+            ([], ["album/blue.jpg", "red.jpg"]),
+            (["--exclude", "r*.jpg"], ["album/blue.jpg"]),
+            (
+                ["--exclude", "r*.jpg", "--exclude", "!green.*"],
+                ["album/blue.jpg", "album/green.JPG"],
+            ),
+            (["--include-hidden"], ["album/.hidden.jpg", "album/blue.jpg", "red.jpg"]),
+        ):
+            lines = run("caption", ".", *options).stdout.splitlines()
+            assert [line.partition("\t")[0] for line in lines] == printed
+        wrong = run("caption", ".", "--exclude", "!")
+        assert wrong.exit_code == 2
+        assert "Patterns are written as in .gitignore." in wrong.stderr
 
     def test_names_of_any_bytes(self, run: Run, folder: Path) -> None:
         name = b"caf\xe9 \xf0\x9f\x90\x95.jpg"

@@ -39,6 +39,9 @@ def index(
     Photos that the index holds are not opened again unless their size or date has changed. An
     interrupted run keeps what it has done; the same command goes on from there.
 
+    Below a folder, what is hidden is passed over, and what a .captionerignore file in it or above
+    it names, in the syntax of .gitignore. A photo that is reached in several ways is taken once.
+
     \b
     Examples:
       captioner index ~/Pictures
