@@ -76,6 +76,13 @@ def test_a_photo_that_takes_too_long_is_given_up(
     assert open_photo(tiff(tmp_path / "b.tif")).format == "TIFF"
 
 
+def test_a_machine_that_is_too_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.jpg").write_bytes(endless_jpeg())
+    monkeypatch.setattr(apart, "PATIENCE", 0.3)
+    with pytest.raises(PhotoUnavailableError, match="has not ended after"):
+        open_photo(tmp_path / "a.jpg")
+
+
 def test_a_progressive_jpeg_is_decoded_here(
     tmp_path: Path, places: queue.LifoQueue[apart._Process | None]
 ) -> None:

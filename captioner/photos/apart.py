@@ -29,13 +29,15 @@ from captioner.photos.decode import Picture, decode
 from captioner.types import Facts
 
 SECONDS = 60.0
-"""What decoding one photo may take. The largest that are let in take a tenth of it."""
+"""Of computing that one photo may take. The largest that are let in take a tenth of it."""
+PATIENCE = 300.0
+"""Seconds by the clock. Beyond, the photo is left for another time: the machine may be busy."""
 MEMORY = 4 << 30
 """Bytes of address space for one process, where the system can bound it."""
 _GIANT = 32 << 20
 """Pixels. Unpacked, a giant takes up to a gigabyte on its way; one at a time has to do."""
 
-_SCRIPT = "import sys; from captioner.photos.apart import serve; serve(int(sys.argv[1]))"
+_SCRIPT = "from captioner.photos.apart import serve; serve({}, {})"
 _giants = threading.Lock()
 # One place for each core; in it a process that waits, or None where there is none yet.
 _places: queue.LifoQueue[_Process | None] = queue.LifoQueue()
@@ -75,7 +77,7 @@ class _Process:
     def __init__(self) -> None:
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _SCRIPT, str(MEMORY)],
+                [sys.executable, "-c", _SCRIPT.format(MEMORY, SECONDS)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -133,7 +135,7 @@ class _Process:
             late.set()
             self._process.kill()
 
-        timer = threading.Timer(SECONDS, end)
+        timer = threading.Timer(PATIENCE, end)
         timer.daemon = True
         timer.start()
         line = self._from.readline()
@@ -142,6 +144,10 @@ class _Process:
             return json.loads(line)
         self.kill()
         if late.is_set():
+            raise PhotoUnavailableError(
+                f"unpacking its {kind} data has not ended after {PATIENCE:.0f} seconds."
+            )
+        if self._process.returncode == -getattr(signal, "SIGPROF", 0):
             raise PhotoError(
                 f"unpacking its {kind} data takes longer than {SECONDS:.0f} seconds.",
                 "Save it anew with another program.",
@@ -164,8 +170,16 @@ def _end_all() -> None:
                 process.kill()
 
 
-def serve(memory: int) -> None:
-    """Decode for the parent process until it closes our input, in so many bytes of memory."""
+def serve(memory: int, seconds: float) -> None:
+    """Decode for the parent process until it closes our input.
+
+    Parameters
+    ----------
+    memory
+        Bytes we may have.
+    seconds
+        Of computing that one photo may take; beyond, the system ends us (SIGPROF).
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     _bound_memory(memory)
     requests = sys.stdin.buffer
@@ -187,6 +201,7 @@ def serve(memory: int) -> None:
         while length := int.from_bytes(requests.read(4)):
             content.write(requests.read(length))
         content.seek(0)
+        _bound_time(seconds)
         try:
             picture = decode(content, **json.loads(request), weigh=weigh)
         except PhotoError as error:
@@ -203,6 +218,11 @@ def _words(error: PhotoError, memory: int) -> dict[str, object]:
         return {"reason": reason, "remedy": "Make a smaller copy.", "unavailable": False}
     unavailable = isinstance(error, PhotoUnavailableError)
     return {"reason": error.reason, "remedy": error.remedy, "unavailable": unavailable}
+
+
+def _bound_time(seconds: float) -> None:
+    if hasattr(signal, "setitimer"):  # not on Windows
+        signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _bound_memory(memory: int) -> None:
