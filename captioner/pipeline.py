@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from captioner.errors import PhotoError, PhotoUnavailableError
-from captioner.photos.decode import read
+from captioner.photos.read import read
 from captioner.types import Describer, Description, Failure, Photo, PixelArray, Pixels
 
 Progress = Callable[[Description | Failure], None]

@@ -170,14 +170,30 @@ class TestCaption:
         assert "Add -0." in forgotten.stderr
 
     def test_paths_are_printed_as_given(self, run: Run, folder: Path) -> None:
-        result = run("caption", "./red.jpg", "./album/", ".//album/../red.jpg", str(folder))
-        assert [line.partition("\t")[0] for line in result.stdout.splitlines()] == [
-            "./red.jpg",
-            "./album/blue.jpg",
-            "./album/green.JPG",
-            ".//album/../red.jpg",
-            *(f"{folder}/{name}" for name in ("album/blue.jpg", "album/green.JPG", "red.jpg")),
-        ]
+        below = [f"{folder}/{name}" for name in ("album/blue.jpg", "album/green.JPG", "red.jpg")]
+        for given, printed in (
+            (["./red.jpg", "./album/"], ["./red.jpg", "./album/blue.jpg", "./album/green.JPG"]),
+            ([".//album/../red.jpg", "./red.jpg"], [".//album/../red.jpg"]),
+            ([str(folder)], below),
+        ):
+            lines = run("caption", *given, "--keywords").stdout.splitlines()
+            assert [line.partition("\t")[0] for line in lines] == printed
+
+    def test_what_is_left_out(self, run: Run, folder: Path) -> None:
+        colours.photo(folder / "album/.hidden.jpg", "blue")
+        (folder / "album/.captionerignore").write_text("green*\n")
+        for options, printed in (
+            ([], "blue.jpg"),
+            (["--exclude", "b*.jpg"], ""),
+            (["--exclude", "b*.jpg", "--exclude", "!green.*"], "green.JPG"),
+            (["--include-hidden"], ".hidden.jpg blue.jpg"),
+        ):
+            lines = run("caption", "album", "--keywords", *options).stdout.splitlines()
+            names = [Path(line.partition("\t")[0]).name for line in lines]
+            assert names == printed.split()
+        wrong = run("caption", ".", "--exclude", "!")
+        assert wrong.exit_code == 2
+        assert "Patterns are written as in .gitignore." in wrong.stderr
 
     def test_names_of_any_bytes(self, run: Run, folder: Path) -> None:
         name = b"caf\xe9 \xf0\x9f\x90\x95.jpg"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pictures import WORDS, Memory, exif_block, iptc_block, jpeg_with, packet, picture
 
+from captioner import wording
 from captioner.metadata import embed, provenance
 from captioner.metadata.provenance import Text, Words
 from captioner.metadata.refusal import Reason
@@ -67,12 +68,12 @@ def said(path: Path) -> set[str]:
     "AppleMark\n", "ACD Systems Digital Imaging", "Created with The GIMP", "Screenshot",
 ])  # fmt: skip
 def test_placeholders(text: str) -> None:
-    assert provenance.is_placeholder(text)
+    assert wording.is_placeholder(text)
 
 
 @pytest.mark.parametrize("text", ["a", "My OLYMPUS DIGITAL CAMERA", "Burst of joy", "DCIM\\a b"])
 def test_words(text: str) -> None:
-    assert not provenance.is_placeholder(text)
+    assert not wording.is_placeholder(text)
 
 
 @pytest.mark.parametrize("in_place", [True, False])

@@ -42,6 +42,8 @@ def caption(
     ] = 0,
     as_json: options.Json = False,
     nul: options.Nul = False,
+    exclude: options.Exclude = None,
+    include_hidden: options.Hidden = False,
     quiet: options.Quiet = False,
     log_file: options.LogFile = None,
     beams: options.Beams = None,
@@ -63,7 +65,7 @@ def caption(
       find . -name '*.jpg' -print0 | captioner caption -0 -
     """
     from captioner import model as models
-    from captioner.photos.walk import walk
+    from captioner.photos.walk import Selection, walk
     from captioner.types import Failure
 
     def load() -> Describer:
@@ -79,11 +81,12 @@ def caption(
 
     console.configure(quiet=quiet, log_file=log_file)
     given = Given(paths, nul=nul)
+    selection = Selection(tuple(exclude or ()), include_hidden)
     total = failed = 0
     # Where captions scroll by on the terminal, they are the progress.
     with (
         progress(quiet=given.one_file or console.for_the_eye()) as bar,
-        closing(_described(walk(given), load)) as results,
+        closing(_described(walk(given, selection), load)) as results,
     ):
         for result in results:
             total += 1

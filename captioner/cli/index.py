@@ -18,6 +18,7 @@ from captioner.errors import UsageError
 if TYPE_CHECKING:
     from captioner.index import Index
     from captioner.library import Options
+    from captioner.photos.walk import Selection
     from captioner.types import Describer, Kept, Photo
 
 
@@ -52,6 +53,8 @@ def index(
         bool, typer.Option("--dry-run", help="Print what would be done; do nothing.")
     ] = False,
     nul: options.Nul = False,
+    exclude: options.Exclude = None,
+    include_hidden: options.Hidden = False,
     quiet: options.Quiet = False,
     log_file: options.LogFile = None,
     database: options.Database = None,
@@ -67,6 +70,9 @@ def index(
     gone is marked as missing, and forgotten only by `captioner prune`. An interrupted run keeps
     what it has done; the same command goes on from there.
 
+    Below a folder, what is hidden is passed over, and what a .captionerignore file in it or above
+    it names, in the syntax of .gitignore. A photo that is reached in several ways is taken once.
+
     \b
     Examples:
       captioner index ~/Pictures
@@ -76,10 +82,12 @@ def index(
     from captioner import model as models
     from captioner.index import Index
     from captioner.library import Options
+    from captioner.photos.walk import Selection
     from captioner.places import database_path
 
     console.configure(quiet=quiet, log_file=log_file)
     path = database or database_path()
+    selection = Selection(tuple(exclude or ()), include_hidden)
     how = Options(retry_failed, models.weights(model) if recaption else None)
 
     def load() -> Describer:
@@ -87,7 +95,7 @@ def index(
 
     if dry_run:
         with _as_it_is(path) as opened:
-            _preview(opened, _given(paths, opened, nul=nul), how)
+            _preview(opened, _given(paths, opened, nul=nul), how, selection)
         return
     unwritten = 0
     with Index.open(path, write=True) as opened:
@@ -95,7 +103,9 @@ def index(
         given = _given(paths, opened, nul=nul)
         found: list[Photo] = []
         with finishing() as stop:
-            summary = keeping.update(opened, given, load, how, stop, found=found if write else None)
+            summary = keeping.update(
+                opened, given, load, how, selection, stop, found=found if write else None
+            )
         if write and not summary.stopped:
             unwritten = _write(opened, found, given, in_place=in_place)
         console.note(f"{opened.path} holds {keeping.content(opened.counts())}.")
@@ -141,14 +151,14 @@ def _as_it_is(path: Path) -> Iterator[Index]:
         yield opened
 
 
-def _preview(opened: Index, given: Given, how: Options) -> None:
+def _preview(opened: Index, given: Given, how: Options, selection: Selection) -> None:
     """Print a line for each photo that something would be done about: what, and its path."""
     from captioner.library import plan, vanished
     from captioner.photos.walk import walk
     from captioner.recognition import unknown
 
     roots: list[Path] = []
-    made = plan(opened, walk(keeping.noted(given, roots)), how, below=roots)
+    made = plan(opened, walk(keeping.noted(given, roots), selection), how, below=roots)
     copies: dict[Photo, bytes] = {}
     left: set[Path] = set()
     lines = 0

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from captioner.cli.paths import Given
     from captioner.index import Counts, Index
     from captioner.library import Options, Result, Summary
+    from captioner.photos.walk import Selection
     from captioner.types import Describer, Failure, Photo
 
 _NETWORK = (
@@ -34,6 +35,7 @@ def update(
     given: Given,
     load: Callable[[], Describer],
     options: Options,
+    selection: Selection,
     stop: Callable[[], bool],
     *,
     told: set[tuple[str, str]] | None = None,
@@ -43,6 +45,8 @@ def update(
 
     Parameters
     ----------
+    selection
+        What to leave out of the folders.
     stop
         Whether the person has asked for an end.
     told
@@ -59,7 +63,7 @@ def update(
     described = 0
 
     def walked() -> Iterator[Photo | Failure]:
-        for photo in walk(noted(given, roots)):
+        for photo in walk(noted(given, roots), selection):
             if found is not None and isinstance(photo, Photo):
                 found.append(photo)
             yield photo

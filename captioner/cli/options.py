@@ -11,6 +11,23 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line
 
 Nul = Annotated[bool, typer.Option("-0", "--null", help="Paths on standard input end with NUL.")]
 
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="GLOB",
+        help="Leave out what is below a folder and matches, as in .gitignore; may be repeated.",
+    ),
+]
+
+Hidden = Annotated[
+    bool,
+    typer.Option(
+        "--include-hidden",
+        help="Look into hidden files and folders too, and into those with a .nomedia file.",
+    ),
+]
+
 Model = Annotated[
     Path | None,
     typer.Option(

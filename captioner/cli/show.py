@@ -114,11 +114,12 @@ def _of(where: str, content: Content) -> Iterator[Said]:
 
 
 def _whose(content: Content, text: Text) -> str:
+    from captioner import wording
     from captioner.metadata import provenance
 
     if content.own(text):
         return f"captioner's ({content.mark.model})"
-    if provenance.is_placeholder(text.text):
+    if wording.is_placeholder(text.text):
         return "a camera's"
     if provenance.is_data(text):
         return "a program's"

@@ -25,6 +25,8 @@ def watch(
             min=0.1, metavar="SECONDS", help="Wait until nothing has changed for this long."
         ),
     ] = 2.0,
+    exclude: options.Exclude = None,
+    include_hidden: options.Hidden = False,
     quiet: options.Quiet = False,
     log_file: options.LogFile = None,
     database: options.Database = None,
@@ -42,11 +44,13 @@ def watch(
     from captioner import model as models
     from captioner.index import Index
     from captioner.library import Options
+    from captioner.photos.walk import Selection
     from captioner.photos.watch import Watcher
     from captioner.places import database_path
 
     console.configure(quiet=quiet, log_file=log_file)
     path = database or database_path()
+    selection = Selection(tuple(exclude or ()), include_hidden)
     told: set[tuple[str, str]] = set()
 
     @cache
@@ -58,7 +62,7 @@ def watch(
         try:
             with Index.open(path, write=True) as index:
                 keeping.warn_of_network(index)
-                keeping.update(index, Given(touched), load, Options(), stop, told=told)
+                keeping.update(index, Given(touched), load, Options(), selection, stop, told=told)
         except LockedError as error:
             console.error(error.reason, "Trying again until it is free.")
             return False
