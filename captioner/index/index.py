@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from captioner.index import changes, database, store
+from captioner.index import changes, database, sketches, spelling, store
 from captioner.index import search as searching
+from captioner.index.filters import Filters
 from captioner.index.search import Hit
+from captioner.index.sketches import Sketches
 from captioner.types import Description, Failure, HalfArray, Photo, Rank, SearchVectors
+
+ALL = Filters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,14 @@ class Index:
     read-only or damaged; what was stored before stays as it was.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, resources: ExitStack) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, resources: ExitStack, *, write: bool
+    ) -> None:
         self.path = path
+        self._write = write
         self._connection = connection
         self._resources = resources
+        self._sketches = Sketches()
 
     @classmethod
     def open(cls, path: Path, *, write: bool = False) -> Self:
@@ -57,7 +65,7 @@ class Index:
                 resources.enter_context(database.lock(path))
             connection = database.writer(path) if write else database.reader(path)
             resources.callback(connection.close)
-            return cls(path, connection, resources.pop_all())
+            return cls(path, connection, resources.pop_all(), write=write)
 
     def close(self) -> None:
         """Close the file and let the next writer in."""
@@ -72,7 +80,9 @@ class Index:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        with self._resources:
+            if self._write and kind is None:
+                self._sketch()
 
     def pending(self, photos: Iterable[Photo]) -> Iterator[Photo]:
         """The photos to describe: new, or of another size or modification time than when stored.
@@ -90,7 +100,10 @@ class Index:
         again.
         """
         with database.explained(self.path), self._connection:
+            run = sketches.last_run(self._connection)
             store.store(self._connection, results, model_id)
+            if sketches.last_run(self._connection) > run >= 0:
+                sketches.draw(self._connection, run)
 
     def search(
         self,
@@ -100,6 +113,7 @@ class Index:
         model_id: str | None = None,
         limit: int = 10,
         exact: bool = False,
+        filters: Filters = ALL,
     ) -> list[Hit]:
         """The photos that fit a query, best first.
 
@@ -111,6 +125,8 @@ class Index:
             How the model scores its vectors, and which model; without them, text alone counts.
         exact
             Find only captions that hold all the words, and let nothing else count.
+        filters
+            Find only photos that fulfil them.
 
         Returns
         -------
@@ -124,8 +140,23 @@ class Index:
         """
         with database.explained(self.path), database.snapshot(self._connection) as connection:
             if exact:
-                return searching.search_captions(connection, query, limit)
-            return searching.search(connection, query, rank, model_id, limit)
+                return searching.search_captions(connection, query, limit, filters)
+            return searching.search(
+                connection, self._sketches, query, rank, model_id, limit, filters
+            )
+
+    def newest(self, *, limit: int = 10, filters: Filters = ALL) -> list[Hit]:
+        """The photos that were taken last; those without a date come after, last stored first."""
+        with database.explained(self.path), database.snapshot(self._connection) as connection:
+            return searching.newest(connection, limit, filters)
+
+    def respell(self, query: str, knows: Callable[[str], bool]) -> tuple[str, dict[str, str]]:
+        """A query with near words in place of those that nothing knows, and which for which.
+
+        `knows` says whether the model knows a word. What stands in quotes is left alone.
+        """
+        with database.explained(self.path):
+            return spelling.respell(self._connection, query, knows)
 
     def similar(
         self,
@@ -134,13 +165,16 @@ class Index:
         *,
         limit: int = 10,
         but_not: Path | None = None,
+        filters: Filters = ALL,
     ) -> list[Hit]:
         """The photos nearest to a vector (256,) of the same model's joint space, nearest first.
 
         `score` is the cosine, negative ones as 0.
         """
         with database.explained(self.path), database.snapshot(self._connection) as connection:
-            return searching.similar(connection, joint, model_id, limit, but_not)
+            return searching.similar(
+                connection, self._sketches, joint, model_id, limit, but_not, filters
+            )
 
     def vectors_of(self, path: Path, model_id: str) -> SearchVectors | None:
         """What `model_id` saw in a photo; None where it has not described it."""
@@ -163,3 +197,10 @@ class Index:
                 "SELECT model_id FROM vectors GROUP BY model_id ORDER BY count(*) DESC, model_id"
             ).fetchall()
         return [model_id for (model_id,) in rows]
+
+    def _sketch(self) -> None:
+        """Draw what searches look at first, wherever that is undone."""
+        with database.explained(self.path):
+            for run in sketches.undrawn(self._connection):
+                with self._connection:
+                    sketches.draw(self._connection, run)
