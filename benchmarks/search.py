@@ -19,6 +19,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
+from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -192,6 +194,8 @@ def sqlite_vec(forms: Forms) -> Callable[[FloatArray], list[int]] | None:
     except ImportError:
         return None
     connection = sqlite3.connect(forms.scratch / "vec.db")
+    if not hasattr(connection, "enable_load_extension"):
+        return None  # nor can it be used with this Python: many are built without extensions
     connection.enable_load_extension(True)
     extension.load(connection)
     width = forms.widths[0]
@@ -231,19 +235,15 @@ def compare_forms(database: Path, options: argparse.Namespace) -> list[common.Ro
         wanted = [best(look, exact(look)) for look in looks]
         table: list[common.Row] = []
         for name, size in forms.sizes().items():
+            common.progress(name)
             first, again, shared = [], [], []
             for _ in range(options.repeats):
-                common.progress(name)
-                opened: list[Scan] = []
-                first.append(
-                    common.seconds(
-                        lambda: opened.append(getattr(forms, name)()) or opened[0](looks[0])
-                    )
-                )
+                seconds, scan = timed(getattr(forms, name))
                 for look, right in zip(looks, wanted, strict=True):
-                    found: list[FloatArray] = []
-                    again.append(common.seconds(lambda: found.append(opened[0](look))))
-                    shared.append(10 * len(best(look, found[0]) & right))
+                    took, found = timed(partial(scan, look))
+                    again.append(took)
+                    shared.append(10 * len(best(look, found) & right))
+                first.append(seconds + again[-len(looks)])
             table.append(
                 {
                     "form": name.replace("_", " "),
@@ -270,6 +270,13 @@ def compare_forms(database: Path, options: argparse.Namespace) -> list[common.Ro
                 }
             )
     return table
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Wall time of one call, and what it returned."""
+    start = perf_counter()
+    result = work()
+    return perf_counter() - start, result
 
 
 def forget(database: Path) -> None:

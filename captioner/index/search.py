@@ -146,12 +146,12 @@ def _sight(connection: sqlite3.Connection, sketches: Sketches, look: Look, model
     photos, evidence = sketches.look(connection, model_id, look)
     if not len(photos):
         return _NOTHING
-    mean, spread = evidence.mean(axis=0, dtype=float), evidence.std(axis=0, dtype=float) + 1e-6
-    width = float((evidence / spread @ look.shares).std()) or 1.0
+    mean, spread = evidence.mean(axis=0), evidence.std(axis=0) + 1e-6
+    weights = look.shares / spread
+    weights /= (evidence @ weights).std() or 1
 
     def standard(evidence: FloatArray) -> FloatArray:
-        scores = ((evidence - mean) / spread) @ look.shares / width
-        return scores.astype(np.float32)
+        return (evidence - mean) @ weights
 
     def closely(some: Ids) -> FloatArray:
         if not len(some):

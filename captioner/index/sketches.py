@@ -18,11 +18,12 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
 from captioner.index.database import Ids
 from captioner.types import FloatArray, Look, SearchVectors
@@ -117,14 +118,15 @@ class Sketches:
         self, connection: sqlite3.Connection, model_id: str, look: Look
     ) -> tuple[Ids, FloatArray]:
         """Look at all photos that a model described, nearly: ids (N,), evidence (N, P)."""
-        with ThreadPoolExecutor(_cores()) as pool:
+        # One thread a sketch: threads of NumPy's own beside these would wait for each other.
+        with _blas().limit(limits=1), ThreadPoolExecutor(_cores()) as pool:
             # Whatever is read in this thread is looked at in others meanwhile.
             found = list(pool.map(partial(_look, look), self._read(connection, model_id)))
-        photos = [photos for photos, _ in found]
-        evidence = [evidence for _, evidence in found]
         if not found:
             return np.empty(0, np.int64), np.empty((0, len(look.shares)), np.float32)
-        return np.concatenate(photos), np.concatenate(evidence)
+        photos, evidence = zip(*found, strict=True)
+        # A measure after the other, as each is added up over all photos.
+        return np.concatenate(photos), np.concatenate([each.T for each in evidence], axis=1).T
 
     def _read(self, connection: sqlite3.Connection, model_id: str) -> Iterator[Sketch]:
         # A sketch never changes, and no number is given twice.
@@ -159,6 +161,11 @@ def exact(connection: sqlite3.Connection, model_id: str, photos: Ids) -> SearchV
 
 def _look(look: Look, sketch: Sketch) -> tuple[Ids, FloatArray]:
     return sketch.photos, sketch.at(look)
+
+
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def _cores() -> int:
