@@ -177,18 +177,20 @@ def _photos_of(run: int) -> tuple[int, int]:
 
 
 def _from_row(connection: sqlite3.Connection, number: int) -> Sketch:
-    photos, joint, joint_scales, words, words_scales = connection.execute(
-        "SELECT photos, joint, joint_scales, words, words_scales FROM sketches WHERE id = ?",
-        [number],
-    ).fetchone()
-    ids = np.frombuffer(photos, "<i8")
+    def column(name: str) -> bytes:
+        # As a stream, which copies it once; a column of a SELECT is copied twice.
+        with connection.blobopen("sketches", name, number, readonly=True) as blob:
+            return blob.read()
 
-    def rows(numbers: bytes, scales: bytes) -> Rows:
+    photos = np.frombuffer(column("photos"), "<i8")
+
+    def rows(name: str) -> Rows:
         return Rows(
-            np.frombuffer(numbers, np.int8).reshape(len(ids), -1), np.frombuffer(scales, "<f4")
+            np.frombuffer(column(name), np.int8).reshape(len(photos), -1),
+            np.frombuffer(column(f"{name}_scales"), "<f4"),
         )
 
-    return Sketch(ids, rows(joint, joint_scales), rows(words, words_scales))
+    return Sketch(photos, rows("joint"), rows("words"))
 
 
 def _from_vectors(connection: sqlite3.Connection, run: int, model_id: str) -> Sketch | None:
