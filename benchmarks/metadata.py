@@ -1,4 +1,4 @@
-"""(e) How fast captions are written into photos, beside exiftool.
+"""(g) How fast captions are written into photos, beside exiftool.
 
 Each way writes the same sentence into the XMP of fresh copies of the same JPEG files. captioner
 does all that it does for a person: it reads what stands there and whose it is, checks the new file

@@ -214,9 +214,36 @@ class Kept:
     """Where that content was, or is."""
 
 
-Rank = Callable[[str, SearchVectors], FloatArray]
-"""Scores stacked photos (N rows) against a query: float32 (N,), larger is better, comparable only
-within one call. Returns zeros where the model knows none of the query's words."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a query looks for: along which directions, and what P measures make of these.
+
+    Each photo is judged by itself and through few numbers, so that a search may look at all
+    photos roughly and at the best of them closely.
+    """
+
+    joint: FloatArray
+    """(256, A): directions in the joint space."""
+    words: FloatArray
+    """(H, B): directions in the word head's hidden layer."""
+    evidence: Callable[[FloatArray, FloatArray], FloatArray]
+    """Of how far N photos lie along them, (N, A) and (N, B): float32 (N, P), larger is better."""
+    shares: FloatArray
+    """(P,): what each measure counts, once it is standardised over all photos."""
+
+    def at(self, vectors: SearchVectors) -> FloatArray:
+        """The evidence (N, P) of stacked photos (N rows)."""
+        return self.evidence(_along(vectors.joint, self.joint), _along(vectors.words, self.words))
+
+
+def _along(vectors: HalfArray, directions: FloatArray) -> FloatArray:
+    if not directions.size:
+        return np.empty((len(vectors), 0), np.float32)
+    return vectors.astype(np.float32) @ directions
+
+
+Rank = Callable[[str], Look | None]
+"""What a model looks for when it is asked something; None where it knows none of the words."""
 
 
 class Describer(Protocol):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import invented
 import numpy as np
 from PIL import Image
 
@@ -14,6 +15,7 @@ from captioner.types import (
     Description,
     FloatArray,
     Keyword,
+    Look,
     PixelArray,
     Pixels,
     SearchVectors,
@@ -64,10 +66,10 @@ class ColourDescriber:
         )
 
 
-def rank_colours(query: str, vectors: SearchVectors) -> FloatArray:
+def rank_colours(query: str) -> Look | None:
     """A `Rank` that knows the three words."""
     known = [k for k, colour in enumerate(COLOURS) if colour in query.split()]
-    return vectors.joint[:, known].astype(np.float32).sum(axis=1)
+    return invented.look(np.eye(256)[known].sum(axis=0), np.zeros(3)) if known else None
 
 
 def photo(path: Path, colour: str) -> Path:

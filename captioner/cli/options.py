@@ -91,3 +91,59 @@ LogFile = Annotated[
         help="Add failures, warnings and the summary to this file: a line each, with the time.",
     ),
 ]
+
+Folders = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--in", metavar="DIR", help="Only photos in this folder, however deep. Repeatable: in any."
+    ),
+]
+
+After = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DATE", help="Only photos taken from this year, month or day on: 2024-05-06."
+    ),
+]
+
+Before = Annotated[
+    str | None,
+    typer.Option(metavar="DATE", help="Only photos taken before this year, month or day began."),
+]
+
+Camera = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Only photos whose camera's name holds these words."),
+]
+
+Near = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LAT,LON,KM", help="Only photos taken within so many kilometres of a place."
+    ),
+]
+
+Keywords = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keyword",
+        metavar="WORD",
+        help="Only photos with this keyword, the model's or yours. Repeatable: with all.",
+    ),
+]
+
+Open = Annotated[
+    bool, typer.Option("--open", help="Open the best of them, 5 at most, in the system's viewer.")
+]
+
+Preview = Annotated[
+    bool, typer.Option("--preview", help="Show the photos as pictures in the terminal.")
+]
+
+PrintPath = Annotated[
+    bool, typer.Option("--print-path", help="Print nothing but paths, a line each.")
+]
+
+Print0 = Annotated[
+    bool, typer.Option("-0", "--print0", help="Print nothing but paths, each ending with NUL.")
+]

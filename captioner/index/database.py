@@ -6,14 +6,20 @@ import fcntl
 import os
 import platform
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
+import numpy.typing as npt
+
 from captioner.errors import CaptionerError, LockedError, UsageError
 from captioner.index import migrations, mounts
+
+Ids = npt.NDArray[np.int64]
+"""Of photos."""
 
 TIMEOUT = 5.0
 """Seconds to wait for another program that holds the file, as a backup may."""
@@ -176,6 +182,15 @@ def _read_only(path: Path) -> str:
     # SQLite takes the bytes of an address as they are, so that a folder of any name works.
     address = f"file:{quote(path_key(path))}?mode=ro"
     return address + "&immutable=1" if as_it_lies else address
+
+
+def ids(connection: sqlite3.Connection, statement: str, parameters: Sequence[object] = ()) -> Ids:
+    """The ids (N,) that a statement of one column selects, in its order."""
+    # As one text, which takes a fifth of the time that as many rows do.
+    (joined,) = connection.execute(
+        f"WITH chosen (id) AS ({statement}) SELECT group_concat(id) FROM chosen", parameters
+    ).fetchone()
+    return np.fromstring(joined, np.int64, sep=",") if joined else np.empty(0, np.int64)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,23 +13,27 @@ from typing import Self
 
 from captioner.index import (
     database,
+    edits,
     features,
     missing,
     mounts,
     records,
+    sketches,
+    spelling,
     statistics,
     store,
     twins,
-    words,
     writes,
 )
 from captioner.index import search as searching
 from captioner.index.changes import Survey
+from captioner.index.edits import Said
+from captioner.index.filters import Filters
 from captioner.index.missing import Missing
 from captioner.index.records import Record
 from captioner.index.search import Hit
+from captioner.index.sketches import Sketches
 from captioner.index.statistics import Statistics
-from captioner.index.words import Said
 from captioner.index.writes import Writes
 from captioner.types import (
     Description,
@@ -44,6 +48,8 @@ from captioner.types import (
     SearchVectors,
     Weights,
 )
+
+ALL = Filters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +69,14 @@ class Index:
     read-only or damaged; what was stored before stays as it was.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, resources: ExitStack) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, resources: ExitStack, *, write: bool
+    ) -> None:
         self.path = path
+        self._write = write
         self._connection = connection
         self._resources = resources
+        self._sketches = Sketches()
 
     @classmethod
     def open(cls, path: Path, *, write: bool = False) -> Self:
@@ -89,7 +99,7 @@ class Index:
             resources.callback(connection.close)
             if write:
                 resources.callback(connection.commit)
-            return cls(path, connection, resources.pop_all())
+            return cls(path, connection, resources.pop_all(), write=write)
 
     @property
     def network(self) -> str | None:
@@ -109,7 +119,9 @@ class Index:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        with self._resources:
+            if self._write and kind is None:
+                self._sketch()
 
     def pending(self, photos: Iterable[Photo]) -> Iterator[Photo]:
         """The photos to describe: new, or of another size or modification time than when stored.
@@ -207,7 +219,10 @@ class Index:
         again.
         """
         with database.explained(self.path), self._connection:
+            run = sketches.last_run(self._connection)
             store.store(self._connection, results, model_id, encoder_id)
+            if sketches.last_run(self._connection) > run >= 0:
+                sketches.draw(self._connection, run)
 
     def retellable(self, weights: Weights, below: Iterable[Path] = ()) -> list[int]:
         """Ids of photos that another model described, from features that `weights` share."""
@@ -233,6 +248,7 @@ class Index:
         model_id: str | None = None,
         limit: int = 10,
         exact: bool = False,
+        filters: Filters = ALL,
     ) -> list[Hit]:
         """The photos that fit a query, best first.
 
@@ -244,6 +260,8 @@ class Index:
             How the model scores its vectors, and which model; without them, text alone counts.
         exact
             Find only captions that hold all the words, and let nothing else count.
+        filters
+            Find only photos that fulfil them.
 
         Returns
         -------
@@ -257,8 +275,23 @@ class Index:
         """
         with database.explained(self.path), database.snapshot(self._connection) as connection:
             if exact:
-                return searching.search_captions(connection, query, limit)
-            return searching.search(connection, query, rank, model_id, limit)
+                return searching.search_captions(connection, query, limit, filters)
+            return searching.search(
+                connection, self._sketches, query, rank, model_id, limit, filters
+            )
+
+    def newest(self, *, limit: int = 10, filters: Filters = ALL) -> list[Hit]:
+        """The photos that were taken last; those without a date come after, last stored first."""
+        with database.explained(self.path), database.snapshot(self._connection) as connection:
+            return searching.newest(connection, limit, filters)
+
+    def respell(self, query: str, knows: Callable[[str], bool]) -> tuple[str, dict[str, str]]:
+        """A query with near words in place of those that nothing knows, and which for which.
+
+        `knows` says whether the model knows a word. What stands in quotes is left alone.
+        """
+        with database.explained(self.path):
+            return spelling.respell(self._connection, query, knows)
 
     def similar(
         self,
@@ -267,13 +300,16 @@ class Index:
         *,
         limit: int = 10,
         but_not: Path | None = None,
+        filters: Filters = ALL,
     ) -> list[Hit]:
         """The photos nearest to a vector (256,) of the same model's joint space, nearest first.
 
         `score` is the cosine, negative ones as 0.
         """
         with database.explained(self.path), database.snapshot(self._connection) as connection:
-            return searching.similar(connection, joint, model_id, limit, but_not)
+            return searching.similar(
+                connection, self._sketches, joint, model_id, limit, but_not, filters
+            )
 
     def vectors_of(self, path: Path, model_id: str) -> SearchVectors | None:
         """What `model_id` saw in a photo; None where it has not described it."""
@@ -305,7 +341,7 @@ class Index:
     def said(self, photo: Path) -> Said | None:
         """What is said of a photo, and by whom; None where the index does not know it."""
         with database.explained(self.path):
-            return words.said(self._connection, photo)
+            return edits.said(self._connection, photo)
 
     def edit(self, photo: Path, text: str) -> None:
         """Keep a person's words about a photo, in place of earlier ones; none takes them back.
@@ -321,7 +357,7 @@ class Index:
             Line breaks and runs of spaces count as one space.
         """
         with database.explained(self.path):
-            words.edit(self.path, photo, text)
+            edits.edit(self.path, photo, text)
 
     def statistics(self) -> Statistics:
         """What the index holds, counted from many sides."""
@@ -352,3 +388,10 @@ class Index:
                 "SELECT model_id FROM vectors GROUP BY model_id ORDER BY count(*) DESC, model_id"
             ).fetchall()
         return [model_id for (model_id,) in rows]
+
+    def _sketch(self) -> None:
+        """Draw what searches look at first, wherever that is undone."""
+        with database.explained(self.path):
+            for run in sketches.undrawn(self._connection):
+                with self._connection:
+                    sketches.draw(self._connection, run)

@@ -1,66 +1,83 @@
-"""A person's words about a photo: kept beside a model's, shown before them, never overwritten."""
+"""The words of photos: which texts hold those of a query, and how well they fit it."""
 
 from __future__ import annotations
 
 import sqlite3
-import unicodedata
-from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import quote
+from collections.abc import Sequence
 
-from captioner.index.database import TIMEOUT, path_key
-from captioner.index.store import draw_texts
+import numpy as np
 
+from captioner.index.database import Ids, ids
+from captioner.index.query import Query
+from captioner.types import FloatArray
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What is said of a photo that the index knows."""
-
-    text: str
-    """The caption that is shown; empty where there is none."""
-    by_person: bool
+MOST = 10_000
+"""Texts that BM25 tells apart. What more texts than these hold says little of any of them, and
+weighing them all would take longer than the rest of a search."""
+ALL_COLUMNS = (1.0, 0.5, 0.5)
+"""What a word counts in the caption shown, in the other captions, and among the keywords."""
+CAPTION_ONLY = (1.0, 0.0, 0.0)
 
 
-def said(connection: sqlite3.Connection, photo: Path) -> Said | None:
-    """What is shown of a photo; None where it is unknown."""
-    row = connection.execute(
-        "SELECT coalesce(text, ''), source IS 'person' FROM photos "
-        "LEFT JOIN captions ON captions.photo = photos.id "
-        "WHERE path = ? ORDER BY source = 'person' DESC, rank LIMIT 1",
-        [path_key(photo)],
-    ).fetchone()
-    return Said(row[0], bool(row[1])) if row else None
+def with_any(connection: sqlite3.Connection, asked: Query) -> tuple[Ids, FloatArray]:
+    """Photos whose texts hold words of a query: ids (N,), ascending, and how well they fit (N,).
 
-
-def edit(path: Path, photo: Path, text: str) -> None:
-    """Put a person's words in place of earlier ones; where there are none, only take those away.
-
-    Without the writer's lock: a person must not have to wait until a run over 300,000 photos is
-    done. SQLite's own locks suffice for one transaction that takes them at its beginning.
+    The rarest words count, as many as are in `MOST` texts at most. Where even the rarest is in
+    more, texts with all of the words fit, one as well as the other.
     """
-    text = _one_line(text)
-    address = f"file:{quote(path_key(path))}?mode=rw"
-    with closing(sqlite3.connect(address, uri=True, timeout=TIMEOUT)) as connection, connection:
-        connection.execute("BEGIN IMMEDIATE")
-        row = connection.execute(
-            "SELECT id FROM photos WHERE path = ?", [path_key(photo)]
-        ).fetchone()
-        if not row:
-            return
-        connection.execute("DELETE FROM captions WHERE photo = ? AND source = 'person'", row)
-        if text:
-            connection.execute(
-                "INSERT INTO captions (photo, source, rank, text) VALUES (?, 'person', 0, ?)",
-                [*row, text],
-            )
-        draw_texts(connection, *row)
-
-
-def _one_line(text: str) -> str:
-    # Neither what steers terminals nor half a character belongs in a caption.
-    return "".join(
-        character
-        for character in " ".join(text.split())
-        if unicodedata.category(character) not in {"Cc", "Cs"}
+    counted = sorted(
+        (number, place, _quoted(word))
+        for place, word in enumerate(asked.telling())
+        if (number := _count(connection, _quoted(word)))
     )
+    words = [word for _, _, word in counted]
+    total = np.cumsum([number for number, _, _ in counted], dtype=np.int64)
+    rare = words[: int(np.searchsorted(total, MOST, "right"))]
+    return _fit(connection, " OR ".join(rare) or " AND ".join(words), ALL_COLUMNS)
+
+
+def in_captions(connection: sqlite3.Connection, phrases: Sequence[str]) -> tuple[Ids, FloatArray]:
+    """Photos whose caption holds all phrases: ids (N,), ascending, and how well they fit (N,)."""
+    # Side by side rather than joined by AND, which no caption fulfils where one is a mere "&".
+    return _fit(connection, f"caption : ({' '.join(map(_quoted, phrases))})", CAPTION_ONLY)
+
+
+def holds(connection: sqlite3.Connection, word: str) -> bool:
+    """Whether some photo's texts have a word, with whatever ending."""
+    return _count(connection, _quoted(word)) > 0
+
+
+def _fit(
+    connection: sqlite3.Connection, expression: str, weights: tuple[float, float, float]
+) -> tuple[Ids, FloatArray]:
+    """What matches, with its BM25 as a share of the best one's; all 1 where `MOST` or more do."""
+    if not expression:
+        return np.empty(0, np.int64), np.empty(0, np.float32)
+    if _count(connection, expression) > MOST:
+        found = ids(connection, "SELECT rowid FROM texts_fts WHERE texts_fts MATCH ?", [expression])
+        return found, np.ones(len(found), np.float32)
+    rows = connection.execute(
+        "SELECT rowid, -bm25(texts_fts, ?, ?, ?) FROM texts_fts WHERE texts_fts MATCH ? "
+        "ORDER BY rowid",
+        [*weights, expression],
+    ).fetchall()
+    photos, scores = zip(*rows, strict=True) if rows else ((), ())
+    return np.array(photos, np.int64), of_best(np.array(scores, np.float32))
+
+
+def of_best(scores: FloatArray) -> FloatArray:
+    """Scores as shares of the highest; all 0 where none is above 0."""
+    best = scores.max(initial=0)
+    return scores / best if best > 0 else np.zeros_like(scores)
+
+
+def _count(connection: sqlite3.Connection, expression: str) -> int:
+    (number,) = connection.execute(
+        "SELECT count(*) FROM texts_fts WHERE texts_fts MATCH ?", [expression]
+    ).fetchone()
+    return int(number)
+
+
+def _quoted(words: str) -> str:
+    """A phrase of FTS5, in which no character has a meaning of its own."""
+    return f'"{words}"'
