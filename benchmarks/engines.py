@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks import common
 from captioner.model.bundle import ENCODER, RANGES, Bundle
-from captioner.photos.decode import read
+from captioner.photos.read import read
 from captioner.places import bundle_folder
 from captioner.types import FloatArray, Photo, PixelArray
 

@@ -1,69 +1,48 @@
-"""Writing captions into photos: captioner against exiftool, photos a second, side by side.
+"""(g) How fast captions are written into photos, beside exiftool.
 
-    python benchmarks/metadata.py FOLDER [--photos 1000]
-
-Each way writes the same description into fresh copies of the same JPEG files. captioner goes all
-the way: reads, checks, compares, keeps the record that takes it back.
+Each way writes the same sentence into the XMP of fresh copies of the same JPEG files. captioner
+does all that it does for a person: it reads what stands there and whose it is, checks the new file
+against the old one, keeps the record that takes it back, and replaces the file in one step; once
+waiting for the disk with every photo, as is the default, and once not (`--no-sync`). exiftool is
+called once for all photos (`-stay_open`), which is the fastest way to use it, and once for each of
+a few.
 """
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from statistics import median
 
+from benchmarks import common
 from captioner.index import Index
 from captioner.metadata.provenance import Words
 from captioner.metadata.writer import Options, State, Writer
 
 TEXT = "A black dog runs through shallow water with a stick in its mouth."
+FEW = 30
+"""Photos for which exiftool is called one by one: that takes long."""
+NO_SYNC, SYNC = "captioner --no-sync", "captioner"
+STAY_OPEN, ONCE_EACH = "exiftool -stay_open", "exiftool, once a photo"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--photos", type=int, default=1000)
-    parser.add_argument("--called-once", type=int, default=30, help="files for exiftool one by one")
-    options = parser.parse_args()
-    photos = sorted(options.folder.rglob("*.jpg"))[: options.photos]
-    with tempfile.TemporaryDirectory() as home:
-        ways: list[tuple[str, Callable[[list[Path]], None], int]] = [
-            ("captioner --no-sync", lambda files: captioner(files, Path(home), sync=False), 0),
-            ("captioner", lambda files: captioner(files, Path(home), sync=True), 0),
-        ]
-        if shutil.which("exiftool"):
-            ways += [
-                ("exiftool -stay_open", stay_open, 300),
-                ("exiftool, once a file", once_a_file, options.called_once),
-            ]
-        for name, way, limit in ways:
-            files = photos[: limit or len(photos)]
-            with tempfile.TemporaryDirectory() as folder:
-                copies = [
-                    Path(shutil.copyfile(photo, Path(folder) / f"{number}.jpg"))
-                    for number, photo in enumerate(files)
-                ]
-                start = time.perf_counter()
-                way(copies)
-                pace = len(copies) / (time.perf_counter() - start)
-            print(f"{name:22} {pace:8.1f} photos/s  ({len(copies)} photos)", flush=True)
-
-
-def captioner(files: list[Path], home: Path, *, sync: bool) -> None:
+def captioner(files: Sequence[Path], *, sync: bool) -> None:
     words = Words(TEXT, None, (), "benchmark", "2026-01-01T00:00:00+00:00")
     with (
-        Index.open(home / f"{sync}.db", write=True) as index,
+        Index.open(files[0].with_name("captioner.db"), write=True) as index,
         Writer(index.writes(sync=sync), Options(in_place=True, sync=sync)) as writer,
     ):
         states = [writer.write(path, words).state for path in files]
-    assert set(states) <= {State.WRITTEN, State.SKIPPED}
+    if set(states) - {State.WRITTEN, State.SKIPPED}:
+        sys.exit(f"captioner did not write all of them: {set(states)}")
 
 
-def stay_open(files: list[Path]) -> None:
+def stay_open(files: Sequence[Path]) -> None:
     command = ["exiftool", "-stay_open", "True", "-@", "-"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -78,13 +57,61 @@ def stay_open(files: list[Path]) -> None:
         process.stdin.write("-stay_open\nFalse\n")
 
 
-def once_a_file(files: list[Path]) -> None:
+def once_each(files: Sequence[Path]) -> None:
     for path in files:
-        subprocess.run(
-            ["exiftool", "-q", "-overwrite_original", f"-XMP-dc:Description={TEXT}", str(path)],
-            check=True,
-        )
+        command = ["exiftool", "-q", "-overwrite_original", f"-XMP-dc:Description={TEXT}"]
+        subprocess.run([*command, str(path)], check=True)
+
+
+def seconds_a_photo(
+    write: Callable[[Sequence[Path]], None], photos: Sequence[Path], scratch: Path, _: int
+) -> float:
+    """Wall time a photo, over copies of the photos."""
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        copies = [
+            Path(shutil.copyfile(photo, Path(folder) / f"{number:06}.jpg"))
+            for number, photo in enumerate(photos)
+        ]
+        return common.seconds(lambda: write(copies)) / len(copies)
+
+
+def main() -> None:
+    parser = common.arguments(__doc__, count=1000, repeats=3)
+    parser.add_argument(
+        "--scratch", type=Path, metavar="FOLDER", help="where to write, on the disk to measure"
+    )
+    options = parser.parse_args()
+    if not shutil.which("exiftool"):
+        sys.exit("There is no exiftool to compare with: apt-get install libimage-exiftool-perl.")
+    with common.photos(options.photos, options.count) as found:
+        photos = [photo.path for photo in found]
+        ways = {
+            NO_SYNC: (partial(captioner, sync=False), photos),
+            SYNC: (partial(captioner, sync=True), photos),
+            STAY_OPEN: (stay_open, photos),
+            ONCE_EACH: (once_each, photos[:FEW]),
+        }
+        works = {
+            name: partial(seconds_a_photo, write, some, options.scratch)
+            for name, (write, some) in ways.items()
+        }
+        times = common.side_by_side(options.repeats, works)
+    rows: list[common.Row] = [
+        {
+            "way": name,
+            "photos/s": 1 / median(times[name]),
+            f"× {STAY_OPEN}": common.ratio(times[STAY_OPEN], times[name])["ratio"],
+            **common.ratio(times[ONCE_EACH], times[name], f"× {ONCE_EACH}"),
+        }
+        for name in ways
+    ]
+    size = sum(path.stat().st_size for path in photos) / len(photos) / 1000
+    notes = [
+        f"{len(photos):,} JPEG files of {size:.0f} kB on average, {options.repeats} repeats; "
+        f"exiftool once a photo for {len(photos[:FEW])} of them."
+    ]
+    common.report("Writing captions into photos", rows, notes, as_json=options.json)
 
 
 if __name__ == "__main__":
-    main()
+    common.run(main)

@@ -29,9 +29,9 @@ import numpy as np
 
 from benchmarks import common
 from captioner.index import Index
+from captioner.library import update
 from captioner.model import load
-from captioner.photos.decode import read
-from captioner.pipeline import update
+from captioner.photos.read import read
 from captioner.types import Photo
 
 if TYPE_CHECKING:

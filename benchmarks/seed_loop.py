@@ -38,7 +38,7 @@ from captioner.model import load
 from captioner.model.bundle import ENCODER, VOCABULARY, Bundle
 from captioner.model.vocabulary import END, PAD, START, UNKNOWN, sentence
 from captioner.model.xception import FEATURES
-from captioner.photos.decode import read
+from captioner.photos.read import read
 from captioner.pipeline import describe
 from captioner.places import bundle_folder
 from captioner.types import Failure, Photo

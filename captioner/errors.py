@@ -24,6 +24,10 @@ class UsageError(CaptionerError):
     """Wrong use: the command line ends with exit code 2."""
 
 
+class LockedError(CaptionerError):
+    """Another process writes the database: later it may work."""
+
+
 class PhotoError(CaptionerError):
     """One photo cannot be read; the rest of a run goes on."""
 

@@ -1,4 +1,4 @@
-"""Photos through the model, and into the index: `walk → decode → encode → describe → store`."""
+"""Photos through the model: `walk → decode → encode → describe`."""
 
 from __future__ import annotations
 
@@ -6,30 +6,14 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from captioner.errors import PhotoError, PhotoUnavailableError
-from captioner.photos.decode import read
+from captioner.photos.read import read
 from captioner.types import Describer, Description, Failure, Photo, PixelArray, Pixels
 
-if TYPE_CHECKING:  # captioning without an index needs no database
-    from captioner.index import Index
-
 Progress = Callable[[Description | Failure], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What an update of the index came to, in photos."""
-
-    described: int
-    failed: int
-    unchanged: int
-    """In the index as they are, hence not opened."""
 
 
 def describe(
@@ -102,91 +86,21 @@ def describe(
         pool.shutdown(cancel_futures=True)
 
 
-def update(
-    index: Index,
-    photos: Iterable[Photo | Failure],
-    load: Callable[[], Describer],
-    *,
-    planned: Callable[[int], None] | None = None,
-    progress: Progress | None = None,
-    workers: int | None = None,
-) -> Summary:
-    """Describe the photos that an index does not hold as they are now, and store the results.
-
-    Parameters
-    ----------
-    index
-        Open for writing.
-    load
-        Makes the describer; called only where there is a photo to describe.
-    planned
-        Called once, before anything is described, with how often `progress` will be called.
-    progress, workers
-        As for `describe`.
-
-    Stores a batch at a time. On an interrupt, or any other exception, what is finished is stored
-    before it is raised on.
-    """
-    tell = progress or _ignore
-    unseen: list[Failure] = []
-    found = 0
-
-    def seen() -> Iterator[Photo]:
-        nonlocal found
-        for photo in photos:
-            if isinstance(photo, Failure):
-                unseen.append(photo)
-            else:
-                found += 1
-                yield photo
-
-    pending = list(index.pending(seen()))
-    todo = list(dict.fromkeys(pending))  # folders may be named twice
-    if planned:
-        planned(len(unseen) + len(todo))
-    for failure in unseen:
-        tell(failure)
-    described = _describe_and_store(index, todo, load(), tell, workers) if todo else 0
-    return Summary(described, len(unseen) + len(todo) - described, found - len(pending))
-
-
-def _describe_and_store(
-    index: Index, todo: list[Photo], describer: Describer, tell: Progress, workers: int | None
-) -> int:
-    described = 0
-    finished: list[Description | Failure] = []
-
-    def store() -> None:
-        index.store(finished, describer.model_id)
-        finished.clear()
-
-    try:
-        with closing(describe(todo, describer, progress=tell, workers=workers)) as results:
-            for result in results:
-                finished.append(result)
-                described += isinstance(result, Description)
-                if len(finished) >= describer.batch_size:
-                    store()
-    finally:
-        if finished:
-            store()
-    return described
-
-
 def _decode_ahead(
     photos: Iterable[Photo | Failure], size: int, pool: ThreadPoolExecutor, ahead: int
 ) -> Iterator[Pixels | Failure]:
     """Decode in threads, in order, at most `ahead` photos before the one that is asked for."""
     waiting: deque[Future[Pixels | Failure]] = deque()
     for photo in photos:
-        waiting.append(pool.submit(_decode, photo, size))
+        waiting.append(pool.submit(decode, photo, size))
         if len(waiting) > ahead:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
 
 
-def _decode(photo: Photo | Failure, size: int) -> Pixels | Failure:
+def decode(photo: Photo | Failure, size: int) -> Pixels | Failure:
+    """Decode one photo to a square of `size` pixels a side; a failure says why it cannot be."""
     if isinstance(photo, Failure):
         return photo
     try:

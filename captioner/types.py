@@ -6,10 +6,11 @@ frozen, so that a value may cross threads.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +20,45 @@ HalfArray = npt.NDArray[np.float16]
 PixelArray = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
 class Photo:
-    """A file found by the walk; nothing of it has been opened yet."""
+    """A file found by the walk; nothing of it has been opened yet. Not to be changed.
 
-    path: Path
-    """As the person gave it, with what the walk found below it. May hold surrogate escapes."""
-    size: int
-    """Bytes."""
-    mtime_ns: int
+    Parameters
+    ----------
+    path
+        As the person gave it, with what the walk found below it. May hold surrogate escapes. Text
+        becomes a `Path` when that is asked for: making one takes longer than finding the file,
+        and most photos of a library are as they were and need none.
+    size
+        Bytes.
+    """
+
+    __slots__ = ("_path", "mtime_ns", "size", "spelled")
+
+    def __init__(self, path: Path | str, size: int, mtime_ns: int) -> None:
+        self.spelled: Final = path if isinstance(path, str) else os.fspath(path)
+        self.size: Final = size
+        self.mtime_ns: Final = mtime_ns
+        self._path: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        if self._path is None:
+            self._path = Path(self.spelled)
+        return self._path
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Photo) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def __repr__(self) -> str:
+        return f"Photo({self.spelled!r}, {self.size}, {self.mtime_ns})"
+
+    def _identity(self) -> tuple[str, int, int]:
+        return self.spelled, self.size, self.mtime_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +193,57 @@ class Write:
     """Turns the content after into the one before."""
 
 
-Rank = Callable[[str, SearchVectors], FloatArray]
-"""Scores stacked photos (N rows) against a query: float32 (N,), larger is better, comparable only
-within one call. Returns zeros where the model knows none of the query's words."""
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Which weights made a description."""
+
+    model: str
+    """Digest of the bundle."""
+    encoder: str
+    """Digest of what makes the features: bundles with the same can share them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A photo that is new by its path or date, but whose content the index knows."""
+
+    photo: Photo
+    how: Literal["same", "moved", "copied"]
+    """Only its date is new; it was elsewhere before; it is there, too, still."""
+    of: Path
+    """Where that content was, or is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a query looks for: along which directions, and what P measures make of these.
+
+    Each photo is judged by itself and through few numbers, so that a search may look at all
+    photos roughly and at the best of them closely.
+    """
+
+    joint: FloatArray
+    """(256, A): directions in the joint space."""
+    words: FloatArray
+    """(H, B): directions in the word head's hidden layer."""
+    evidence: Callable[[FloatArray, FloatArray], FloatArray]
+    """Of how far N photos lie along them, (N, A) and (N, B): float32 (N, P), larger is better."""
+    shares: FloatArray
+    """(P,): what each measure counts, once it is standardised over all photos."""
+
+    def at(self, vectors: SearchVectors) -> FloatArray:
+        """The evidence (N, P) of stacked photos (N rows)."""
+        return self.evidence(_along(vectors.joint, self.joint), _along(vectors.words, self.words))
+
+
+def _along(vectors: HalfArray, directions: FloatArray) -> FloatArray:
+    if not directions.size:
+        return np.empty((len(vectors), 0), np.float32)
+    return vectors.astype(np.float32) @ directions
+
+
+Rank = Callable[[str], Look | None]
+"""What a model looks for when it is asked something; None where it knows none of the words."""
 
 
 class Describer(Protocol):
@@ -173,6 +252,11 @@ class Describer(Protocol):
     @property
     def model_id(self) -> str:
         """Digest of the bundle: descriptions with the same id come from the same weights."""
+        ...
+
+    @property
+    def encoder_id(self) -> str:
+        """Digest of what makes the features: models with the same can share them."""
         ...
 
     @property

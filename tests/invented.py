@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from captioner.types import Caption, Description, Failure, Keyword, Photo, SearchVectors
+from captioner.types import Caption, Description, Failure, Keyword, Look, Photo, SearchVectors
 
 
 def photo(name: str, *, size: int = 1000, mtime_ns: int = 1) -> Photo:
@@ -19,7 +19,7 @@ def description(
     *captions: str,
     keywords: Sequence[str] = (),
     joint: Sequence[float] = (1, 0),
-    words: Sequence[float] = (0,),
+    words: Sequence[float] = (0, 0),
 ) -> Description:
     return Description(
         photo=photo(of) if isinstance(of, str) else of,
@@ -32,6 +32,12 @@ def description(
         feature=np.arange(8, dtype=np.float16),
         vectors=SearchVectors(np.array(joint, np.float16), np.array(words, np.float16)),
     )
+
+
+def look(joint: Sequence[float], words: Sequence[float]) -> Look:
+    """Along one direction in each space; the one measure is the sum of both."""
+    directions = [np.array([axis], np.float32).T for axis in (joint, words)]
+    return Look(*directions, lambda near, seen: near + seen, np.ones(1, np.float32))
 
 
 def failure(of: Photo | str, reason: str = "it is truncated.") -> Failure:

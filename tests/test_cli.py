@@ -20,7 +20,7 @@ from processes import ROOT
 from typer.testing import CliRunner, Result
 
 from captioner.cli import app as roof
-from captioner.cli import console, progress
+from captioner.cli import console
 from captioner.cli.app import COMMANDS, app
 from captioner.cli.paths import Given
 from captioner.errors import CaptionerError, UsageError
@@ -170,14 +170,30 @@ class TestCaption:
         assert "Add -0." in forgotten.stderr
 
     def test_paths_are_printed_as_given(self, run: Run, folder: Path) -> None:
-        result = run("caption", "./red.jpg", "./album/", ".//album/../red.jpg", str(folder))
-        assert [line.partition("\t")[0] for line in result.stdout.splitlines()] == [
-            "./red.jpg",
-            "./album/blue.jpg",
-            "./album/green.JPG",
-            ".//album/../red.jpg",
-            *(f"{folder}/{name}" for name in ("album/blue.jpg", "album/green.JPG", "red.jpg")),
-        ]
+        below = [f"{folder}/{name}" for name in ("album/blue.jpg", "album/green.JPG", "red.jpg")]
+        for given, printed in (
+            (["./red.jpg", "./album/"], ["./red.jpg", "./album/blue.jpg", "./album/green.JPG"]),
+            ([".//album/../red.jpg", "./red.jpg"], [".//album/../red.jpg"]),
+            ([str(folder)], below),
+        ):
+            lines = run("caption", *given, "--keywords").stdout.splitlines()
+            assert [line.partition("\t")[0] for line in lines] == printed
+
+    def test_what_is_left_out(self, run: Run, folder: Path) -> None:
+        colours.photo(folder / "album/.hidden.jpg", "blue")
+        (folder / "album/.captionerignore").write_text("green*\n")
+        for options, printed in (
+            ([], "blue.jpg"),
+            (["--exclude", "b*.jpg"], ""),
+            (["--exclude", "b*.jpg", "--exclude", "!green.*"], "green.JPG"),
+            (["--include-hidden"], ".hidden.jpg blue.jpg"),
+        ):
+            lines = run("caption", "album", "--keywords", *options).stdout.splitlines()
+            names = [Path(line.partition("\t")[0]).name for line in lines]
+            assert names == printed.split()
+        wrong = run("caption", ".", "--exclude", "!")
+        assert wrong.exit_code == 2
+        assert "Patterns are written as in .gitignore." in wrong.stderr
 
     def test_names_of_any_bytes(self, run: Run, folder: Path) -> None:
         name = b"caf\xe9 \xf0\x9f\x90\x95.jpg"
@@ -233,7 +249,7 @@ class TestIndexAndSearch:
         monkeypatch.setattr(colours.ColourDescriber, "describe", describe)
         first = run("index", "many")
         assert first.exit_code == 130
-        assert "4 photos indexed; the same command goes on from there." in first.stderr
+        assert "4 photos indexed; the same command goes on from there.\nInter" in first.stderr
         monkeypatch.undo()
         monkeypatch.setenv("CAPTIONER_HOME", str(folder.parent / "home"))
         with Index.open(folder.parent / "home/captioner.db") as index:
@@ -468,23 +484,6 @@ class TestConsole:
     )
     def test_paths_are_safe_to_look_at(self, path: str, shown: str) -> None:
         assert console.shown(path) == shown
-
-    def test_progress_in_lines(self, capsys: pytest.CaptureFixture[str]) -> None:
-        with progress._Lines(every=0) as lines:
-            lines.planned(2000)
-            lines.done("a.jpg")
-            lines.done("b.jpg")
-        first, second = capsys.readouterr().err.splitlines()
-        assert first == "1 of 2,000 photos, a.jpg"
-        assert second.startswith("2 of 2,000 photos, ")
-        assert second.endswith(" left, b.jpg")
-
-    @pytest.mark.parametrize(
-        ("seconds", "words"),
-        [(0.2, "0 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
-    )
-    def test_durations(self, seconds: float, words: str) -> None:
-        assert progress.spell_time(seconds) == words
 
 
 def parameters() -> Iterator[Any]:

@@ -10,6 +10,7 @@ import sys
 import threading
 import zlib
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
+from raws import dng
 
 from captioner.errors import PhotoError, PhotoUnavailableError
-from captioner.photos import decode
-from captioner.photos.decode import read, square, upright
-from captioner.photos.formats import heic_opens
+from captioner.photos import formats
+from captioner.photos import read as reading
+from captioner.photos.decode import square, upright
+from captioner.photos.read import read
 from captioner.photos.walk import walk
 from captioner.types import Photo, PixelArray, Pixels
 
@@ -111,6 +114,40 @@ class TestFormats:
         pixels = store(tmp_path, red, name, save_all=True, append_images=[blue], quality=100)
         assert differ(pixels.rgb, np.full((32, 32, 3), (255, 0, 0), np.uint8)) < 2
 
+    @pytest.mark.skipif(not find_spec("rawpy"), reason="needs the extra [raw]")
+    @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+    def test_raw_photos_by_their_preview(self, tmp_path: Path, orientation: int) -> None:
+        stored = np.ascontiguousarray(TURNED_FROM[orientation](scene(640, 480)))
+        (tmp_path / "a.dng").write_bytes(dng(stored, orientation=orientation, preview=320))
+        pixels = open_photo(tmp_path / "a.dng")
+        assert (pixels.width, pixels.height, pixels.format) == (640, 480, "RAW")
+        assert differ(pixels.rgb, square(Image.fromarray(scene(640, 480)), 32)) < 2
+        assert pixels.facts.camera == "Maker One"
+
+    @pytest.mark.skipif(not find_spec("rawpy"), reason="needs the extra [raw]")
+    @pytest.mark.parametrize("preview", [None, 40])
+    def test_raw_photos_without_a_preview_are_developed(
+        self, tmp_path: Path, preview: int | None
+    ) -> None:
+        seen = []
+        for orientation in (1, 3, 6, 8):
+            stored = np.ascontiguousarray(TURNED_FROM[orientation](scene(640, 480)))
+            (tmp_path / "a.dng").write_bytes(dng(stored, orientation=orientation, preview=preview))
+            seen.append(open_photo(tmp_path / "a.dng", 64))
+        assert {(pixels.width, pixels.height) for pixels in seen} == {(640, 480)}
+        assert all(differ(pixels.rgb, seen[0].rgb) < 3 for pixels in seen)
+        assert seen[0].rgb.std() > 20
+
+    def test_what_is_not_installed_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(formats, "find_spec", lambda name: None)
+        heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+        for content, extra in ((dng(scene()), "raw"), (heic, "heic")):
+            (tmp_path / "a.jpg").write_bytes(content)
+            with pytest.raises(PhotoUnavailableError, match=rf"pip install 'captioner\[{extra}\]'"):
+                open_photo(tmp_path / "a.jpg")
+
     def test_a_jpeg_with_a_second_picture_is_a_jpeg(self, tmp_path: Path) -> None:
         image = Image.fromarray(scene(900, 600))
         thumbnail = Image.new("RGB", (40, 40))
@@ -128,7 +165,7 @@ class TestFormats:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         held = store(tmp_path, Image.fromarray(scene()), "a.tif", compression="tiff_lzw")
-        monkeypatch.setattr(decode, "_IN_MEMORY", 100)
+        monkeypatch.setattr(reading, "_IN_MEMORY", 100)
         streamed = open_photo(held.photo.path)
         assert streamed.content_hash == held.content_hash
         assert np.array_equal(streamed.rgb, held.rgb)
@@ -332,7 +369,19 @@ class TestSize:
                 assert min(image.size) > 4 * 48
                 whole = square(upright(image), 48)
             error = open_photo(path, 48).rgb.astype(float) - whole
-            assert (error**2).mean() < 255**2 / 10**3.3, path  # 33 dB
+            assert (error**2).mean() < 255**2 / 10**4, path  # 40 dB
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_a_large_jpeg_of_any_size_keeps_its_place(
+        self, tmp_path: Path, orientation: int
+    ) -> None:
+        # At 1/8 these are 65.125 by 70.125 pixels, unpacked to 66 by 71.
+        stored = np.ascontiguousarray(TURNED_FROM[orientation](scene(521, 561)))
+        exif = Image.Exif()
+        exif[ORIENTATION] = orientation
+        pixels = store(tmp_path, Image.fromarray(stored), "a.jpg", exif=exif, quality=95)
+        whole = square(Image.fromarray(scene(521, 561)), 32)
+        assert differ(pixels.rgb, whole) < 1.2
 
     def test_the_resize_rule_leaves_the_right_size_alone(self) -> None:
         image = Image.fromarray(scene(32, 32))
@@ -344,7 +393,7 @@ class TestSize:
         assert (store(tmp_path, image, "a.png").rgb == (10, 200, 30)).all()
 
     def test_giants_take_turns(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(decode, "_GIANT", 1000)
+        monkeypatch.setattr(reading, "_GIANT", 1000)
         Image.fromarray(scene()).save(tmp_path / "a.png")
         seen: list[Pixels] = []
         threads = [
@@ -378,7 +427,7 @@ class TestDamage:
             (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3", "it is a PDF document."),
             (b"\xff\x0a\xfa\x1f", "it is a JPEG XL picture."),
             (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42", "it is a video."),
-            (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "it is a raw photo."),
+            (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "its RAW data ends too early"),
             (bytes(range(256)), "in no format that captioner reads"),
             (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "it holds text"),
             (b"\xff\xd8\xff\xe0", "it begins as JPEG, but its header is damaged"),
@@ -425,13 +474,6 @@ class TestDamage:
         path.write_bytes(tiff(16_384, 12_288, bits=8, data=b"")[:200])
         assert "megapixels" not in self.reason(path)
 
-    @pytest.mark.skipif(heic_opens(), reason="HEIC can be read here")
-    def test_heic_names_what_is_missing(self, tmp_path: Path) -> None:
-        path = tmp_path / "a.heic"
-        path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
-        with pytest.raises(PhotoUnavailableError, match=r"captioner\[heic\]"):
-            open_photo(path)
-
     def test_a_photo_that_is_gone_may_come_back(self, tmp_path: Path) -> None:
         with pytest.raises(PhotoUnavailableError, match="there is no such file"):
             read(Photo(tmp_path / "a.jpg", 1, 1), 32)
@@ -444,7 +486,7 @@ class TestDamage:
             try:
                 read(photo, 224)
                 read_well += 1
-            except PhotoError as error:
+            except PhotoUnavailableError as error:
                 assert photo.path.suffix.lower() in (".heic", ".heif")
                 assert str(error).startswith("it is a HEIC picture")
         assert read_well >= 46
@@ -463,7 +505,7 @@ class TestDamage:
         )
         script = (
             "import sys; from pathlib import Path\n"
-            "from captioner.photos.walk import walk; from captioner.photos.decode import read\n"
+            "from captioner.photos.walk import walk; from captioner.photos.read import read\n"
             "from captioner.errors import PhotoError\n"
             "for photo in walk([Path(sys.argv[1])]):\n"
             "    try: read(photo, 32)\n"

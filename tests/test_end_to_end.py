@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from processes import HEAVY, ROOT, loaded_by, run, run_main
 
-from captioner.photos.decode import read
+from captioner.photos.read import read
 from captioner.photos.walk import walk
 from captioner.types import Photo
 

@@ -19,7 +19,7 @@ from invented import description, failure, photo
 
 from captioner.errors import CaptionerError, UsageError
 from captioner.index import Counts, Index, database
-from captioner.types import Failure
+from captioner.types import Failure, Photo
 
 
 @pytest.fixture
@@ -89,8 +89,7 @@ def test_relative_and_absolute_paths_are_one_photo(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir("/")
-    relative = photo("a.jpg")
-    object.__setattr__(relative, "path", Path("photos/../photos/a.jpg"))
+    relative = Photo(Path("photos/../photos/a.jpg"), 1000, 1)
     with Index.open(path, write=True) as index:
         index.store([description("a.jpg")], "m")
         assert list(index.pending([relative])) == []

@@ -117,7 +117,7 @@ def test_a_migration_that_fails_leaves_the_schema_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def m999_half(db: sqlite3.Connection) -> None:
-        db.execute("ALTER TABLE photos ADD COLUMN camera TEXT")
+        db.execute("ALTER TABLE photos ADD COLUMN wonders TEXT")
         raise RuntimeError("the power went")
 
     path = tmp_path / "captioner.db"

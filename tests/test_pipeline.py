@@ -17,10 +17,8 @@ from colours import COLOURS, photo
 from fakes import WatchedDescriber
 
 from captioner import pipeline
-from captioner.index import Index
-from captioner.photos.formats import heic_opens
 from captioner.photos.walk import walk
-from captioner.pipeline import Summary, describe, update
+from captioner.pipeline import describe
 from captioner.types import Description, Failure, Photo, Pixels
 
 
@@ -42,12 +40,6 @@ def said(results: Iterator[Description | Failure]) -> list[str]:
 
 def decoders() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
-
-
-@pytest.fixture
-def index(tmp_path: Path) -> Iterator[Index]:
-    with Index.open(tmp_path / "captioner.db", write=True) as opened:
-        yield opened
 
 
 class TestDescribe:
@@ -190,90 +182,6 @@ class TestDescribe:
         with pytest.raises(KeyboardInterrupt):
             list(describe(interrupted(), WatchedDescriber()))
         assert not decoders()
-
-
-class TestUpdate:
-    def test_only_what_is_new_or_changed(self, tmp_path: Path, index: Index) -> None:
-        folder = tmp_path / "photos"
-        make(folder, 10)
-        assert update(index, walk([folder]), WatchedDescriber) == Summary(10, 0, 0)
-        assert update(index, walk([folder]), unloadable) == Summary(0, 0, 10)
-        photo(folder / "new.jpg", "red")
-        os.utime(folder / "003.jpg", ns=(1, 1))
-        describer = WatchedDescriber()
-        assert update(index, walk([folder]), lambda: describer) == Summary(2, 0, 9)
-        assert describer.described == 2
-        assert index.counts().described == 11
-
-    def test_failures_are_kept_and_not_tried_again(self, tmp_path: Path, index: Index) -> None:
-        folder = tmp_path / "photos"
-        make(folder, 10, frozenset({4, 5}))
-        given = [folder, tmp_path / "missing.jpg"]
-        assert update(index, walk(given), WatchedDescriber) == Summary(8, 3, 0)
-        assert (index.counts().described, index.counts().failed) == (8, 2)
-        assert update(index, walk(given), unloadable) == Summary(0, 1, 10)
-
-    @pytest.mark.skipif(heic_opens(), reason="HEIC can be read here")
-    def test_failures_outside_the_file_are_tried_again(self, tmp_path: Path, index: Index) -> None:
-        (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40))
-        for _ in range(2):
-            assert update(index, walk([tmp_path]), WatchedDescriber) == Summary(0, 1, 0)
-        assert index.counts().photos == 0
-
-    def test_a_photo_that_is_found_twice_is_described_once(
-        self, tmp_path: Path, index: Index
-    ) -> None:
-        folder = tmp_path / "photos"
-        make(folder, 3)
-        describer = WatchedDescriber()
-        summary = update(index, walk([folder, folder / "001.jpg"]), lambda: describer)
-        assert summary == Summary(3, 0, 0)
-        assert describer.described == 3
-
-    def test_progress_is_told_how_much_there_will_be(self, tmp_path: Path, index: Index) -> None:
-        make(tmp_path / "photos", 7, frozenset({1}))
-        heard: list[object] = []
-        given = [tmp_path / "missing.jpg", tmp_path / "photos"]
-        update(
-            *(index, walk(given), WatchedDescriber),
-            planned=heard.append,
-            progress=heard.append,
-        )
-        assert heard[0] == 8
-        assert len(heard) == 9
-
-    def test_stored_a_batch_at_a_time(self, tmp_path: Path, index: Index) -> None:
-        folder = tmp_path / "photos"
-        make(folder, 10)
-        counts: list[int] = []
-        describer = WatchedDescriber(
-            batch_size=3, before_describing=lambda _: counts.append(index.counts().photos)
-        )
-        update(index, walk([folder]), lambda: describer)
-        assert counts == [0, 3, 6, 9]
-        assert index.counts().photos == 10
-
-    @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-    def test_an_interrupt_keeps_what_is_finished(
-        self, tmp_path: Path, index: Index, error: type[BaseException]
-    ) -> None:
-        folder = tmp_path / "photos"
-        make(folder, 20)
-        done = count(1)
-
-        def interrupt(result: Description | Failure) -> None:
-            if next(done) == 11:
-                raise error
-
-        with pytest.raises(error):
-            update(index, walk([folder]), WatchedDescriber, progress=interrupt)
-        assert index.counts().described == 10
-        assert not decoders()
-        assert update(index, walk([folder]), WatchedDescriber) == Summary(10, 0, 10)
-
-
-def unloadable() -> WatchedDescriber:
-    raise AssertionError("the model was loaded though there is nothing for it")
 
 
 SCRIPT = """

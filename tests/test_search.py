@@ -7,23 +7,23 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from invented import description, failure
+from invented import description, failure, look
 
 from captioner.errors import UsageError
 from captioner.index import Index
-from captioner.types import Description, FloatArray, HalfArray, SearchVectors
+from captioner.types import Description, FloatArray, HalfArray, Look
 
 
-def rank(query: str, vectors: SearchVectors) -> FloatArray:
+def rank(query: str) -> Look | None:
     """A model that knows one word, and sees it in the first of the words' vectors."""
-    known = "dog" in query.lower()
-    return vectors.words[:, 0].astype(np.float32) * known
+    return look((0, 0), (1, 0)) if "dog" in query.lower() else None
 
 
 @pytest.fixture
@@ -249,14 +249,17 @@ def test_searching_loads_no_engine_nor_sqlite_utils(tmp_path: Path) -> None:
 def test_a_search_sees_one_state_of_the_index(tmp_path: Path) -> None:
     """A writer takes photos away between the statements of a search."""
     path = tmp_path / "captioner.db"
-    with Index.open(path, write=True) as writer, Index.open(path) as reader:
+    with Index.open(path, write=True) as writer:
         writer.store([seen("a", "A dog.", 1), seen("b", "A dog.", 2)], "m")
 
-        def interrupted(query: str, vectors: SearchVectors) -> FloatArray:
+    def evidence(near: FloatArray, words: FloatArray) -> FloatArray:
+        with Index.open(path, write=True) as writer:
             writer.store([failure("a"), failure("b")], "m")
-            return rank(query, vectors)
+        return near + words
 
-        assert len(reader.search("dog", rank=interrupted, model_id="m")) == 2
+    with Index.open(path) as reader:
+        interrupted = replace(look((0, 0), (1, 0)), evidence=evidence)
+        assert len(reader.search("dog", rank=lambda query: interrupted, model_id="m")) == 2
         assert reader.search("dog", rank=rank, model_id="m") == []
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

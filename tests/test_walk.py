@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from captioner.photos.walk import walk
+from captioner.errors import PhotoError, UsageError
+from captioner.photos.read import read
+from captioner.photos.walk import Selection, walk
 from captioner.types import Failure, Photo
 
 
@@ -19,9 +22,9 @@ def touch(*paths: Path) -> None:
         path.write_bytes(b"x")
 
 
-def names(root: Path, *paths: Path) -> list[str]:
+def names(root: Path, *paths: Path, **selection: object) -> list[str]:
     """The photos found, relative to `root`; fails on a failure."""
-    found = list(walk(paths or (root,)))
+    found = list(walk(paths or (root,), Selection(**selection)))
     assert all(isinstance(photo, Photo) for photo in found), found
     return [photo.path.relative_to(root).as_posix() for photo in found]
 
@@ -59,7 +62,7 @@ def test_paths_keep_their_order_and_stay_as_given(
     touch(tmp_path / "z.jpg", tmp_path / "a/b.jpg")
     monkeypatch.chdir(tmp_path)
     found = walk([Path("z.jpg"), Path("a"), Path("z.jpg")])
-    assert [photo.path for photo in found] == [Path("z.jpg"), Path("a/b.jpg"), Path("z.jpg")]
+    assert [photo.path for photo in found] == [Path("z.jpg"), Path("a/b.jpg")]
 
 
 def test_a_photo_carries_size_and_time(tmp_path: Path) -> None:
@@ -147,3 +150,151 @@ def test_folders_may_lie_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         subprocess.run(["rm", "-rf", "d"], check=True)
     assert isinstance(photo, Photo)
     assert len(photo.path.parts) == 1201
+
+
+class TestHidden:
+    NAMES = (
+        *("a.jpg", "._a.jpg", ".b.jpg", ".hidden/c.jpg", "x/@eaDir/d.jpg", "x/.Trashes/e.jpg"),
+        *("$RECYCLE.BIN/f.jpg", ".thumbnails/g.jpg", "#recycle/h.jpg", "lost+found/i.jpg"),
+        "System Volume Information/j.jpg",
+    )
+
+    def test_what_systems_keep_beside_photos_is_passed_over(self, tmp_path: Path) -> None:
+        touch(*(tmp_path / name for name in self.NAMES))
+        assert names(tmp_path) == ["a.jpg"]
+
+    def test_unless_it_is_asked_for(self, tmp_path: Path) -> None:
+        touch(*(tmp_path / name for name in (*self.NAMES, "n/.nomedia", "n/k.jpg")))
+        assert sorted(names(tmp_path, include_hidden=True)) == sorted([*self.NAMES, "n/k.jpg"])
+
+    def test_nomedia(self, tmp_path: Path) -> None:
+        touch(*(tmp_path / name for name in ("a/.nomedia", "a/1.jpg", "a/b/2.jpg", "c/3.jpg")))
+        assert names(tmp_path) == ["c/3.jpg"]
+        assert names(tmp_path, tmp_path / "a") == ["a/1.jpg", "a/b/2.jpg"]  # named
+
+
+class TestExclude:
+    def make(self, root: Path) -> None:
+        listed = ("a.jpg", "b.png", "x/a.jpg", "x/b.png", "x/y/a.jpg", "private/a.jpg", "x/private")
+        touch(*(root / name for name in listed))
+
+    @pytest.mark.parametrize(
+        ("patterns", "left"),
+        [
+            (["*.png"], ["a.jpg", "private/a.jpg", "x/a.jpg", "x/y/a.jpg"]),
+            (["private/", "*.png", "!x/b.png"], ["a.jpg", "x/a.jpg", "x/b.png", "x/y/a.jpg"]),
+            (["/a.jpg", "x/y"], ["b.png", "private/a.jpg", "x/a.jpg", "x/b.png"]),
+            (["x/**/a.jpg"], ["a.jpg", "b.png", "private/a.jpg", "x/b.png"]),
+            (["*"], []),
+            (["# *", ""], ["a.jpg", "b.png", "private/a.jpg", "x/a.jpg", "x/b.png", "x/y/a.jpg"]),
+        ],
+    )  # fmt: skip
+    def test_patterns(self, tmp_path: Path, patterns: list[str], left: list[str]) -> None:
+        self.make(tmp_path)
+        assert names(tmp_path, exclude=tuple(patterns)) == left
+
+    def test_a_pattern_that_makes_no_sense(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match=r"as in \.gitignore"):
+            list(walk([tmp_path], Selection(exclude=("!",))))
+
+    def test_files_hold_for_their_folder_and_below(self, tmp_path: Path) -> None:
+        self.make(tmp_path)
+        (tmp_path / "x/.captionerignore").write_text("*.jpg\n!/y/\n")
+        assert names(tmp_path) == ["a.jpg", "b.png", "private/a.jpg", "x/b.png"]
+
+    def test_deeper_files_are_stronger_and_the_command_line_the_strongest(
+        self, tmp_path: Path
+    ) -> None:
+        self.make(tmp_path)
+        (tmp_path / ".captionerignore").write_text("a.jpg\nprivate/\n")
+        (tmp_path / "x/.captionerignore").write_text("!a.jpg\n")
+        (tmp_path / "private/.captionerignore").write_text("!a.jpg\n")  # never seen
+        assert names(tmp_path) == ["b.png", "x/a.jpg", "x/b.png", "x/y/a.jpg"]
+        assert names(tmp_path, exclude=("y/", "!/a.jpg")) == [
+            "a.jpg",
+            "b.png",
+            "x/a.jpg",
+            "x/b.png",
+        ]
+
+    def test_files_above_what_is_named_hold_too(self, tmp_path: Path) -> None:
+        self.make(tmp_path)
+        (tmp_path / ".captionerignore").write_text("/x/y/\n*.png\nprivate/\n")
+        assert names(tmp_path, tmp_path / "x") == ["x/a.jpg"]
+        # Naming what such a file leaves out overrules it.
+        assert names(tmp_path, tmp_path / "private", tmp_path / "b.png") == [
+            "private/a.jpg",
+            "b.png",
+        ]
+
+    def test_wildcards_cover_any_name(self, tmp_path: Path) -> None:
+        touch(tmp_path / "a/new\nline/b.jpg", tmp_path / os.fsdecode(b"a/\xff.jpg"))
+        assert names(tmp_path, exclude=("a/**",)) == []
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+    def test_a_file_that_cannot_be_read_or_understood_closes_its_folder(
+        self, tmp_path: Path
+    ) -> None:
+        self.make(tmp_path)
+        os.mkfifo(tmp_path / "x/.captionerignore")
+        (tmp_path / "private/.captionerignore").write_bytes(b"!\n")
+        found = list(walk([tmp_path]))
+        failures = {f.path: f.reason for f in found if isinstance(f, Failure)}
+        assert set(failures) == {tmp_path / "x/.captionerignore", tmp_path / "private"}
+        assert "a pattern makes no sense" in failures[tmp_path / "private"]
+        assert [p.path.name for p in found if isinstance(p, Photo)] == ["a.jpg", "b.png"]
+
+
+class TestOnce:
+    """A file that is reached in several ways comes once, under the first of its names."""
+
+    def test_overlapping_folders(self, tmp_path: Path) -> None:
+        touch(*(tmp_path / name for name in ("a/1.jpg", "a/b/2.jpg", "3.jpg")))
+        a, b = tmp_path / "a", tmp_path / "a/b"
+        assert names(tmp_path, a, b, tmp_path) == ["a/1.jpg", "a/b/2.jpg", "3.jpg"]
+        assert names(tmp_path, b, a) == ["a/b/2.jpg", "a/1.jpg"]
+        assert names(tmp_path, b / "2.jpg", tmp_path) == ["a/b/2.jpg", "3.jpg", "a/1.jpg"]
+        assert names(tmp_path, tmp_path, b / "2.jpg", b / "../1.jpg") == [
+            "3.jpg",
+            "a/1.jpg",
+            "a/b/2.jpg",
+        ]
+
+    def test_links(self, tmp_path: Path) -> None:
+        touch(*(tmp_path / name for name in ("b.jpg", "d.jpg", "x/.h.jpg", "x/raw")))
+        for link, target in (
+            *(("a.jpg", "b.jpg"), ("c.jpg", "a.jpg"), ("e.jpg", "d.jpg"), ("f.jpg", "x/.h.jpg")),
+            *(("g.jpg", "x/.h.jpg"), ("h.jpg", "x/raw"), ("y", "x")),
+        ):
+            (tmp_path / link).symlink_to(tmp_path / target)
+        # A photo that comes by its own name does not come by a link's.
+        assert names(tmp_path) == ["b.jpg", "d.jpg", "f.jpg", "h.jpg"]
+
+    def test_a_link_to_what_comes_later(self, tmp_path: Path) -> None:
+        touch(tmp_path / "z/1.jpg", tmp_path / "z/2.jpg")
+        (tmp_path / "a.jpg").symlink_to(tmp_path / "z/1.jpg")
+        assert names(tmp_path) == ["a.jpg", "z/2.jpg"]
+
+    def test_hard_links_are_files_of_their_own(self, tmp_path: Path) -> None:
+        touch(tmp_path / "a.jpg")
+        os.link(tmp_path / "a.jpg", tmp_path / "b.jpg")
+        assert names(tmp_path) == ["a.jpg", "b.jpg"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+class TestNeverOpened:
+    def test_pipes_sockets_and_devices(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "a.jpg")
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(tmp_path / "b.jpg"))
+            for path in (tmp_path / "a.jpg", tmp_path / "b.jpg", Path("/dev/zero")):
+                assert only_failure(path).reason == "it is neither a file nor a folder."
+            assert len(list(walk([tmp_path]))) == 2
+
+    def test_a_file_that_becomes_a_pipe(self, tmp_path: Path) -> None:
+        touch(tmp_path / "a.jpg")
+        (photo,) = walk([tmp_path])
+        photo.path.unlink()
+        os.mkfifo(photo.path)
+        with pytest.raises(PhotoError, match="neither a file nor a folder"):
+            read(photo, 32)

@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from captioner.cli.app import app
-from captioner.metadata import embed, sidecar
+from captioner.metadata import embed, provenance
 
 Run = Callable[..., Result]
 
@@ -61,7 +61,7 @@ def test_sidecars_by_default(run: Run) -> None:
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr.splitlines()[-1] == "2 photos: 2 written beside the photo."
     assert Path("red.jpg").read_bytes() == before
-    content = sidecar.read(Path("red.jpg.xmp").read_bytes())
+    content = provenance.read_xmp(Path("red.jpg.xmp").read_bytes())
     assert {text.text for text in content.texts} == {"A red photo."}
     assert len(content.texts) == 2  # the other one is what immich looks at first
     assert content.keywords == ("red", "green")
@@ -107,7 +107,7 @@ def test_undo_finds_moved_files(run: Run) -> None:
     run("write", "--in-place", "red.jpg")
     Path("moved").mkdir()
     Path("red.jpg").rename("moved/rot.jpg")
-    assert "not where they were" in run("undo").stderr
+    assert "1 photo no longer where captioner wrote" in run("undo").stderr
     assert run("undo", "moved").exit_code == 0
     assert Path("moved/rot.jpg").read_bytes() == before
 
@@ -131,7 +131,7 @@ def test_a_changed_photo_is_not_taken_back(run: Run) -> None:
     Path("red.jpg").write_bytes(changed)
     result = run("undo", "red.jpg", "--json")
     assert result.exit_code == 1
-    assert objects(result)[0]["error"] == "it was changed after captioner wrote it."
+    assert objects(result)[0]["error"].startswith("it was changed after captioner")
     assert Path("red.jpg").read_bytes() == changed
 
 
@@ -139,9 +139,22 @@ def test_photos_that_the_index_does_not_know_as_they_are(run: Run) -> None:
     colours.photo(Path("new.jpg"), "green")
     os.utime("red.jpg", (1, 1))
     result = run("write", ".", "--json")
-    assert [record["path"] for record in objects(result)] == ["./album/blue.jpg"]
+    states = {record["path"]: record["state"] for record in objects(result)}
+    assert states == {
+        "./album/blue.jpg": "written",
+        "./new.jpg": "unknown",
+        "./red.jpg": "changed",
+    }
     assert "1 not in the index" in result.stderr
     assert "1 changed since they were described" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["write", "undo"])
+def test_a_path_that_is_not_there(run: Run, command: str) -> None:
+    result = run(command, "--json", "none.jpg")
+    assert result.exit_code == 1
+    assert [record["path"] for record in objects(result)] == ["none.jpg"]
+    assert "captioner: cannot read none.jpg:" in result.stderr
 
 
 def test_unsure_captions_are_left_out(run: Run) -> None:
@@ -169,10 +182,20 @@ def test_show_says_whose_words_are_where(run: Run) -> None:
     Path("red.xmp").write_bytes(
         Path("red.jpg.xmp").read_bytes().replace(b"A red photo.", b"My red photo.")
     )
-    lines = [line.split("\t") for line in run("show", "red.jpg").stdout.splitlines()]
+    lines = [tuple(line.split("\t")) for line in run("show", "red.jpg").stdout.splitlines()]
     ours = f"captioner's ({colours.MODEL_ID})"
-    assert ["red.jpg.xmp: sidecar dc:description", ours, "A red photo."] in lines
-    assert ["red.xmp: sidecar dc:description", "a person's", "My red photo."] in lines
-    assert ["index: caption", ours, "A red photo."] in lines
-    assert ["red.jpg.xmp: keywords", ours, "red"] in lines
+    assert ("caption", "red.jpg.xmp", "XMP dc:description", ours, "A red photo.") in lines
+    assert ("caption", "red.xmp", "XMP dc:description", "a person's", "My red photo.") in lines
+    assert ("caption", "index", "", ours, "A red photo.") in lines
+    assert ("keywords", "red.jpg.xmp", "", ours, "red") in lines
+    said = objects(run("show", "red.jpg", "--json"))
+    assert [tuple(record.values()) for record in said] == lines
     assert run("show", "none.jpg").exit_code == 1
+
+
+def test_show_lays_out_for_the_eye(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("write", "red.jpg")
+    monkeypatch.setattr("captioner.cli.console.for_the_eye", lambda: True)
+    head, captions, *_ = run("show", "red.jpg").stdout.replace("├", "┡").split("┡")
+    assert head.index("red.jpg.xmp") < head.index("index")
+    assert captions.count("A red photo.") == 3  # the sidecar says it twice

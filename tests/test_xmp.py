@@ -87,6 +87,16 @@ def test_a_line_is_added_to_a_text() -> None:
     assert refused.value.reason is Reason.NO_APPEND
 
 
+def test_a_namespace_keeps_the_prefix_that_the_packet_gives_it() -> None:
+    made = packet("<dc:title>a</dc:title>").replace(b"dc:", b"dd:").replace(b":dc=", b":dd=")
+    made = made.replace(b"rdf:", b"r:").replace(b":rdf=", b":r=")
+    new = written(
+        made, xmp.edit(made, Changes(texts={DC: "a cat"}, items={"dc:subject": ("cat",)}))
+    )
+    assert Xmp(new).texts(DC) == [Entry("x-default", "a cat")]
+    assert b"dc:" not in new and b"rdf:" not in new
+
+
 def test_what_we_put_in_can_be_cut_out_again() -> None:
     for made in (packet(), packet(LANGUAGES.replace("description", "title"))):
         changes = Changes(texts={DC: "a cat"}, values={"captioner:CaptionDigest": "1"})

@@ -19,17 +19,9 @@ from captioner.errors import CaptionerError, UsageError
 
 # Each is a function of that name in the module of that name: `captioner.cli.search.search`.
 COMMANDS = (
-    "caption",
-    "index",
-    "search",
-    "similar",
-    "write",
-    "undo",
-    "show",
-    "train",
-    "evaluate",
-    "info",
-)
+    "caption", "index", "watch", "prune", "search", "similar", "write", "undo", "show", "edit",
+    "stats", "export", "train", "evaluate", "info",
+)  # fmt: skip
 
 
 class Command(TyperCommand):

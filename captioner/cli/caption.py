@@ -42,6 +42,10 @@ def caption(
     ] = 0,
     as_json: options.Json = False,
     nul: options.Nul = False,
+    exclude: options.Exclude = None,
+    include_hidden: options.Hidden = False,
+    quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
     beams: options.Beams = None,
     batch_size: options.BatchSize = None,
     model: options.Model = None,
@@ -61,26 +65,28 @@ def caption(
       find . -name '*.jpg' -print0 | captioner caption -0 -
     """
     from captioner import model as models
-    from captioner.photos.walk import walk
+    from captioner.photos.walk import Selection, walk
     from captioner.types import Failure
 
     def load() -> Describer:
-        return models.load(
-            model,
-            device=device,
-            precision=precision,
-            beams=beams,
-            alternatives=alternatives,
-            batch_size=batch_size,
-        )
+        with bar.preparing("loading the model"):
+            return models.load(
+                model,
+                device=device,
+                precision=precision,
+                beams=beams,
+                alternatives=alternatives,
+                batch_size=batch_size,
+            )
 
+    console.configure(quiet=quiet, log_file=log_file)
     given = Given(paths, nul=nul)
+    selection = Selection(tuple(exclude or ()), include_hidden)
     total = failed = 0
     # Where captions scroll by on the terminal, they are the progress.
-    quiet = given.one_file or console.for_the_eye()
     with (
-        progress(quiet=quiet) as bar,
-        closing(_described(walk(given), load)) as results,
+        progress(quiet=given.one_file or console.for_the_eye()) as bar,
+        closing(_described(walk(given, selection), load)) as results,
     ):
         for result in results:
             total += 1

@@ -11,21 +11,66 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from captioner.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 # What would move the cursor, turn the reading direction or is no text at all.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+_quiet = False
+_log: TextIO | None = None
+
 
 def prepare() -> None:
     """Let file names of any bytes through stdout as they are; fill in for closed streams."""
+    configure()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # Started with >&-: notes must not end up among the data,
             # nor what a library prints in the file that would get the free number.
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")
+
+
+def configure(*, quiet: bool = False, log_file: Path | None = None) -> None:
+    """Choose what a person is told, until the next command.
+
+    Parameters
+    ----------
+    quiet
+        Nothing but warnings and errors.
+    log_file
+        Told all of it, too, quiet or not: a line each, with the time, after what it holds already.
+
+    Raises
+    ------
+    UsageError
+        Where the log file cannot be written.
+    """
+    global _quiet, _log  # noqa: PLW0603 (as sys.stderr, which they accompany)
+    if _log:
+        _log.close()
+    _quiet, _log = quiet, None
+    if log_file:
+        try:
+            # A line at a time, so that it can be followed; names that are no text are spelled out.
+            _log = log_file.open("a", 1, "utf-8", "backslashreplace")
+        except OSError as error:
+            raise UsageError(
+                f"the log file {shown(str(log_file))} cannot be written: {error.strerror}.",
+                "Name another with --log-file.",
+            ) from error
+
+
+def is_quiet() -> bool:
+    """Whether nothing but warnings and errors is wanted."""
+    return _quiet
 
 
 def abandon_stdout() -> None:
@@ -86,21 +131,62 @@ def block(path: str | None, sentences: list[str], *, score: str = "", aside: str
         terminal.print(Padding(Text(aside, "dim"), (0, 0, 0, indent)))
 
 
+def page(parts: Iterable[RenderableType]) -> None:
+    """Lay out a page that reads well in a terminal of any width and, uncut, in a pipe."""
+    from rich.console import Console
+
+    terminal = Console(highlight=False, markup=False, emoji=False)
+    if not for_the_eye():
+        terminal.width = 10_000
+    with terminal.capture() as drawn:
+        for part in parts:
+            terminal.print(part)
+    for text in drawn.get().splitlines():
+        line(text.rstrip())
+
+
 def note(text: str) -> None:
     """Tell the person something that is not data."""
-    print(text, file=sys.stderr, flush=True)
+    if not _quiet:
+        _say(text)
+    _record("info", text)
+
+
+def warning(text: str) -> None:
+    """Tell the person what went wrong while the command goes on."""
+    _say(f"captioner: {text}")
+    _record("warning", text)
 
 
 def error(reason: str, remedy: str = "") -> None:
     """Say why the command ends here, and what to do about it."""
-    note(f"captioner: {reason}")
+    _say(f"captioner: {reason}")
     if remedy:
-        note(remedy)
+        _say(remedy)
+    _record("error", f"{reason} {remedy}".strip())
 
 
 def cannot_read(path: str, reason: str) -> None:
     """Name a photo that failed and say why."""
-    note(f"captioner: cannot read {shown(path)}: {reason}")
+    warning(f"cannot read {shown(path)}: {reason}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _record(level: str, text: str) -> None:
+    global _log  # noqa: PLW0603
+    if not _log:
+        return
+    from datetime import datetime
+
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    try:
+        print(now, level, " ".join(text.splitlines()), file=_log)
+    except OSError as error:  # A full disk: what is being done is worth more than its log.
+        _log = None
+        _say(f"captioner: the log file cannot be written any more: {error.strerror}.")
 
 
 def shown(path: str) -> str:
@@ -118,3 +204,13 @@ def _spelled_out(character: str) -> str:
 def counted(number: int, noun: str = "photo") -> str:
     """Write a number with its noun: "1 photo", "1,204 photos"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def spell_bytes(number: float) -> str:
+    """Write a size for a person: "512 bytes", "3.4 MB"."""
+    if number < 1000:
+        return f"{number:,.0f} bytes"
+    units = iter(("kB", "MB", "GB", "TB"))
+    while number >= 1000:
+        number, unit = number / 1000, next(units)
+    return f"{number:,.{1 if number < 100 else 0}f} {unit}"

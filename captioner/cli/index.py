@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-import time
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, options
+from captioner.cli import console, keeping, options
+from captioner.cli.interrupt import finishing
 from captioner.cli.paths import Given
-from captioner.cli.progress import progress, spell_pace, spell_time
+from captioner.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from captioner.index import Counts, Index
-    from captioner.pipeline import Summary
-    from captioner.types import Describer, Description, Failure, Photo
+    from captioner.index import Index
+    from captioner.library import Options
+    from captioner.photos.walk import Selection
+    from captioner.types import Describer, Kept, Photo
 
 
 def index(
     paths: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="DIR...", help="Folders, photos, or - for paths on standard input, one a line."
+            metavar="[DIR...]",
+            help="Folders, photos, or - for paths on standard input, one a line; "
+            "the folders indexed before if none.",
         ),
-    ],
+    ] = None,
     *,
     write: Annotated[
         bool, typer.Option("--write", help="Write the captions, too, as `captioner write` does.")
@@ -33,7 +38,25 @@ def index(
     in_place: Annotated[
         bool, typer.Option("--in-place", help="With --write: into the photos, not beside them.")
     ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what could not be read before.")
+    ] = False,
+    recaption: Annotated[
+        bool,
+        typer.Option(
+            "--recaption",
+            help="Describe again what another model described, from what the index keeps of each "
+            "photo where the two models see alike.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done; do nothing.")
+    ] = False,
     nul: options.Nul = False,
+    exclude: options.Exclude = None,
+    include_hidden: options.Hidden = False,
+    quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
     database: options.Database = None,
     batch_size: options.BatchSize = None,
     model: options.Model = None,
@@ -42,59 +65,52 @@ def index(
 ) -> None:
     """Describe photos and keep it in the index, for search.
 
-    Photos that the index holds are not opened again unless their size or date has changed. An
-    interrupted run keeps what it has done; the same command goes on from there.
+    Photos that the index holds are not opened again unless their size or date has changed. Those
+    that were moved or renamed keep all that is known of them, and copies take it over. What is
+    gone is marked as missing, and forgotten only by `captioner prune`. An interrupted run keeps
+    what it has done; the same command goes on from there.
+
+    Below a folder, what is hidden is passed over, and what a .captionerignore file in it or above
+    it names, in the syntax of .gitignore. A photo that is reached in several ways is taken once.
 
     \b
     Examples:
       captioner index ~/Pictures
       captioner index holiday/ --db holiday.db
+      captioner index
     """
     from captioner import model as models
     from captioner.index import Index
-    from captioner.photos.walk import walk
-    from captioner.pipeline import update
+    from captioner.library import Options
+    from captioner.photos.walk import Selection
     from captioner.places import database_path
-    from captioner.types import Failure, Photo
 
-    given = Given(paths, nul=nul)
-    start = time.monotonic()
-    described = 0
-    unwritten = 0
-    photos: list[Photo] = []
-
-    def seen() -> Iterator[Photo | Failure]:
-        for photo in walk(given):
-            if write and isinstance(photo, Photo):
-                photos.append(photo)
-            yield photo
+    console.configure(quiet=quiet, log_file=log_file)
+    path = database or database_path()
+    selection = Selection(tuple(exclude or ()), include_hidden)
+    how = Options(retry_failed, models.weights(model) if recaption else None)
 
     def load() -> Describer:
         return models.load(model, device=device, precision=precision, batch_size=batch_size)
 
-    def tell(result: Description | Failure) -> None:
-        nonlocal described
-        if isinstance(result, Failure):
-            path = given.spelled(result.path)
-            console.cannot_read(path, result.reason)
-        else:
-            path = given.spelled(result.photo.path)
-            described += 1
-        bar.done(path)
-
-    with Index.open(database or database_path(), write=True) as opened:
-        try:
-            with progress() as bar:
-                summary = update(opened, seen(), load, planned=bar.planned, progress=tell)
-        except KeyboardInterrupt:
-            console.note(
-                f"{console.counted(described)} indexed; the same command goes on from there."
+    if dry_run:
+        with _as_it_is(path) as opened:
+            _preview(opened, _given(paths, opened, nul=nul), how, selection)
+        return
+    unwritten = 0
+    with Index.open(path, write=True) as opened:
+        keeping.warn_of_network(opened)
+        given = _given(paths, opened, nul=nul)
+        found: list[Photo] = []
+        with finishing() as stop:
+            summary = keeping.update(
+                opened, given, load, how, selection, stop, found=found if write else None
             )
-            raise
-        console.note(_sum_up(summary, time.monotonic() - start))
-        if write:
-            unwritten = _write(opened, photos, given, in_place=in_place)
-        console.note(f"{opened.path} holds {_content(opened.counts())}.")
+        if write and not summary.stopped:
+            unwritten = _write(opened, found, given, in_place=in_place)
+        console.note(f"{opened.path} holds {keeping.content(opened.counts())}.")
+    if summary.stopped:
+        raise typer.Exit(130)
     if summary.failed or unwritten:
         raise typer.Exit(1)
 
@@ -108,22 +124,68 @@ def _write(opened: Index, photos: list[Photo], given: Given, *, in_place: bool) 
     return write_all(opened, photos, given, Wanted(), Options(in_place=in_place))["failed"]
 
 
-def _sum_up(summary: Summary, seconds: float) -> str:
-    if not any((summary.described, summary.failed, summary.unchanged)):
-        return "No photos found."
-    if not summary.described and not summary.failed:
-        return f"Nothing new: {console.counted(summary.unchanged)} unchanged."
-    parts = ["No photo indexed"]
-    if summary.described:
-        pace = spell_pace(summary.described / seconds)
-        parts = [f"{console.counted(summary.described)} indexed in {spell_time(seconds)} ({pace})"]
-    if summary.failed:
-        parts.append(f"{summary.failed:,} could not be read")
-    if summary.unchanged:
-        parts.append(f"{summary.unchanged:,} unchanged")
-    return ", ".join(parts) + "."
+def _given(paths: list[str] | None, opened: Index, *, nul: bool) -> Given:
+    words = paths or [os.fspath(root) for root in opened.roots()]
+    if not words:
+        raise UsageError(
+            "no folder was named, and none was indexed before.", "captioner index FOLDER does it."
+        )
+    return Given(words, nul=nul)
 
 
-def _content(counts: Counts) -> str:
-    content = console.counted(counts.photos)
-    return f"{content}, {counts.failed:,} of them unreadable" if counts.failed else content
+@contextmanager
+def _as_it_is(path: Path) -> Iterator[Index]:
+    """The index for reading, an empty one where there is none yet."""
+    from tempfile import TemporaryDirectory
+
+    from captioner.index import Index
+
+    if path.exists():
+        with Index.open(path) as opened:
+            yield opened
+        return
+    with (
+        TemporaryDirectory(prefix="captioner-") as scratch,
+        Index.open(Path(scratch) / "blank.db", write=True) as opened,
+    ):
+        yield opened
+
+
+def _preview(opened: Index, given: Given, how: Options, selection: Selection) -> None:
+    """Print a line for each photo that something would be done about: what, and its path."""
+    from captioner.library import plan, vanished
+    from captioner.photos.walk import walk
+    from captioner.recognition import unknown
+
+    roots: list[Path] = []
+    made = plan(opened, walk(keeping.noted(given, roots), selection), how, below=roots)
+    copies: dict[Photo, bytes] = {}
+    left: set[Path] = set()
+    lines = 0
+
+    def tell(what: str, path: Path, *more: Path) -> None:
+        nonlocal lines
+        lines += 1
+        console.line(what, given.spelled(path), *map(str, more))
+
+    def kept(one: Kept) -> None:
+        if one.how == "moved":
+            left.add(one.of)
+        if one.how != "same":
+            tell(one.how, one.photo.path, one.of)
+
+    for failure in made.unseen:
+        console.cannot_read(given.spelled(failure.path), failure.reason)
+    for photo in unknown(opened, made.todo, opened.recognise, copies, done=kept):
+        tell(made.todo[photo].value, photo.path)
+    for photo in copies:
+        tell("copied", photo.path)
+    for _, path in vanished(opened, made, roots):
+        if path not in left:
+            tell("gone", path)
+    if made.retell:
+        console.note(f"{console.counted(len(made.retell))} would be described again, unopened.")
+    console.note(
+        f"{console.counted(lines)} to deal with, {made.survey.unchanged:,} unchanged. "
+        "Nothing was written."
+    )

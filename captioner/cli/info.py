@@ -10,7 +10,16 @@ from captioner import __version__
 from captioner.cli import console, options
 from captioner.errors import CaptionerError
 
-LIBRARIES = ("openvino", "keras", "tensorflow", "numpy", "pillow", "pi-heif", "sqlite-utils")
+LIBRARIES = (
+    "openvino",
+    "keras",
+    "tensorflow",
+    "numpy",
+    "pillow",
+    "pi-heif",
+    "rawpy",
+    "sqlite-utils",
+)
 
 
 def info(

@@ -11,6 +11,23 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line
 
 Nul = Annotated[bool, typer.Option("-0", "--null", help="Paths on standard input end with NUL.")]
 
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="GLOB",
+        help="Leave out what is below a folder and matches, as in .gitignore; may be repeated.",
+    ),
+]
+
+Hidden = Annotated[
+    bool,
+    typer.Option(
+        "--include-hidden",
+        help="Look into hidden files and folders too, and into those with a .nomedia file.",
+    ),
+]
+
 Model = Annotated[
     Path | None,
     typer.Option(
@@ -59,3 +76,74 @@ Database = Annotated[
 ]
 
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="Photos to print.")]
+
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Show neither progress nor a summary: only what went wrong."
+    ),
+]
+
+LogFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Add failures, warnings and the summary to this file: a line each, with the time.",
+    ),
+]
+
+Folders = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--in", metavar="DIR", help="Only photos in this folder, however deep. Repeatable: in any."
+    ),
+]
+
+After = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DATE", help="Only photos taken from this year, month or day on: 2024-05-06."
+    ),
+]
+
+Before = Annotated[
+    str | None,
+    typer.Option(metavar="DATE", help="Only photos taken before this year, month or day began."),
+]
+
+Camera = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Only photos whose camera's name holds these words."),
+]
+
+Near = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LAT,LON,KM", help="Only photos taken within so many kilometres of a place."
+    ),
+]
+
+Keywords = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keyword",
+        metavar="WORD",
+        help="Only photos with this keyword, the model's or yours. Repeatable: with all.",
+    ),
+]
+
+Open = Annotated[
+    bool, typer.Option("--open", help="Open the best of them, 5 at most, in the system's viewer.")
+]
+
+Preview = Annotated[
+    bool, typer.Option("--preview", help="Show the photos as pictures in the terminal.")
+]
+
+PrintPath = Annotated[
+    bool, typer.Option("--print-path", help="Print nothing but paths, a line each.")
+]
+
+Print0 = Annotated[
+    bool, typer.Option("-0", "--print0", help="Print nothing but paths, each ending with NUL.")
+]

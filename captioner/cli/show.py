@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from captioner.cli import console, options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from captioner.metadata.provenance import Content, Text
+
+PHOTO, INDEX = "photo", "index"
+
+
+class Said(NamedTuple):
+    """One thing that is said about a photo."""
+
+    about: str
+    """What it is: a caption, keywords, …"""
+    where: str
+    """The photo, the name of a sidecar, or the index."""
+    field: str
+    """As the standard that it stands in calls it; empty in the index."""
+    whose: str
+    text: str
 
 
 def show(
@@ -23,66 +37,51 @@ def show(
 ) -> None:
     """Show what a photo, its sidecars and the index say, and whose words they are.
 
-    A line a text: where it stands, whose it is, and what it says, parted by tabs.
+    In a terminal side by side; else a line for each: what it is, where it stands, in which field,
+    whose words it is, and what it says, parted by tabs.
 
     \b
     Examples:
       captioner show holiday/beach.jpg
       captioner show --json holiday/beach.jpg
     """
-    found = False
-    for place, whose, text in (*_in_files(Path(photo)), *_in_index(Path(photo), database)):
-        found = True
-        if as_json:
-            console.json_line({"where": place, "whose": whose, "text": text})
-        else:
-            console.line(place, whose, text.replace("\t", " ").replace("\n", " / "))
+    path = Path(photo)
+    found = [*_in_photo(path), *_in_sidecars(path), *_in_index(path, database)]
+    if as_json:
+        for said in found:
+            console.json_line(said._asdict())
+    elif found and console.for_the_eye():
+        _side_by_side(found)
+    else:
+        for said in found:
+            console.line(*(part.replace("\t", " ").replace("\n", " / ") for part in said))
     if not found:
-        console.note(f"Nobody has said anything about {console.shown(photo)}.")
+        console.note(f"Nothing is said about {console.shown(photo)}.")
 
 
-def _in_files(photo: Path) -> Iterator[tuple[str, str, str]]:
+def _in_photo(photo: Path) -> Iterator[Said]:
     from captioner.errors import PhotoError
-    from captioner.metadata import embed, sidecar
-    from captioner.metadata.refusal import Refused
+    from captioner.metadata import embed
 
     try:
-        yield from _said("", embed.read(photo.read_bytes()))
+        yield from _of(PHOTO, embed.read(photo.read_bytes()))
     except OSError as error:
         raise PhotoError(f"cannot read {photo}: {error.strerror}.") from error
+
+
+def _in_sidecars(photo: Path) -> Iterator[Said]:
+    from captioner.metadata import provenance, sidecar
+    from captioner.metadata.refusal import Refused
+
     for path in (sidecar.beside(photo), *sidecar.others(photo)):
-        if not path.is_file():
-            continue
         try:
-            yield from _said(f"{path.name}: ", sidecar.read(path.read_bytes()))
-        except Refused as error:
-            console.note(f"captioner: cannot read {console.shown(str(path))}: {error}")
+            if path.is_file():
+                yield from _of(path.name, provenance.read_xmp(path.read_bytes()))
+        except (OSError, Refused) as error:
+            console.warning(f"cannot read {console.shown(str(path))}: {error}")
 
 
-def _said(where: str, content: Content) -> Iterator[tuple[str, str, str]]:
-    for text in (*content.texts, *content.alts):
-        if text.text:
-            yield f"{where}{text.field}", _whose(content, text), text.text
-    own = [word for word in content.keywords if word in content.mark.keywords]
-    others = [word for word in content.keywords if word not in content.mark.keywords]
-    for words, whose in ((others, "a person's"), (own, f"captioner's ({content.mark.model})")):
-        if words:
-            yield f"{where}keywords", whose, ", ".join(words)
-
-
-def _whose(content: Content, text: Text) -> str:
-    from captioner.metadata import provenance
-
-    if content.own(text):
-        return f"captioner's ({content.mark.model})"
-    if provenance.is_data(text.text):
-        return "a program's"
-    if provenance.is_placeholder(text.text):
-        return "a camera's"
-    return "a person's, captioner's last line" if content.own_tail(text) else "a person's"
-
-
-def _in_index(photo: Path, database: Path | None) -> Iterator[tuple[str, str, str]]:
+def _in_index(photo: Path, database: Path | None) -> Iterator[Said]:
     from captioner.errors import UsageError
     from captioner.index import Index
     from captioner.places import database_path
@@ -91,11 +90,59 @@ def _in_index(photo: Path, database: Path | None) -> Iterator[tuple[str, str, st
         with Index.open(database or database_path()) as index:
             known = index.known(photo)
     except UsageError as error:  # The files speak for themselves.
-        console.note(f"captioner: {error.reason}")
+        console.warning(error.reason)
         return
     if known:
         whose = f"captioner's ({known.model_id})" if known.model_id else "a person's"
-        yield "index: caption", whose, known.text
-        yield "index: score", whose, f"{known.score:.2f}"
+        yield Said("caption", INDEX, "", whose, known.text)
         if known.keywords:
-            yield "index: keywords", whose, ", ".join(known.keywords)
+            yield Said("keywords", INDEX, "", "captioner's", ", ".join(known.keywords))
+        if known.model_id:
+            yield Said("score", INDEX, "", whose, f"{known.score:.2f}")
+
+
+def _of(where: str, content: Content) -> Iterator[Said]:
+    for about, texts in (("caption", content.texts), ("alternative text", content.alts)):
+        for text in texts:
+            if text.text:
+                yield Said(about, where, text.field, _whose(content, text), text.text)
+    own = [word for word in content.keywords if word in content.mark.keywords]
+    others = [word for word in content.keywords if word not in content.mark.keywords]
+    for words, whose in ((others, "a person's"), (own, f"captioner's ({content.mark.model})")):
+        if words:
+            yield Said("keywords", where, "", whose, ", ".join(words))
+
+
+def _whose(content: Content, text: Text) -> str:
+    from captioner import wording
+    from captioner.metadata import provenance
+
+    if content.own(text):
+        return f"captioner's ({content.mark.model})"
+    if wording.is_placeholder(text.text):
+        return "a camera's"
+    if provenance.is_data(text):
+        return "a program's"
+    return "a person's, captioner's last line" if content.own_tail(text) else "a person's"
+
+
+def _side_by_side(found: Sequence[Said]) -> None:
+    """A column for each place, a row for each kind of thing said."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    places = list(dict.fromkeys(said.where for said in found))
+    table = Table("", show_lines=True)
+    for place in places:
+        table.add_column(Text(console.shown(place)))
+    for about in dict.fromkeys(said.about for said in found):
+        cells = [Text() for _ in places]
+        for said in found:
+            if said.about == about:
+                cell = cells[places.index(said.where)]
+                cell.append("\n" if cell else "").append(said.text)
+                aside = ", ".join(part for part in (said.whose, said.field) if part)
+                cell.append(f"\n{aside}", "dim")
+        table.add_row(about, *cells)
+    Console(highlight=False).print(table)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, options
-from captioner.cli.search import print_hits
+from captioner.cli import console, hits, options
 from captioner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +20,17 @@ def similar(
     photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A photo, in the index or not.")],
     *,
     limit: options.Limit = 10,
+    folders: options.Folders = None,
+    after: options.After = None,
+    before: options.Before = None,
+    camera: options.Camera = None,
+    near: options.Near = None,
+    keywords: options.Keywords = None,
     as_json: options.Json = False,
+    print_path: options.PrintPath = False,
+    print0: options.Print0 = False,
+    preview: options.Preview = False,
+    open_them: options.Open = False,
     database: options.Database = None,
     model: options.Model = None,
     device: options.Device = "auto",
@@ -35,14 +44,24 @@ def similar(
     \b
     Examples:
       captioner similar beach.jpg --limit 3
+      captioner similar beach.jpg --before 2020 --open
     """
     from captioner import model as models
-    from captioner.index import Index
+    from captioner.index import Filters, Index
     from captioner.model.query import load_rank
     from captioner.photos.walk import walk
     from captioner.places import database_path
     from captioner.types import Failure
 
+    form = hits.form(as_json=as_json, print_path=print_path, nul=print0, preview=preview)
+    filters = Filters.parse(
+        folders=folders or (),
+        after=after,
+        before=before,
+        camera=camera,
+        near=near,
+        keywords=keywords or (),
+    )
     path = Path(photo)
     if path.is_dir():
         raise UsageError(f"{console.shown(photo)} is a folder.", "Name one photo.")
@@ -59,8 +78,12 @@ def similar(
                     console.json_line({"path": photo, "error": result.reason})
                 raise typer.Exit(1)
             vectors = result.vectors
-        hits = index.similar(vectors.joint, model_id, limit=limit, but_not=path)
-    print_hits(hits, as_json=as_json)
+        likely = index.similar(vectors.joint, model_id, limit=limit, but_not=path, filters=filters)
+    hits.print_hits(likely, form, preview=preview)
+    if not likely:
+        console.note("Nothing found: no photo that this model described fulfils what was asked.")
+    if open_them:
+        hits.open_hits(likely)
 
 
 def _look(found: Photo | Failure, load: Callable[[], Describer]) -> Description | Failure:

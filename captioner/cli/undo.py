@@ -11,11 +11,11 @@ import typer
 from captioner.cli import console, options
 from captioner.cli.paths import Given
 from captioner.cli.progress import progress
-from captioner.cli.write import DryRun, KeepTimes, NoSync, found_photos, record, refresh
+from captioner.cli.write import DryRun, KeepTimes, NoSync, record, refresh
 
 if TYPE_CHECKING:
     from captioner.index.writes import Writes
-    from captioner.types import Photo
+    from captioner.types import Failure, Photo
 
 
 def undo(
@@ -47,17 +47,25 @@ def undo(
     """
     from captioner.index import Index
     from captioner.metadata.writer import Options, State, Writer
+    from captioner.photos.walk import walk
     from captioner.places import database_path
+    from captioner.types import Failure
 
     given = Given(paths or [], nul=nul)
     how = Options(dry_run=dry_run, sync=not no_sync, keep_times=keep_times)
     tally: Counter[State] = Counter()
     with Index.open(database or database_path(), write=True) as index:
         records = index.writes(sync=how.sync)
-        photos = found_photos(index, given) if given.words else _written(records)
+        photos = walk(given) if given.words else _written(records)
         with Writer(records, how) as writer, progress(quiet=dry_run) as bar:
             for photo in photos:
                 path = given.spelled(photo.path)
+                if isinstance(photo, Failure):
+                    tally[State.REFUSED] += 1
+                    console.cannot_read(path, photo.reason)
+                    if as_json:
+                        console.json_line({"path": path, "error": photo.reason})
+                    continue
                 for outcome in writer.undo(photo.path):
                     tally[outcome.state] += 1
                     if as_json:
@@ -66,18 +74,18 @@ def undo(
                         console.line(str(outcome.target), outcome.before, outcome.after)
                     if outcome.refused:
                         where = console.shown(str(outcome.target))
-                        console.note(f"captioner: {where} is left as it is: {outcome.refused}")
+                        console.warning(f"{where} is left as it is: {outcome.refused}")
                     elif outcome.in_place and not dry_run:
                         refresh(records, photo)
                 bar.done(path)
     would = "would be " if dry_run else ""
     console.note(f"{console.counted(tally[State.UNDONE], 'file')} {would}taken back.")
     if tally[State.REFUSED]:
-        console.note(f"{console.counted(tally[State.REFUSED], 'file')} left as they are.")
+        console.note(f"{console.counted(tally[State.REFUSED], 'file')} left unchanged.")
         raise typer.Exit(1)
 
 
-def _written(records: Writes) -> Iterator[Photo]:
+def _written(records: Writes) -> Iterator[Photo | Failure]:
     """The photos that were written, where they were then or where the index has met them since."""
     from captioner.types import Photo
 
@@ -93,5 +101,6 @@ def _written(records: Writes) -> Iterator[Photo]:
                 yield Photo(path, found.st_size, found.st_mtime_ns)
     if missing:
         console.note(
-            f"{console.counted(missing)} not where they were: name the folder they are in now."
+            f"{console.counted(missing)} no longer where captioner wrote: name the folder where "
+            "they are now, or let `captioner index` find them."
         )

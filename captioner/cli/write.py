@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from captioner.index.writes import Writes
     from captioner.metadata.provenance import Words
     from captioner.metadata.writer import Options, Outcome
-    from captioner.types import Known, Photo
+    from captioner.types import Failure, Known, Photo
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")]
 NoSync = Annotated[
@@ -117,6 +117,7 @@ def write(
     """
     from captioner.index import Index
     from captioner.metadata.writer import Options
+    from captioner.photos.walk import walk
     from captioner.places import database_path
 
     how = Options(
@@ -128,7 +129,7 @@ def write(
     )
     given = Given(paths or [], nul=nul)
     with Index.open(database or database_path(), write=True) as index:
-        photos = found_photos(index, given)
+        photos = walk(given if given.words else index.described())
         tally = write_all(
             index, photos, given, Wanted(field, keywords, min_confidence), how, as_json=as_json
         )
@@ -136,21 +137,9 @@ def write(
         raise typer.Exit(1)
 
 
-def found_photos(index: Index, given: Given) -> Iterator[Photo]:
-    """The photos that were named, else all of the index; says which cannot be found."""
-    from captioner.photos.walk import walk
-    from captioner.types import Failure
-
-    for photo in walk(given if given.words else index.described()):
-        if isinstance(photo, Failure):
-            console.cannot_read(given.spelled(photo.path), photo.reason)
-        else:
-            yield photo
-
-
 def write_all(
     index: Index,
-    photos: Iterable[Photo],
+    photos: Iterable[Photo | Failure],
     given: Given,
     wanted: Wanted,
     how: Options,
@@ -159,6 +148,7 @@ def write_all(
 ) -> Counter[str]:
     """Write the captions of photos, tell of each, and count what became of them."""
     from captioner.metadata.writer import State, Writer
+    from captioner.types import Failure
 
     tally: Counter[str] = Counter()
     table = Table() if how.dry_run and not as_json and console.for_the_eye() else None
@@ -166,24 +156,36 @@ def write_all(
     with Writer(records, how) as writer, progress(quiet=how.dry_run) as bar:
         for photo in photos:
             path = given.spelled(photo.path)
-            known = index.known(photo.path)
-            if not known:
-                tally["unknown"] += 1
-            elif (known.photo.size, known.photo.mtime_ns) != (photo.size, photo.mtime_ns):
-                tally["changed"] += 1
-            elif known.score < wanted.min_confidence:
-                tally["unsure"] += 1
+            told: dict[str, object]
+            if isinstance(photo, Failure):
+                kind, told = "failed", {"path": path, "error": photo.reason}
+                console.cannot_read(path, photo.reason)
+            elif isinstance(known := _known(index, photo, wanted), str):
+                kind, told = known, {"path": path, "state": known}
             else:
                 outcome = writer.write(photo.path, wanted.words(known))
-                _tell(path, outcome, table, as_json=as_json, dry_run=how.dry_run)
-                tally[_kind(outcome)] += 1
+                kind, told = _kind(outcome), record(path, outcome)
+                _tell(path, outcome, table, dry_run=how.dry_run and not as_json)
                 if outcome.state is State.WRITTEN and outcome.in_place and not how.dry_run:
                     refresh(records, photo)
+            tally[kind] += 1
+            if as_json:
+                console.json_line(told)
             bar.done(path)
     if table:
         table.print()
     console.note(_sum_up(tally, dry_run=how.dry_run))
     return tally
+
+
+def _known(index: Index, photo: Photo, wanted: Wanted) -> Known | str:
+    """What the index says about a photo as it is now; else why that is not to be written."""
+    known = index.known(photo.path)
+    if not known:
+        return "unknown"
+    if (known.photo.size, known.photo.mtime_ns) != (photo.size, photo.mtime_ns):
+        return "changed"
+    return known if known.score >= wanted.min_confidence else "unsure"
 
 
 def refresh(records: Writes, before: Photo) -> None:
@@ -207,6 +209,8 @@ def record(path: str, outcome: Outcome) -> dict[str, object]:
     }
     if outcome.instead:
         told["not_in_place"] = outcome.instead.reason.name.lower()
+    if outcome.left:
+        told["left"] = list(outcome.left)
     if outcome.refused:
         told["error"] = str(outcome.refused)
     return told
@@ -233,23 +237,25 @@ class Table:
         Console().print(self._table)
 
 
-def _tell(
-    path: str, outcome: Outcome, table: Table | None, *, as_json: bool, dry_run: bool
-) -> None:
+def _tell(path: str, outcome: Outcome, table: Table | None, *, dry_run: bool) -> None:
     from captioner.metadata.writer import State
 
-    if as_json:
-        console.json_line(record(path, outcome))
-    elif dry_run and outcome.state is State.WRITTEN:
+    if dry_run and outcome.state is State.WRITTEN:
         if table:
             table.add(outcome.target, outcome.before, outcome.after)
         else:
             fields = (str(outcome.target), outcome.before, outcome.after)
             console.line(*(field.replace("\t", " ").replace("\n", " ") for field in fields))
     if outcome.refused:
-        console.note(f"captioner: {console.shown(path)} is not written: {outcome.refused}")
+        console.warning(f"{console.shown(path)} is not written: {outcome.refused}")
     elif outcome.instead and outcome.state is State.WRITTEN:
         console.note(f"{console.shown(path)}: caption beside it, since {outcome.instead}")
+    elif outcome.left:
+        where = " and ".join(outcome.left)
+        console.note(
+            f"{console.shown(path)}: caption in XMP, and not in {where}, which has no room left "
+            "or is in another encoding."
+        )
 
 
 def _kind(outcome: Outcome) -> str:

@@ -1,6 +1,23 @@
 """The index: one SQLite file that remembers what every photo shows and finds it again."""
 
+from captioner.index.changes import Change, Survey
+from captioner.index.edits import Said
+from captioner.index.filters import Filters
 from captioner.index.index import Counts, Index
+from captioner.index.missing import Missing
+from captioner.index.records import Record
 from captioner.index.search import Hit
+from captioner.index.statistics import Statistics
 
-__all__ = ["Counts", "Hit", "Index"]
+__all__ = [
+    "Change",
+    "Counts",
+    "Filters",
+    "Hit",
+    "Index",
+    "Missing",
+    "Record",
+    "Said",
+    "Statistics",
+    "Survey",
+]

@@ -2,27 +2,54 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from captioner.index import changes, database, store, writes
+from captioner.index import (
+    database,
+    edits,
+    features,
+    missing,
+    mounts,
+    records,
+    sketches,
+    spelling,
+    statistics,
+    store,
+    twins,
+    writes,
+)
 from captioner.index import search as searching
+from captioner.index.changes import Survey
+from captioner.index.edits import Said
+from captioner.index.filters import Filters
+from captioner.index.missing import Missing
+from captioner.index.records import Record
 from captioner.index.search import Hit
+from captioner.index.sketches import Sketches
+from captioner.index.statistics import Statistics
 from captioner.index.writes import Writes
 from captioner.types import (
     Description,
     Failure,
+    FloatArray,
     HalfArray,
+    Kept,
     Known,
     Photo,
+    Pixels,
     Rank,
     SearchVectors,
+    Weights,
 )
+
+ALL = Filters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +69,14 @@ class Index:
     read-only or damaged; what was stored before stays as it was.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, resources: ExitStack) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, resources: ExitStack, *, write: bool
+    ) -> None:
         self.path = path
+        self._write = write
         self._connection = connection
         self._resources = resources
+        self._sketches = Sketches()
 
     @classmethod
     def open(cls, path: Path, *, write: bool = False) -> Self:
@@ -68,7 +99,12 @@ class Index:
             resources.callback(connection.close)
             if write:
                 resources.callback(connection.commit)
-            return cls(path, connection, resources.pop_all())
+            return cls(path, connection, resources.pop_all(), write=write)
+
+    @property
+    def network(self) -> str | None:
+        """The kind of network drive that the file lies on, "nfs4" for one; None on a disk."""
+        return mounts.network(database.path_key(self.path))
 
     def close(self) -> None:
         """Close the file and let the next writer in."""
@@ -83,7 +119,9 @@ class Index:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        with self._resources:
+            if self._write and kind is None:
+                self._sketch()
 
     def pending(self, photos: Iterable[Photo]) -> Iterator[Photo]:
         """The photos to describe: new, or of another size or modification time than when stored.
@@ -91,9 +129,89 @@ class Index:
         Opens none of them. One that failed is tried again only when its file has changed. May be
         consumed in another thread than the index's own, while that one stores.
         """
-        return changes.pending(self.path, photos)
+        return (photo for photo, _ in self.survey().changes(photos))
 
-    def store(self, results: Sequence[Description | Failure], model_id: str) -> None:
+    def survey(self, *, retry_failed: bool = False, weights: Weights | None = None) -> Survey:
+        """What a walk finds, held against this index; see `Survey`. Writes nothing."""
+        return Survey(self.path, retry_failed=retry_failed, weights=weights)
+
+    def close_survey(self, survey: Survey, roots: Sequence[Path], gone: Iterable[int]) -> None:
+        """Remember the folders of a walk that is over, what came back, and what has vanished."""
+        with database.explained(self.path), self._connection:
+            missing.unmark(self._connection, survey.back)
+            missing.mark(self._connection, gone)
+            missing.note(self._connection, map(database.path_key, roots))
+
+    def vanished(
+        self,
+        survey: Survey,
+        roots: Sequence[Path],
+        *,
+        new: Iterable[Path],
+        unreadable: Iterable[Path],
+    ) -> list[tuple[int, Path]]:
+        """Id and path of the photos that a walk of `roots` did not find, as far as can be told.
+
+        Parameters
+        ----------
+        new
+            What it found that was not as the index has it.
+        unreadable
+            What it could not look at.
+        """
+        with database.explained(self.path):
+            gone = missing.vanished(
+                self._connection,
+                map(database.path_key, roots),
+                survey.unseen,
+                {database.path_key(path) for path in new},
+                {database.path_key(path) for path in unreadable},
+            )
+            return [(number, Path(os.fsdecode(path))) for number, path in gone]
+
+    def roots(self) -> list[Path]:
+        """The folders that were indexed, by name."""
+        with database.explained(self.path):
+            return [Path(os.fsdecode(path)) for path in missing.roots(self._connection)]
+
+    def missing(self, below: Iterable[Path] = ()) -> list[Missing]:
+        """The photos that are gone, below some folders or everywhere, by path."""
+        with database.explained(self.path):
+            return missing.found(self._connection, set(map(database.path_key, below)))
+
+    def doubts(self, gone: Sequence[Missing]) -> list[str]:
+        """Reasons to believe that photos are not gone for good, a sentence each."""
+        with database.explained(self.path):
+            return list(missing.doubts(self._connection, gone))
+
+    def forget(self, gone: Sequence[Missing]) -> None:
+        """Remove photos and all that was said of them."""
+        with database.explained(self.path), self._connection:
+            missing.remove(self._connection, gone)
+
+    def sizes(self, some: Iterable[int]) -> set[int]:
+        """Those of some file sizes that described photos have."""
+        with database.explained(self.path):
+            return twins.sizes(self._connection, some)
+
+    def recognise(self, photos: Iterable[tuple[Photo, bytes]]) -> list[Kept]:
+        """What `keep` would do. Writes nothing."""
+        with database.explained(self.path):
+            known = [twins.find(self._connection, photo, digest) for photo, digest in photos]
+        return [one for one in known if one]
+
+    def keep(self, photos: Iterable[tuple[Photo, bytes]]) -> list[Kept]:
+        """Keep those photos whose content hash is known, with all that is known of it."""
+        with database.explained(self.path), self._connection:
+            kept = [twins.adopt(self._connection, photo, digest) for photo, digest in photos]
+        return [one for one in kept if one]
+
+    def store(
+        self,
+        results: Sequence[Description | Failure],
+        model_id: str,
+        encoder_id: str | None = None,
+    ) -> None:
         """Keep what a model said, all of it or, on any error, none.
 
         Replaces all that models said of the same photos before; a person's captions stay. A
@@ -101,7 +219,26 @@ class Index:
         again.
         """
         with database.explained(self.path), self._connection:
-            store.store(self._connection, results, model_id)
+            run = sketches.last_run(self._connection)
+            store.store(self._connection, results, model_id, encoder_id)
+            if sketches.last_run(self._connection) > run >= 0:
+                sketches.draw(self._connection, run)
+
+    def retellable(self, weights: Weights, below: Iterable[Path] = ()) -> list[int]:
+        """Ids of photos that another model described, from features that `weights` share."""
+        with database.explained(self.path):
+            folders = set(map(database.path_key, below))
+            return features.below(self._connection, weights, folders)
+
+    def features(self, ids: Sequence[int]) -> tuple[list[Pixels], FloatArray]:
+        """Photos without their pixels, and their features (N, 2048)."""
+        with database.explained(self.path):
+            return features.of(self._connection, ids)
+
+    def retell(self, descriptions: Sequence[Description], model_id: str) -> None:
+        """Keep what another model said of features, all of it or, on any error, none."""
+        with database.explained(self.path), self._connection:
+            store.retell(self._connection, descriptions, model_id)
 
     def search(
         self,
@@ -111,6 +248,7 @@ class Index:
         model_id: str | None = None,
         limit: int = 10,
         exact: bool = False,
+        filters: Filters = ALL,
     ) -> list[Hit]:
         """The photos that fit a query, best first.
 
@@ -122,6 +260,8 @@ class Index:
             How the model scores its vectors, and which model; without them, text alone counts.
         exact
             Find only captions that hold all the words, and let nothing else count.
+        filters
+            Find only photos that fulfil them.
 
         Returns
         -------
@@ -135,8 +275,23 @@ class Index:
         """
         with database.explained(self.path), database.snapshot(self._connection) as connection:
             if exact:
-                return searching.search_captions(connection, query, limit)
-            return searching.search(connection, query, rank, model_id, limit)
+                return searching.search_captions(connection, query, limit, filters)
+            return searching.search(
+                connection, self._sketches, query, rank, model_id, limit, filters
+            )
+
+    def newest(self, *, limit: int = 10, filters: Filters = ALL) -> list[Hit]:
+        """The photos that were taken last; those without a date come after, last stored first."""
+        with database.explained(self.path), database.snapshot(self._connection) as connection:
+            return searching.newest(connection, limit, filters)
+
+    def respell(self, query: str, knows: Callable[[str], bool]) -> tuple[str, dict[str, str]]:
+        """A query with near words in place of those that nothing knows, and which for which.
+
+        `knows` says whether the model knows a word. What stands in quotes is left alone.
+        """
+        with database.explained(self.path):
+            return spelling.respell(self._connection, query, knows)
 
     def similar(
         self,
@@ -145,13 +300,16 @@ class Index:
         *,
         limit: int = 10,
         but_not: Path | None = None,
+        filters: Filters = ALL,
     ) -> list[Hit]:
         """The photos nearest to a vector (256,) of the same model's joint space, nearest first.
 
         `score` is the cosine, negative ones as 0.
         """
         with database.explained(self.path), database.snapshot(self._connection) as connection:
-            return searching.similar(connection, joint, model_id, limit, but_not)
+            return searching.similar(
+                connection, self._sketches, joint, model_id, limit, but_not, filters
+            )
 
     def vectors_of(self, path: Path, model_id: str) -> SearchVectors | None:
         """What `model_id` saw in a photo; None where it has not described it."""
@@ -180,6 +338,40 @@ class Index:
             self._connection.execute("PRAGMA synchronous = OFF")
         return Writes(self.path, self._connection)
 
+    def said(self, photo: Path) -> Said | None:
+        """What is said of a photo, and by whom; None where the index does not know it."""
+        with database.explained(self.path):
+            return edits.said(self._connection, photo)
+
+    def edit(self, photo: Path, text: str) -> None:
+        """Keep a person's words about a photo, in place of earlier ones; none takes them back.
+
+        No model overwrites them, and they are what is shown of the photo. Also while the index is
+        open for reading alone, and while another process writes: it takes a moment's turn.
+
+        Parameters
+        ----------
+        photo
+            One that the index knows; of others, nothing is kept.
+        text
+            Line breaks and runs of spaces count as one space.
+        """
+        with database.explained(self.path):
+            edits.edit(self.path, photo, text)
+
+    def statistics(self) -> Statistics:
+        """What the index holds, counted from many sides."""
+        with database.explained(self.path), database.snapshot(self._connection) as connection:
+            return statistics.count(connection, self.path)
+
+    def records(self) -> Generator[Record, None, None]:
+        """All that the index knows of each photo, in the order of their paths, as it is now.
+
+        To be consumed, or closed, before anything else is asked of this index.
+        """
+        with database.explained(self.path), database.snapshot(self._connection) as connection:
+            yield from records.records(connection)
+
     def counts(self) -> Counts:
         """How many photos the index knows."""
         with database.explained(self.path):
@@ -196,3 +388,10 @@ class Index:
                 "SELECT model_id FROM vectors GROUP BY model_id ORDER BY count(*) DESC, model_id"
             ).fetchall()
         return [model_id for (model_id,) in rows]
+
+    def _sketch(self) -> None:
+        """Draw what searches look at first, wherever that is undone."""
+        with database.explained(self.path):
+            for run in sketches.undrawn(self._connection):
+                with self._connection:
+                    sketches.draw(self._connection, run)

@@ -124,10 +124,54 @@ def m003_facts(db: Database) -> None:
     """)
 
 
+def m004_library(db: Database) -> None:
+    """What recognises photos and folders again: encoders, sizes, roots and mounts."""
+    db.executescript("""
+        -- Digest of what made the feature; NULL where it was made before that was kept.
+        ALTER TABLE features ADD COLUMN encoder TEXT;
+        CREATE INDEX photos_size ON photos (size) WHERE content_hash IS NOT NULL;
+
+        -- Folders as `captioner index` was given them: absolute, in the file system's own bytes.
+        CREATE TABLE roots (path BLOB PRIMARY KEY) WITHOUT ROWID;
+        -- Where drives were mounted above or below them. One that is away is not one that is empty.
+        CREATE TABLE mounts (path BLOB PRIMARY KEY) WITHOUT ROWID;
+    """)
+
+
+def m005_sketches(db: Database) -> None:
+    """What a search over many photos looks at first, and an index of keywords to filter by."""
+    db.executescript("""
+        -- Of 4096 photos each. Made from vectors, and rubbed out with the first that changes.
+        CREATE TABLE sketches (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice
+            run INTEGER NOT NULL,           -- of photos: id / 4096
+            model_id TEXT NOT NULL,
+            photos BLOB NOT NULL,           -- ids, int64, ascending
+            joint BLOB NOT NULL,            -- int8, a row a photo
+            joint_scales BLOB NOT NULL,     -- float32, one a photo: what its int8 are multiples of
+            words BLOB NOT NULL,            -- the same of the word head's hidden layer
+            words_scales BLOB NOT NULL,
+            UNIQUE (run, model_id)
+        );
+        CREATE TRIGGER vectors_added AFTER INSERT ON vectors BEGIN
+            DELETE FROM sketches WHERE run = NEW.photo / 4096;
+        END;
+        CREATE TRIGGER vectors_changed AFTER UPDATE ON vectors BEGIN
+            DELETE FROM sketches WHERE run IN (OLD.photo / 4096, NEW.photo / 4096);
+        END;
+        CREATE TRIGGER vectors_removed AFTER DELETE ON vectors BEGIN
+            DELETE FROM sketches WHERE run = OLD.photo / 4096;
+        END;
+        CREATE INDEX keywords_word ON keywords (word COLLATE NOCASE);
+    """)
+
+
 STEPS: tuple[Callable[[Database], None], ...] = (
     m001_photos,
     m002_writes,
     m003_facts,
+    m004_library,
+    m005_sketches,
 )
 
 
@@ -169,7 +213,6 @@ def apply(connection: sqlite3.Connection) -> None:
     from sqlite_utils import Database, Migrations
 
     db = Database(connection, execute_plugins=False)
-    db.enable_wal()
     migrations = Migrations(_SET)
     for step in STEPS:
         migrations()(step)

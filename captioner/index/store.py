@@ -5,26 +5,75 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-from captioner.index.database import path_key
-from captioner.types import Description, Failure, HalfArray, Photo
+from captioner.index.database import now, path_key
+from captioner.types import Description, Facts, Failure, HalfArray, Photo, SearchVectors
+
+_CONTENT = "size, mtime_ns, content_hash, width, height, format, status, reason, recorded_at"
+_EXCLUDED = ", ".join(f"excluded.{name}" for name in _CONTENT.split(", "))
 
 
 def store(
-    connection: sqlite3.Connection, results: Sequence[Description | Failure], model_id: str
+    connection: sqlite3.Connection,
+    results: Sequence[Description | Failure],
+    model_id: str,
+    encoder_id: str | None,
 ) -> None:
     """Write each result, in place of all that models said of its photo before."""
     for result in results:
         match result:
             case Description():
                 photo = _record(connection, result.photo, described=result)
-                _describe(connection, photo, result, model_id)
+                _describe(connection, photo, result, model_id, encoder_id)
+                _keep_facts(connection, photo, result.facts)
             case Failure(photo=Photo() as found):
                 photo = _record(connection, found, failed=result)
             case _:
                 continue
-        _draw_texts(connection, photo)
+        draw_texts(connection, photo)
+
+
+def retell(
+    connection: sqlite3.Connection, descriptions: Sequence[Description], model_id: str
+) -> None:
+    """Write what another model says of features that are kept; the photos stay as they are."""
+    for description in descriptions:
+        photo, encoder_id = connection.execute(
+            "SELECT id, encoder FROM photos JOIN features ON photo = id WHERE path = ?",
+            [path_key(description.photo.path)],
+        ).fetchone()
+        _forget(connection, photo)
+        _describe(connection, photo, description, model_id, encoder_id)
+        draw_texts(connection, photo)
+
+
+def copy(connection: sqlite3.Connection, twin: int, photo: Photo) -> None:
+    """Let a photo have all that is known of another one with the same content.
+
+    A person's words as well, unless the photo has such of its own.
+    """
+    connection.execute(
+        f"INSERT INTO photos (path, {_CONTENT}) SELECT ?, {_CONTENT} FROM photos WHERE id = ? "
+        f"ON CONFLICT (path) DO UPDATE SET ({_CONTENT}) = ({_EXCLUDED})",
+        [path_key(photo.path), twin],
+    )
+    number = _number(connection, photo)
+    _forget(connection, number)
+    connection.execute("DELETE FROM facts WHERE photo = ?", [number])
+    connection.execute(
+        "INSERT INTO captions (photo, source, model_id, rank, text, score, log_probability) "
+        "SELECT ?1, source, model_id, rank, text, score, log_probability FROM captions "
+        "WHERE photo = ?2 AND source NOT IN (SELECT source FROM captions WHERE photo = ?1)",
+        [number, twin],
+    )
+    for table in ("keywords", "features", "vectors", "facts"):
+        columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info ({table})")]
+        rest = ", ".join(columns[1:])  # the first is the photo
+        connection.execute(
+            f"INSERT INTO {table} (photo, {rest}) SELECT ?, {rest} FROM {table} WHERE photo = ?",
+            [number, twin],
+        )
+    draw_texts(connection, number)
 
 
 def _record(
@@ -45,7 +94,7 @@ def _record(
         "format": described and described.format,
         "status": "described" if described else "failed",
         "reason": failed and failed.reason,
-        "recorded_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "recorded_at": now(),
         "missing_since": None,
     }
     connection.execute(
@@ -53,15 +102,31 @@ def _record(
         f"ON CONFLICT (path) DO UPDATE SET {', '.join(f'{name} = :{name}' for name in row)}",
         row,
     )
-    (number,) = connection.execute("SELECT id FROM photos WHERE path = :path", row).fetchone()
-    connection.execute("DELETE FROM captions WHERE photo = ? AND source = 'model'", [number])
-    for table in ("keywords", "features", "vectors", "facts"):
-        connection.execute(f"DELETE FROM {table} WHERE photo = ?", [number])
+    number = _number(connection, photo)
+    _forget(connection, number)
+    connection.execute("DELETE FROM facts WHERE photo = ?", [number])
+    return number
+
+
+def _number(connection: sqlite3.Connection, photo: Photo) -> int:
+    key = path_key(photo.path)
+    (number,) = connection.execute("SELECT id FROM photos WHERE path = ?", [key]).fetchone()
     return int(number)
 
 
+def _forget(connection: sqlite3.Connection, photo: int) -> None:
+    """Delete what models said of a photo."""
+    connection.execute("DELETE FROM captions WHERE photo = ? AND source = 'model'", [photo])
+    for table in ("keywords", "features", "vectors"):
+        connection.execute(f"DELETE FROM {table} WHERE photo = ?", [photo])
+
+
 def _describe(
-    connection: sqlite3.Connection, photo: int, description: Description, model_id: str
+    connection: sqlite3.Connection,
+    photo: int,
+    description: Description,
+    model_id: str,
+    encoder_id: str | None,
 ) -> None:
     connection.executemany(
         "INSERT INTO captions (photo, source, model_id, rank, text, score, log_probability) "
@@ -76,14 +141,22 @@ def _describe(
         [(photo, keyword.word, keyword.probability) for keyword in description.keywords],
     )
     connection.execute(
-        "INSERT INTO features (photo, model_id, feature) VALUES (?, ?, ?)",
-        [photo, model_id, _blob(description.feature)],
+        "INSERT INTO features (photo, model_id, feature, encoder) VALUES (?, ?, ?, ?)",
+        [photo, model_id, _blob(description.feature), encoder_id],
     )
+    _keep_vectors(connection, photo, description.vectors, model_id)
+
+
+def _keep_vectors(
+    connection: sqlite3.Connection, photo: int, vectors: SearchVectors, model_id: str
+) -> None:
     connection.execute(
         "INSERT INTO vectors (photo, model_id, joint, words) VALUES (?, ?, ?, ?)",
-        [photo, model_id, _blob(description.vectors.joint), _blob(description.vectors.words)],
+        [photo, model_id, _blob(vectors.joint), _blob(vectors.words)],
     )
-    facts = description.facts
+
+
+def _keep_facts(connection: sqlite3.Connection, photo: int, facts: Facts) -> None:
     connection.execute(
         "INSERT INTO facts (photo, taken_at, taken_offset, camera, lens, latitude, longitude, "
         "caption, keywords) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -98,7 +171,7 @@ def _blob(numbers: HalfArray) -> bytes:
     return numbers.astype("<f2").tobytes()
 
 
-def _draw_texts(connection: sqlite3.Connection, photo: int) -> None:
+def draw_texts(connection: sqlite3.Connection, photo: int) -> None:
     """Write anew what the full-text index sees of a photo: a person's words before a model's."""
     captions = [
         text

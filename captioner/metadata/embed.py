@@ -8,11 +8,13 @@ import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from PIL import Image
 
+from captioner import wording
 from captioner.metadata import exif, iptc, provenance, splice, xmp
 from captioner.metadata.container import Container, Edits
 from captioner.metadata.jpeg import Jpeg
@@ -27,6 +29,17 @@ LARGEST = 2**30
 """Bytes of a file that is written in place; it is held in memory twice."""
 
 _Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """How words go into a photo."""
+
+    splices: list[Splice]
+    left: tuple[str, ...]
+    """Which of EXIF and IPTC keep what they say, though the words belong there too: they have no
+    room for them, or are in another encoding."""
+
 
 _KINDS: tuple[tuple[bytes, Callable[[bytes], Container]], ...] = (
     (b"\xff\xd8", Jpeg),
@@ -45,7 +58,7 @@ def read(data: bytes) -> Content:
     try:
         return _content(take_apart(data))
     except Refused:
-        return _found_by_signature(data)
+        return _found(data)
 
 
 def take_apart(data: bytes, suffix: str = ".tif") -> Container:
@@ -71,8 +84,8 @@ def take_apart(data: bytes, suffix: str = ".tif") -> Container:
     raise Refused(Reason.FORMAT)
 
 
-def write(data: bytes, words: Words, *, below: str | None = None) -> list[Splice]:
-    """The splices that put words into a photo, carried out and checked before they are returned.
+def write(data: bytes, words: Words, *, below: str | None = None, suffix: str = ".tif") -> Embedded:
+    """How to put words into a photo, carried out and checked before it is returned.
 
     What captioner wrote before gives way to them.
 
@@ -80,19 +93,19 @@ def write(data: bytes, words: Words, *, below: str | None = None) -> list[Splice
     ----------
     below
         A person's text, to which the description is added; None where there is none.
+    suffix
+        As of `take_apart`.
 
     Raises
     ------
     Refused
         Where the file cannot be written without a doubt.
     """
-    before = take_apart(data)
+    before = take_apart(data, suffix)
     content = _content(before)
-    edits = _unbroken(lambda: _edits(before, content, words, below))
-    splices = _unbroken(lambda: before.put(edits))
-    new = splice.apply(data, splices)
-    _check(before, content, new, words, below)
-    return splices
+    embedded = _unbroken(lambda: _embed(before, content, words, below))
+    _check(before, content, splice.apply(data, embedded.splices), words, below)
+    return embedded
 
 
 def _unbroken(act: Callable[[], _Result]) -> _Result:
@@ -143,56 +156,105 @@ def _tolerant(packet: bytes) -> Content:
         return Content()
 
 
-def _found_by_signature(data: bytes) -> Content:
+def _found(data: bytes) -> Content:
     """What stands in a file of another format, such as HEIC, or in one that does not add up."""
+    info = _information(data)
     content = Content()
-    if packet := _PACKET.search(data):
-        content = _tolerant(packet.group())
+    if wrapped := _PACKET.search(data):
+        content = _tolerant(wrapped.group())
+    elif isinstance(packet := info.get("xmp"), bytes):
+        content = _tolerant(packet)
     texts = list(content.texts)
-    if block := _EXIF_BLOCK.search(data):
-        texts += [Text(f, t) for f, t in exif.texts(data[block.start() + 6 :][: 2**16])]
-    return Content(tuple(texts), content.alts, content.keywords, content.mark)
+    if found := _EXIF_BLOCK.search(data):
+        texts += [Text(*said) for said in exif.texts(data[found.end() - 4 :][: 2**16])]
+    elif isinstance(block := info.get("exif"), bytes):
+        texts += [Text(*said) for said in exif.texts(block.removeprefix(b"Exif\0\0"))]
+    elif data.startswith((b"II", b"MM")):
+        texts += [Text(*said) for said in exif.texts(data)]
+    if isinstance(comment := info.get("comment"), bytes):
+        texts.append(Text("comment", comment.decode("utf-8", "replace")))
+    return replace(content, texts=tuple(texts))
 
 
-def _edits(before: Container, content: Content, words: Words, below: str | None) -> Edits:
-    if below is None:
-        changes = provenance.changes(content, words, everywhere=False)
-    else:
-        own = any(
-            text.field == f"XMP {provenance.DESCRIPTION}" and text.text == below
-            for text in content.texts
-        )
-        changes = provenance.append_changes(content, words, None if own else below)
-    description = None
+def _information(data: bytes) -> dict[Any, Any]:
+    """What Pillow finds in a file beside the picture."""
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
+            return dict(image.info)
+    except Exception:  # Pillow raises anything over what it cannot read.
+        return {}
+
+
+def _embed(before: Container, content: Content, words: Words, below: str | None) -> Embedded:
+    """The words into XMP, and into EXIF and IPTC where they belong and can be put there."""
+    # What captioner wrote there must not stay: without its mark it would count as a person's.
+    stale = {text.field.partition(" ")[0] for text in content.texts if content.own(text)}
+    left = []
     photoshop = None
-    if words.description is not None and below is None and _gives_way(content):
-        description = words.description
-    if before.photoshop:
-        caption = words.description if below is None and _iptc_gives_way(content) else None
+    try:
+        photoshop = _photoshop_edit(before, content, words, below)
+    except Refused:
+        if "IPTC" in stale:
+            raise
+        left.append("IPTC")
+    description = words.description if below is None and _gives_way(content) else None
+    if description is not None and before.exif:
         try:
-            photoshop = iptc.edit(before.photoshop, caption, words.keywords)
+            exif.Tiff(before.exif).check_all()
         except Refused:
-            photoshop = None  # Without IPTC, or with one that is better left alone.
-    packet = before.xmp if before.xmp and before.xmp.strip(b"\0 \r\n\t") else None
-    made = xmp.edit(packet, changes)
-    if before.xmp and packet is None:
-        made = [Splice(0, len(before.xmp), made[0].new)]
-    return Edits(tuple(made), description, photoshop)
+            if "EXIF" in stale:
+                raise
+            left.append("EXIF")
+            description = None
+    edits = Edits(_xmp_edits(before, content, words, below), description, photoshop)
+    while True:
+        try:
+            return Embedded(before.put(edits), tuple(left))
+        except Refused as error:
+            if error.reason is not Reason.NO_ROOM or error.detail in {"XMP", *stale}:
+                raise
+            left.append(error.detail)
+            if error.detail == "EXIF":
+                edits = replace(edits, description=None)
+            else:
+                edits = replace(edits, photoshop=None)
+
+
+def _xmp_edits(
+    before: Container, content: Content, words: Words, below: str | None
+) -> tuple[Splice, ...]:
+    changes = provenance.changes(content, words, below, everywhere=False)
+    if before.xmp and not before.xmp.strip(b"\0 \r\n\t"):
+        return (Splice(0, len(before.xmp), xmp.edit(None, changes)[0].new),)
+    return tuple(xmp.edit(before.xmp, changes))
+
+
+def _photoshop_edit(
+    before: Container, content: Content, words: Words, below: str | None
+) -> bytes | None:
+    """The image resources with IPTC that says the words; None where there is no IPTC.
+
+    Raises
+    ------
+    Refused
+        Where it is in another encoding, or cannot be understood.
+    """
+    if not before.photoshop or iptc.iptc_of(before.photoshop) is None:
+        return None
+    caption = words.description if below is None and _iptc_gives_way(content) else None
+    return iptc.edit(before.photoshop, caption, words.keywords)
 
 
 def _gives_way(content: Content) -> bool:
     """Whether EXIF's ImageDescription holds a placeholder, or what captioner wrote."""
     found = [text for text in content.texts if text.field == "EXIF ImageDescription"]
-    return len(found) == 1 and (
-        content.own(found[0])
-        or (provenance.is_placeholder(found[0].text) and not provenance.is_data(found[0].text))
-    )
+    return len(found) == 1 and (content.own(found[0]) or wording.is_placeholder(found[0].text))
 
 
 def _iptc_gives_way(content: Content) -> bool:
     """Whether IPTC has no caption that is a person's."""
     found = [text for text in content.texts if text.field == "IPTC caption"]
-    return all(content.own(text) or provenance.is_placeholder(text.text) for text in found)
+    return all(content.own(text) or wording.is_placeholder(text.text) for text in found)
 
 
 def _check(before: Container, old: Content, data: bytes, words: Words, below: str | None) -> None:

@@ -26,6 +26,10 @@ _USER_COMMENT = 0x9286
 _WINDOWS = {0x9C9B: "XPTitle", 0x9C9C: "XPComment", 0x9C9F: "XPSubject"}
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_NUMBERS = {3: "H", 4: "I", 13: "I"}
+_POINTERS = (_EXIF_IFD, 0x8825, 0xA005, SUB_DIRECTORIES)
+_PICTURES = ((0x0111, 0x0117), (0x0144, 0x0145), (0x0201, 0x0202))
+"""Offsets and lengths of strips, of tiles, and of a thumbnail."""
 _ENTRY = 12
 _MOST_DIRECTORIES = 5000
 _BLOCK_END = 2**32 - 1
@@ -89,24 +93,38 @@ class Tiff:
             return None
         return self._value(self._directory(self.unpack("I", pointer.at + 8)[0])[0], tag)
 
-    def check_chain(self) -> None:
-        """Follow the directories to their end.
+    def check_all(self) -> None:
+        """Follow the directories, and those below them, to all that they say and point to.
 
         Raises
         ------
         Refused
-            Where they run in a circle or off the block.
+            Where they run in a circle, or off the block: what is put at its end would be taken for
+            what is missing there.
         """
-        seen = {self._first}
-        at = self._next
-        while at:
+        seen: set[int] = set()
+        waiting = [self._first]
+        while waiting:
+            at = waiting.pop()
             if at in seen or len(seen) > _MOST_DIRECTORIES:
                 raise Refused(Reason.TIFF_LOOP)
             seen.add(at)
-            at = self._directory(at)[1]
+            fields, after = self._directory(at)
+            waiting += [after] if after else []
+            for field in fields:
+                if field.tag in _POINTERS:
+                    waiting += self._numbers(fields, field.tag)
+                else:
+                    self._value(fields, field.tag)
+            for offsets, lengths in _PICTURES:
+                starts, sizes = self._numbers(fields, offsets), self._numbers(fields, lengths)
+                if any(a + b > len(self.data) for a, b in zip(starts, sizes, strict=False)):
+                    raise Refused(Reason.MALFORMED, "a part of the picture is missing")
 
     def set(self, values: Mapping[int, tuple[int, bytes]]) -> list[Splice]:
         """The splices that give tags of the first directory new values (TIFF type and bytes).
+
+        The block must have passed `check_all`.
 
         Raises
         ------
@@ -161,6 +179,14 @@ class Tiff:
         if not fields:
             raise Refused(Reason.MALFORMED, "a TIFF directory is empty")
         return fields, after
+
+    def _numbers(self, fields: list[Field], tag: int) -> list[int]:
+        """A tag's value as whole numbers; none where it is absent, or no such numbers."""
+        kind = next((field.type for field in fields if field.tag == tag), 0)
+        if kind not in _NUMBERS:
+            return []
+        raw = self._value(fields, tag) or b""
+        return [number for (number,) in struct.iter_unpack(self._order + _NUMBERS[kind], raw)]
 
     def _value(self, fields: list[Field], tag: int) -> bytes | None:
         for field in fields:

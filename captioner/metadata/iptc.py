@@ -122,6 +122,14 @@ def texts(iptc: bytes, kind: tuple[int, int]) -> list[str]:
     return [d.value.decode(encoding, "replace").strip("\0 ") for d in found if d.kind == kind]
 
 
+def captions(block: bytes) -> list[str]:
+    """The captions in image resources that are only read; none where they do not add up."""
+    try:
+        return texts(iptc_of(block) or b"", CAPTION)
+    except Refused:
+        return []
+
+
 def cut(text: str) -> str:
     """As much of a caption as the standard allows."""
     return text.encode()[:_CAPTION_BYTES].decode("utf-8", "ignore").rstrip()

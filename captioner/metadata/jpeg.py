@@ -1,12 +1,13 @@
-"""JPEG: segments before the picture. Not a byte from the first segment of the picture on moves."""
+"""JPEG: the segments before the first scan. Most programs put what they have to say at the front,
+but some behind the picture's tables. From the scan on not a byte changes."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from captioner.metadata import exif
+from captioner.metadata import exif, iptc
 from captioner.metadata.container import Container, Edits
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.splice import Splice, apply, between, shifted
@@ -17,7 +18,8 @@ _EXIF = (b"Exif\0\0", b"Exif\0\xff")
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _MPF = b"MPF\0"
 _MPF_ENTRIES = 0xB002
-_APP0, _APP1, _APP2, _APP11, _APP13, _APP15, _COM = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEF, 0xFE
+_SOS, _APP0, _APP1, _APP2, _APP11, _APP13, _COM = 0xDA, 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xFE
+_WITHOUT_LENGTH = {0x00, 0x01, *range(0xD0, 0xDA)}
 _LONGEST = 0xFFFF
 _MORE_XMP_HEAD = len(_MORE_XMP) + 32 + 8
 
@@ -34,7 +36,7 @@ class _Segment(NamedTuple):
 
 
 class Jpeg:
-    """The leading segments of a JPEG file: all APPn and comments up to the first of the picture.
+    """The segments of a JPEG file up to the picture's first scan.
 
     Raises
     ------
@@ -44,8 +46,7 @@ class Jpeg:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self._segments = list(_leading(data))
-        self._body = self._segments[-1].end if self._segments else 2
+        self._segments = list(_before_scan(data))
         if any(s.marker == _APP11 and b"jumb" in s.payload[:64] for s in self._segments):
             raise Refused(Reason.SIGNED)
         if data[-12:-8] in (b"AXS!", b"AXS*"):
@@ -54,11 +55,11 @@ class Jpeg:
         if len(packets) > 1:
             raise Refused(Reason.SEVERAL_XMP)
         self._xmp = packets[0] if packets else None
-        blocks = self._starting(_APP1, *_EXIF)
-        # Several of either is no reason to refuse: they are left alone.
-        self._exif = blocks[0] if len(blocks) == 1 else None
-        found = self._starting(_APP13, _PHOTOSHOP)
-        self._photoshop = found[0] if len(found) == 1 else None
+        # Several of either is no reason to refuse: they are read, and left alone.
+        self._blocks = self._starting(_APP1, *_EXIF)
+        self._exif = self._blocks[0] if len(self._blocks) == 1 else None
+        self._resources = self._starting(_APP13, _PHOTOSHOP)
+        self._photoshop = self._resources[0] if len(self._resources) == 1 else None
 
     @property
     def xmp(self) -> bytes | None:
@@ -77,10 +78,17 @@ class Jpeg:
 
     @property
     def comments(self) -> tuple[tuple[str, str], ...]:
-        """JPEG comments, wherever they stand before the first scan."""
-        found = [s.payload for s in self._segments if s.marker == _COM]
-        found += [s.payload for s in _later(self.data, self._body) if s.marker == _COM]
-        return tuple(("JPEG comment", text.decode("utf-8", "replace")) for text in found)
+        """JPEG comments; EXIF and IPTC in parts."""
+        comments = [s.payload for s in self._segments if s.marker == _COM]
+        found = [("JPEG comment", text.decode("utf-8", "replace")) for text in comments]
+        if not self._exif:
+            for block in self._blocks:
+                said = exif.texts(block.payload[len(_EXIF[0]) :])
+                found += [(f"further {field}", text) for field, text in said]
+        if not self._photoshop:
+            whole = b"".join(part.payload[len(_PHOTOSHOP) :] for part in self._resources)
+            found += [("further IPTC caption", text) for text in iptc.captions(whole)]
+        return tuple(found)
 
     @property
     def more_xmp(self) -> bytes:
@@ -96,16 +104,19 @@ class Jpeg:
             changes = exif.Tiff(self.exif).set(
                 {exif.IMAGE_DESCRIPTION: exif.description(edits.description)}
             )
-            splices += _inside(self._exif, len(_EXIF[0]), tuple(changes))
+            splices += _inside(self._exif, len(_EXIF[0]), changes, "EXIF")
         if self._xmp:
-            splices += _inside(self._xmp, len(_XMP), edits.xmp)
+            splices += _inside(self._xmp, len(_XMP), edits.xmp, "XMP")
         elif edits.xmp:
             payload = _XMP + apply(b"", edits.xmp)
             at = self._first_after_exif()
-            splices.append(Splice(at, at, _segment(_APP1, payload)))
+            if len(payload) > _LONGEST - 2:
+                raise Refused(Reason.NO_ROOM, "XMP")
+            head = bytes((0xFF, _APP1)) + (len(payload) + 2).to_bytes(2, "big")
+            splices.append(Splice(at, at, head + payload))
         if edits.photoshop is not None and self._photoshop and self.photoshop:
             changes = between(self.photoshop, edits.photoshop)
-            splices += _inside(self._photoshop, len(_PHOTOSHOP), tuple(changes))
+            splices += _inside(self._photoshop, len(_PHOTOSHOP), changes, "IPTC")
         return splices + self._moved_pictures(splices)
 
     def carries(self, before: Container) -> bool:
@@ -123,7 +134,7 @@ class Jpeg:
         ]
 
     def _tail(self) -> bytes:
-        return self.data[self._body :]
+        return self.data[self._segments[-1].end :]
 
     def _starting(self, marker: int, *beginnings: bytes) -> list[_Segment]:
         return [
@@ -173,13 +184,13 @@ class Jpeg:
         ]
 
 
-def _inside(segment: _Segment, head: int, splices: tuple[Splice, ...]) -> list[Splice]:
+def _inside(segment: _Segment, head: int, splices: Sequence[Splice], name: str) -> list[Splice]:
     """Splices of a segment's payload behind `head` bytes, with that of its length."""
     if not splices:
         return []
     length = 2 + len(segment.payload) + sum(splice.growth for splice in splices)
     if length > _LONGEST:
-        raise Refused(Reason.NO_ROOM)
+        raise Refused(Reason.NO_ROOM, name)
     at = segment.start + 2
     return [
         Splice(at, at + 2, length.to_bytes(2, "big")),
@@ -187,36 +198,17 @@ def _inside(segment: _Segment, head: int, splices: tuple[Splice, ...]) -> list[S
     ]
 
 
-def _segment(marker: int, payload: bytes) -> bytes:
-    if len(payload) + 2 > _LONGEST:
-        raise Refused(Reason.NO_ROOM)
-    return bytes((0xFF, marker)) + (len(payload) + 2).to_bytes(2, "big") + payload
-
-
-def _leading(data: bytes) -> Iterator[_Segment]:
-    if data[:2] != b"\xff\xd8":
-        raise Refused(Reason.FORMAT)
+def _before_scan(data: bytes) -> Iterator[_Segment]:
     at = 2
-    while True:
+    marker = 0
+    while marker != _SOS:
         if at + 4 > len(data) or data[at] != 0xFF:
             raise Refused(Reason.MALFORMED, "JPEG segments")
         marker = data[at + 1]
         if marker == 0xFF:
             raise Refused(Reason.FILL_BYTES)
-        if not (_APP0 <= marker <= _APP15 or marker == _COM):
-            return
         length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if length < 2 or at + 2 + length > len(data):
+        if marker in _WITHOUT_LENGTH or length < 2 or at + 2 + length > len(data):
             raise Refused(Reason.MALFORMED, "JPEG segments")
         yield _Segment(marker, at, data[at + 4 : at + 2 + length])
-        at += 2 + length
-
-
-def _later(data: bytes, at: int) -> Iterator[_Segment]:
-    """The segments of the picture up to its first scan, as far as they add up."""
-    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if length < 2:
-            return
-        yield _Segment(data[at + 1], at, data[at + 4 : at + 2 + length])
         at += 2 + length

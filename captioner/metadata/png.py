@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from captioner.metadata import exif
+from captioner.metadata import exif, iptc
 from captioner.metadata.container import Container, Edits
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.splice import Splice, apply
@@ -13,6 +14,7 @@ from captioner.metadata.splice import Splice, apply
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP = b"XML:com.adobe.xmp\0"
 _COMMENTS = ("description", "comment")
+_PROFILE = "raw profile type "
 _LONGEST_TEXT = 16 * 2**20
 _LONGEST_CHUNK = 2**31 - 1
 
@@ -54,13 +56,15 @@ class Png:
 
     @property
     def comments(self) -> tuple[tuple[str, str], ...]:
-        """The texts that stand under the keywords Description and Comment."""
+        """What is said under Description and Comment, and in the profiles of ImageMagick."""
         found: list[tuple[str, str]] = []
         for chunk in self._chunks:
             if chunk.kind in (b"tEXt", b"zTXt", b"iTXt") and chunk is not self._xmp:
                 keyword = chunk.data.split(b"\0")[0].decode("latin-1")
                 if keyword.lower() in _COMMENTS:
                     found.append((f"PNG {keyword}", _text(chunk)))
+                elif keyword.lower().startswith(_PROFILE):
+                    found += _profile(_text(chunk))
         return tuple(found)
 
     def put(self, edits: Edits) -> list[Splice]:
@@ -145,6 +149,19 @@ def _text(chunk: _Chunk) -> str:
         return text.decode("latin-1")
     except Refused:
         return "(unreadable)"
+
+
+def _profile(text: str) -> Iterator[tuple[str, str]]:
+    """What stands in a block that was written as text: its kind, its length, and hexadecimals."""
+    try:
+        _, _, digits = text.strip().split("\n", 2)
+        block = bytes.fromhex(digits)
+    except ValueError:
+        return
+    for field, said in exif.texts(block.removeprefix(b"Exif\0\0")):
+        yield f"PNG {field}", said
+    for said in iptc.captions(block):
+        yield "PNG IPTC caption", said
 
 
 def _inflate(data: bytes) -> bytes:

@@ -7,15 +7,13 @@ changed as much as a letter of it, it is a person's for ever.
 
 from __future__ import annotations
 
-import hashlib
-import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from captioner import __version__
+from captioner import __version__, wording
 from captioner.metadata import iptc
 from captioner.metadata.xmp import DEFAULT, Changes, Xmp
+from captioner.wording import digest, is_placeholder
 
 DESCRIPTION = "dc:description"
 ALT = "Iptc4xmpCore:AltTextAccessibility"
@@ -37,26 +35,6 @@ MARKS = (DIGEST, ALT_DIGEST, MODEL, TOOL, DATE, OWN_KEYWORDS)
 
 LONGEST_ALT = 250
 """Characters: screen readers read an alternative text out in one go."""
-
-_CAMERAS = "olympus|minolta|konica minolta|sanyo|samsung|ge|jenoptik|nikon|fujifilm|pentax|lg"
-_WHOLE = (
-    "digital camera|kodak digital still camera|sony dsc|minolta dsc|samsung|samsung csc|"
-    "samsung camera pictures|<digimax .*>|dcf 1\\.0|exif_jpeg_picture|casio computer co\\.,ltd\\.|"
-    "default|untitled|binary comment|charset=ascii|scanner|created by imlib|dvc 10\\.1 hdmi|"
-    "dcim\\\\\\S+|"
-    # What libraries sign their files with.
-    "creator: gd-jpeg .*|created with gimp|lavc[\\d.]+|lead technologies inc\\..*|"
-    "optimized by jpegmini.*|intel\\(r\\) jpeg library.*|file written by adobe photoshop.*"
-)
-_HUAWEI = (
-    "rhdr hdrpl oznor oznorWO fbt rbt ptr fbthdr btr mon nor dav mde mde_soft edf btf btfhdr "
-    "btfmdn frem rpt burst sdr_HDRB cof qrf fshbty frontbhdp"
-)
-_PLACEHOLDER = re.compile(
-    f"(?:{_CAMERAS}) digital camera|{_WHOLE}|{'|'.join(_HUAWEI.lower().split())}"
-)
-_DATA = re.compile(r"ImageJ=|[{<]")
-_UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +99,11 @@ class Content:
 
     def persons(self, texts: Iterable[Text]) -> list[Text]:
         """Those of its texts that are neither blank, nor a camera's, nor captioner's own."""
-        return [text for text in texts if not (nobodys(text.text) or self.own(text))]
-
-
-def clean(text: str) -> str:
-    """A text as it is written and digested: NFC, trimmed, and without what XML cannot hold."""
-    return unicodedata.normalize("NFC", _UNWRITABLE.sub("", text.replace("\r", "\n"))).strip()
-
-
-def digest(text: str) -> str:
-    """SHA-256 of the cleaned text, in hexadecimal."""
-    return hashlib.sha256(clean(text).encode()).hexdigest()
+        return [
+            text
+            for text in texts
+            if not (is_placeholder(text.text) or is_data(text) or self.own(text))
+        ]
 
 
 def short(text: str) -> str:
@@ -141,20 +113,9 @@ def short(text: str) -> str:
     return text[: LONGEST_ALT - 1].rpartition(" ")[0].rstrip(" ,;:.") + "…"
 
 
-def is_placeholder(text: str) -> bool:
-    """Whether a text is blank, or what a camera or a library writes into every file."""
-    bare = " ".join(text.replace("\0", " ").split()).lower()
-    return not bare or bool(_PLACEHOLDER.fullmatch(bare))
-
-
-def is_data(text: str) -> bool:
-    """Whether a text is a program's settings, as scientific TIFF files keep them."""
-    return bool(_DATA.match(text))
-
-
-def nobodys(text: str) -> bool:
-    """Whether nobody would miss the text as a caption."""
-    return is_placeholder(text) or is_data(text)
+def is_data(text: Text) -> bool:
+    """Whether a text is a program's: settings, as scientific TIFF files keep them, or a digest."""
+    return not text.field.startswith("XMP") and wording.is_data(text.text)
 
 
 def read_xmp(packet: bytes) -> Content:
@@ -186,7 +147,9 @@ def read_xmp(packet: bytes) -> Content:
     )
 
 
-def changes(content: Content, words: Words, *, everywhere: bool) -> Changes:
+def changes(
+    content: Content, words: Words, below: str | None = None, *, everywhere: bool
+) -> Changes:
     """The changes to a packet that write words and their mark.
 
     What captioner wrote before gives way; keywords join those that are there.
@@ -194,10 +157,14 @@ def changes(content: Content, words: Words, *, everywhere: bool) -> Changes:
     Parameters
     ----------
     content
-        What the packet says now.
+        What the file says now.
+    below
+        A person's text, in the packet or elsewhere, to which the description is added as a line.
     everywhere
         Put the description into `tiff:ImageDescription`, too, as sidecars need it for immich.
     """
+    if below is not None:
+        return _line_below(content, words, below)
     texts = {}
     own = {}
     if words.description is not None:
@@ -209,21 +176,6 @@ def changes(content: Content, words: Words, *, everywhere: bool) -> Changes:
         texts[ALT] = words.alt
         own[ALT_DIGEST] = digest(words.alt)
     return replace(_marked(content, words, own), texts=texts)
-
-
-def append_changes(content: Content, words: Words, before: str | None) -> Changes:
-    """The changes that add a description below the one that a person wrote.
-
-    Parameters
-    ----------
-    before
-        The person's text where the packet itself has none (it stands in EXIF or IPTC); else None.
-    """
-    line = words.description or ""
-    marked = _marked(content, words, {DIGEST: digest(line)})
-    if before is None:
-        return replace(marked, tails={DESCRIPTION: f"\n{line}"})
-    return replace(marked, texts={DESCRIPTION: f"{before}\n{line}"})
 
 
 def removal(packet: bytes) -> Changes:
@@ -250,6 +202,14 @@ def removal(packet: bytes) -> Changes:
         elif own:  # somebody has added another language
             items[name] = own
     return Changes(cut=tuple(cut), cut_items=items)
+
+
+def _line_below(content: Content, words: Words, below: str) -> Changes:
+    line = words.description or ""
+    marked = _marked(content, words, {DIGEST: digest(line)})
+    if any(text.field.endswith(f" {DESCRIPTION}") and text.text == below for text in content.texts):
+        return replace(marked, tails={DESCRIPTION: f"\n{line}"})
+    return replace(marked, texts={DESCRIPTION: f"{below}\n{line}"})
 
 
 def _marked(content: Content, words: Words, own: dict[str, str]) -> Changes:

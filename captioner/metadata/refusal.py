@@ -37,7 +37,7 @@ class Reason(Enum):
     FOLDER = "its folder cannot be written"
     BUSY = "another captioner is writing in its folder"
     NO_RECORD = "captioner has no record of writing it"
-    EDITED = "it was changed after captioner wrote it"
+    EDITED = "it was changed after captioner wrote it, or written with another index"
     SYSTEM = "the system reports an error"
 
     @property

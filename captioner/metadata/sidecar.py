@@ -6,7 +6,6 @@ That is the name which immich, digiKam and darktable read first, and which no tw
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from captioner.metadata import provenance, splice, xmp
@@ -26,23 +25,6 @@ def others(photo: Path) -> list[Path]:
     """Further files that other programs may have made for the photo, and that are there."""
     path = photo.with_suffix(SUFFIX)
     return [path] if path != beside(photo) and path.is_file() else []
-
-
-def read(packet: bytes) -> Content:
-    """What a sidecar says.
-
-    Raises
-    ------
-    Refused
-        Where it cannot be understood.
-    """
-    content = provenance.read_xmp(packet)
-    name = "sidecar "
-    return replace(
-        content,
-        texts=tuple(replace(t, field=t.field.replace("XMP ", name)) for t in content.texts),
-        alts=tuple(replace(t, field=t.field.replace("XMP ", name)) for t in content.alts),
-    )
 
 
 def write(packet: bytes | None, words: Words, *, below: str | None = None) -> list[Splice]:
@@ -89,15 +71,7 @@ def without_ours(packet: bytes) -> list[Splice]:
 
 def _write(packet: bytes | None, words: Words, below: str | None) -> list[Splice]:
     content = provenance.read_xmp(packet) if packet else Content()
-    if below is None:
-        changes = provenance.changes(content, words, everywhere=True)
-    else:
-        own = any(
-            text.text == below
-            for text in content.texts
-            if text.field == f"XMP {provenance.DESCRIPTION}"
-        )
-        changes = provenance.append_changes(content, words, None if own else below)
+    changes = provenance.changes(content, words, below, everywhere=True)
     splices = xmp.edit(packet, changes, embedded=False)
     after = xmp.Xmp(splice.apply(packet or b"", splices))
     names = (*changes.texts, *changes.tails, *changes.items, *changes.cut)

@@ -29,7 +29,7 @@ class TiffFile:
             raise Refused(Reason.DUPLICATE_TAGS)
         if exif.DNG_VERSION in tags or data[8:10] == b"CR" or self._is_preview():
             raise Refused(Reason.RAW)
-        self._tiff.check_chain()
+        self._tiff.check_all()
         kinds = [field.type for field in self._tiff.fields if field.tag == exif.XMP]
         if kinds and kinds[0] not in (_BYTE, _UNDEFINED):
             raise Refused(Reason.MALFORMED, "XMP tag")

@@ -51,7 +51,7 @@ def recorded(
     photo: Path,
     content: bytes,
     path: Path,
-    before: bytes | None,
+    digest_before: bytes | None,
     after: bytes,
     way_back: list[Splice],
 ) -> Write:
@@ -60,7 +60,7 @@ def recorded(
         photo,
         content_hash(content),
         path,
-        None if before is None else digest(before),
+        digest_before,
         digest(after),
         splice.pack(way_back),
     )

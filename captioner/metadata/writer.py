@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from captioner import wording
 from captioner.metadata import embed, provenance, sidecar, splice, undo
+from captioner.metadata.embed import Embedded
 from captioner.metadata.provenance import Content, Text, Words
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.replace import Folders, create, digest, remove, replaceable
 from captioner.metadata.replace import replace as replace_file
-from captioner.metadata.splice import Splice
 from captioner.metadata.undo import Records
 from captioner.metadata.xmp import DEFAULT
 
@@ -56,6 +58,8 @@ class Outcome:
     before: str = ""
     """The caption that stood there."""
     after: str = ""
+    left: tuple[str, ...] = ()
+    """What does not say the words, though other programs may look there: EXIF, IPTC."""
     instead: Refused | None = None
     """Why the sidecar was written and not the photo."""
     refused: Refused | None = None
@@ -73,7 +77,8 @@ class _File:
     path: Path
     data: bytes | None
     content: Content
-    build: Callable[[bytes | None, Words, str | None], list[Splice]]
+    read: Callable[[bytes], Content]
+    build: Callable[[bytes | None, Words, str | None], Embedded]
 
 
 class Writer:
@@ -104,7 +109,8 @@ class Writer:
             beside = _sidecar(photo)
         except Refused as error:
             return Outcome(photo, sidecar.beside(photo), State.REFUSED, refused=error)
-        inside = _File(photo, data, embed.read(data), _into_photo)
+        build = partial(_into_photo, suffix=photo.suffix)
+        inside = _File(photo, data, embed.read(data), embed.read, build)
         others = [_tolerant(path) for path in sidecar.others(photo)]
         said = [inside.content, beside.content, *others]
         instead = None
@@ -125,8 +131,6 @@ class Writer:
 
     def _write_to(self, inside: _File, file: _File, said: list[Content], words: Words) -> Outcome:
         photo = inside.path
-        if file is inside:
-            embed.take_apart(file.data or b"", photo.suffix)
         persons = [text for content in said for text in content.persons(content.texts)]
         shown = _first([*persons, *file.content.texts])
         below = None
@@ -141,14 +145,15 @@ class Writer:
             same = _same(file.content, asked)
             return Outcome(photo, file.path, State.SAME if same else State.KEPT, shown, shown)
         current = file.data
-        base = self._original(file)
+        base, digest_before = self._original(file)
         if words.description is not None and persons:
             below = self._below(file, base, persons)
-        splices = file.build(base, complete, below)
+        built = file.build(base, complete, below)
+        splices = built.splices
         new = splice.apply(base or b"", splices)
         after = complete.description or ""
         after = f"{below}\n{after}" if below is not None else after or shown
-        outcome = Outcome(photo, file.path, State.WRITTEN, shown, after)
+        outcome = Outcome(photo, file.path, State.WRITTEN, shown, after, built.left)
         if new == current:
             return replace(outcome, state=State.SAME)
         way_back = splice.inverse(base or b"", splices)
@@ -158,7 +163,7 @@ class Writer:
         if self._options.dry_run:
             return outcome
         left = new if file is inside else inside.data or b""
-        record = undo.recorded(photo, left, file.path, base, new, way_back)
+        record = undo.recorded(photo, left, file.path, digest_before, new, way_back)
         if current is None or real is None:
             create(
                 file.path, new, like=photo, folders=self._folders,
@@ -190,14 +195,17 @@ class Writer:
             keywords = asked.keywords
         return replace(asked, description=description, alt=alt, keywords=keywords)
 
-    def _original(self, file: _File) -> bytes | None:
-        """The file as it was before captioner wrote to it, where the way back is known."""
+    def _original(self, file: _File) -> tuple[bytes | None, bytes | None]:
+        """The file before captioner wrote to it, where the way back is known, and its digest."""
         if file.data is None:
-            return None
-        record = self._records.of(file.path, digest(file.data))
+            return None, None
+        known = digest(file.data)
+        record = self._records.of(file.path, known)
         if record is None:
-            return file.data
-        return None if record.before is None else undo.undone(record, file.data)
+            return file.data, known
+        if record.before is None:
+            return None, None
+        return undo.undone(record, file.data), record.before
 
     def _below(self, file: _File, base: bytes | None, persons: list[Text]) -> str:
         """The person's text to which a line is added."""
@@ -205,15 +213,14 @@ class Writer:
             raise Refused(Reason.NO_APPEND)  # Which line is whose cannot be told apart safely.
         if any(text.language != DEFAULT for text in persons):
             raise Refused(Reason.NO_APPEND)
-        read = embed.read if file.build is _into_photo else _read_packet
-        content = read(base) if base is not None else Content()
+        content = file.read(base) if base is not None else Content()
         own = [text for text in content.persons(content.texts) if _is_description(text)]
         others = [text for text in persons if not file.content.own_tail(text)]
-        return (own or others)[0].text
+        return own[0].text if own else wording.writable(others[0].text)
 
     def _replace(self, real: Path, new: bytes, current: bytes, record: Callable[[], None]) -> None:
         replace_file(
-            real, new, digest(current), folders=self._folders, record=record,
+            real, new, current, folders=self._folders, record=record,
             sync=self._options.sync, keep_times=self._options.keep_times,
         )  # fmt: skip
 
@@ -236,7 +243,7 @@ class Writer:
                 new = undo.undone(record, data)
             if not self._options.dry_run:
                 if new is None:
-                    remove(real, digest(data), folders=self._folders, sync=self._options.sync)
+                    remove(real, data, folders=self._folders, sync=self._options.sync)
                 else:
                     self._replace(real, new, data, lambda: None)
                 if record and (record.path == path or not record.path.exists()):
@@ -248,12 +255,12 @@ class Writer:
         return Outcome(photo, path, State.UNDONE, before, after)
 
 
-def _into_photo(data: bytes | None, words: Words, below: str | None) -> list[Splice]:
-    return embed.write(data or b"", words, below=below)
+def _into_photo(data: bytes | None, words: Words, below: str | None, *, suffix: str) -> Embedded:
+    return embed.write(data or b"", words, below=below, suffix=suffix)
 
 
-def _into_sidecar(packet: bytes | None, words: Words, below: str | None) -> list[Splice]:
-    return sidecar.write(packet, words, below=below)
+def _into_sidecar(packet: bytes | None, words: Words, below: str | None) -> Embedded:
+    return Embedded(sidecar.write(packet, words, below=below), ())
 
 
 def _read(path: Path) -> bytes:
@@ -268,24 +275,20 @@ def _read(path: Path) -> bytes:
 def _sidecar(photo: Path) -> _File:
     path = sidecar.beside(photo)
     data = _read(path) if path.exists() or path.is_symlink() else None
-    content = sidecar.read(data) if data is not None else Content()
-    return _File(path, data, content, _into_sidecar)
-
-
-def _read_packet(packet: bytes) -> Content:
-    return sidecar.read(packet)
+    content = provenance.read_xmp(data) if data is not None else Content()
+    return _File(path, data, content, provenance.read_xmp, _into_sidecar)
 
 
 def _tolerant(path: Path) -> Content:
     try:
-        return sidecar.read(_read(path))
+        return provenance.read_xmp(_read(path))
     except Refused:
         return Content()
 
 
 def _content(in_photo: bool, data: bytes) -> Content:
     try:
-        return embed.read(data) if in_photo else sidecar.read(data)
+        return embed.read(data) if in_photo else provenance.read_xmp(data)
     except Refused:
         return Content()
 
@@ -298,9 +301,9 @@ def _ours(in_photo: bool, data: bytes) -> bool:
 def _cleaned(words: Words) -> Words:
     return replace(
         words,
-        description=None if words.description is None else provenance.clean(words.description),
-        alt=None if words.alt is None else provenance.clean(words.alt),
-        keywords=tuple(w for w in map(provenance.clean, words.keywords) if w),
+        description=None if words.description is None else wording.clean(words.description),
+        alt=None if words.alt is None else wording.clean(words.alt),
+        keywords=tuple(w for w in map(wording.clean, words.keywords) if w),
     )
 
 
@@ -332,4 +335,4 @@ def _same(content: Content, asked: Words) -> bool:
 def _first(texts: object) -> str:
     """The first text worth showing."""
     assert isinstance(texts, list | tuple)
-    return next((t.text for t in texts if t.text and not provenance.is_data(t.text)), "")
+    return next((t.text for t in texts if t.text and not provenance.is_data(t)), "")

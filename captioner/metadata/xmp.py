@@ -1,7 +1,7 @@
 """XMP packets, read tolerantly and changed by position: what is not ours keeps every byte.
 
-A packet is parsed only to learn where its elements stand (expat tells byte positions); it is never
-written anew from what was parsed. Anything unusual is refused rather than guessed at.
+A packet is parsed only to learn where its elements stand; it is never written anew from what was
+parsed. Anything unusual is refused rather than guessed at.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.splice import Splice
+from captioner.metadata.tree import Node, Tree
 
 NAMESPACES = {
     "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
@@ -30,46 +30,14 @@ DEFAULT = "x-default"
 """The language that readers show where they have no choice."""
 
 _XML_LANG = "http://www.w3.org/XML/1998/namespace lang"
-_DEEPEST = 100
-_LARGEST = 16 * 2**20
 _PADDING = (b" " * 99 + b"\n") * 20
-_ATTRIBUTE = rb"\s+([^\s=]+)\s*=\s*(\"[^\"]*\"|'[^']*')"
-_START_TAG = re.compile(
-    rb"<[^\s/>]+(?:\s+[^\s=/>]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*\s*/?>", re.DOTALL
-)
-_ATTRIBUTES = re.compile(_ATTRIBUTE, re.DOTALL)
+_ATTRIBUTES = re.compile(rb"\s+([^\s=]+)\s*=\s*(?:\"[^\"]*\"|'[^']*')", re.DOTALL)
 
 
 def full(name: str) -> str:
     """`dc:description` as the parser spells it: namespace, space, local name."""
     prefix, _, local = name.partition(":")
     return f"{NAMESPACES[prefix]} {local}"
-
-
-@dataclass(slots=True)
-class Node:
-    """An element and where it stands: `start` <tag> `inner` … `close` </tag> `end`, in bytes."""
-
-    name: str
-    prefix: str
-    attributes: dict[str, tuple[str, str]]
-    """Full name to value and the prefix it was written with."""
-    start: int
-    inner: int
-    is_empty_tag: bool
-    """Written as `<a/>`: there is no place inside it."""
-    close: int = 0
-    end: int = 0
-    children: list[Node] = field(default_factory=list)
-    pieces: list[str] = field(default_factory=list)
-
-    def tag(self, local: str) -> str:
-        """The name of a sibling in the same namespace, as it is written here."""
-        return f"{self.prefix}:{local}" if self.prefix else local
-
-    def all_text(self) -> str:
-        """Its text and that of all elements in it."""
-        return "".join([*self.pieces, *(child.all_text() for child in self.children)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +89,9 @@ class Xmp:
 
     def __init__(self, packet: bytes) -> None:
         self.packet = packet
-        self._rdf = _find_rdf(_parse(packet))
+        tree = Tree(packet)
+        self._prefixes = tree.prefixes
+        self._rdf = _find_rdf(tree.root)
         described = full("rdf:Description")
         if any(node.name != described for node in self._rdf.children) or self._rdf.is_empty_tag:
             raise Refused(Reason.XMP_FORM)
@@ -181,7 +151,7 @@ class Xmp:
                 del new[name]
         block = _block(
             _about(self._subjects[0]) if self._subjects else "",
-            changes.texts, {**new, **changes.lists}, changes.values,
+            changes.texts, {**new, **changes.lists}, changes.values, self._prefixes,
         )  # fmt: skip
         if block:
             at = len(self.packet[: self._rdf.close].rstrip(b" \t\r\n"))
@@ -282,7 +252,7 @@ def edit(packet: bytes | None, changes: Changes, *, embedded: bool = True) -> li
         else b'<?xml version="1.0" encoding="UTF-8"?>\n',
         b'<x:xmpmeta xmlns:x="adobe:ns:meta/">\n',
         f' <rdf:RDF xmlns:rdf="{NAMESPACES["rdf"]}">'.encode(),
-        _block("", changes.texts, {**changes.items, **changes.lists}, changes.values),
+        _block("", changes.texts, {**changes.items, **changes.lists}, changes.values, {}),
         b"\n </rdf:RDF>\n</x:xmpmeta>\n",
         _PADDING + b'<?xpacket end="w"?>' if embedded else b"",
     ]
@@ -294,25 +264,39 @@ def _block(
     texts: Mapping[str, str],
     lists: Mapping[str, Sequence[str]],
     values: Mapping[str, str],
+    prefixes: Mapping[str, str],
 ) -> bytes:
-    """One rdf:Description with properties, its namespaces declared in it; empty for none."""
+    """One rdf:Description with properties, its namespaces declared in it; empty for none.
+
+    Parameters
+    ----------
+    prefixes
+        Of namespaces that the packet has declared already: Adobe's toolkit, on which Lightroom and
+        exiv2 rest, gives up a packet that calls one namespace by two names.
+    """
     lists = {name: items for name, items in lists.items() if items}
     if not (texts or lists or values):
         return b""
-    prefixes = dict.fromkeys(name.partition(":")[0] for name in (*texts, *lists, *values))
-    declared = "".join(f"\n    xmlns:{p}={quoteattr(NAMESPACES[p])}" for p in prefixes)
-    lines = [
-        f"\n  <rdf:Description xmlns:rdf={quoteattr(NAMESPACES['rdf'])} "
-        f"rdf:about={quoteattr(about)}{declared}>"
-    ]
+    used = dict.fromkeys(name.partition(":")[0] for name in ("rdf:", *texts, *lists, *values))
+    called = {prefix: prefixes.get(NAMESPACES[prefix], prefix) for prefix in used}
+    rdf = called["rdf"]
+    declared = "\n    ".join(f"xmlns:{called[p]}={quoteattr(NAMESPACES[p])}" for p in used)
+    lines = [f"\n  <{rdf}:Description {rdf}:about={quoteattr(about)} {declared}>"]
+
+    def add(name: str, content: str) -> None:
+        prefix, _, local = name.partition(":")
+        tag = f"{called[prefix]}:{local}"
+        lines.append(f"   <{tag}>{content}</{tag}>")
+
     for name, text in texts.items():
-        entry = f'<rdf:li xml:lang="{DEFAULT}">{escape(text)}</rdf:li>'
-        lines.append(f"   <{name}><rdf:Alt>{entry}</rdf:Alt></{name}>")
+        entry = f'<{rdf}:li xml:lang="{DEFAULT}">{escape(text)}</{rdf}:li>'
+        add(name, f"<{rdf}:Alt>{entry}</{rdf}:Alt>")
     for name, items in lists.items():
-        entries = "".join(f"<rdf:li>{escape(item)}</rdf:li>" for item in items)
-        lines.append(f"   <{name}><rdf:Bag>{entries}</rdf:Bag></{name}>")
-    lines += [f"   <{name}>{escape(value)}</{name}>" for name, value in values.items()]
-    return "\n".join([*lines, "  </rdf:Description>"]).encode()
+        entries = "".join(f"<{rdf}:li>{escape(item)}</{rdf}:li>" for item in items)
+        add(name, f"<{rdf}:Bag>{entries}</{rdf}:Bag>")
+    for name, value in values.items():
+        add(name, escape(value))
+    return "\n".join([*lines, f"  </{rdf}:Description>"]).encode()
 
 
 def _entries(node: Node) -> Iterator[Node]:
@@ -356,68 +340,3 @@ def _find_rdf(root: Node) -> Node:
     if len(found) != 1:
         raise Refused(Reason.XMP_FORM)
     return found[0]
-
-
-def _parse(packet: bytes) -> Node:
-    """The tree of a packet's elements with their positions."""
-    if len(packet) > _LARGEST:
-        raise Refused(Reason.TOO_LARGE)
-    if packet[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in packet[:4]:
-        raise Refused(Reason.XMP_ENCODING)
-    parser = expat.ParserCreate("utf-8", namespace_separator=" ")
-    parser.namespace_prefixes = True
-    parser.buffer_text = True
-    top = Node("", "", {}, 0, 0, False)
-    open_nodes = [top]
-
-    def refuse_entities(*_: object) -> None:
-        raise Refused(Reason.XMP_ENTITIES)
-
-    def check_encoding(version: str, encoding: str | None, standalone: int) -> None:
-        if encoding is not None and encoding.lower() not in ("utf-8", "utf8"):
-            raise Refused(Reason.XMP_ENCODING)
-
-    def start(name: str, attributes: dict[str, str]) -> None:
-        if len(open_nodes) > _DEEPEST:
-            raise Refused(Reason.XMP_DEEP)
-        at = parser.CurrentByteIndex
-        tag = _START_TAG.match(packet, at)
-        if not tag:
-            raise Refused(Reason.XMP_MALFORMED)
-        qualified, prefix = _split(name)
-        named = {}
-        for spelled, value in attributes.items():
-            attribute, its_prefix = _split(spelled)
-            named[attribute] = (value, its_prefix)
-        node = Node(qualified, prefix, named, at, tag.end(), tag.group().endswith(b"/>"))
-        open_nodes[-1].children.append(node)
-        open_nodes.append(node)
-
-    def end(_: str) -> None:
-        node = open_nodes.pop()
-        if node.is_empty_tag:
-            node.close = node.end = node.inner
-        else:
-            node.close = parser.CurrentByteIndex
-            node.end = packet.index(b">", node.close) + 1
-
-    def text(piece: str) -> None:
-        open_nodes[-1].pieces.append(piece)
-
-    parser.StartDoctypeDeclHandler = refuse_entities
-    parser.EntityDeclHandler = refuse_entities
-    parser.XmlDeclHandler = check_encoding
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.CharacterDataHandler = text
-    try:
-        parser.Parse(packet.rstrip(b"\0"), True)
-    except expat.ExpatError as error:
-        raise Refused(Reason.XMP_MALFORMED, str(error)) from error
-    return top
-
-
-def _split(spelled: str) -> tuple[str, str]:
-    """A name as expat spells it, without and with its prefix: `uri local [prefix]`."""
-    parts = spelled.split(" ")
-    return " ".join(parts[:2]), parts[2] if len(parts) > 2 else ""

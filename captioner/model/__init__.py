@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from captioner.model.describer import Model
+    from captioner.types import Weights
 
 
 def load(
@@ -55,3 +56,19 @@ def load(
         batch_size=batch_size,
         keywords=keywords,
     )
+
+
+def weights(bundle: Path | None = None) -> Weights:
+    """Tell which weights `load` would load, from `bundle.json` alone.
+
+    Raises
+    ------
+    CaptionerError
+        Where the bundle is absent, damaged or too new.
+    """
+    from captioner.model.bundle import Bundle
+    from captioner.places import bundle_folder
+    from captioner.types import Weights
+
+    opened = Bundle.open(bundle_folder(bundle))
+    return Weights(opened.model_id, opened.encoder_id)

@@ -26,6 +26,7 @@ VOCABULARY, LEXICON, CONCEPTS = "vocabulary.json", "lexicon.json", "concepts.jso
 CONCEPTS_LICENCE = "WORDNET-LICENSE.txt"
 ENCODER, WORDS, JOINT = "encoder.safetensors", "words.safetensors", "joint.safetensors"
 RANGES = "encoder-int8.safetensors"
+_ENCODER = (ENCODER, RANGES)
 LIMIT = 75 * 2**20
 """Bytes a bundle may hold: it lives in the repository and in the wheel."""
 _SMALL = 4096
@@ -82,6 +83,13 @@ class Bundle:
         settings = json.dumps(self.manifest["describe"], sort_keys=True)
         text = "".join(f"{name} {files[name]}\n" for name in sorted(files)) + settings
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def encoder_id(self) -> str:
+        """12 hexadecimal digits over all that decides a feature: alike, bundles share features."""
+        files = {name: self.manifest["files"].get(name) for name in _ENCODER}
+        parts = [files, self.manifest.get("input"), self.manifest.get("encoder")]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def size(self) -> int:

@@ -49,7 +49,8 @@ class Model:
     ) -> None:
         lexicon = bundle.json(LEXICON)
         self.bundle, self.engine = bundle, engine
-        self.model_id, self.size, self.batch_size = bundle.model_id, bundle.size, engine.batch_size
+        self.model_id, self.encoder_id = bundle.model_id, bundle.encoder_id
+        self.size, self.batch_size = bundle.size, engine.batch_size
         self.head = WordHead(bundle.arrays(WORDS), lexicon["stems"], lexicon["surfaces"])
         self.concepts = Concepts(bundle.json(CONCEPTS))
         self.space = JointSpace(bundle.arrays(JOINT), lexicon["words"])

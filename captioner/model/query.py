@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from captioner.model.bundle import JOINT, LEXICON, WORDS, Bundle
-from captioner.model.heads import JointSpace, WordHead
+from captioner.model.heads import JointSpace, WordHead, log_probability
 from captioner.model.vocabulary import words
 from captioner.places import bundle_folder
-from captioner.types import FloatArray, Rank, SearchVectors
+from captioner.types import FloatArray, Look, Rank, SearchVectors
 
 
 def load_rank(bundle: Path | None = None) -> tuple[str, Rank]:
@@ -31,21 +31,38 @@ def ranking(head: WordHead, space: JointSpace, settings: Mapping[str, float]) ->
     `joint_short` at two words and fewer to `joint_long` at eight and more; both chosen on dev.
     """
 
-    def rank(query: str, vectors: SearchVectors) -> FloatArray:
+    def rank(query: str) -> Look | None:
         asked = words(query)
-        seen = head.evidence(query, vectors.words)
-        place = space.text([asked])[0]
-        cosine = vectors.joint.astype(np.float32) @ place if place.any() else None
-        if seen is None or cosine is None:
-            only = seen if seen is not None else cosine
-            count = len(vectors.joint)
-            return np.zeros(count, np.float32) if only is None else _standardise(only)
+        place = space.text([asked]).T
+        if not place.any():
+            place = place[:, :0]
+        kernel, bias = head.stems(asked)
         length = float(np.clip((len(asked) - 2) / 6, 0, 1))
         share = settings["joint_short"] * (1 - length) + settings["joint_long"] * length
-        return share * _standardise(cosine) + (1 - share) * _standardise(seen)
+        shares = [share] * place.shape[1] + [1 - share] * (len(bias) > 0)
+        if not shares:
+            return None
+        if len(shares) == 1:
+            shares = [1]  # a measure that has no other beside it counts in full
+
+        def evidence(cosine: FloatArray, logits: FloatArray) -> FloatArray:
+            if not len(bias):
+                return cosine
+            seen = log_probability(logits + bias).sum(axis=1, keepdims=True)
+            return np.hstack([cosine, seen])
+
+        return Look(place, kernel, evidence, np.array(shares, np.float32))
 
     return rank
 
 
-def _standardise(scores: FloatArray) -> FloatArray:
-    return ((scores - scores.mean()) / (scores.std() + 1e-6)).astype(np.float32)
+def score_all(look: Look | None, vectors: SearchVectors) -> FloatArray:
+    """Stacked photos (N rows) against a query: (N,), comparable only within one call.
+
+    Zeros where the model knows none of the query's words.
+    """
+    if look is None:
+        return np.zeros(len(vectors.joint), np.float32)
+    evidence = look.at(vectors)
+    standard = (evidence - evidence.mean(axis=0)) / (evidence.std(axis=0) + 1e-6)
+    return standard @ look.shares

@@ -5,58 +5,181 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from captioner.errors import CaptionerError
+from captioner.photos.files import NEITHER, explain
 from captioner.photos.formats import may_be_photo
+from captioner.photos.ignore import IGNORE_FILE, NO_MEDIA, Rules, is_hidden, patterns
 from captioner.types import Failure, Photo
 
 
-def walk(paths: Iterable[Path]) -> Iterator[Photo | Failure]:
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which of the photos below a folder are taken. What is named itself always is."""
+
+    exclude: tuple[str, ...] = ()
+    """What to leave out: patterns in gitignore's syntax, as seen from each folder named."""
+    include_hidden: bool = False
+    """Take hidden files and folders too, and folders with a `.nomedia` in them."""
+
+
+def walk(paths: Iterable[Path], selection: Selection = Selection()) -> Iterator[Photo | Failure]:
     """Find the photos under each path, in the order given.
 
     A file that is named is taken, whatever it is called. Inside a folder, files whose names may
-    be photos' are taken, in order of their names, the subfolders among them; what is hidden (its
-    name begins with a dot) is passed over. Links are followed, and no folder is entered twice
-    below one path, so that links in a circle end.
+    be photos' are taken, in order of their names, the subfolders among them; passed over is what
+    is hidden, has a `.nomedia` in it, or is left out by `selection` or by a `.captionerignore`
+    file in the folder or above it. Links are followed. No folder is entered twice, so that links
+    in a circle end, and a file that is reached in several ways, by links or because paths overlap,
+    comes once. (Hard links are files of their own.)
 
     Yields
     ------
-    A `Photo`, or a `Failure` where a path does not exist or may not be looked at. No file is
-    opened.
+    A `Photo`, or a `Failure` where a path does not exist or may not be looked at: one with the
+    path of a folder means that photos in it may not have come. No photo is opened.
+
+    Raises
+    ------
+    UsageError
+        Where a pattern of `selection` makes no sense.
     """
+    finding = _Walk(selection)
     for path in paths:
-        yield from _under(path)
+        yield from finding.under(path)
 
 
-def _under(start: Path) -> Iterator[Photo | Failure]:
-    entered: set[tuple[int, int]] = set()
-    waiting = [start]  # the next one last
-    while waiting:
-        path = waiting.pop()
+_HERE = Path()
+_Identity = tuple[int, int]
+"""Device and inode."""
+
+
+@dataclass(slots=True)
+class _Folder:
+    """What is known of a folder, whatever the way to it."""
+
+    rules: Rules | None = None
+    """None until it is entered."""
+    taken: set[str] = field(default_factory=set)
+    """Files in it that came, or will come, in another way than by entering it."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A folder that the walk is in."""
+
+    inside: str
+    """The beginning of all paths in it, as text: to make a `Path` takes longer than to find it."""
+    rules: Rules
+    taken: set[str]
+    entries: Iterator[tuple[str, bool, os.DirEntry[str]]]
+    """Name, whether it is a folder, and the entry; sorted by name."""
+
+
+class _Walk:
+    def __init__(self, selection: Selection) -> None:
+        self._hidden_too = selection.include_hidden
+        self._exclude = patterns(selection.exclude) if selection.exclude else None
+        self._folders: dict[_Identity, _Folder] = {}
+
+    def under(self, start: Path) -> Iterator[Photo | Failure]:
         try:
-            found = path.stat()
-            if stat.S_ISDIR(found.st_mode):
-                identity = (found.st_dev, found.st_ino)
-                if identity not in entered:
-                    entered.add(identity)
-                    waiting += reversed(_inside(path))
-            elif stat.S_ISREG(found.st_mode):
-                yield Photo(path, found.st_size, found.st_mtime_ns)
+            found = start.stat()
+            if stat.S_ISREG(found.st_mode):
+                if self._is_new(start):
+                    yield Photo(start, found.st_size, found.st_mtime_ns)
+            elif stat.S_ISDIR(found.st_mode):
+                yield from self._search(start, Rules.at(start, self._exclude))
             else:
-                # Opening a pipe or a device could wait for ever.
-                yield Failure(path, "it is neither a file nor a folder.")
+                yield Failure(start, NEITHER)
         except (OSError, ValueError) as error:
+            yield Failure(start, explain(error))
+        except CaptionerError as error:
+            yield Failure(start, str(error))
+
+    def _search(self, start: Path, rules: Rules) -> Iterator[Photo | Failure]:
+        stack: list[_Open] = []
+        yield from self._enter(start, rules, stack, named=True)
+        while stack:
+            folder = stack[-1]
+            for name, is_folder, entry in folder.entries:
+                if is_folder:
+                    yield from self._enter(
+                        Path(folder.inside + name), folder.rules.below(name), stack
+                    )
+                    break
+                if name in folder.taken:
+                    continue
+                path = folder.inside + name
+                try:
+                    found = entry.stat()
+                    if not stat.S_ISREG(found.st_mode):
+                        yield Failure(Path(path), NEITHER)  # to open it could be to wait for ever
+                    elif not entry.is_symlink() or self._is_new(Path(path)):
+                        yield Photo(path, found.st_size, found.st_mtime_ns)
+                except OSError as error:
+                    yield Failure(Path(path), explain(error))
+            else:
+                stack.pop()
+
+    def _enter(
+        self, path: Path, rules: Rules, stack: list[_Open], *, named: bool = False
+    ) -> Iterator[Failure]:
+        """Put a folder on the stack that was not entered before."""
+        entries: list[os.DirEntry[str]] = []
+        try:
+            known = self._known(path)
+            if known.rules is not None:
+                return
+            with os.scandir(path) as found:
+                entries.extend(found)  # keeps what came before an error
+        except OSError as error:
             yield Failure(path, explain(error))
+            if not entries:
+                return
+        names = {entry.name for entry in entries}
+        if NO_MEDIA in names and not (named or self._hidden_too):
+            return
+        try:
+            known.rules = rules.inside(path, names)
+        except OSError as error:
+            yield Failure(path / IGNORE_FILE, explain(error))
+        except CaptionerError as error:
+            yield Failure(path, str(error))
+        else:
+            chosen = sorted(self._chosen(entries, known.rules))
+            inside = "" if path == _HERE else os.path.join(path, "")  # noqa: PTH118 (text)
+            stack.append(_Open(inside, known.rules, known.taken, iter(chosen)))
 
+    def _chosen(
+        self, entries: list[os.DirEntry[str]], rules: Rules
+    ) -> Iterator[tuple[str, bool, os.DirEntry[str]]]:
+        for entry in entries:
+            name, is_folder = entry.name, _is_folder(entry)
+            if (is_folder or may_be_photo(name)) and not self._leaves_out(rules, name, is_folder):
+                yield name, is_folder, entry
 
-def _inside(folder: Path) -> list[Path]:
-    with os.scandir(folder) as entries:
-        names = [
-            entry.name
-            for entry in entries
-            if not entry.name.startswith(".") and (may_be_photo(entry.name) or _is_folder(entry))
-        ]
-    return [folder / name for name in sorted(names)]
+    def _leaves_out(self, rules: Rules | None, name: str, is_folder: bool) -> bool:
+        if is_hidden(name) and not self._hidden_too:
+            return True
+        return rules is not None and rules.leave_out(name, is_folder)
+
+    def _is_new(self, path: Path) -> bool:
+        """Whether a file that was named or linked to has not come, and will not come otherwise."""
+        real = Path(os.path.realpath(path))
+        folder = self._known(real.parent)
+        if real.name in folder.taken:
+            return False
+        entered = folder.rules is not None and may_be_photo(real.name)
+        if entered and not self._leaves_out(folder.rules, real.name, False):
+            return False
+        folder.taken.add(real.name)
+        return True
+
+    def _known(self, folder: Path) -> _Folder:
+        found = folder.stat()
+        return self._folders.setdefault((found.st_dev, found.st_ino), _Folder())
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -64,16 +187,3 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself: no folder, and by its name no photo
         return False
-
-
-def explain(error: OSError | ValueError) -> str:
-    """Say in plain words why a path cannot be looked at; completes "cannot read PATH: …"."""
-    match error:
-        case FileNotFoundError():
-            return "there is no such file or folder."
-        case PermissionError():
-            return "you have no permission to read it."
-        case OSError(strerror=str() as words):
-            return f"{words[:1].lower()}{words[1:]}."
-        case _:  # a zero byte in a path, from a list of paths that is none
-            return f"{error}."

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from captioner.errors import CaptionerError
+from captioner.model.query import score_all
 from captioner.model.vocabulary import words
 from captioner.training.corpora import Example
 from captioner.training.metrics import (
@@ -114,7 +115,7 @@ def by_vectors(rank: Rank, descriptions: Sequence[Description]) -> Ranking:
         np.stack([description.vectors.joint for description in descriptions]),
         np.stack([description.vectors.words for description in descriptions]),
     )
-    return lambda query: rank(query, stacked)
+    return lambda query: score_all(rank(query), stacked)
 
 
 def by_order(places: Sequence[int], count: int) -> FloatArray:

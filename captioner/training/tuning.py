@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 
 from captioner.model.heads import JointSpace, WordHead
-from captioner.model.query import ranking
+from captioner.model.query import ranking, score_all
 from captioner.model.rerank import Candidate, ranked
 from captioner.model.vocabulary import sentence, stem, words
 from captioner.training.corpora import Example
@@ -167,4 +167,4 @@ def choose_search(
 
 
 def _ask(rank: Rank, vectors: SearchVectors, query: str) -> FloatArray:
-    return rank(query, vectors)
+    return score_all(rank(query), vectors)

@@ -1,0 +1,177 @@
+"""(f) What a large library costs: a run with nothing to do, and the memory of one with much.
+
+- Second run: `captioner index` over photos that are all as they were, against a bare walk of the
+  same tree with `os.scandir` and `stat`; both with the tree in the system's cache. The photos are
+  files of a few bytes, and known to the index as files that cannot be read, which is one row each
+  as well. What it takes to start the process is apart.
+- Peak memory of a first run over small pictures, and over a tenth of them, each in a process of its
+  own: the whole pipeline with the real model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+from PIL import Image
+
+from benchmarks import common
+from captioner.index import Index
+from captioner.library import update
+from captioner.model import load
+from captioner.photos.walk import walk
+from captioner.recognition import groups
+from captioner.types import Failure, Photo
+
+A_FOLDER = 200
+"""Photos."""
+
+
+def bare(folder: Path) -> int:
+    """Walk a tree as plainly as Python can; the number of files."""
+    files = 0
+    waiting = [os.fspath(folder)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    waiting.append(entry.path)
+                else:
+                    entry.stat()
+                    files += 1
+    return files
+
+
+def plant(folder: Path, count: int) -> None:
+    for number in range(count):
+        path = folder / f"{number // A_FOLDER:05}/IMG_{number:06}.jpg"
+        if number % A_FOLDER == 0:
+            path.parent.mkdir(parents=True)
+        path.write_bytes(b"%d" % number)
+
+
+def second_run(scratch: Path, count: int, repeats: int) -> list[common.Row]:
+    folder = scratch / "unchanged"
+    plant(folder, count)
+    with Index.open(scratch / "captioner.db", write=True) as index:
+        for some in groups(walk([folder]), 1000):
+            failures = (Failure(p.path, "no photo.", p) for p in some if isinstance(p, Photo))
+            index.store(list(failures), "none")
+
+        def run(repeat: int) -> float:
+            start = perf_counter()
+            summary = update(index, walk([folder]), _unloadable, roots=[folder])
+            elapsed = perf_counter() - start
+            if summary.unchanged != count:
+                sys.exit(f"{summary} in place of {count} unchanged photos")
+            return elapsed
+
+        times = common.side_by_side(
+            repeats,
+            {
+                "scandir and stat": lambda _: common.seconds(lambda: bare(folder)),
+                "walk alone": lambda _: common.seconds(lambda: sum(1 for _ in walk([folder]))),
+                "captioner index, unchanged": run,
+            },
+        )
+    first = next(iter(times.values()))
+    rows: list[common.Row] = [
+        {
+            "what": f"{name}, {count:,} files",
+            "seconds": median(each),
+            "µs a file": 1e6 * median(each) / count,
+            **common.ratio(each, first, "ratio"),
+        }
+        for name, each in times.items()
+    ]
+    (scratch / "empty").mkdir()
+    words = ["index", scratch / "empty", "--db", scratch / "another.db"]
+    command = [sys.executable, "-m", "captioner", *words]
+    starts = [
+        common.seconds(lambda: subprocess.run(command, check=True, capture_output=True))
+        for _ in range(repeats)
+    ]
+    rows.append({"what": "start-up of captioner index", "seconds": median(starts)})
+    return rows
+
+
+def _unloadable() -> None:  # type: ignore[misc]
+    sys.exit("the model was wanted though nothing has changed")
+
+
+def paint(folder: Path, count: int) -> None:
+    """Write JPEGs of 64 × 64 pixels, no two alike."""
+    random = np.random.default_rng(1)
+    for number in range(count):
+        path = folder / f"{number // A_FOLDER:05}/{number:06}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture = random.integers(0, 256, (4, 4, 3), np.uint8)
+        Image.fromarray(picture).resize((64, 64), Image.Resampling.BICUBIC).save(path)
+
+
+def peak(folder: Path, database: Path, model: Path | None) -> int:
+    """Index a folder; the process' highest memory, bytes."""
+    with Index.open(database, write=True) as index:
+        update(index, walk([folder]), lambda: load(model, device="cpu"), roots=[folder])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def memory(scratch: Path, count: int, model: Path | None) -> list[common.Row]:
+    rows: list[common.Row] = []
+    for number in (count // 10, count):
+        common.progress(f"{number} pictures")
+        folder = scratch / f"painted {number}"
+        paint(folder, number)
+        code = "import sys; from pathlib import Path; from benchmarks.library import peak; "
+        code += "print(peak(*(Path(word) if word else None for word in sys.argv[1:])))"
+        words = [folder, scratch / f"{number}.db", model or ""]
+        start = perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, words)],
+            check=True, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        mebibytes = int(done.stdout) / 2**20
+        rows.append(
+            {
+                "what": f"peak memory, {number:,} pictures",
+                "seconds": perf_counter() - start,
+                "MiB": mebibytes,
+                "ratio": mebibytes / float(rows[0]["MiB"] or 1) if rows else 1.0,
+            }
+        )
+    common.progress("")
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=100_000, metavar="N", help="unchanged files")
+    parser.add_argument(
+        "--pictures", type=int, default=20_000, metavar="N", help="pictures to index for memory"
+    )
+    parser.add_argument("--scratch", type=Path, metavar="FOLDER", help="where to put the files")
+    common.add_run_options(parser, repeats=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="captioner-", dir=options.scratch) as name:
+        scratch = Path(name)
+        rows: list[common.Row] = []
+        if options.count:
+            rows += second_run(scratch, options.count, options.repeats)
+        if options.pictures:
+            rows += memory(scratch, options.pictures, options.model)
+    notes = ["Wanted: unchanged at most 3 times scandir and stat; memory at most 1.1 times."]
+    common.report("A large library", rows, notes, as_json=options.json)
+
+
+if __name__ == "__main__":
+    common.run(main)

@@ -1,0 +1,111 @@
+"""`captioner edit`: a person's words about a photo, in place of the model's."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from captioner.cli import console, options
+from captioner.errors import CaptionerError, UsageError
+
+if TYPE_CHECKING:
+    from captioner.index import Said
+
+_SCISSORS = "# ------------------------ what follows is not kept ------------------------"
+
+
+def edit(
+    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A photo in the index.")],
+    text: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TEXT]",
+            help="What to say of it; - takes it from standard input. Left out: opens your editor.",
+        ),
+    ] = None,
+    *,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take your words back; the model's count again.")
+    ] = False,
+    database: options.Database = None,
+) -> None:
+    """Say in your own words what a photo shows.
+
+    Your words are shown in place of the model's, found by search like them, and never overwritten:
+    not by another run, nor by another model. They are kept in the index; `captioner write` puts
+    them into the photo. VISUAL or EDITOR names your editor. Line breaks become spaces.
+
+    \b
+    Examples:
+      captioner edit beach.jpg "Rex and Emma on the beach at Sylt"
+      captioner edit beach.jpg
+      captioner edit beach.jpg --remove
+    """
+    from captioner.index import Index
+    from captioner.places import database_path
+
+    if remove and text is not None:
+        raise UsageError("--remove takes no text.", "Give either the text or --remove.")
+    path, name = Path(photo), console.shown(photo)
+    if path.is_dir():
+        raise UsageError(f"{name} is a folder.", "Name one photo.")
+    with Index.open(database or database_path()) as index:
+        before = index.said(path)
+        if before is None:
+            raise UsageError(f"{name} is not in the index.", _how_to_know(path))
+        if remove and not before.by_person:
+            console.note(f"{name} has no words of yours.")
+            return
+        words = "" if remove else _asked(text, name, before)
+        if not (remove or words.strip()):
+            raise UsageError("the text is empty.", "--remove takes your words back.")
+        index.edit(path, words)
+        after = index.said(path)
+    if after and after.text:
+        console.note(f"{name}: {after.text}")
+    else:
+        console.note(f"{name} has no caption any more.")
+
+
+def _how_to_know(path: Path) -> str:
+    if not path.exists():
+        return "There is no such file, either: is the path right?"
+    return f"Add it with: captioner index {console.shown(shlex.quote(str(path)))}"
+
+
+def _asked(text: str | None, name: str, before: Said) -> str:
+    """The words, wherever the person wants to give them."""
+    if text == "-":
+        return sys.stdin.read()
+    if text is not None:
+        return text
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "there is no terminal to open an editor in.",
+            "Give the text after the photo, or - to take it from standard input.",
+        )
+    return _from_editor(name, before)
+
+
+def _from_editor(name: str, before: Said) -> str:
+    import click
+
+    whose = (
+        "Your words" if before.by_person else "What the model says" if before.text else "Nothing"
+    )
+    page = f"{before.text}\n\n{_SCISSORS}\n# {name}\n# {whose} so far. Save to keep the text.\n"
+    try:
+        page_after = click.edit(page)
+    except click.ClickException as error:
+        raise CaptionerError(
+            f"the editor did not end well: {error.message}.",
+            "Name another in VISUAL or EDITOR, or give the text after the photo.",
+        ) from error
+    if page_after is None:
+        console.note("Not saved: nothing has changed.")
+        raise typer.Exit
+    return page_after.partition(_SCISSORS)[0]

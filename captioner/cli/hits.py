@@ -1,0 +1,129 @@
+"""What becomes of photos that were found: printed, opened, shown as pictures."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from captioner.cli import console
+from captioner.errors import CaptionerError, UsageError
+
+if TYPE_CHECKING:
+    from captioner.index import Hit
+
+Form = Literal["lines", "json", "paths", "nul"]
+"""How hits are printed: for the eye or in three columns, as JSON, or as bare paths that end with a
+line's end or with NUL."""
+
+PREVIEW = 320
+"""Pixels of a picture's longer side."""
+COLUMNS = 40
+"""Of the terminal, that a picture takes."""
+OPENED = 5
+"""Photos that `--open` opens at most: nobody wants fifty windows."""
+
+
+def form(*, as_json: bool, print_path: bool, nul: bool, preview: bool) -> Form:
+    """What the options for the output add up to.
+
+    Raises
+    ------
+    UsageError
+        Where they contradict each other.
+    """
+    if as_json + (print_path or nul) + preview > 1:
+        raise UsageError(
+            "--json, --print-path (or -0) and --preview exclude each other.", "Give one of them."
+        )
+    if preview and not console.for_the_eye():
+        raise UsageError("--preview shows pictures in a terminal alone.", "Leave it out here.")
+    if as_json:
+        return "json"
+    return "nul" if nul else "paths" if print_path else "lines"
+
+
+def print_hits(hits: Sequence[Hit], form: Form, *, preview: bool = False) -> None:
+    """Print photos that were found, best first."""
+    for hit in hits:
+        score = None if hit.score is None else round(hit.score, 4)
+        if form == "json":
+            console.json_line({"path": hit.path, "caption": hit.caption, "score": score})
+        elif form in {"paths", "nul"}:
+            # As bytes, since a name may be no text.
+            end = b"\0" if form == "nul" else b"\n"
+            sys.stdout.buffer.write(os.fsencode(hit.path) + end)
+        elif console.for_the_eye():
+            shown = "" if score is None else f"{score:.2f}"
+            console.block(hit.path, [hit.caption], score=shown)
+            if preview:
+                _show(hit.path)
+        else:
+            console.line(hit.path, hit.caption, "" if score is None else f"{score:.4f}")
+    sys.stdout.flush()
+
+
+def open_hits(hits: Sequence[Hit]) -> None:
+    """Open the best of the photos in the system's viewer.
+
+    Raises
+    ------
+    CaptionerError
+        Where the system has no program for that.
+    """
+    for hit in hits[:OPENED]:
+        if sys.platform == "win32":
+            os.startfile(hit.path)
+            continue
+        opener = shutil.which("open" if sys.platform == "darwin" else "xdg-open")
+        if opener is None:
+            raise CaptionerError(
+                "there is no program that opens photos.", "Install xdg-open (package xdg-utils)."
+            )
+        # Nobody waits for the viewer, and what it has to say is no data of ours.
+        subprocess.Popen(
+            [opener, hit.path],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    if len(hits) > OPENED:
+        console.note(f"Opened the best {OPENED} of {len(hits)}.")
+
+
+def _show(path: str) -> None:
+    """Draw a photo small below its name, by the best means that the terminal has."""
+    from PIL import Image
+    from rich.console import Console
+
+    from captioner.errors import PhotoError
+    from captioner.photos.read import read
+    from captioner.types import Photo
+
+    try:
+        # Asks the terminal what it can show, as soon as it is imported.
+        from textual_image.renderable import Image as Picture
+    except ImportError:
+        raise CaptionerError(
+            "--preview needs the package textual-image.",
+            "Install it with `pip install 'captioner[preview]'`.",
+        ) from None
+    try:
+        found = Path(path).stat()
+        pixels = read(Photo(Path(path), found.st_size, found.st_mtime_ns), PREVIEW)
+    except (OSError, PhotoError) as error:
+        reason = error.reason if isinstance(error, PhotoError) else f"{error.strerror}."
+        console.cannot_read(path, reason)
+        return
+    # What was squashed to a square gets its shape back.
+    longest = max(pixels.width, pixels.height)
+    shape = (
+        max(1, PREVIEW * pixels.width // longest),
+        max(1, PREVIEW * pixels.height // longest),
+    )
+    Console().print(Picture(Image.fromarray(pixels.rgb).resize(shape), width=COLUMNS))

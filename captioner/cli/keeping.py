@@ -1,0 +1,149 @@
+"""One update of an index for a person to watch: what `index` does once and `watch` again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from captioner.cli import console
+from captioner.cli.progress import progress, spell_pace, spell_time
+
+if TYPE_CHECKING:
+    from captioner.cli.paths import Given
+    from captioner.index import Counts, Index
+    from captioner.library import Options, Result, Summary
+    from captioner.photos.walk import Selection
+    from captioner.types import Describer, Failure, Photo
+
+_NETWORK = (
+    "{path} lies on a network drive ({kind}): searching waits for writing there, and two machines "
+    "at a time may harm it. Better keep it on a disk of this machine: --db or CAPTIONER_DB."
+)
+_GOES_ON = "the same command goes on from there."
+
+
+def warn_of_network(index: Index) -> None:
+    """Say what to expect of a database on a network drive."""
+    if index.network:
+        console.warning(_NETWORK.format(path=console.shown(str(index.path)), kind=index.network))
+
+
+def update(
+    index: Index,
+    given: Given,
+    load: Callable[[], Describer],
+    options: Options,
+    selection: Selection,
+    stop: Callable[[], bool],
+    *,
+    told: set[tuple[str, str]] | None = None,
+    found: list[Photo] | None = None,
+) -> Summary:
+    """Bring an index in step with the paths given, and say what came of it.
+
+    Parameters
+    ----------
+    selection
+        What to leave out of the folders.
+    stop
+        Whether the person has asked for an end.
+    told
+        Failures, path and reason, that were named before and are not named again.
+    found
+        Collects the photos that the walk finds.
+    """
+    from captioner import library
+    from captioner.photos.walk import walk
+    from captioner.types import Description, Failure, Photo
+
+    roots: list[Path] = []
+    start = time.monotonic()
+    described = 0
+
+    def walked() -> Iterator[Photo | Failure]:
+        for photo in walk(noted(given, roots), selection):
+            if found is not None and isinstance(photo, Photo):
+                found.append(photo)
+            yield photo
+
+    def loaded() -> Describer:
+        with bar.preparing("loading the model"):
+            return load()
+
+    def tell(result: Result) -> None:
+        nonlocal described
+        described += isinstance(result, Description)
+        path = given.spelled(result.path if isinstance(result, Failure) else result.photo.path)
+        if isinstance(result, Failure) and (path, result.reason) not in (told or ()):
+            console.cannot_read(path, result.reason)
+            if told is not None:
+                told.add((path, result.reason))
+        bar.done(path)
+
+    try:
+        with progress() as bar:
+            summary = library.update(
+                index,
+                walked(),
+                loaded,
+                roots=roots,
+                options=options,
+                planned=bar.planned,
+                progress=tell,
+                stop=stop,
+            )
+    except KeyboardInterrupt:
+        console.note(f"{console.counted(described)} indexed; {_GOES_ON}")
+        raise
+    console.note(sum_up(summary, time.monotonic() - start))
+    if summary.stopped:
+        console.note(f"Stopped: {_GOES_ON}")
+    return summary
+
+
+def noted(paths: Iterable[Path], into: list[Path]) -> Iterator[Path]:
+    """Pass paths on and note them in a list."""
+    for path in paths:
+        into.append(path)
+        yield path
+
+
+def sum_up(summary: Summary, seconds: float) -> str:
+    """Say in a line what an update came to."""
+    done = []
+    if summary.described:
+        pace = spell_pace(summary.described / seconds)
+        done = [f"{console.counted(summary.described)} indexed in {spell_time(seconds)} ({pace})"]
+    done += [
+        f"{number:,} {words}"
+        for number, words in (
+            (summary.retold, "described again"),
+            (summary.moved, "moved"),
+            (summary.copied, "copies of others"),
+            (summary.failed, "could not be read"),
+            (summary.missing, "gone"),
+            (summary.back, "back"),
+        )
+        if number
+    ]
+    if not done:
+        if not summary.unchanged:
+            return "No photos found."
+        return f"Nothing new: {console.counted(summary.unchanged)} unchanged."
+    if summary.unchanged:
+        done.append(f"{summary.unchanged:,} unchanged")
+    if not summary.described:
+        done.insert(0, "No photo indexed")
+    return ", ".join(done) + "."
+
+
+def content(counts: Counts) -> str:
+    """Say in words what an index holds."""
+    parts = [console.counted(counts.photos)]
+    if counts.failed:
+        parts.append(f"{counts.failed:,} of them unreadable")
+    if counts.missing:
+        parts.append(f"{counts.missing:,} missing")
+    return ", ".join(parts)

@@ -1,0 +1,148 @@
+"""All that the index knows of a photo, as one record: what an export is made of."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sqlite3
+from collections.abc import Iterator
+from typing import TypedDict
+
+
+class Keyword(TypedDict):
+    """A word that the model sees in the photo."""
+
+    word: str
+    probability: float
+
+
+class Alternative(TypedDict):
+    """A caption that is not the one shown."""
+
+    caption: str
+    source: str
+    score: float | None
+
+
+class Record(TypedDict):
+    """One photo. The names are kept from version to version; what is not known is None."""
+
+    path: str
+    """Absolute; bytes of a name that are no UTF-8 stand in it as \\xe9."""
+    path_bytes: str | None
+    """Such a path exactly, in base64; None where `path` is exact."""
+    status: str
+    """"described" or "failed"."""
+    reason: str | None
+    """Why it failed."""
+    caption: str | None
+    """The one shown: a person's, else the model's best."""
+    source: str | None
+    """Whose it is: "person" or "model"."""
+    score: float | None
+    """Of a model's, 0 to 1: how likely it fits."""
+    alternatives: list[Alternative]
+    """Further captions, best first; a model's where a person's is shown."""
+    keywords: list[Keyword]
+    """What the model sees, most probable first."""
+    model: str | None
+    """Id of the model that described the photo."""
+    format: str | None
+    width: int | None
+    """Pixels, upright."""
+    height: int | None
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    """When the file was last changed: nanoseconds since 1970, UTC."""
+    content_hash: str | None
+    """BLAKE2b-160 of the file, hexadecimal."""
+    recorded_at: str
+    """UTC, ISO 8601, as is the next."""
+    missing_since: str | None
+    taken_at: str | None
+    """Local time, ISO 8601."""
+    taken_offset: str | None
+    """Of that time from UTC: "+02:00"."""
+    camera: str | None
+    lens: str | None
+    latitude: float | None
+    """Degrees, north positive."""
+    longitude: float | None
+    """Degrees, east positive."""
+    file_caption: str | None
+    """What a person wrote into the file itself."""
+    file_keywords: list[str]
+
+
+_PHOTOS = """
+    SELECT photos.id, path, status, reason, format, width, height, size, mtime_ns,
+        lower(hex(content_hash)), recorded_at, missing_since, taken_at, taken_offset, camera, lens,
+        latitude, longitude, facts.caption, coalesce(facts.keywords, '[]'), model_id
+    FROM photos
+    LEFT JOIN facts ON facts.photo = photos.id
+    LEFT JOIN vectors ON vectors.photo = photos.id
+    ORDER BY path
+"""
+_CAPTIONS = """
+    SELECT text, source, round(score, 4) FROM captions
+    WHERE photo = ? ORDER BY source = 'person' DESC, rank
+"""
+_KEYWORDS = """
+    SELECT word, round(probability, 4) FROM keywords
+    WHERE photo = ? ORDER BY probability DESC, word
+"""
+
+
+def records(connection: sqlite3.Connection) -> Iterator[Record]:
+    """Every photo's record, in the order of their paths; no more than one is held at a time."""
+    for (
+        photo, path, status, reason, format_, width, height, size, mtime_ns, content_hash,
+        recorded_at, missing_since, taken_at, taken_offset, camera, lens, latitude, longitude,
+        file_caption, file_keywords, model,
+    ) in connection.execute(_PHOTOS):  # fmt: skip
+        captions = connection.execute(_CAPTIONS, [photo]).fetchall()
+        caption, source, score = captions[0] if captions else (None, None, None)
+        text, exact = _spelled(path)
+        yield Record(
+            path=text,
+            path_bytes=exact,
+            status=status,
+            reason=reason,
+            caption=caption,
+            source=source,
+            score=score,
+            alternatives=[
+                Alternative(caption=text, source=source, score=score)
+                for text, source, score in captions[1:]
+            ],
+            keywords=[
+                Keyword(word=word, probability=probability)
+                for word, probability in connection.execute(_KEYWORDS, [photo])
+            ],
+            model=model,
+            format=format_,
+            width=width,
+            height=height,
+            size=size,
+            mtime_ns=mtime_ns,
+            content_hash=content_hash or None,
+            recorded_at=recorded_at,
+            missing_since=missing_since,
+            taken_at=taken_at,
+            taken_offset=taken_offset,
+            camera=camera,
+            lens=lens,
+            latitude=latitude,
+            longitude=longitude,
+            file_caption=file_caption,
+            file_keywords=json.loads(file_keywords),
+        )
+
+
+def _spelled(path: bytes) -> tuple[str, str | None]:
+    """A path as text and, where that is not exact, its bytes in base64."""
+    try:
+        return path.decode("utf-8"), None
+    except UnicodeDecodeError:
+        return path.decode("utf-8", "backslashreplace"), base64.b64encode(path).decode()

@@ -1,0 +1,213 @@
+"""Sketches: what a model saw in many photos at once, small enough to look at all of them.
+
+Exact vectors have a row for each photo, and reading 300,000 rows takes a second. A sketch holds
+the vectors of a whole run of photos in int8, in one row: a quarter of the size of float32, and as
+fast as that to multiply. It errs by less than a hundredth of a standard deviation, so a search
+looks at all sketches first and at the exact vectors of the best photos afterwards.
+
+Triggers rub out a run's sketches within whatever transaction touches one of its vectors. So a
+sketch that is there is right, however a writer died; where there is none, the vectors are read
+instead, which is slower and finds the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
+
+from captioner.index.database import Ids
+from captioner.types import FloatArray, Look, SearchVectors
+
+RUN = 4096
+"""Numbers of photos that share a sketch; the triggers of the schema know it too."""
+BLOCK = 256
+"""Photos that are multiplied at once: as float32 they stay in the processor's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Vectors in int8, a row a photo, with what each row was divided by."""
+
+    numbers: npt.NDArray[np.int8]
+    """(N, D)."""
+    scales: FloatArray
+    """(N,)."""
+
+    @classmethod
+    def of(cls, vectors: npt.NDArray[np.floating]) -> Self:
+        """Vectors (N, D) rounded to 127 steps of the largest number of each row."""
+        numbers = vectors.astype(np.float32)
+        scales = np.abs(numbers).max(axis=1, initial=0) / 127
+        numbers /= np.where(scales, scales, 1)[:, None]
+        return cls(np.rint(numbers).astype(np.int8), scales)
+
+    def along(self, directions: FloatArray) -> FloatArray:
+        """The product (N, A) with directions (D, A)."""
+        count, width = self.numbers.shape
+        out = np.empty((count, directions.shape[1]), np.float32)
+        if not out.size:
+            return out
+        block = np.empty((min(BLOCK, count), width), np.float32)
+        for start in range(0, count, BLOCK):
+            piece = self.numbers[start : start + BLOCK]
+            np.copyto(block[: len(piece)], piece)
+            np.matmul(block[: len(piece)], directions, out=out[start : start + BLOCK])
+        out *= self.scales[:, None]
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """What one model saw in the photos of a run."""
+
+    photos: Ids
+    """(N,), ascending."""
+    joint: Rows
+    words: Rows
+
+    def at(self, look: Look) -> FloatArray:
+        """The evidence (N, P) that a look finds here, nearly."""
+        return look.evidence(self.joint.along(look.joint), self.words.along(look.words))
+
+
+def draw(connection: sqlite3.Connection, run: int) -> None:
+    """Write the sketches of a run that has none, inside the caller's transaction."""
+    models = connection.execute(
+        "SELECT DISTINCT model_id FROM vectors WHERE photo BETWEEN ? AND ?", _photos_of(run)
+    ).fetchall()
+    for (model_id,) in models:
+        if sketch := _from_vectors(connection, run, model_id):
+            joint, words = sketch.joint, sketch.words
+            arrays = sketch.photos, joint.numbers, joint.scales, words.numbers, words.scales
+            connection.execute(
+                "INSERT INTO sketches (run, model_id, photos, joint, joint_scales, words, "
+                "words_scales) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [run, model_id, *(array.tobytes() for array in arrays)],
+            )
+
+
+def undrawn(connection: sqlite3.Connection) -> list[int]:
+    """The runs that may hold vectors, but have no sketches."""
+    drawn = {run for (run,) in connection.execute("SELECT run FROM sketches")}
+    return [run for run in range(last_run(connection) + 1) if run not in drawn]
+
+
+def last_run(connection: sqlite3.Connection) -> int:
+    """The run of the newest photo that has vectors; -1 where there is none."""
+    (photo,) = connection.execute("SELECT max(photo) FROM vectors").fetchone()
+    return -1 if photo is None else int(photo) // RUN
+
+
+class Sketches:
+    """The sketches of one model, kept in memory from one search to the next."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, Sketch] = {}
+
+    def look(
+        self, connection: sqlite3.Connection, model_id: str, look: Look
+    ) -> tuple[Ids, FloatArray]:
+        """Look at all photos that a model described, nearly: ids (N,), evidence (N, P)."""
+        # One thread a sketch: threads of NumPy's own beside these would wait for each other.
+        with _blas().limit(limits=1), ThreadPoolExecutor(_cores()) as pool:
+            # Whatever is read in this thread is looked at in others meanwhile.
+            found = list(pool.map(partial(_look, look), self._read(connection, model_id)))
+        if not found:
+            return np.empty(0, np.int64), np.empty((0, len(look.shares)), np.float32)
+        photos, evidence = zip(*found, strict=True)
+        # A measure after the other, as each is added up over all photos.
+        return np.concatenate(photos), np.concatenate([each.T for each in evidence], axis=1).T
+
+    def _read(self, connection: sqlite3.Connection, model_id: str) -> Iterator[Sketch]:
+        # A sketch never changes, and no number is given twice.
+        drawn = {
+            number: (run, owner)
+            for number, run, owner in connection.execute("SELECT id, run, model_id FROM sketches")
+        }
+        own = {run: number for number, (run, owner) in drawn.items() if owner == model_id}
+        others = {run for run, _ in drawn.values()} - own.keys()
+        self._held = {n: sketch for n, sketch in self._held.items() if n in own.values()}
+        for run in range(last_run(connection) + 1):
+            if run in own:
+                number = own[run]
+                if number not in self._held:
+                    self._held[number] = _from_row(connection, number)
+                yield self._held[number]
+            elif run not in others and (sketch := _from_vectors(connection, run, model_id)):
+                yield sketch
+
+
+def exact(connection: sqlite3.Connection, model_id: str, photos: Ids) -> SearchVectors:
+    """The vectors of photos that a model described, as they were stored; ids ascending."""
+    _, vectors = _stacked(
+        connection.execute(
+            "SELECT photo, joint, words FROM vectors WHERE model_id = ? "
+            "AND photo IN (SELECT value FROM json_each(?)) ORDER BY photo",
+            [model_id, json.dumps(photos.tolist())],
+        )
+    )
+    return vectors
+
+
+def _look(look: Look, sketch: Sketch) -> tuple[Ids, FloatArray]:
+    return sketch.photos, sketch.at(look)
+
+
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def _cores() -> int:
+    return min(4, os.cpu_count() or 1)
+
+
+def _photos_of(run: int) -> tuple[int, int]:
+    return run * RUN, run * RUN + RUN - 1
+
+
+def _from_row(connection: sqlite3.Connection, number: int) -> Sketch:
+    def column(name: str) -> bytes:
+        # As a stream, which copies it once; a column of a SELECT is copied twice.
+        with connection.blobopen("sketches", name, number, readonly=True) as blob:
+            return blob.read()
+
+    photos = np.frombuffer(column("photos"), "<i8")
+
+    def rows(name: str) -> Rows:
+        return Rows(
+            np.frombuffer(column(name), np.int8).reshape(len(photos), -1),
+            np.frombuffer(column(f"{name}_scales"), "<f4"),
+        )
+
+    return Sketch(photos, rows("joint"), rows("words"))
+
+
+def _from_vectors(connection: sqlite3.Connection, run: int, model_id: str) -> Sketch | None:
+    rows = connection.execute(
+        "SELECT photo, joint, words FROM vectors WHERE model_id = ? AND photo BETWEEN ? AND ? "
+        "ORDER BY photo",
+        [model_id, *_photos_of(run)],
+    ).fetchall()
+    if not rows:
+        return None
+    photos, vectors = _stacked(rows)
+    return Sketch(photos, Rows.of(vectors.joint), Rows.of(vectors.words))
+
+
+def _stacked(rows: Iterable[tuple[int, bytes, bytes]]) -> tuple[Ids, SearchVectors]:
+    photos, *vectors = zip(*rows, strict=True)
+    joint, words = (
+        np.frombuffer(b"".join(blobs), "<f2").reshape(len(photos), -1) for blobs in vectors
+    )
+    return np.array(photos, np.int64), SearchVectors(joint, words)

@@ -1,0 +1,110 @@
+"""Photos known by their content: moved and renamed ones are kept, copies take over what is known.
+
+Every function here runs inside its caller's transaction.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from captioner.index import missing, store
+from captioner.index.database import now, path_key
+from captioner.types import Kept, Photo
+
+
+class _Row(NamedTuple):
+    id: int
+    path: bytes
+    size: int
+    mtime_ns: int
+
+
+def sizes(connection: sqlite3.Connection, some: Iterable[int]) -> set[int]:
+    """Those of some sizes that a described photo has: only its content can be a known one."""
+    known = "SELECT 1 FROM photos WHERE size = ? AND content_hash IS NOT NULL LIMIT 1"
+    return {size for size in set(some) if connection.execute(known, [size]).fetchone()}
+
+
+def find(connection: sqlite3.Connection, photo: Photo, content_hash: bytes) -> Kept | None:
+    """What a photo that is new or changed is to the index; None where its content is new, too."""
+    found = _find(connection, photo, content_hash)
+    return found and found[0]
+
+
+def adopt(connection: sqlite3.Connection, photo: Photo, content_hash: bytes) -> Kept | None:
+    """Keep a photo with all that is known of its content; None where its content is new."""
+    found = _find(connection, photo, content_hash)
+    if found is None:
+        return None
+    kept, twin = found
+    key = path_key(photo.path)
+    match kept.how:
+        case "moved":
+            _move(connection, twin, key)
+        case "copied":
+            store.copy(connection, twin.id, photo)
+    connection.execute(
+        "UPDATE photos SET size = ?, mtime_ns = ?, missing_since = NULL WHERE path = ?",
+        [photo.size, photo.mtime_ns, key],
+    )
+    return kept
+
+
+def _find(
+    connection: sqlite3.Connection, photo: Photo, content_hash: bytes
+) -> tuple[Kept, _Row] | None:
+    key = path_key(photo.path)
+    twins = [
+        _Row(*row)
+        for row in connection.execute(
+            "SELECT id, path, size, mtime_ns FROM photos "
+            "WHERE content_hash = ? AND status = 'described' ORDER BY path != ?, id",
+            [content_hash, key],
+        )
+    ]
+    if not twins:
+        return None
+    if twins[0].path == key:
+        return Kept(photo, "same", photo.path), twins[0]
+    away = missing.away(connection)
+    replaced = connection.execute("SELECT 1 FROM photos WHERE path = ?", [key]).fetchone()
+    moved = next((twin for twin in twins if _left(twin, away, bool(replaced))), None)
+    twin = moved or twins[0]
+    return Kept(photo, "moved" if moved else "copied", Path(os.fsdecode(twin.path))), twin
+
+
+def _left(row: _Row, away: list[bytes], replaced: bool) -> bool:
+    """Whether the content that a row describes has left the place that the row says.
+
+    Where another content is there now, that tells of a move only if the photo in question has
+    `replaced` one as well: else a person has kept the original and edited the photo.
+    """
+    try:
+        found = os.stat(row.path)  # noqa: PTH116 (bytes)
+    except (FileNotFoundError, NotADirectoryError):
+        return not missing.is_below(row.path, away)
+    except OSError:
+        return False  # it cannot be told
+    return replaced and (found.st_size, found.st_mtime_ns) != (row.size, row.mtime_ns)
+
+
+def _move(connection: sqlite3.Connection, row: _Row, key: bytes) -> None:
+    """Change a row's path; a row that has it already, whose photo was replaced, gets the old one.
+
+    So names that were exchanged or passed on, a to b and b to c, end with each photo's row at its
+    photo, and what a person said stays with what it was said of.
+    """
+    there = connection.execute("SELECT id FROM photos WHERE path = ?", [key]).fetchone()
+    if there:
+        connection.execute("UPDATE photos SET path = x'00' WHERE id = ?", there)
+    connection.execute("UPDATE photos SET path = ? WHERE id = ?", [key, row.id])
+    if there:
+        gone = not os.path.lexists(row.path)
+        connection.execute(
+            "UPDATE photos SET path = ?, missing_since = iif(?, ?, missing_since) WHERE id = ?",
+            [row.path, gone, now(), *there],
+        )

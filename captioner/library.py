@@ -1,0 +1,273 @@
+"""An index kept in step with folders: `walk → survey → recognise → describe → store`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+from captioner.index import Change, Index, Survey
+from captioner.recognition import TOGETHER, groups, unknown
+from captioner.types import Describer, Description, Failure, Kept, Photo, Weights
+
+Result = Description | Failure | Kept
+Progress = Callable[[Result], None]
+
+
+@dataclass
+class Summary:
+    """What an update of the index came to, in photos."""
+
+    described: int = 0
+    failed: int = 0
+    unchanged: int = 0
+    """In the index as they are, by their date or their content."""
+    moved: int = 0
+    copied: int = 0
+    back: int = 0
+    """Of the unchanged, those that had been missing."""
+    missing: int = 0
+    """Not found any more, since this update."""
+    retold: int = 0
+    """Described by another model from the features of before, unopened."""
+    stopped: bool = False
+    """Whether `stop` ended it early."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an update does beyond the usual.
+
+    Parameters
+    ----------
+    retry_failed
+        Try again what failed, though it has not changed.
+    recaption
+        Describe anew what these weights did not, from the stored features where they fit.
+    """
+
+    retry_failed: bool = False
+    recaption: Weights | None = None
+
+
+@dataclass
+class Plan:
+    """What a walk found, and what is to be done about it."""
+
+    survey: Survey
+    todo: dict[Photo, Change] = field(default_factory=dict)
+    """In the order found."""
+    unseen: list[Failure] = field(default_factory=list)
+    """What the walk could not look at."""
+    retell: list[int] = field(default_factory=list)
+    """Ids of the photos to describe from their features."""
+
+
+def plan(
+    index: Index,
+    found: Iterable[Photo | Failure],
+    options: Options,
+    *,
+    below: Sequence[Path] = (),
+    stop: Callable[[], bool] = lambda: False,
+) -> Plan:
+    """Hold what a walk finds against the index. Opens no photo and writes nothing.
+
+    Parameters
+    ----------
+    below
+        Folders whose photos `recaption` concerns, wherever they are now; all if none.
+    stop
+        Asked between two photos whether to end the walk.
+    """
+    survey = index.survey(retry_failed=options.retry_failed, weights=options.recaption)
+    made = Plan(survey)
+
+    def seen() -> Iterator[Photo]:
+        for some in groups(found, TOGETHER):
+            if stop():
+                return
+            made.unseen += (one for one in some if isinstance(one, Failure))
+            yield from [one for one in some if isinstance(one, Photo)]
+
+    made.todo = dict(survey.changes(seen()))  # folders may be named twice
+    if options.recaption:
+        made.retell = index.retellable(options.recaption, below)
+    return made
+
+
+def update(
+    index: Index,
+    photos: Iterable[Photo | Failure],
+    load: Callable[[], Describer],
+    *,
+    roots: Sequence[Path] = (),
+    options: Options = Options(),
+    planned: Callable[[int], None] = lambda total: None,
+    progress: Progress = lambda result: None,
+    stop: Callable[[], bool] = lambda: False,
+    workers: int | None = None,
+) -> Summary:
+    """Bring an index in step with a walk: describe what is new, keep what only moved.
+
+    Parameters
+    ----------
+    index
+        Open for writing.
+    photos
+        As the walk finds them.
+    load
+        Makes the describer; called only where a photo can be read, or retold, that needs it.
+    roots
+        The paths walked. What is gone below those that are folders is marked as missing.
+    planned
+        Called once, before anything is described, with how often `progress` will be called.
+    progress
+        Called as soon as a photo is done with: what it has to say is stored by then.
+    stop
+        Asked between two photos. Once it says yes, those in hand are finished and stored.
+    workers
+        Threads that decode; see `pipeline.describe`.
+
+    Stores a batch at a time. On an interrupt, or any other exception, what is finished is stored
+    before it is raised on.
+    """
+    made = plan(index, photos, options, below=roots, stop=stop)
+    planned(len(made.unseen) + len(made.todo) + len(made.retell))
+    run = _Run(index, load, progress, stop, workers)
+    for failure in made.unseen:
+        run.done(failure)
+    run.describe(made.todo)
+    run.retell(made.retell)
+    run.summary.unchanged += made.survey.unchanged
+    run.summary.stopped = stop()
+    if not run.summary.stopped:
+        gone = vanished(index, made, roots)
+        index.close_survey(made.survey, _folders(roots), [number for number, _ in gone])
+        run.summary.back, run.summary.missing = len(made.survey.back), len(gone)
+    return run.summary
+
+
+def vanished(index: Index, made: Plan, roots: Sequence[Path]) -> list[tuple[int, Path]]:
+    """Id and path of the photos that are gone from below folders that were walked to the end."""
+    return index.vanished(
+        made.survey,
+        _folders(roots),
+        new=(photo.path for photo in made.todo),
+        unreadable=(failure.path for failure in made.unseen),
+    )
+
+
+def _folders(paths: Sequence[Path]) -> list[Path]:
+    return [path for path in paths if os.path.isdir(path)]  # noqa: PTH112 (is_dir may raise)
+
+
+class _Run:
+    """One update at work."""
+
+    def __init__(
+        self,
+        index: Index,
+        load: Callable[[], Describer],
+        progress: Progress,
+        stop: Callable[[], bool],
+        workers: int | None,
+    ) -> None:
+        self.summary = Summary()
+        self._index = index
+        self._load = load
+        self._progress = progress
+        self._stop = stop
+        self._workers = workers
+        self._describer: Describer | None = None
+
+    def done(self, result: Result) -> None:
+        """Count and tell one photo."""
+        match result:
+            case Description():
+                self.summary.described += 1
+            case Failure():
+                self.summary.failed += 1
+            case Kept(how="moved"):
+                self.summary.moved += 1
+            case Kept(how="copied"):
+                self.summary.copied += 1
+            case Kept():
+                self.summary.unchanged += 1
+        self._progress(result)
+
+    def describe(self, todo: dict[Photo, Change]) -> None:
+        """Describe photos and store what is said of them, but keep those whose content is known."""
+        copies: dict[Photo, bytes] = {}
+        keep = self._index.keep
+        self._describe(unknown(self._index, todo, keep, copies, done=self.done, stop=self._stop))
+        for some in groups(copies.items(), TOGETHER):
+            if self._stop():
+                return
+            kept = {one.photo: one for one in keep(some)}
+            for one in kept.values():
+                self.done(one)
+            # Those left are copies of a photo that failed: so will they, each in its own name.
+            self._describe(photo for photo, _ in some if photo not in kept)
+
+    def retell(self, ids: Sequence[int]) -> None:
+        """Describe photos from their features."""
+        for some in groups(ids, self._describer_now().batch_size) if ids else ():
+            if self._stop():
+                return
+            describer = self._describer_now()
+            descriptions = describer.describe(*self._index.features(some))
+            self._index.retell(descriptions, describer.model_id)
+            self.summary.retold += len(descriptions)
+            for description in descriptions:
+                self._progress(description)
+
+    def _describe(self, photos: Iterator[Photo]) -> None:
+        photos = self._from_first_readable(photos)
+        first = next(photos, None)
+        if first is None:
+            return
+        from captioner.pipeline import describe  # Pillow loads for those who open a photo
+
+        describer = self._describer_now()
+        finished: list[Description | Failure] = []
+        try:
+            results = describe(chain([first], photos), describer, workers=self._workers)
+            with closing(results):
+                for result in results:
+                    finished.append(result)
+                    if len(finished) >= describer.batch_size:
+                        self._store(finished)
+        finally:
+            self._store(finished)
+
+    def _from_first_readable(self, photos: Iterator[Photo]) -> Iterator[Photo]:
+        """Pass photos on once there is one that can be read: for others no model is loaded."""
+        for photo in photos:
+            from captioner.pipeline import decode
+
+            result = decode(photo, 32)
+            if not isinstance(result, Failure):
+                yield photo
+                break
+            self._store([result])
+        yield from photos
+
+    def _store(self, finished: list[Description | Failure]) -> None:
+        """Store results and tell of them; empties the list once that is done."""
+        if self._describer:
+            self._index.store(finished, self._describer.model_id, self._describer.encoder_id)
+        else:  # nothing but failures yet
+            self._index.store(finished, model_id="")
+        told = finished.copy()
+        finished.clear()
+        for result in told:
+            self.done(result)
+
+    def _describer_now(self) -> Describer:
+        if self._describer is None:
+            self._describer = self._load()
+        return self._describer

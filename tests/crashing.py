@@ -1,0 +1,74 @@
+"""A process that updates an index in children of its own, one at a time, for others to kill.
+
+Reads folders from stdin, a line each, and what to do there: `FOLDER` to run to the end, `FOLDER N`
+to be killed just before the Nth beginning or end of a transaction. Prints each child's number and,
+after one more line, waits for its end and prints how that was.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+
+from fakes import WatchedDescriber
+
+from captioner import pipeline
+from captioner.index import Index
+from captioner.library import Result, update
+from captioner.photos.walk import walk
+from captioner.types import Description, Failure, FloatArray, Pixels
+
+assert pipeline  # loaded before the children are made, who need it all
+
+
+class LoggingDescriber(WatchedDescriber):
+    """Takes its time, and writes down what it has described."""
+
+    def __init__(self, log: Path) -> None:
+        super().__init__()
+        self._log = log
+
+    def describe(self, pixels: Sequence[Pixels], features: FloatArray) -> list[Description]:
+        time.sleep(0.01)
+        with self._log.open("a") as log:
+            log.writelines(f"{one.photo.path}\n" for one in pixels)
+        return super().describe(pixels, features)
+
+
+def child(folder: Path, deadline: int | None) -> None:
+    photos = folder / "photos"
+
+    def told(result: Result) -> None:
+        path = result.path if isinstance(result, Failure) else result.photo.path
+        with (folder / "done").open("a") as log:
+            log.write(f"{path}\n")
+
+    with Index.open(folder / "captioner.db", write=True) as index:
+        seen = count()
+
+        def trace(statement: str) -> None:
+            if statement.startswith(("BEGIN", "COMMIT")) and next(seen) == deadline:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        index._connection.set_trace_callback(trace)
+        update(
+            *(index, walk([photos]), lambda: LoggingDescriber(folder / "described")),
+            roots=[photos],
+            progress=told,
+        )
+
+
+for line in sys.stdin:
+    folder, _, deadline = line.rstrip("\n").partition("\t")
+    number = os.fork()
+    if not number:
+        child(Path(folder), int(deadline) if deadline else None)
+        os._exit(0)
+    print(number, flush=True)
+    sys.stdin.readline()  # until then its number is nobody else's
+    print(os.waitpid(number, 0)[1], flush=True)

@@ -1,0 +1,235 @@
+"""Decoding in processes of their own: bounds, and what happens at them."""
+
+from __future__ import annotations
+
+import io
+import os
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from captioner.errors import PhotoError, PhotoUnavailableError
+from captioner.photos import apart
+from captioner.photos import read as reading
+from captioner.photos.read import read
+from captioner.photos.walk import walk
+from captioner.types import Photo, Pixels
+
+
+@pytest.fixture(autouse=True)
+def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[queue.LifoQueue[apart._Process | None]]:
+    """One place for a process, and none in it yet."""
+    places: queue.LifoQueue[apart._Process | None] = queue.LifoQueue()
+    places.put(None)
+    monkeypatch.setattr(apart, "_places", places)
+    yield places
+    assert places.qsize() == 1
+    if process := places.get():
+        process.kill()
+
+
+def open_photo(path: Path) -> Pixels:
+    (photo,) = walk([path])
+    assert isinstance(photo, Photo)
+    return read(photo, 32)
+
+
+def tiff(path: Path, colour: str = "red") -> Path:
+    Image.new("RGB", (60, 40), colour).save(path, "TIFF")
+    return path
+
+
+def the_process(places: queue.LifoQueue[apart._Process | None]) -> apart._Process:
+    process = places.get()
+    places.put(process)
+    assert process
+    return process
+
+
+def endless_jpeg() -> bytes:
+    """A progressive JPEG whose last scan comes a thousand times."""
+    file = io.BytesIO()
+    Image.new("RGB", (3000, 2000), "red").save(file, "JPEG", progressive=True)
+    content = file.getvalue()
+    scan = content.rindex(b"\xff\xda")
+    return content[:scan] + content[scan:-2] * 1000 + content[-2:]
+
+
+def test_a_photo_that_takes_too_long_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(endless_jpeg())
+    monkeypatch.setattr(apart, "SECONDS", 0.3)
+    with pytest.raises(PhotoError, match="takes longer than") as caught:
+        open_photo(tmp_path / "a.jpg")
+    assert not isinstance(caught.value, PhotoUnavailableError)  # not to be tried again as it is
+    monkeypatch.undo()
+    assert open_photo(tiff(tmp_path / "b.tif")).format == "TIFF"
+
+
+def test_a_machine_that_is_too_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.jpg").write_bytes(endless_jpeg())
+    monkeypatch.setattr(apart, "PATIENCE", 0.3)
+    with pytest.raises(PhotoUnavailableError, match="has not ended after"):
+        open_photo(tmp_path / "a.jpg")
+
+
+def test_a_progressive_jpeg_is_decoded_here(
+    tmp_path: Path, places: queue.LifoQueue[apart._Process | None]
+) -> None:
+    for number, options in enumerate(({"progressive": True}, {"quality": 95}, {"optimize": True})):
+        Image.new("RGB", (600, 400), "red").save(tmp_path / f"{number}.jpg", **options)
+        assert open_photo(tmp_path / f"{number}.jpg").width == 600
+    assert places.queue == [None]
+
+
+def test_a_jpeg_with_more_exif_than_there_may_be_is_decoded_apart(
+    tmp_path: Path, places: queue.LifoQueue[apart._Process | None]
+) -> None:
+    block = b"Exif\0\0II*\0" + bytes(60_000)
+    Image.new("RGB", (60, 40), "red").save(tmp_path / "a.jpg", exif=block)
+    content = (tmp_path / "a.jpg").read_bytes()
+    at = content.index(b"\xff\xe1")
+    (length,) = struct.unpack_from(">H", content, at + 2)
+    segment = content[at : at + 2 + length]
+    (tmp_path / "a.jpg").write_bytes(content[:at] + segment * 3 + content[at:])
+    assert open_photo(tmp_path / "a.jpg").width == 60
+    assert the_process(places)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded on Linux only")
+def test_a_photo_that_takes_too_much_memory_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("1", (12_000, 10_000)).save(tmp_path / "a.tif", compression="group4")
+    monkeypatch.setattr(apart, "MEMORY", 600 << 20)
+    with pytest.raises(PhotoError, match=r"more than 0\.6 GB of memory") as caught:
+        open_photo(tmp_path / "a.tif")
+    assert not isinstance(caught.value, PhotoUnavailableError)
+    assert open_photo(tiff(tmp_path / "b.tif")).format == "TIFF"
+
+
+def test_giants_are_unpacked_one_at_a_time(
+    tmp_path: Path, places: queue.LifoQueue[apart._Process | None]
+) -> None:
+    Image.new("1", (8000, 5000), 1).save(tmp_path / "a.tif", compression="group4")
+    places.put(None)  # two at once
+    with apart._giants:
+        seen: list[Pixels] = []
+        thread = threading.Thread(target=lambda: seen.append(open_photo(tmp_path / "a.tif")))
+        thread.start()
+        assert open_photo(tiff(tmp_path / "b.tif")).format == "TIFF"
+        thread.join(0.2)
+        assert not seen
+    thread.join(30)
+    assert (seen[0].width, seen[0].height) == (8000, 5000)
+    (places.get() or the_process(places)).kill()
+
+
+def test_one_process_serves_many_photos(
+    tmp_path: Path, places: queue.LifoQueue[apart._Process | None]
+) -> None:
+    processes = set()
+    for number in range(5):
+        (tmp_path / "broken.tif").write_bytes(tiff(tmp_path / "a.tif").read_bytes()[:100])
+        with pytest.raises(PhotoError, match="header is damaged"):
+            open_photo(tmp_path / "broken.tif")
+        colour = ("red", "green", "blue")[number % 3]
+        pixels = open_photo(tiff(tmp_path / "a.tif", colour))
+        assert np.array_equal(pixels.rgb, np.asarray(Image.new("RGB", (32, 32), colour)))
+        processes.add(the_process(places))
+    assert len(processes) == 1
+
+
+def test_one_that_died_in_the_meantime_is_replaced(
+    tmp_path: Path, places: queue.LifoQueue[apart._Process | None]
+) -> None:
+    open_photo(tiff(tmp_path / "a.tif"))
+    the_process(places)._process.kill()
+    the_process(places)._process.wait()
+    assert open_photo(tmp_path / "a.tif").format == "TIFF"
+
+
+def test_one_that_breaks_down_costs_one_photo(
+    tmp_path: Path, places: queue.LifoQueue[apart._Process | None]
+) -> None:
+    open_photo(tiff(tmp_path / "a.tif"))
+
+    def content() -> Iterator[bytes]:
+        yield b"II*\0"
+        os.kill(the_pid, signal.SIGKILL)
+
+    the_pid = the_process(places)._process.pid
+    with pytest.raises(PhotoError, match="makes the decoder break down"):
+        apart.decode_apart(content(), "TIFF", 32)
+    assert open_photo(tmp_path / "a.tif").format == "TIFF"
+
+
+def test_a_drive_that_fails_while_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pieces(*_: object) -> Iterator[bytes]:
+        yield b"II*\0"
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(reading, "_pieces", pieces)
+    with pytest.raises(PhotoUnavailableError, match="input/output error"):
+        open_photo(tiff(tmp_path / "a.tif"))
+    monkeypatch.undo()
+
+
+def test_without_a_python_to_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiff(tmp_path / "a.tif")
+    for python in ("/nowhere/python", "/bin/true"):
+        monkeypatch.setattr(sys, "executable", python)
+        with pytest.raises(PhotoUnavailableError, match="does not start"):
+            open_photo(tmp_path / "a.tif")
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from captioner.photos import apart
+from captioner.photos.read import read
+from captioner.photos.walk import walk
+
+[photo] = walk([Path(sys.argv[1])])
+read(photo, 32)
+print(*(process._process.pid for process in apart._places.queue if process), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, None])
+def test_processes_end_with_their_parent(tmp_path: Path, end: signal.Signals | None) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, tiff(tmp_path / "a.tif")],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as parent:
+        assert parent.stdout
+        pid = int(parent.stdout.readline())
+        with Path(f"/proc/{pid}/stat").open() as stat:
+            if end:
+                parent.send_signal(end)
+            parent.communicate()
+            for _ in range(200):
+                try:
+                    stat.seek(0)
+                    if stat.read().rpartition(")")[2].split()[0] == "Z":
+                        break
+                except ProcessLookupError:
+                    break
+                threading.Event().wait(0.05)
+            else:
+                pytest.fail("still there")

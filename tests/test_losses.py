@@ -1,0 +1,162 @@
+"""Nothing is lost: no tag that exiftool or exiv2 sees, no pixel, and after undo no byte."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import checkers
+import pytest
+from pictures import HARD, WORDS, Memory, picture
+from PIL import Image
+
+from captioner.metadata.writer import Options, Outcome, State, Writer
+
+LARGE = 3_000_000
+"""Bytes from which on pixels are compared by captioner itself alone: that takes seconds each."""
+
+
+def photos_of(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix not in (".txt", ".xmp"))
+
+
+def few(paths: Iterable[Path]) -> Iterator[Path]:
+    """The first few of each folder and format."""
+    seen: Counter[tuple[Path, str]] = Counter()
+    for path in paths:
+        seen[path.parent, path.suffix] += 1
+        if seen[path.parent, path.suffix] <= 5:
+            yield path
+
+
+@pytest.fixture
+def scikit_pictures() -> list[Path]:
+    """The pictures that scikit-image brings along."""
+    found = find_spec("skimage")
+    return photos_of(Path(found.origin).parent / "data") if found and found.origin else []
+
+
+@pytest.fixture
+def samples() -> list[Path]:
+    """The folders of `CAPTIONER_TEST_SAMPLES`; tests/samples.sh fills one."""
+    named = os.environ.get("CAPTIONER_TEST_SAMPLES", "")
+    if not named:
+        pytest.skip("no further samples: name folders of them in CAPTIONER_TEST_SAMPLES")
+    return [Path(folder) for folder in named.split(os.pathsep)]
+
+
+def test_nothing_is_lost(photos_folder: Path, scikit_pictures: list[Path], tmp_path: Path) -> None:
+    check(few([*photos_of(photos_folder), *scikit_pictures]), tmp_path)
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_in_any_photo(photos_folder: Path, tmp_path: Path) -> None:
+    check(photos_of(photos_folder), tmp_path)
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_in_any_sample(
+    samples: list[Path], scikit_pictures: list[Path], tmp_path: Path
+) -> None:
+    check([*scikit_pictures, *(path for folder in samples for path in photos_of(folder))], tmp_path)
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_in_any_sidecar(samples: list[Path], tmp_path: Path) -> None:
+    """The XMP files among the samples, as sidecars; a line added to what they say."""
+    checkers.needs("exiftool", "exiv2")
+    tally: Counter[str] = Counter()
+    pairs = []
+    with Writer(Memory(), Options(existing="append", sync=False)) as writer:
+        for number, original in enumerate(o for s in samples for o in sorted(s.rglob("*.xmp"))):
+            photo = tmp_path / f"{number}.jpg"
+            photo.write_bytes(picture("JPEG"))
+            path = photo.with_name(f"{photo.name}.xmp")
+            shutil.copyfile(original, path)
+            outcome = writer.write(photo, WORDS)
+            tally[kind(outcome)] += 1
+            if outcome.state is State.WRITTEN:
+                pairs.append((original, path))
+        compare(pairs)
+        for original, path in pairs:
+            assert [o.state for o in writer.undo(path.with_suffix(""))] == [State.UNDONE]
+            assert path.read_bytes() == original.read_bytes(), original
+    print(*(f"{count:5} {kind}" for kind, count in tally.most_common()), sep="\n")
+    assert pairs
+
+
+def check(originals: Iterable[Path], folder: Path) -> None:
+    """Write, renew, compare, undo; where a person's words stand, add a line to them."""
+    checkers.needs("exiftool", "exiv2")
+    tally: Counter[str] = Counter()
+    copies = {}
+    for number, original in enumerate(originals):
+        copies[folder / f"{number}{original.suffix}"] = original
+        shutil.copyfile(original, folder / f"{number}{original.suffix}")
+    records = Memory()
+    written: list[Path] = []
+    skipped: list[Path] = []
+    hard = replace(WORDS, description=HARD, alt="A dog.")
+    with Writer(records, Options(in_place=True, existing="replace", sync=False)) as writer:
+        for path, original in copies.items():
+            outcome = writer.write(path, WORDS)
+            tally[kind(outcome)] += 1
+            if outcome.state is State.SKIPPED:
+                skipped.append(path)
+            elif outcome.state is State.WRITTEN and outcome.in_place:
+                renewed = writer.write(path, hard)
+                assert (renewed.state, renewed.in_place) == (State.WRITTEN, True), original
+                written.append(path)
+    for path in copies.keys() - set(written):
+        assert path.read_bytes() == copies[path].read_bytes(), copies[path]
+    with Writer(records, Options(in_place=True, existing="append", sync=False)) as writer:
+        for path in skipped:
+            outcome = writer.write(path, WORDS)
+            tally[f"a line added: {kind(outcome)}"] += 1
+            if outcome.state is State.WRITTEN and outcome.in_place:
+                written.append(path)
+    compare([(copies[path], path) for path in written])
+    with Writer(records, Options(sync=False)) as writer:
+        for path in written:
+            assert [undone.state for undone in writer.undo(path)] == [State.UNDONE], copies[path]
+    for path, original in copies.items():
+        assert path.read_bytes() == original.read_bytes(), original
+    print(f"\n{len(copies):5} in all, {len(written)} written in place and taken back")
+    print(*(f"{count:5} {kind}" for kind, count in tally.most_common()), sep="\n")
+    assert written
+
+
+def compare(pairs: list[tuple[Path, Path]]) -> None:
+    """Ask both programs for all that was there before."""
+    for at in range(0, len(pairs), 50):
+        some = pairs[at : at + 50]
+        before = checkers.exiftool([original for original, _ in some])
+        after = checkers.exiftool([path for _, path in some])
+        for original, path in some:
+            assert "XMP-dc:Description" in after[path], original
+            kept = checkers.others_by_exiftool(after[path])
+            assert kept == checkers.others_by_exiftool(before[original]), original
+            kept_by_exiv2 = checkers.others_by_exiv2(path)
+            assert kept_by_exiv2 == checkers.others_by_exiv2(original), original
+            if original.stat().st_size < LARGE:
+                assert pixels(path) == pixels(original), original
+
+
+def kind(outcome: Outcome) -> str:
+    why = outcome.refused or outcome.instead
+    where = "in place" if outcome.in_place else "beside"
+    left = f", not in {' and '.join(outcome.left)}" if outcome.left else ""
+    return f"{outcome.state.value} {where}{left}{f': {why.reason.value}' if why else ''}"
+
+
+def pixels(path: Path) -> bytes | None:
+    try:
+        with Image.open(path) as image:
+            return image.tobytes()
+    except Exception:  # Some samples are there because they cannot be read.
+        return None

@@ -1,0 +1,91 @@
+"""Whatever stands in a file: it is written and can be taken back, or it is left as it is."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pictures import HARD, WORDS, Memory, packet
+from PIL import Image
+from test_embed import FILES
+
+from captioner.metadata import embed, provenance
+from captioner.metadata.provenance import Words
+from captioner.metadata.writer import Options, State, Writer
+
+SIDECAR = packet("<dc:subject><rdf:Bag><rdf:li>Rex</rdf:li></rdf:Bag></dc:subject>")
+NEVER_MIND = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
+@settings(max_examples=200, **NEVER_MIND)
+@given(st.data())
+def test_photos(tmp_path_factory: pytest.TempPathFactory, draw: st.DataObject) -> None:
+    write_and_take_back(tmp_path_factory.getbasetemp(), mutated_photo(draw))
+
+
+@pytest.mark.slow
+@settings(max_examples=5000, **NEVER_MIND)
+@given(st.data())
+def test_many_photos(tmp_path_factory: pytest.TempPathFactory, draw: st.DataObject) -> None:
+    write_and_take_back(tmp_path_factory.getbasetemp(), mutated_photo(draw))
+
+
+@settings(max_examples=100, **NEVER_MIND)
+@given(st.data())
+def test_sidecars(tmp_path_factory: pytest.TempPathFactory, draw: st.DataObject) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "a.jpg.xmp").write_bytes(mutated(draw, SIDECAR))
+    try:
+        write_and_take_back(folder, FILES["jpeg"], in_place=False)
+    finally:
+        (folder / "a.jpg.xmp").unlink(missing_ok=True)
+
+
+def write_and_take_back(folder: Path, data: bytes, *, in_place: bool = True) -> None:
+    path = folder / "a.jpg"  # TIFF is refused under this name, unless its suffix says so.
+    if data.startswith((b"II", b"MM")):
+        path = folder / "a.tif"
+    path.write_bytes(data)
+    before = {p: p.read_bytes() for p in (path, path.with_name(f"{path.name}.xmp")) if p.exists()}
+    with Writer(Memory(), Options(in_place=in_place, sync=False)) as writer:
+        outcome = writer.write(path, Words(HARD, "A dog.", WORDS.keywords, "c0ffee"))
+        if outcome.in_place and outcome.state is State.WRITTEN:
+            after = path.read_bytes()
+            assert HARD in {text.text for text in embed.read(after).texts}
+            assert pixels(after) == pixels(data)
+        else:
+            assert path.read_bytes() == data
+        if outcome.state is State.WRITTEN and not outcome.in_place:
+            content = provenance.read_xmp(outcome.target.read_bytes())
+            assert HARD in {text.text for text in content.texts}
+        writer.undo(path)
+    assert {p: p.read_bytes() for p in before} == before
+    assert (path.with_name(f"{path.name}.xmp") in before) == outcome.target.with_name(
+        f"{path.name}.xmp"
+    ).exists()
+
+
+def pixels(data: bytes) -> bytes | None:
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
+            return image.tobytes()
+    except Exception:  # Pillow raises anything over what it cannot read.
+        return None
+
+
+def mutated_photo(draw: st.DataObject) -> bytes:
+    return mutated(draw, FILES[draw.draw(st.sampled_from(sorted(FILES)))])
+
+
+def mutated(draw: st.DataObject, original: bytes) -> bytes:
+    """A file with a few bytes changed, left out or put in, most of them at its head."""
+    data = bytearray(original)
+    for _ in range(draw.draw(st.integers(1, 4))):
+        at = min(draw.draw(st.integers(0, 900)), len(data))
+        length = draw.draw(st.integers(0, 4))
+        data[at : at + length] = draw.draw(st.binary(max_size=length + 1))
+    return bytes(data)

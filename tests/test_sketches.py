@@ -1,0 +1,229 @@
+"""Sketches: as good as the exact vectors, and never out of step with them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from invented import description, failure, look
+from processes import ROOT
+
+from captioner.index import Index, search, sketches
+from captioner.index.sketches import Rows, Sketches
+from captioner.types import Description, Look, SearchVectors
+
+
+@pytest.fixture(autouse=True)
+def few_closely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look closely at few photos, so that sketches decide which."""
+    monkeypatch.setattr(search, "CLOSELY", 40)
+
+
+def photos(count: int, first: int = 0) -> list[Description]:
+    random = np.random.default_rng(first)
+    joint = random.normal(size=(count, 256)).astype(np.float32)
+    joint /= np.linalg.norm(joint, axis=1, keepdims=True)
+    words = np.maximum(random.normal(size=(count, 512)), 0)
+    return [
+        description(f"{first + number:05}", joint=joint[number], words=words[number])
+        for number in range(count)
+    ]
+
+
+def direction(seed: int) -> Look:
+    random = np.random.default_rng(seed)
+    return look(random.normal(size=256), random.normal(size=512) / 20)
+
+
+def drawn(path: Path) -> list[tuple[int, str]]:
+    with sqlite3.connect(path) as connection:
+        return connection.execute("SELECT run, model_id FROM sketches ORDER BY run").fetchall()
+
+
+def check_in_step(path: Path) -> None:
+    """Every sketch there is holds what the vectors of its run say."""
+    with sqlite3.connect(path) as connection:
+        for number, run, model_id in connection.execute("SELECT id, run, model_id FROM sketches"):
+            kept = sketches._from_row(connection, number)
+            true = sketches._from_vectors(connection, run, model_id)
+            assert true is not None
+            np.testing.assert_array_equal(kept.photos, true.photos)
+            np.testing.assert_array_equal(kept.joint.numbers, true.joint.numbers)
+            np.testing.assert_array_equal(kept.words.numbers, true.words.numbers)
+
+
+@given(st.lists(st.floats(-1000, 1000, width=16), min_size=1, max_size=8))
+def test_rows_err_by_half_a_step(numbers: list[float]) -> None:
+    vectors = np.array([numbers, [0] * len(numbers)], np.float16).astype(np.float64)
+    rows = Rows.of(vectors)
+    step = np.abs(vectors).max(axis=1, keepdims=True) / 127
+    error = np.abs(rows.along(np.eye(len(numbers), dtype=np.float32)) - vectors)
+    assert (error <= 0.501 * step + 1e-6).all()
+
+
+@pytest.mark.parametrize("count", [1, 255, 256, 257, 700])
+def test_rows_of_any_number_are_multiplied(count: int) -> None:
+    random = np.random.default_rng(count)
+    vectors = random.normal(size=(count, 32)).astype(np.float16)
+    directions = random.normal(size=(32, 3)).astype(np.float32)
+    exact = vectors.astype(np.float32) @ directions
+    np.testing.assert_allclose(Rows.of(vectors).along(directions), exact, atol=0.3)
+    assert Rows.of(vectors).along(directions[:, :0]).shape == (count, 0)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of a run and a half, as it was closed."""
+    path = tmp_path_factory.mktemp("many") / "captioner.db"
+    with Index.open(path, write=True) as index:
+        for first in range(0, 6000, 1000):
+            index.store(photos(1000, first), "m")
+    return path
+
+
+def test_the_best_are_those_of_the_exact_vectors(many: Path) -> None:
+    assert drawn(many) == [(0, "m"), (1, "m")]
+    stored = [each for first in range(0, 6000, 1000) for each in photos(1000, first)]
+    vectors = SearchVectors(
+        np.stack([each.vectors.joint for each in stored]),
+        np.stack([each.vectors.words for each in stored]),
+    )
+    with Index.open(many) as index:
+        for asked in map(direction, range(20)):
+            best = np.argsort(-asked.at(vectors)[:, 0])[:10]
+            hits = index.search("unicorn", rank=lambda query, asked=asked: asked, model_id="m")
+            assert [hit.path for hit in hits] == [f"/photos/{number:05}" for number in best]
+            wanted = asked.joint[:, 0].astype(np.float16)
+            near = np.argsort(-(vectors.joint.astype(np.float32) @ wanted.astype(np.float32)))[:10]
+            hits = index.similar(wanted, "m")
+            assert [hit.path for hit in hits] == [f"/photos/{number:05}" for number in near]
+
+
+def test_without_sketches_the_same_is_found(many: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "captioner.db"
+    with sqlite3.connect(many) as connection, sqlite3.connect(bare) as other:
+        connection.backup(other)
+        other.execute("DELETE FROM sketches WHERE run = 0")
+    with Index.open(many) as index, Index.open(bare) as without:
+        for asked in map(direction, range(5)):
+            both = [
+                each.search("x", rank=lambda query, asked=asked: asked, model_id="m")
+                for each in (index, without)
+            ]
+            assert both[0] == both[1]
+    assert drawn(bare) == [(1, "m")]
+    with Index.open(bare, write=True):
+        pass
+    assert drawn(bare) == [(0, "m"), (1, "m")]
+
+
+def test_a_run_is_drawn_when_it_is_full_and_the_rest_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "captioner.db"
+    with Index.open(path, write=True) as index:
+        index.store(photos(4000), "m")
+        assert drawn(path) == []
+        index.store(photos(1000, 4000), "m")
+        assert drawn(path) == [(0, "m")]
+    assert drawn(path) == [(0, "m"), (1, "m")]
+    check_in_step(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE vectors SET joint = zeroblob(4) WHERE photo = 2",
+        "DELETE FROM vectors WHERE photo = 3",
+        "DELETE FROM photos WHERE id = 4",
+        "INSERT OR REPLACE INTO vectors VALUES (2, 'm', zeroblob(4), zeroblob(4))",
+    ],
+)
+def test_whatever_touches_a_vector_rubs_its_sketch_out(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "captioner.db"
+    with Index.open(path, write=True) as index:
+        index.store([description(name) for name in "abcde"], "m")
+    assert drawn(path) == [(0, "m")]
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(change)
+    assert drawn(path) == []
+
+
+def test_a_search_sees_what_was_stored_since_the_last_one(tmp_path: Path) -> None:
+    path = tmp_path / "captioner.db"
+
+    def names(index: Index) -> list[str]:
+        hits = index.search("x", rank=lambda query: look((0, 1), (0, 0)), model_id="m")
+        return [Path(hit.path).name for hit in hits]
+
+    with Index.open(path, write=True) as index:
+        index.store([description("a", joint=(0.6, 0.8)), description("b", joint=(1, 0))], "m")
+    with Index.open(path) as reader:
+        assert names(reader) == ["a", "b"]
+        with Index.open(path, write=True) as index:
+            index.store([description("b", joint=(0, 1)), description("c", joint=(-1, 0))], "m")
+            assert names(reader) == ["b", "a", "c"]
+        assert names(reader) == ["b", "a", "c"]
+        with Index.open(path, write=True) as index:
+            index.store([failure("a")], "m")
+        assert names(reader) == ["b", "c"]
+
+
+def test_runs_of_two_models_are_kept_apart(tmp_path: Path) -> None:
+    path = tmp_path / "captioner.db"
+    with Index.open(path, write=True) as index:
+        index.store([description("a", joint=(0, 1)), description("b", joint=(0, 1))], "m")
+        index.store([description("c", joint=(0, 1, 0), words=(1,))], "other")
+    assert drawn(path) == [(0, "m"), (0, "other")]
+    with sqlite3.connect(path) as connection:
+        for model_id, axes, count in [("m", (2, 2), 2), ("other", (3, 1), 1), ("new", (4, 4), 0)]:
+            asked = look(*map(np.ones, axes))
+            ids, evidence = Sketches().look(connection, model_id, asked)
+            assert (len(ids), evidence.shape) == (count, (count, 1))
+
+
+STORE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_sketches import photos
+from captioner.index import Index
+with Index.open(Path(sys.argv[1]), write=True) as index:
+    for turn in range(100):
+        for first in (4000, 0, 2000):
+            index.store(photos(300, first), "m")
+            print("stored", flush=True)
+"""
+
+
+def test_a_writer_that_is_killed_leaves_all_in_step(tmp_path: Path) -> None:
+    path = tmp_path / "captioner.db"
+    with Index.open(path, write=True) as index:
+        index.store(photos(5000), "m")
+    random = np.random.default_rng(1)
+    for _ in range(int(os.environ.get("CAPTIONER_TEST_KILLS", "3"))):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", STORE, path, Path(__file__).parent],
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        assert writer.stdout
+        for _ in range(random.integers(1, 4)):
+            writer.stdout.readline()
+        try:
+            writer.wait(float(random.uniform(0, 0.2)))
+        except subprocess.TimeoutExpired:
+            writer.send_signal(signal.SIGKILL)
+        writer.communicate()
+        check_in_step(path)
+        with Index.open(path, write=True):
+            pass  # draws what is missing
+        check_in_step(path)
+        assert drawn(path) == [(0, "m"), (1, "m")]
