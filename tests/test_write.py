@@ -14,7 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from captioner.cli.app import app
-from captioner.metadata import embed, provenance
+from captioner.metadata import provenance
+from captioner.metadata.reading import read_photo
 
 Run = Callable[..., Result]
 
@@ -48,7 +49,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def caption(path: str) -> list[str]:
-    return [text.text for text in embed.read(Path(path).read_bytes()).texts]
+    return [text.text for text in read_photo(Path(path).read_bytes()).texts]
 
 
 def objects(result: Result) -> list[dict[str, Any]]:
