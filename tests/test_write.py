@@ -93,6 +93,25 @@ def test_index_write(run: Run) -> None:
     assert caption("green.jpg") == ["A green photo."]
 
 
+def test_a_quiet_run_still_names_what_was_not_written(run: Run) -> None:
+    Path("red.jpg.xmp").write_text("no packet")
+    result = run("index", ".", "--write", "--quiet")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("captioner: ./red.jpg is not written: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_photo_keeps_its_undo_when_index_has_moved_it(run: Run) -> None:
+    before = Path("red.jpg").read_bytes()
+    run("write", "--in-place")
+    Path("red.jpg").rename("album/rouge.jpg")
+    assert "1 moved" in run("index", ".").stderr
+    run("edit", "album/rouge.jpg", "Rouge")
+    assert "2 files taken back." in run("undo").stderr
+    assert Path("album/rouge.jpg").read_bytes() == before
+    assert "Nothing new: 2 photos unchanged." in run("index", ".").stderr
+
+
 def test_a_dry_run_changes_nothing(run: Run) -> None:
     before = {path: path.read_bytes() for path in Path().rglob("*.jpg")}
     result = run("write", ".", "--dry-run")

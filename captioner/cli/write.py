@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -154,6 +154,8 @@ def write_all(
     table = Table() if how.dry_run and not as_json and console.for_the_eye() else None
     records = index.writes(sync=how.sync)
     with Writer(records, how) as writer, progress(quiet=how.dry_run) as bar:
+        if isinstance(photos, Sized):
+            bar.planned(len(photos))
         for photo in photos:
             path = given.spelled(photo.path)
             told: dict[str, object]
