@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from captioner import __version__
 from captioner.metadata import iptc
-from captioner.metadata.xmp import DEFAULT, Changes, Xmp
+from captioner.metadata.xmp import DEFAULT, Changes, understood
 
 DESCRIPTION = "dc:description"
 ALT = "Iptc4xmpCore:AltTextAccessibility"
@@ -171,7 +171,7 @@ def read_xmp(packet: bytes) -> Content:
     Refused
         Where it cannot be understood.
     """
-    xmp = Xmp(packet)
+    xmp = understood(packet)
     texts = [
         Text(f"XMP {name}", entry.text, entry.language)
         for name in (DESCRIPTION, *OTHER_DESCRIPTIONS)
@@ -231,7 +231,7 @@ def removal(packet: bytes) -> Changes:
     Refused
         Where it cannot be understood.
     """
-    xmp = Xmp(packet)
+    xmp = understood(packet)
     mark = read_xmp(packet).mark
     cut = list(MARKS)
     items = {KEYWORDS: mark.keywords}
