@@ -67,7 +67,7 @@ def test_sidecars_by_default(run: Run) -> None:
     assert len(content.texts) == 2  # the other one is what immich looks at first
     assert content.keywords == ("red", "green")
     assert content.mark.model == colours.MODEL_ID
-    assert run("write", ".").stderr.splitlines()[-1] == "2 photos: 2 have it already."
+    assert run("write", ".").stderr.splitlines()[-1] == "2 photos: 2 written earlier."
 
 
 def test_in_place_and_back(run: Run) -> None:

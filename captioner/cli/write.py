@@ -279,9 +279,9 @@ def _sum_up(tally: Counter[str], *, dry_run: bool) -> str:
     said = (
         ("in_place", f"{would}written in place"),
         ("sidecar", f"{would}written beside the photo"),
-        ("same", "have it already"),
-        ("kept", "keep captioner's earlier caption (--existing replace renews it)"),
-        ("skipped", "keep a person's words"),
+        ("same", "written earlier"),
+        ("kept", "left with captioner's earlier caption (--existing replace renews it)"),
+        ("skipped", "left with a person's words"),
         ("unsure", "left out as less sure than asked for"),
         ("unknown", "not in the index (`captioner index` describes them)"),
         ("changed", "changed since they were described (`captioner index` does it anew)"),

@@ -164,10 +164,10 @@ def _check(before: Container, old: Content, data: bytes, words: Words, below: st
 
 def _same_xmp(before: bytes | None, after: bytes) -> bool:
     ours = (provenance.DESCRIPTION, provenance.ALT, provenance.KEYWORDS, *provenance.MARKS)
-    others = xmp.Xmp(after).others(*ours) if after else []
+    others = xmp.understood(after).others(*ours) if after else []
     if not before or not before.strip(b"\0 \r\n\t"):
         return not others
-    return xmp.Xmp(before).others(*ours) == others
+    return xmp.understood(before).others(*ours) == others
 
 
 def _same_resources(before: bytes, after: bytes) -> bool:
