@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sqlite3  # noqa: F401 (before TensorFlow, whose own SQLite, without FTS5, would be taken for it)
+import sqlite3  # noqa: F401  before TensorFlow: see captioner.training
 from pathlib import Path
 
 import pytest
