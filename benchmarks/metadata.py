@@ -10,6 +10,7 @@ a few.
 
 from __future__ import annotations
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -64,15 +65,23 @@ def once_each(files: Sequence[Path]) -> None:
 
 
 def seconds_a_photo(
-    write: Callable[[Sequence[Path]], None], photos: Sequence[Path], scratch: Path, _: int
-) -> float:
-    """Wall time a photo, over copies of the photos."""
+    write: Callable[[Sequence[Path]], None], photos: Sequence[Path], scratch: Path | None
+) -> tuple[float, float]:
+    """Wall and processor time a photo, over copies of the photos."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         copies = [
             Path(shutil.copyfile(photo, Path(folder) / f"{number:06}.jpg"))
             for number, photo in enumerate(photos)
         ]
-        return common.seconds(lambda: write(copies)) / len(copies)
+        before = processor_seconds()
+        wall = common.seconds(lambda: write(copies))
+        return wall / len(copies), (processor_seconds() - before) / len(copies)
+
+
+def processor_seconds() -> float:
+    """Of this process and those that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def main() -> None:
@@ -85,27 +94,32 @@ def main() -> None:
         sys.exit("There is no exiftool to compare with: apt-get install libimage-exiftool-perl.")
     with common.photos(options.photos, options.count) as found:
         photos = [photo.path for photo in found]
+        size = sum(photo.size for photo in found) / len(found) / 1000
         ways = {
             NO_SYNC: (partial(captioner, sync=False), photos),
             SYNC: (partial(captioner, sync=True), photos),
             STAY_OPEN: (stay_open, photos),
             ONCE_EACH: (once_each, photos[:FEW]),
         }
-        works = {
-            name: partial(seconds_a_photo, write, some, options.scratch)
-            for name, (write, some) in ways.items()
-        }
+        processor: dict[str, list[float]] = {name: [] for name in ways}
+
+        def work(name: str, repeat: int) -> float:
+            wall, own = seconds_a_photo(*ways[name], options.scratch)
+            processor[name].append(own)
+            return wall
+
+        works = {name: partial(work, name) for name in ways}
         times = common.side_by_side(options.repeats, works)
     rows: list[common.Row] = [
         {
             "way": name,
             "photos/s": 1 / median(times[name]),
+            "photos/processor s": 1 / median(processor[name]),
             f"× {STAY_OPEN}": common.ratio(times[STAY_OPEN], times[name])["ratio"],
             **common.ratio(times[ONCE_EACH], times[name], f"× {ONCE_EACH}"),
         }
         for name in ways
     ]
-    size = sum(path.stat().st_size for path in photos) / len(photos) / 1000
     notes = [
         f"{len(photos):,} JPEG files of {size:.0f} kB on average, {options.repeats} repeats; "
         f"exiftool once a photo for {len(photos[:FEW])} of them."

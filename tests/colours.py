@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -76,5 +77,7 @@ def photo(path: Path, colour: str) -> Path:
     """Write a small JPEG of one colour, its folder with it; no other path gets the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rgb = [220 if name == colour else 20 for name in COLOURS]
-    Image.new("RGB", (24, 16), tuple(rgb)).save(path, "JPEG", comment=os.fsencode(path))
+    # Not by a comment, which would count as a person's words.
+    dots = divmod(zlib.crc32(os.fsencode(path)), 1 << 16)
+    Image.new("RGB", (24, 16), tuple(rgb)).save(path, "JPEG", dpi=[max(1, n) for n in dots])
     return path

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
+import sqlite3  # noqa: F401  before TensorFlow: see captioner.training
 from pathlib import Path
 
 import pytest
+
+# A shell starts what runs in the background with Ctrl-C ignored, and so would all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

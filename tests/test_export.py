@@ -24,7 +24,7 @@ from typer.testing import CliRunner, Result
 
 from captioner.cli.app import app
 from captioner.errors import CaptionerError, UsageError
-from captioner.index import Index, Record
+from captioner.index import Index, Record, mounts
 from captioner.index.backup import backup
 from captioner.types import Facts
 
@@ -266,10 +266,10 @@ class TestBackup:
         assert writer.returncode == 0
 
     def test_of_a_database_without_wal_waits_for_no_writer(
-        self, database: Path, tmp_path: Path
+        self, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with closing(sqlite3.connect(database)) as connection:
-            connection.execute("PRAGMA journal_mode = DELETE")
+        monkeypatch.setattr(mounts, "network", lambda path: "nfs4")
+        Index.open(database, write=True).close()
         backup(database, tmp_path / "copy.db")
         with Index.open(tmp_path / "copy.db") as copy:
             assert copy.counts().photos == 3

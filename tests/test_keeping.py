@@ -111,6 +111,18 @@ class TestIndex:
         assert result.stdout == "new\t./blue.jpg\nnew\t./green.jpg\nnew\t./red.jpg\n"
         assert not (folder.parent / "home").exists()
 
+    def test_what_is_excluded_is_neither_previewed_nor_indexed(self, run: Run) -> None:
+        colours.photo(Path(".hidden.jpg"), "red")
+        left_out = ("index", ".", "--exclude", "b*")
+        assert run(*left_out, "--dry-run").stdout.splitlines() == [
+            "new\t./green.jpg",
+            "new\t./red.jpg",
+        ]
+        assert "holds 2 photos." in run(*left_out).stderr
+        assert "holds 4 photos." in run("index", ".", "--include-hidden").stderr
+        # It is there still, so it does not count as gone.
+        assert "gone" not in run(*left_out).stderr
+
     def test_recaption(self, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         run("index", ".")
         monkeypatch.setattr("captioner.model.load", lambda *_, **__: Another())
@@ -222,8 +234,10 @@ def process(*words: str) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
     ) as child:
-        yield child
-        child.kill()
+        try:
+            yield child
+        finally:  # or a test that fails would wait for what never ends
+            child.kill()
 
 
 def described(folder: Path) -> int:
@@ -242,7 +256,7 @@ class TestCtrlC:
             assert child.stdout
             assert child.stdout.readline() == "describing\n"
             child.send_signal(signal.SIGINT)
-            _, said = child.communicate(timeout=60)
+            _, said = child.communicate(timeout=300)
         assert child.returncode == 130
         done = described(folder)
         assert 4 <= done < 63
@@ -258,7 +272,7 @@ class TestCtrlC:
             child.send_signal(signal.SIGINT)
             assert child.stdout.readline() == "describing\n"
             child.send_signal(signal.SIGINT)
-            out, said = child.communicate(timeout=60)
+            out, said = child.communicate(timeout=300)
         assert child.returncode == 130
         assert out == ""  # no further batch was begun
         assert described(folder) == 4
@@ -269,7 +283,7 @@ class TestCtrlC:
 class TestWatch:
     def test_what_happens_is_followed_until_ctrl_c(self, folder: Path) -> None:
         def wait(*expected: int) -> None:
-            for _ in range(300):
+            for _ in range(1200):
                 if (folder.parent / "home/captioner.db").exists():
                     try:
                         with Index.open(folder.parent / "home/captioner.db") as index:
@@ -290,7 +304,7 @@ class TestWatch:
             (folder / "blue.jpg").unlink()
             wait(4, 1)
             child.send_signal(signal.SIGINT)
-            _, said = child.communicate(timeout=60)
+            _, said = child.communicate(timeout=300)
         assert child.returncode == 0, said
         assert "1 moved" in said
         assert "No longer watching." in said

@@ -13,8 +13,9 @@ from pictures import HARD, WORDS, Memory, packet
 from PIL import Image
 from test_embed import FILES
 
-from captioner.metadata import embed, provenance
+from captioner.metadata import provenance
 from captioner.metadata.provenance import Words
+from captioner.metadata.reading import read_photo
 from captioner.metadata.writer import Options, State, Writer
 
 SIDECAR = packet("<dc:subject><rdf:Bag><rdf:li>Rex</rdf:li></rdf:Bag></dc:subject>")
@@ -55,7 +56,7 @@ def write_and_take_back(folder: Path, data: bytes, *, in_place: bool = True) -> 
         outcome = writer.write(path, Words(HARD, "A dog.", WORDS.keywords, "c0ffee"))
         if outcome.in_place and outcome.state is State.WRITTEN:
             after = path.read_bytes()
-            assert HARD in {text.text for text in embed.read(after).texts}
+            assert HARD in {text.text for text in read_photo(after).texts}
             assert pixels(after) == pixels(data)
         else:
             assert path.read_bytes() == data

@@ -11,7 +11,7 @@ import pytest
 from pictures import HARD, WORDS, Memory, packet
 from test_embed import FILES
 
-from captioner.metadata import embed
+from captioner.metadata.reading import read_photo
 from captioner.metadata.writer import Options, State, Writer
 
 SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "tiff": ".tif"}
@@ -59,7 +59,7 @@ def test_the_mark_survives_exiftool(tmp_path: Path) -> None:
     with Writer(Memory(), Options(in_place=True)) as writer:
         writer.write(photo, WORDS)
     subprocess.run([*rating, str(photo)], check=True)
-    content = embed.read(photo.read_bytes())
+    content = read_photo(photo.read_bytes())
     assert not content.persons(content.texts)
     beside = photo.with_name("a.jpg.xmp")
     beside.write_bytes(packet())

@@ -216,7 +216,7 @@ def test_ctrl_c_ends_the_process(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "running\n"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=300)
     finally:
         process.kill()
     assert (out, err, process.returncode) == ("interrupted\n", "", 0)

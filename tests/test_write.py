@@ -14,7 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from captioner.cli.app import app
-from captioner.metadata import embed, provenance
+from captioner.metadata import provenance
+from captioner.metadata.reading import read_photo
 
 Run = Callable[..., Result]
 
@@ -48,7 +49,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def caption(path: str) -> list[str]:
-    return [text.text for text in embed.read(Path(path).read_bytes()).texts]
+    return [text.text for text in read_photo(Path(path).read_bytes()).texts]
 
 
 def objects(result: Result) -> list[dict[str, Any]]:
@@ -66,7 +67,7 @@ def test_sidecars_by_default(run: Run) -> None:
     assert len(content.texts) == 2  # the other one is what immich looks at first
     assert content.keywords == ("red", "green")
     assert content.mark.model == colours.MODEL_ID
-    assert run("write", ".").stderr.splitlines()[-1] == "2 photos: 2 have it already."
+    assert run("write", ".").stderr.splitlines()[-1] == "2 photos: 2 written earlier."
 
 
 def test_in_place_and_back(run: Run) -> None:
@@ -90,6 +91,25 @@ def test_index_write(run: Run) -> None:
     assert "3 written beside the photo." in result.stderr
     assert run("index", ".", "--write", "--in-place").exit_code == 0
     assert caption("green.jpg") == ["A green photo."]
+
+
+def test_a_quiet_run_still_names_what_was_not_written(run: Run) -> None:
+    Path("red.jpg.xmp").write_text("no packet")
+    result = run("index", ".", "--write", "--quiet")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("captioner: ./red.jpg is not written: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_photo_keeps_its_undo_when_index_has_moved_it(run: Run) -> None:
+    before = Path("red.jpg").read_bytes()
+    run("write", "--in-place")
+    Path("red.jpg").rename("album/rouge.jpg")
+    assert "1 moved" in run("index", ".").stderr
+    run("edit", "album/rouge.jpg", "Rouge")
+    assert "2 files taken back." in run("undo").stderr
+    assert Path("album/rouge.jpg").read_bytes() == before
+    assert "Nothing new: 2 photos unchanged." in run("index", ".").stderr
 
 
 def test_a_dry_run_changes_nothing(run: Run) -> None:

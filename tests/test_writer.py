@@ -13,8 +13,9 @@ import pytest
 from pictures import WORDS, Memory, exif_block, iptc_block, jpeg_with, packet, picture
 
 from captioner import wording
-from captioner.metadata import embed, provenance
+from captioner.metadata import provenance
 from captioner.metadata.provenance import Text, Words
+from captioner.metadata.reading import read_photo
 from captioner.metadata.refusal import Reason
 from captioner.metadata.writer import Options, Outcome, State, Writer
 
@@ -58,7 +59,7 @@ def names(folder: Path) -> list[str]:
 
 
 def said(path: Path) -> set[str]:
-    read = provenance.read_xmp if path.suffix == ".xmp" else embed.read
+    read = provenance.read_xmp if path.suffix == ".xmp" else read_photo
     return {text.text for text in read(path.read_bytes()).texts}
 
 
@@ -110,7 +111,7 @@ def test_parts_join_what_is_there(
     write(photo, replace(WORDS, keywords=()), in_place=True)
     write(photo, Words(None, "A dog.", (), "c0ffee"), in_place=True)
     write(photo, in_place=True)
-    content = embed.read(photo.read_bytes())
+    content = read_photo(photo.read_bytes())
     assert said(photo) == {"A dog runs."}
     assert [text.text for text in content.alts] == ["A dog."]
     assert content.keywords == ("dog", "grass")

@@ -61,10 +61,10 @@ def show(
 
 def _in_photo(photo: Path) -> Iterator[Said]:
     from captioner.errors import PhotoError
-    from captioner.metadata import embed
+    from captioner.metadata.reading import read_photo
 
     try:
-        yield from _of(PHOTO, embed.read(photo.read_bytes()))
+        yield from _of(PHOTO, read_photo(photo.read_bytes()))
     except OSError as error:
         raise PhotoError(f"cannot read {photo}: {error.strerror}.") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -154,6 +154,8 @@ def write_all(
     table = Table() if how.dry_run and not as_json and console.for_the_eye() else None
     records = index.writes(sync=how.sync)
     with Writer(records, how) as writer, progress(quiet=how.dry_run) as bar:
+        if isinstance(photos, Sized):
+            bar.planned(len(photos))
         for photo in photos:
             path = given.spelled(photo.path)
             told: dict[str, object]
@@ -277,9 +279,9 @@ def _sum_up(tally: Counter[str], *, dry_run: bool) -> str:
     said = (
         ("in_place", f"{would}written in place"),
         ("sidecar", f"{would}written beside the photo"),
-        ("same", "have it already"),
-        ("kept", "keep captioner's earlier caption (--existing replace renews it)"),
-        ("skipped", "keep a person's words"),
+        ("same", "written earlier"),
+        ("kept", "left with captioner's earlier caption (--existing replace renews it)"),
+        ("skipped", "left with a person's words"),
         ("unsure", "left out as less sure than asked for"),
         ("unknown", "not in the index (`captioner index` describes them)"),
         ("changed", "changed since they were described (`captioner index` does it anew)"),

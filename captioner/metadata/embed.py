@@ -1,34 +1,21 @@
-"""Words into the bytes of a photo: taken apart, changed, and checked before anybody sees them."""
+"""Words into the bytes of a photo: put in, and checked before anybody sees them."""
 
 from __future__ import annotations
 
 import io
-import re
-import struct
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, TypeVar
 
 from PIL import Image
 
 from captioner import wording
 from captioner.metadata import exif, iptc, provenance, splice, xmp
 from captioner.metadata.container import Container, Edits
-from captioner.metadata.jpeg import Jpeg
-from captioner.metadata.png import Png
-from captioner.metadata.provenance import Content, Text, Words
+from captioner.metadata.provenance import Content, Words
+from captioner.metadata.reading import content_of, take_apart, unbroken
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.splice import Splice
 from captioner.metadata.tiff import TiffFile
-from captioner.metadata.webp import WebP
-
-LARGEST = 2**30
-"""Bytes of a file that is written in place; it is held in memory twice."""
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,49 +26,6 @@ class Embedded:
     left: tuple[str, ...]
     """Which of EXIF and IPTC keep what they say, though the words belong there too: they have no
     room for them, or are in another encoding."""
-
-
-_KINDS: tuple[tuple[bytes, Callable[[bytes], Container]], ...] = (
-    (b"\xff\xd8", Jpeg),
-    (b"\x89PNG", Png),
-    (b"RIFF", WebP),
-    (b"II", TiffFile),
-    (b"MM", TiffFile),
-)
-_TIFF_SUFFIXES = (".tif", ".tiff")
-_PACKET = re.compile(rb"<x:xmpmeta[\s>].*?</x:xmpmeta\s*>", re.DOTALL)
-_EXIF_BLOCK = re.compile(rb"Exif\0\0(?:II\*\0|MM\0\*)")
-
-
-def read(data: bytes) -> Content:
-    """All that a photo says, whatever its format; what cannot be understood is left out."""
-    try:
-        return _content(take_apart(data))
-    except Refused:
-        return _found(data)
-
-
-def take_apart(data: bytes, suffix: str = ".tif") -> Container:
-    """The file as its format has it.
-
-    Parameters
-    ----------
-    suffix
-        How its name ends: most raw formats are TIFF by their content.
-
-    Raises
-    ------
-    Refused
-        Where captioner does not write into it.
-    """
-    if len(data) > LARGEST:
-        raise Refused(Reason.TOO_LARGE)
-    for start, kind in _KINDS:
-        if data.startswith(start):
-            if kind is TiffFile and suffix.lower() not in _TIFF_SUFFIXES:
-                raise Refused(Reason.RAW)
-            return _unbroken(partial(kind, data))
-    raise Refused(Reason.FORMAT)
 
 
 def write(data: bytes, words: Words, *, below: str | None = None, suffix: str = ".tif") -> Embedded:
@@ -102,87 +46,10 @@ def write(data: bytes, words: Words, *, below: str | None = None, suffix: str = 
         Where the file cannot be written without a doubt.
     """
     before = take_apart(data, suffix)
-    content = _content(before)
-    embedded = _unbroken(lambda: _embed(before, content, words, below))
+    content = content_of(before)
+    embedded = unbroken(lambda: _embed(before, content, words, below))
     _check(before, content, splice.apply(data, embedded.splices), words, below)
     return embedded
-
-
-def _unbroken(act: Callable[[], _Result]) -> _Result:
-    """What `act` returns; whatever it stumbles over is a refusal."""
-    try:
-        return act()
-    except (ValueError, IndexError, KeyError, StopIteration, struct.error) as error:
-        raise Refused(Reason.MALFORMED, f"{type(error).__name__}: {error}") from error
-    except RecursionError as error:
-        raise Refused(Reason.XMP_DEEP) from error
-
-
-def _content(container: Container) -> Content:
-    packet = container.xmp
-    content = provenance.read_xmp(packet) if packet and packet.strip(b"\0 \r\n\t") else Content()
-    texts = list(content.texts)
-    keywords = list(content.keywords)
-    if isinstance(container, Jpeg) and container.more_xmp:
-        more = _tolerant(container.more_xmp)
-        texts += more.texts
-    if container.exif:
-        texts += [Text(field, text) for field, text in exif.texts(container.exif)]
-    for block in _iptc_blocks(container):
-        texts += [Text("IPTC caption", text) for text in iptc.texts(block, iptc.CAPTION)]
-        keywords += [w for w in iptc.texts(block, iptc.KEYWORD) if w not in keywords]
-    texts += [Text(field, text) for field, text in container.comments]
-    return Content(tuple(texts), content.alts, tuple(keywords), content.mark)
-
-
-def _iptc_blocks(container: Container) -> Iterator[bytes]:
-    """The IPTC of a file, as far as it can be read."""
-    found = [container.iptc] if isinstance(container, TiffFile) else []
-    if container.photoshop:
-        with suppress(Refused):
-            found.append(iptc.iptc_of(container.photoshop))
-    for block in found:
-        try:
-            if block and iptc.datasets(block):
-                yield block
-        except Refused:
-            continue
-
-
-def _tolerant(packet: bytes) -> Content:
-    try:
-        return provenance.read_xmp(packet)
-    except (Refused, ValueError, RecursionError):
-        return Content()
-
-
-def _found(data: bytes) -> Content:
-    """What stands in a file of another format, such as HEIC, or in one that does not add up."""
-    info = _information(data)
-    content = Content()
-    if wrapped := _PACKET.search(data):
-        content = _tolerant(wrapped.group())
-    elif isinstance(packet := info.get("xmp"), bytes):
-        content = _tolerant(packet)
-    texts = list(content.texts)
-    if found := _EXIF_BLOCK.search(data):
-        texts += [Text(*said) for said in exif.texts(data[found.end() - 4 :][: 2**16])]
-    elif isinstance(block := info.get("exif"), bytes):
-        texts += [Text(*said) for said in exif.texts(block.removeprefix(b"Exif\0\0"))]
-    elif data.startswith((b"II", b"MM")):
-        texts += [Text(*said) for said in exif.texts(data)]
-    if isinstance(comment := info.get("comment"), bytes):
-        texts.append(Text("comment", comment.decode("utf-8", "replace")))
-    return replace(content, texts=tuple(texts))
-
-
-def _information(data: bytes) -> dict[Any, Any]:
-    """What Pillow finds in a file beside the picture."""
-    try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
-            return dict(image.info)
-    except Exception:  # Pillow raises anything over what it cannot read.
-        return {}
 
 
 def _embed(before: Container, content: Content, words: Words, below: str | None) -> Embedded:
@@ -267,7 +134,7 @@ def _check(before: Container, old: Content, data: bytes, words: Words, below: st
     """
     try:
         after = take_apart(data)
-        new = _content(after)
+        new = content_of(after)
     except Refused as error:
         raise Refused(Reason.UNVERIFIED, str(error)) from error
     _demand(after.carries(before), "other parts")
@@ -297,10 +164,10 @@ def _check(before: Container, old: Content, data: bytes, words: Words, below: st
 
 def _same_xmp(before: bytes | None, after: bytes) -> bool:
     ours = (provenance.DESCRIPTION, provenance.ALT, provenance.KEYWORDS, *provenance.MARKS)
-    others = xmp.Xmp(after).others(*ours) if after else []
+    others = xmp.understood(after).others(*ours) if after else []
     if not before or not before.strip(b"\0 \r\n\t"):
         return not others
-    return xmp.Xmp(before).others(*ours) == others
+    return xmp.understood(before).others(*ours) == others
 
 
 def _same_resources(before: bytes, after: bytes) -> bool:

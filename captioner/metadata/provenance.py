@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from captioner import __version__, wording
 from captioner.metadata import iptc
-from captioner.metadata.xmp import DEFAULT, Changes, Xmp
+from captioner.metadata.xmp import DEFAULT, Changes, understood
 from captioner.wording import digest, is_placeholder
 
 DESCRIPTION = "dc:description"
@@ -126,7 +126,7 @@ def read_xmp(packet: bytes) -> Content:
     Refused
         Where it cannot be understood.
     """
-    xmp = Xmp(packet)
+    xmp = understood(packet)
     texts = [
         Text(f"XMP {name}", entry.text, entry.language)
         for name in (DESCRIPTION, *OTHER_DESCRIPTIONS)
@@ -186,7 +186,7 @@ def removal(packet: bytes) -> Changes:
     Refused
         Where it cannot be understood.
     """
-    xmp = Xmp(packet)
+    xmp = understood(packet)
     mark = read_xmp(packet).mark
     cut = list(MARKS)
     items = {KEYWORDS: mark.keywords}

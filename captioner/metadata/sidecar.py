@@ -52,7 +52,7 @@ def without_ours(packet: bytes) -> list[Splice]:
     content = provenance.read_xmp(packet)
     if any(content.own_tail(text) for text in content.texts):
         raise Refused(Reason.EDITED)
-    splices = xmp.Xmp(packet).edit(provenance.removal(packet))
+    splices = xmp.understood(packet).edit(provenance.removal(packet))
     if not splices:
         raise Refused(Reason.NO_RECORD)
     after = splice.apply(packet, splices)
@@ -62,7 +62,7 @@ def without_ours(packet: bytes) -> list[Splice]:
     )
     left = provenance.read_xmp(after)
     texts = (*content.texts, *content.alts)
-    if xmp.Xmp(packet).others(*ours) != xmp.Xmp(after).others(*ours) or (
+    if xmp.understood(packet).others(*ours) != xmp.understood(after).others(*ours) or (
         [text for text in texts if not content.own(text)] != [*left.texts, *left.alts]
     ):
         raise Refused(Reason.UNVERIFIED)
@@ -73,9 +73,9 @@ def _write(packet: bytes | None, words: Words, below: str | None) -> list[Splice
     content = provenance.read_xmp(packet) if packet else Content()
     changes = provenance.changes(content, words, below, everywhere=True)
     splices = xmp.edit(packet, changes, embedded=False)
-    after = xmp.Xmp(splice.apply(packet or b"", splices))
+    after = xmp.understood(splice.apply(packet or b"", splices))
     names = (*changes.texts, *changes.tails, *changes.items, *changes.cut)
-    if after.others(*names) != (xmp.Xmp(packet).others(*names) if packet else []):
+    if after.others(*names) != (xmp.understood(packet).others(*names) if packet else []):
         raise Refused(Reason.UNVERIFIED)
     for name, text in changes.texts.items():
         if [entry.text for entry in after.texts(name)] != [text]:

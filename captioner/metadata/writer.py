@@ -13,6 +13,7 @@ from captioner import wording
 from captioner.metadata import embed, provenance, sidecar, splice, undo
 from captioner.metadata.embed import Embedded
 from captioner.metadata.provenance import Content, Text, Words
+from captioner.metadata.reading import LARGEST, read_photo
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.replace import Folders, create, digest, remove, replaceable
 from captioner.metadata.replace import replace as replace_file
@@ -110,7 +111,7 @@ class Writer:
         except Refused as error:
             return Outcome(photo, sidecar.beside(photo), State.REFUSED, refused=error)
         build = partial(_into_photo, suffix=photo.suffix)
-        inside = _File(photo, data, embed.read(data), embed.read, build)
+        inside = _File(photo, data, read_photo(data), read_photo, build)
         others = [_tolerant(path) for path in sidecar.others(photo)]
         said = [inside.content, beside.content, *others]
         instead = None
@@ -265,7 +266,7 @@ def _into_sidecar(packet: bytes | None, words: Words, below: str | None) -> Embe
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > embed.LARGEST:
+        if path.stat().st_size > LARGEST:
             raise Refused(Reason.TOO_LARGE)
         return path.read_bytes()
     except OSError as error:
@@ -288,7 +289,7 @@ def _tolerant(path: Path) -> Content:
 
 def _content(in_photo: bool, data: bytes) -> Content:
     try:
-        return embed.read(data) if in_photo else provenance.read_xmp(data)
+        return read_photo(data) if in_photo else provenance.read_xmp(data)
     except Refused:
         return Content()
 

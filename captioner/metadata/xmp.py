@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from xml.sax.saxutils import escape, quoteattr
 
 from captioner.metadata.refusal import Reason, Refused
@@ -232,6 +233,12 @@ class Xmp:
         return [Splice(end - less, end, b"")] if less else []
 
 
+@lru_cache(maxsize=4)
+def understood(packet: bytes) -> Xmp:
+    """`Xmp(packet)`, once for the several looks that one photo takes at it."""
+    return Xmp(packet)
+
+
 _ABOUT = {full("rdf:about"), "about"}
 
 
@@ -245,7 +252,7 @@ def edit(packet: bytes | None, changes: Changes, *, embedded: bool = True) -> li
         with room for later writers; else it is a file of its own.
     """
     if packet:
-        return Xmp(packet).edit(changes)
+        return understood(packet).edit(changes)
     parts = [
         b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
         if embedded

@@ -7,6 +7,7 @@ functions. Weights leave and enter as dictionaries of float32 arrays, named as i
 from __future__ import annotations
 
 import os
+import sqlite3  # noqa: F401  before TensorFlow, whose own SQLite, without FTS5, would take its place
 from collections.abc import Iterable, Iterator, Mapping
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
