@@ -69,6 +69,16 @@ def test_batches_show_each_sentence_once_an_epoch(corpus):
         assert sorted(seen) == sorted(" ".join(words(caption)) for caption in CAPTIONS)
 
 
+def test_sentences_in_another_manner_begin_with_another_mark(corpus):
+    examples, features, vocabulary = corpus
+    apart = {examples[3].path}
+    batches = SentenceBatches(features, examples, vocabulary, apart=apart, seed=5)
+    for step in range(batches.steps):
+        x, y = batches(0, step)
+        strange = [" ".join(vocabulary.decode(row)) == " ".join(words(CAPTIONS[3])) for row in y]
+        np.testing.assert_array_equal(x["tokens"][:, 0], np.where(strange, UNKNOWN, START))
+
+
 def test_a_batch_is_a_function_of_epoch_and_step(corpus):
     examples, features, vocabulary = corpus
     first, second = (SentenceBatches(features, examples, vocabulary, size=2, seed=5) for _ in "12")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,8 @@ def test_train_on_several_corpora_sentences_and_concepts(corpus: Path, tmp_path:
         (more / "Images" / f"m{number}.jpg").write_bytes(picture.read_bytes())
     said = "".join(f"m{number}.jpg,an unusual teapot\n" * 8 for number in range(len(pictures)))
     (more / "captions.txt").write_text("image,caption\n" + said)
+    others = tmp_path / "others"
+    shutil.copytree(more, others)
     sentences = tmp_path / "sentences.txt"
     sentences.write_text("a cup of coffee\na man with a camera\n" * 20)
     wnids = ("n02123045_tabby", "n02690373_airliner", "n07920052_espresso")
@@ -87,13 +90,13 @@ def test_train_on_several_corpora_sentences_and_concepts(corpus: Path, tmp_path:
     teacher = random_weights(tmp_path / "teacher.weights.h5")
     out = tmp_path / "mine"
     done = run(
-        "train", "--data", corpus, "--wider", more, "--sentences", sentences, "--concepts", samples,
-        "--teacher", teacher, "--out", out, "--size", 96, "--epochs", 1, "--encoder", teacher,
-        home=tmp_path,
+        "train", "--data", corpus, "--wider", more, "--aside", others, "--sentences", sentences,
+        "--concepts", samples, "--teacher", teacher, "--out", out, "--size", 96, "--epochs", 1,
+        "--encoder", teacher, home=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     record = json.loads((out / "bundle.json").read_text())["training"]
-    assert [data["name"] for data in record["data"]] == ["corpus0", "more"]
+    assert [data["name"] for data in record["data"]] == ["corpus0", "more", "others"]
     assert record["sentences without photos"] == 40
     assert record["language"]["history"]
     assert [c["name"] for c in json.loads((out / "concepts.json").read_text())["concepts"]] == [

@@ -28,12 +28,22 @@ def train(
             "What is chosen is chosen on --data alone.",
         ),
     ] = None,
+    aside: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Like --wider, for captions in another manner of speech: what they name is "
+            "learnt, how they say it is not; repeatable.",
+        ),
+    ] = None,
     wider_times: Annotated[
         float,
         typer.Option(
-            min=0.1, metavar="TIMES", help="How often a photo of --wider counts beside the others."
+            min=0.1,
+            metavar="TIMES",
+            help="How often a photo of --wider and --aside counts beside the others.",
         ),
-    ] = 2.0,
+    ] = 1.0,
     sentences: Annotated[
         Path | None,
         typer.Option(
@@ -135,8 +145,9 @@ def train(
         fetch(download)
         data = download
     corpus = read_corpus(find_data(data))
-    more = [read_corpus(place) for place in wider or ()]
-    for warning in (warning for one in (corpus, *more) for warning in one.warnings):
+    more = tuple(read_corpus(place) for place in wider or ())
+    apart = tuple(read_corpus(place) for place in aside or ())
+    for warning in (warning for one in (corpus, *more, *apart) for warning in one.warnings):
         console.note(warning)
     samples = read_samples(concepts) if concepts else ()
 
@@ -164,7 +175,8 @@ def train(
         work=work or out.with_name(f"{out.name}-training"),
         cache=cache_folder() / "features",
         report=console.note,
-        wider=tuple(more),
+        wider=more,
+        asides=apart,
         sentences=read_sentences(sentences) if sentences else (),
         samples=samples,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,9 @@ class SentenceBatches:
         float16 (photos, views, 2048); each time a sentence is met, one view is drawn.
     times
         How often each photo's sentences are met in an epoch; once if not given.
+    apart
+        Paths of photos whose sentences are in another manner of speech. They begin as if someone
+        unknown spoke: what they say of photos is learnt, and how they say it stays theirs.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class SentenceBatches:
         vocabulary: Vocabulary,
         *,
         times: FloatArray | None = None,
+        apart: Container[Path] = (),
         size: int = 128,
         seed: int,
     ) -> None:
@@ -88,6 +92,8 @@ class SentenceBatches:
         ]
         self.owner = np.array([row for row, _ in sentences])
         self.tokens = np.stack([vocabulary.encode(caption, LONGEST) for _, caption in sentences])
+        strange = np.array([example.path in apart for example in examples], bool)
+        self.tokens[strange[self.owner], 0] = UNKNOWN
         length = (self.tokens != PAD).sum(1)
         # Even lengths keep the number of traced graphs small.
         padded = np.minimum(length + length % 2, LONGEST)

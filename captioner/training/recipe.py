@@ -125,7 +125,7 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
     manifest["training"] = {
         "command": command,
         "options": asdict(options),
-        "data": [corpus.record() for corpus in (run.corpus, *run.wider)],
+        "data": [corpus.record() for corpus in run.corpora],
         "sentences without photos": len(run.sentences),
         "concepts": len(run.samples),
         "versions": {
@@ -218,7 +218,9 @@ def _speak(run: Run, made: Made, lessons: Lessons, eye: Eye) -> None:
             said = {e.name: sentence(f[0].words) for e, f in zip(run.dev, found, strict=True)}
             return {"cider": cider(said, references)}
 
-        batches = SentenceBatches(features, run.train, made.vocabulary, times=run.times, seed=seed)
+        batches = SentenceBatches(
+            features, run.train, made.vocabulary, times=run.times, apart=run.apart, seed=seed
+        )
         arrays, history = fit_decoder(
             batches, made.vocabulary, sizes,
             Plan(options.decoder_epochs, batches.steps, options.decoder_rate),

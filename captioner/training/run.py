@@ -37,8 +37,8 @@ class Options:
     """Side of the augmented photos, pixels."""
     size: int = 224
     """Side of the square that the finished encoder takes."""
-    wider_times: float = 2.0
-    """How often a photo of the wider corpora counts beside one of the first."""
+    wider_times: float = 1.0
+    """How often a photo of the other corpora counts beside one of the first."""
     head_epochs: int = 12
     preset: str = "base"
     """Sizes of the decoders: a key of `captioner.training.decoders.PRESETS`."""
@@ -63,6 +63,8 @@ class Run:
     report: Report
     wider: tuple[Corpus, ...] = ()
     """More photos to learn from: all but the dev split of each."""
+    asides: tuple[Corpus, ...] = ()
+    """Yet more, captioned in another manner of speech, which decoders are not to take up."""
     sentences: tuple[str, ...] = ()
     """Captions without photos, for the decoders' language."""
     samples: tuple[Example, ...] = ()
@@ -71,8 +73,13 @@ class Run:
     @cached_property
     def train(self) -> tuple[Example, ...]:
         """Photos to learn from."""
-        more = (photo for corpus in self.wider for photo in corpus.photos if photo.split != "dev")
-        return (*self.corpus.split("train"), *more)
+        more = (photo for corpus in self.corpora[1:] for photo in corpus.photos)
+        return (*self.corpus.split("train"), *(photo for photo in more if photo.split != "dev"))
+
+    @property
+    def corpora(self) -> tuple[Corpus, ...]:
+        """All that there is to learn from, the one that is measured on first."""
+        return (self.corpus, *self.wider, *self.asides)
 
     @property
     def times(self) -> FloatArray:
@@ -83,6 +90,11 @@ class Run:
         return times
 
     @property
+    def apart(self) -> frozenset[Path]:
+        """Photos captioned in another manner of speech."""
+        return frozenset(photo.path for corpus in self.asides for photo in corpus.photos)
+
+    @property
     def dev(self) -> tuple[Example, ...]:
         """Photos to measure on and to choose by."""
         return self.corpus.split("dev")
@@ -90,7 +102,7 @@ class Run:
     @property
     def wider_dev(self) -> tuple[Example, ...]:
         """Photos of the wider corpora that are held out."""
-        return tuple(photo for corpus in self.wider for photo in corpus.split("dev"))
+        return tuple(photo for corpus in self.corpora[1:] for photo in corpus.split("dev"))
 
     def captions(self) -> list[str]:
         """Of the training photos."""
