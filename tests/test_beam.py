@@ -26,7 +26,8 @@ class Table:
         random = np.random.default_rng([int(photo * 1000), *prefix])
         return random.dirichlet(np.full(self.size, 0.7))
 
-    def start(self, features):
+    def start(self, features, words):
+        self.words = words
         return features[:, 0]
 
     def step(self, photos, rows, prefixes, tokens):
@@ -37,6 +38,8 @@ class Table:
             self.prefixes.append((*self.prefixes[prefix], int(token)))
         said = self.prefixes[first:]
         p = [self.probabilities(photos[r], said[n][1:]) for n, r in enumerate(rows)]
+        if self.words is not None:
+            p = [row[self.words[r]] for row, r in zip(p, rows, strict=True)]
         return np.array(p, np.float32), np.arange(first, first + len(rows))
 
 
@@ -109,6 +112,23 @@ def test_it_is_plain_beam_search(beams, size):
     found = search(table, features(9), beams=beams, longest=6)
     for photo, sentences in zip(features(9)[:, 0], found, strict=True):
         same(sentences, plain(table, photo, beams, 6, 0.7))
+
+
+def test_of_each_photo_only_its_words_are_said():
+    random = np.random.default_rng(4)
+    words = [[END, *random.permutation(np.arange(END + 2, 12))[:4]] for _ in range(9)]
+
+    def probabilities(photo, prefix):
+        p = Table._random(table, photo, prefix)
+        p[np.setdiff1d(np.arange(12), words[round(photo * 7) - 1])] = 0
+        return p
+
+    table = Table(12)
+    found = search(table, features(9), beams=3, words=np.array(words), longest=6)
+    expected = search(Table(12, probabilities), features(9), beams=3, longest=6)
+    for some, same_some in zip(found, expected, strict=True):
+        assert [s.tokens for s in some] == [s.tokens for s in same_some]
+        np.testing.assert_allclose([s.score for s in some], [s.score for s in same_some])
 
 
 def test_one_beam_is_greedy():

@@ -72,6 +72,19 @@ def test_stepping_equals_the_trained_network_over_whole_sentences(tied):
     assert np.abs(expected - expected[:1]).max() > 0.01
 
 
+def test_with_few_words_their_probabilities_keep_their_proportions():
+    networks = [arrays(1), arrays(2, units=5, tied=False)]
+    words = np.array([[2, 5, 9, 11], [2, 29, 4, 7], [2, 6, 8, 10]])
+    for network in networks:
+        decoder, rows = MergeDecoder([network]), np.array([0, 0, 1, 2, 2])
+        start, root = np.full(5, START), np.full(5, ROOT)
+        every, _ = decoder.step(decoder.start(features(3)), rows, root, start)
+        few, _ = decoder.step(decoder.start(features(3), words), rows, root, start)
+        expected = np.take_along_axis(every, words[rows], axis=1)
+        expected /= expected.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(few, expected, rtol=1e-5)
+
+
 def test_a_prefix_is_one_whichever_photo_says_it():
     decoder = MergeDecoder([arrays(1)])
     photos = decoder.start(features(3))

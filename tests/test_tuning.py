@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from captioner.model.rerank import Candidate
+from captioner.model.rerank import Candidate, ranked
 from captioner.training.corpora import Example
 from captioner.training.tuning import (
-    best,
     calibrate,
     choose_rerank,
     fits,
@@ -24,14 +23,16 @@ def test_rerank_weights_are_those_that_find_the_true_sentences():
     for number, thing in enumerate(["dog", "boat", "tree", "car", "horse", "bird"]):
         text = f"a {thing} stands near the old {thing} house"
         examples.append(Example(Path(f"{number}.jpg"), (text,) * 5, "dev"))
-        bland = Candidate(("a", "man", "in", "a", "shirt"), -2.0, -1.0, 0.1, 0.0, 0.5)
-        true = Candidate(tuple(text.split()), -9.0, -2.0, 0.3, 8.0, 0.5)
-        silly = Candidate(("house", "house"), -40.0, -5.0, 0.8, -9.0, 0.5)
+        bland = Candidate(("a", "man", "in", "a", "shirt"), -2.0, 0.1, 0.0, 0.5)
+        true = Candidate(tuple(text.split()), -9.0, 0.3, 8.0, 0.5)
+        silly = Candidate(("house", "house"), -12.0, 0.8, -9.0, 0.5)
         found.append([bland, true, silly])
     chosen, scores = choose_rerank(found, examples)
-    assert {c.words[:2] for c in best(found, **chosen)} == {c.words[:2] for _, c, _ in found}
-    assert scores[f"{chosen['joint']:g} {chosen['support']:g}"] > scores["0 0"]
-    assert scores["8 0"] < max(scores.values())  # the joint space alone falls for what is silly
+    assert all(ranked(some, **chosen)[0].words == some[1].words for some in found)
+    assert max(scores.values()) > scores["0.7 0 0"]
+    assert scores["0.7 10 0"] < max(
+        scores.values()
+    )  # the joint space alone falls for what is silly
 
 
 def test_calibration_gives_back_the_probability_that_made_the_data():

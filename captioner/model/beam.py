@@ -22,6 +22,9 @@ from captioner.types import FloatArray
 DoubleArray = npt.NDArray[np.float64]
 Batch = TypeVar("Batch")
 
+UNSAID = [PAD, START, UNKNOWN]
+"""Tokens that are no words."""
+
 ROWS = 1024
 """Hypotheses to step at once: enough for large products, few enough for the caches."""
 
@@ -29,8 +32,8 @@ ROWS = 1024
 class Decoder(Protocol[Batch]):
     """What the search asks of a decoder; `captioner.model.decoder.MergeDecoder` is one."""
 
-    def start(self, features: FloatArray) -> Batch:
-        """Look at photos with features (N, D)."""
+    def start(self, features: FloatArray, words: IntArray | None) -> Batch:
+        """Look at photos with features (N, D), of which only `words` (N, K) may be said."""
         ...
 
     def step(
@@ -38,7 +41,8 @@ class Decoder(Protocol[Batch]):
     ) -> tuple[FloatArray, IntArray]:
         """Read one word more in each of R hypotheses, as `MergeDecoder.step` does.
 
-        Returns probabilities (R, V), which the search changes in place, and prefixes (R,).
+        Returns probabilities (R, V) or (R, K), which the search changes in place, and prefixes
+        (R,).
         """
         ...
 
@@ -60,6 +64,7 @@ def search(
     features: FloatArray,
     *,
     beams: int,
+    words: IntArray | None = None,
     longest: int = 20,
     exponent: float = 0.7,
 ) -> list[list[Sentence]]:
@@ -74,6 +79,9 @@ def search(
         float32 (N, D), whatever the decoder looks at.
     beams
         Hypotheses kept a photo, at least 1.
+    words
+        Tokens that may be said of each photo (N, K), END first, without other marks; every word
+        for None.
     longest
         Words that a sentence may have.
     exponent
@@ -88,49 +96,58 @@ def search(
     return [
         sentences
         for first in range(0, len(features), size)
-        for sentences in _search(decoder, features[first : first + size], beams, longest, exponent)
+        for sentences in _search(
+            decoder,
+            features[first : first + size],
+            None if words is None else words[first : first + size],
+            beams,
+            longest,
+            exponent,
+        )
     ]
 
 
 def _search(
-    decoder: Decoder[Batch], features: FloatArray, beams: int, longest: int, exponent: float
+    decoder: Decoder[Batch],
+    features: FloatArray,
+    words: IntArray | None,
+    beams: int,
+    longest: int,
+    exponent: float,
 ) -> list[list[Sentence]]:
-    batch = decoder.start(features)
+    batch = decoder.start(features, words)
+    marks, end = (UNSAID, END) if words is None else ([], 0)
     found: list[list[Sentence]] = [[] for _ in features]
     slots = np.full(len(features), beams)
     # The live hypotheses (R,), those of one photo together and best first, and their words (R, T).
     rows = np.arange(len(features))
     prefixes = np.full(len(features), ROOT)
     said = np.full((len(features), 1), START)
+    last = np.full(len(features), end)
     log_p: DoubleArray = np.zeros(len(features))
 
     for length in range(1, longest + 2):
         p, prefixes = decoder.step(batch, rows, prefixes, said[:, -1])
-        _forbid(p, said[:, -1], first=length == 1, last=length > longest)
-        parent, word, log_p = _best(p, rows, log_p, slots, each=beams if length == 1 else 1)
+        # What follows is in columns of p: words themselves, or numbers among a photo's words.
+        p[:, marks] = 0
+        p[np.arange(len(p)), last] = 0  # not the word just said, nor an end before the first
+        if length > longest:
+            p[:, :end] = 0
+            p[:, end + 1 :] = 0
+        parent, last, log_p = _best(p, rows, log_p, slots, each=beams if length == 1 else 1)
 
-        ends = word == END
+        ends = last == end
         for source, total in zip(parent[ends], log_p[ends].tolist(), strict=True):
             tokens = tuple(said[source, 1:].tolist())
             found[rows[source]].append(Sentence(tokens, total, total / length**exponent))
             slots[rows[source]] -= 1
-        parent, word, log_p = parent[~ends], word[~ends], log_p[~ends]
+        parent, last, log_p = parent[~ends], last[~ends], log_p[~ends]
         if not len(parent):
             break
         rows, prefixes = rows[parent], prefixes[parent]
+        word = last if words is None else words[rows, last]
         said = np.concatenate([said[parent], word[:, None]], axis=1)
     return [sorted(sentences, key=lambda s: s.score, reverse=True) for sentences in found]
-
-
-def _forbid(p: FloatArray, last_words: IntArray, *, first: bool, last: bool) -> None:
-    """Take the probability from what may not be said next, in place."""
-    p[:, [PAD, START, UNKNOWN]] = 0
-    p[np.arange(len(p)), last_words] = 0
-    if first:
-        p[:, END] = 0
-    if last:
-        p[:, :END] = 0
-        p[:, END + 1 :] = 0
 
 
 def _best(

@@ -18,6 +18,7 @@ with the vocabulary.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -90,11 +91,34 @@ class MergeNetwork:
         h = _sigmoid(show) * np.tanh(c)
         return h, c, h @ self._fusion_kernel
 
-    def say(self, photo: FloatArray, language: FloatArray) -> FloatArray:
-        """Probabilities of the next word (R, V) from both shares of the fusion layer (R, F + 1)."""
-        y = photo + language
+    def among(self, words: IntArray) -> FloatArray:
+        """The output layer of some words alone: (N, K) to (N, K, F + 1)."""
+        return self._output.T[words]
+
+    def say(
+        self, photo: FloatArray, language: FloatArray, rows: IntArray, output: FloatArray | None
+    ) -> FloatArray:
+        """Probabilities of the next word (R, V) or (R, K).
+
+        Parameters
+        ----------
+        photo, language
+            Both shares of the fusion layer (N, F + 1) and (R, F + 1).
+        rows
+            The photo of each hypothesis (R,), those of one photo together.
+        output
+            Of each photo's words, from `among`; None for all words.
+        """
+        y = photo[rows]
+        y += language
         np.maximum(y, 0, out=y)
-        p = y @ self._output
+        if output is None:
+            p = y @ self._output
+        else:
+            p = np.empty((len(y), output.shape[1]), np.float32)
+            bounds = [*np.flatnonzero(np.diff(rows, prepend=-1)).tolist(), len(rows)]
+            for first, end in itertools.pairwise(bounds):
+                np.dot(y[first:end], output[rows[first]].T, out=p[first:end])
         p -= p.max(axis=1, keepdims=True)
         np.exp(p, out=p)
         p *= 1 / p.sum(axis=1, keepdims=True)
@@ -141,6 +165,8 @@ class Photos:
 
     shares: tuple[FloatArray, ...]
     """Of each network, the photos' share of the fusion layer (N, F + 1)."""
+    outputs: tuple[FloatArray | None, ...]
+    """Of each network, the output layer of each photo's words; None where all may be said."""
     trie: _Trie
     """Where the prefixes of this batch are numbered, also when the decoder has begun a new one."""
 
@@ -175,11 +201,24 @@ class MergeDecoder:
         self._capacity = max(1, memory // (4 * numbers))
         self._trie = _Trie(self._networks, self._capacity)
 
-    def start(self, features: FloatArray) -> Photos:
-        """Look at photos with features (N, 2048), once for all steps."""
+    def start(self, features: FloatArray, words: IntArray | None = None) -> Photos:
+        """Look at photos, once for all steps.
+
+        Parameters
+        ----------
+        features
+            (N, 2048).
+        words
+            The words that may be said of each (N, K), as tokens; all of the vocabulary for None.
+            The product with the output layer is most of the work: few words make it quick.
+        """
         if len(self._trie) >= self._capacity:
             self._trie = _Trie(self._networks, self._capacity)
-        return Photos(tuple(network.see(features) for network in self._networks), self._trie)
+        return Photos(
+            tuple(network.see(features) for network in self._networks),
+            tuple(None if words is None else network.among(words) for network in self._networks),
+            self._trie,
+        )
 
     def step(
         self, photos: Photos, rows: IntArray, prefixes: IntArray, tokens: IntArray
@@ -191,7 +230,8 @@ class MergeDecoder:
         photos
             What `start` returned.
         rows
-            The photo of each hypothesis, as a row of the features (R,).
+            The photo of each hypothesis, as a row of the features (R,); those of one photo
+            together.
         prefixes
             What it has said so far (R,): `ROOT`, or what an earlier step returned for it.
         tokens
@@ -199,14 +239,15 @@ class MergeDecoder:
 
         Returns
         -------
-        Probabilities of the word after that, float32 (R, V), an array that the caller may change,
-        and the numbers of the prefixes longer by a word (R,).
+        Probabilities of the word after that, float32 (R, V), or (R, K) where the photos have words
+        of their own, an array that the caller may change, and the numbers of the prefixes longer
+        by a word (R,).
         """
         prefixes = self._extend(photos.trie, prefixes, tokens)
         p, *others = (
-            network.say(share[rows], language[prefixes])
-            for network, share, (_, _, language) in zip(
-                self._networks, photos.shares, photos.trie.states, strict=True
+            network.say(share, language[prefixes], rows, output)
+            for network, share, output, (_, _, language) in zip(
+                self._networks, photos.shares, photos.outputs, photos.trie.states, strict=True
             )
         )
         for other in others:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -68,18 +69,22 @@ class WordHead:
             For each photo its sentences, as lists of words.
         """
         log_p = log_probability(self._logits(hidden))
-        usual = self._arrays["stems.usual"]
+        stems = [self._columns(sentence) for some in sentences for sentence in some]
+        counts = np.array([len(some) for some in stems], np.intp)
+        columns = np.fromiter(chain.from_iterable(stems), np.intp, counts.sum())
+        photos = np.repeat(np.arange(len(sentences)), [len(some) for some in sentences])
+        seen = log_p[np.repeat(photos, counts), columns]
+        support = _sums(seen - self._arrays["stems.usual"][columns], counts)
+        belief = _sums(np.exp(seen), counts) / np.maximum(counts, 1)
+        judged = iter(zip(support.tolist(), belief.tolist(), strict=True))
+        return [[next(judged) for _ in some] for some in sentences]
 
-        def judged(row: FloatArray, columns: list[int]) -> tuple[float, float]:
-            if not columns:
-                return 0.0, 0.0
-            own = row[columns]
-            return float((own - usual[columns]).sum()), float(np.exp(own).mean())
-
-        return [
-            [judged(row, self._columns(sentence)) for sentence in some]
-            for row, some in zip(log_p, sentences, strict=True)
-        ]
+    def logits_of(self, hidden: FloatArray, asked: Sequence[str]) -> FloatArray:
+        """(N, H) → (N, words): the logit of each word's stem, -inf for stems it does not know."""
+        logits = self._logits(hidden)
+        unknown = np.full((len(logits), 1), -np.inf, np.float32)
+        columns = [self._column.get(stem(word), -1) for word in asked]
+        return np.hstack([logits, unknown])[:, columns]
 
     def concepts(self, hidden: FloatArray) -> FloatArray:
         """Probability of each concept, (N, concepts)."""
@@ -140,28 +145,34 @@ class JointSpace:
     def text(self, sentences: Sequence[Sequence[str]]) -> FloatArray:
         """Sentences as lists of words → (N, D), of unit length; zeros where no word is known."""
         rows: list[int] = []
-        owner: list[int] = []
         share: list[float] = []
+        counts = np.zeros(len(sentences), np.intp)
         for number, sentence in enumerate(sentences):
             for word in sentence:
                 known = self._row.get(word)
                 found = [known] if known is not None else self._same_stem.get(stem(word), [])
-                if not found:
-                    continue
                 rows += found
-                owner += [number] * len(found)
-                share += [1 / len(found)] * len(found)
+                share += [1 / max(1, len(found))] * len(found)
+                counts[number] += len(found)
         index: npt.NDArray[np.intp] = np.array(rows, np.intp)
         weight = self._arrays["text.weights"][index] * np.array(share, np.float32)
-        total = np.zeros((len(sentences), 1), np.float32)
-        vectors = np.zeros((len(sentences), self.dimensions), np.float32)
-        np.add.at(total, owner, weight[:, None])
-        np.add.at(vectors, owner, weight[:, None] * self._arrays["text.vectors"][index])
-        known_any = total[:, 0] > 0
+        total = _sums(weight[:, None], counts)
+        vectors = _sums(weight[:, None] * self._arrays["text.vectors"][index], counts)
+        known_any = counts > 0
         vectors[known_any] = _unit(
             vectors[known_any] / total[known_any] + self._arrays["text.bias"]
         )
         return vectors
+
+
+def _sums(values: FloatArray, counts: npt.NDArray[np.intp]) -> FloatArray:
+    """Sums of so many rows of `values` (N, ...) one after another: (len(counts), ...)."""
+    out = np.zeros((len(counts), *values.shape[1:]), np.float32)
+    some = counts > 0
+    if some.any():
+        starts = (np.cumsum(counts) - counts)[some]
+        out[some] = np.add.reduceat(values, starts, axis=0)
+    return out
 
 
 def _sigmoid(logits: FloatArray) -> FloatArray:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from captioner.model.beam import search
-from captioner.model.decoder import MergeDecoder
+from captioner.model.decoder import IntArray, MergeDecoder
 from captioner.model.heads import JointSpace, WordHead
-from captioner.model.vocabulary import Vocabulary
+from captioner.model.vocabulary import END, MARKS, Vocabulary
 from captioner.types import FloatArray
 
 
@@ -33,6 +33,10 @@ class Settings:
     """Weight of the words' support by the word head."""
     longest: int = 24
     """Words."""
+    common: int = 200
+    """The most frequent words, which any sentence may use."""
+    telling: int = 300
+    """Other words a photo's sentences may use: those that the word head sees most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,6 @@ class Candidate:
 
     words: tuple[str, ...]
     log_probability: float
-    fluency: float
-    """Log-probability over length to the exponent."""
     cosine: float
     """Of the sentence and the photo in the joint space."""
     support: float
@@ -84,6 +86,7 @@ class Narrator:
         found = search(
             self._decoder,
             features,
+            words=self.sayable(hidden),
             beams=settings.beams,
             exponent=settings.length_exponent,
             longest=settings.longest,
@@ -97,15 +100,37 @@ class Narrator:
             ranked(
                 _without_stutter(
                     [
-                        Candidate(words, s.log_probability, s.score, next(cosines), *judgement)
+                        Candidate(words, s.log_probability, next(cosines), *judgement)
                         for words, s, judgement in zip(*one, strict=True)
                     ]
                 ),
+                settings.length_exponent,
                 settings.joint,
                 settings.support,
             )
             for one in zip(said, found, judged, strict=True)
         ]
+
+    def sayable(self, hidden: FloatArray) -> IntArray:
+        """The words that sentences about each photo are made of, as tokens (N, K), END first.
+
+        The common ones, and of the others those that the word head sees most: of thousands of words
+        a photo needs hundreds, and the decoder's work is as large as its choice of words.
+
+        Parameters
+        ----------
+        hidden
+            The photos' hidden layer of the word head (N, H).
+        """
+        common = min(len(MARKS) + self.settings.common, len(self._vocabulary))
+        often = np.tile([END, *range(len(MARKS), common)], (len(hidden), 1))
+        rest = self._vocabulary.tokens[common:]
+        if not rest:
+            return often
+        support = self._head.logits_of(hidden, rest)
+        count = min(self.settings.telling, len(rest))
+        telling = common + np.argpartition(-support, count - 1, axis=1)[:, :count]
+        return np.hstack([often, telling])
 
 
 def _without_stutter(candidates: list[Candidate]) -> list[Candidate]:
@@ -121,9 +146,17 @@ def _without_stutter(candidates: list[Candidate]) -> list[Candidate]:
     return kept or candidates
 
 
-def ranked(candidates: Sequence[Candidate], joint: float, support: float) -> list[Candidate]:
-    """Best first by fluency, cosine and support, the latter two weighted."""
-    return sorted(candidates, key=lambda c: -(c.fluency + joint * c.cosine + support * c.support))
+def ranked(
+    candidates: Sequence[Candidate], length_exponent: float, joint: float, support: float
+) -> list[Candidate]:
+    """Best first by fluency, which is log-probability over length to the exponent, and by cosine
+    and support, both weighted."""
+
+    def worth(c: Candidate) -> float:
+        fluency = c.log_probability / (len(c.words) + 1) ** length_exponent
+        return fluency + joint * c.cosine + support * c.support
+
+    return sorted(candidates, key=worth, reverse=True)
 
 
 def confidence(cosine: float, belief: float, weights: Mapping[str, float]) -> float:

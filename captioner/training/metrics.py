@@ -100,10 +100,18 @@ def caption_scores(
 
 def cider(predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]) -> float:
     """CIDEr alone, as in `caption_scores`: quick enough for every epoch of a training."""
+    by_photo = photo_cider(predictions, references)
+    return sum(by_photo.values()) / len(by_photo)
+
+
+def photo_cider(
+    predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]
+) -> dict[str, float]:
+    """CIDEr of each photo by name, as in `caption_scores`."""
     said, meant = _sentences(predictions, references)
     _, cider_scorer, _, _ = scorers()
-    mean, _ = cider_scorer().compute_score(meant, said)
-    return 100 * float(mean)
+    _, each = cider_scorer().compute_score(meant, said)
+    return {name: 100 * float(value) for name, value in zip(said, each, strict=True)}
 
 
 def _sentences(

@@ -257,7 +257,12 @@ def _choose(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
     places, hidden = made.space.image(seen), made.head.hidden(seen)
     found = made.narrator(made.decoders).candidates(seen, hidden, places)
     chosen, table = tuning.choose_rerank(found, run.dev)
-    made.settings = replace(made.settings, joint=chosen["joint"], support=chosen["support"])
+    made.settings = replace(
+        made.settings,
+        length_exponent=chosen["length_exponent"],
+        joint=chosen["joint"],
+        support=chosen["support"],
+    )
     weights = _confidence(run, made, eye)
     vectors = SearchVectors(places.astype(np.float16), hidden.astype(np.float16))
     search, shares = tuning.choose_search(

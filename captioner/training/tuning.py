@@ -10,14 +10,15 @@ import numpy as np
 
 from captioner.model.heads import JointSpace, WordHead
 from captioner.model.query import ranking, score_all
-from captioner.model.rerank import Candidate, ranked
+from captioner.model.rerank import Candidate
 from captioner.model.vocabulary import sentence, stem, words
 from captioner.training.corpora import Example
 from captioner.training.heads import STOP_STEMS
-from captioner.training.metrics import Query, cider, query_precision
+from captioner.training.metrics import Query, photo_cider, query_precision
 from captioner.types import FloatArray, Rank, SearchVectors
 
-JOINT_WEIGHTS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
+LENGTH_EXPONENTS = (0.5, 0.7, 0.9, 1.1)
+JOINT_WEIGHTS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 SUPPORT_WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2)
 JOINT_SHARES = tuple(round(0.1 * tenth, 1) for tenth in range(11))
 
@@ -25,7 +26,7 @@ JOINT_SHARES = tuple(round(0.1 * tenth, 1) for tenth in range(11))
 def choose_rerank(
     found: Sequence[Sequence[Candidate]], examples: Sequence[Example]
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Weights of joint space and word head among a beam's candidates, by CIDEr on dev.
+    """How a beam's candidates are weighed against each other, by CIDEr on dev.
 
     Parameters
     ----------
@@ -34,24 +35,45 @@ def choose_rerank(
 
     Returns
     -------
-    The best `joint` and `support`, and CIDEr by "joint support" of all that were tried.
+    The best `length_exponent`, `joint` and `support`, by these names, and CIDEr by
+    "length_exponent joint support" of all that were tried.
     """
-    references = {example.name: example.captions for example in examples}
+    worth = _worth(found, examples)
+    log_p, cosine, support = (
+        _table(found, field) for field in ("log_probability", "cosine", "support")
+    )
+    length = np.array([[len(c.words) + 1 for c in row] for row in _full(found)], np.float32)
     scores = {}
-    for joint, support in product(JOINT_WEIGHTS, SUPPORT_WEIGHTS):
-        said = {
-            example.name: sentence(candidate.words)
-            for example, candidate in zip(examples, best(found, joint, support), strict=True)
-        }
-        scores[joint, support] = round(cider(said, references), 2)
-    joint, support = max(scores, key=lambda pair: scores[pair])
-    table = {f"{joint:g} {support:g}": score for (joint, support), score in scores.items()}
-    return {"joint": joint, "support": support}, table
+    for weights in product(LENGTH_EXPONENTS, JOINT_WEIGHTS, SUPPORT_WEIGHTS):
+        total = log_p / length ** weights[0] + weights[1] * cosine + weights[2] * support
+        first = total.argmax(axis=1)[:, None]
+        scores[weights] = round(float(np.take_along_axis(worth, first, axis=1).mean()), 2)
+    best = max(scores, key=lambda weights: scores[weights])
+    table = {" ".join(f"{w:g}" for w in weights): score for weights, score in scores.items()}
+    return dict(zip(("length_exponent", "joint", "support"), best, strict=True)), table
 
 
-def best(found: Sequence[Sequence[Candidate]], joint: float, support: float) -> list[Candidate]:
-    """The first candidate of each photo under these weights."""
-    return [ranked(candidates, joint, support)[0] for candidates in found]
+def _full(found: Sequence[Sequence[Candidate]]) -> list[list[Candidate]]:
+    """As many candidates for each photo, the last one repeated."""
+    most = max(map(len, found))
+    return [[*some, *[some[-1]] * (most - len(some))] for some in found]
+
+
+def _table(found: Sequence[Sequence[Candidate]], field: str) -> FloatArray:
+    return np.array([[getattr(c, field) for c in row] for row in _full(found)], np.float32)
+
+
+def _worth(found: Sequence[Sequence[Candidate]], examples: Sequence[Example]) -> FloatArray:
+    """CIDEr of each candidate (photos, candidates): what a choice is worth is then a mean."""
+    references = {example.name: example.captions for example in examples}
+    names = list(references)
+    columns = [
+        photo_cider(
+            {name: sentence(c.words) for name, c in zip(names, rank, strict=True)}, references
+        )
+        for rank in zip(*_full(found), strict=True)
+    ]
+    return np.array([[column[name] for column in columns] for name in names], np.float32)
 
 
 def fits(sentence: Sequence[str], captions: Sequence[str]) -> bool:
