@@ -5,6 +5,8 @@ hypotheses, by their log-probability, take the slots; one that ends its sentence
 it. So one beam is greedy search, every beam ends as one sentence, and the work shrinks as sentences
 end. Sentences of different lengths are compared by log-probability / length ** exponent (Wu et al.,
 "Google's Neural Machine Translation System", 2016, section 7, with length itself as the penalty).
+
+Beside it, sentences at random, for training.
 """
 
 from __future__ import annotations
@@ -120,6 +122,67 @@ def _search(
         rows, prefixes = rows[parent], prefixes[parent]
         said = np.concatenate([said[parent], word[:, None]], axis=1)
     return [sorted(sentences, key=lambda s: s.score, reverse=True) for sentences in found]
+
+
+def sample(
+    decoder: Decoder[Batch],
+    features: FloatArray,
+    *,
+    each: int,
+    longest: int = 20,
+    random: np.random.Generator,
+) -> npt.NDArray[np.int32]:
+    """Sentences drawn at random, every word with the probability that the decoder gives it.
+
+    They keep the rules of `search`, but for the last: one that has not ended after the longest is
+    left without END.
+
+    Parameters
+    ----------
+    features
+        float32 (N, D), whatever the decoder looks at.
+    each
+        Sentences a photo; the same one may come twice.
+    longest
+        Words that a sentence may have.
+
+    Returns
+    -------
+    START, words, END and PAD, int32 (N, each, longest + 2).
+    """
+    said = np.full((len(features), each, longest + 2), PAD, np.int32)
+    said[..., 0] = START
+    size = max(1, ROWS // each)
+    for first in range(0, len(features), size):
+        part = slice(first, first + size)
+        _sample(decoder, features[part], said[part].reshape(-1, longest + 2), random)
+    return said
+
+
+def _sample(
+    decoder: Decoder[Batch],
+    features: FloatArray,
+    said: npt.NDArray[np.int32],
+    random: np.random.Generator,
+) -> None:
+    """Go on from START in rows (R, T), as many for each photo, in place."""
+    batch = decoder.start(features)
+    live = np.arange(len(said))
+    photo = np.repeat(np.arange(len(features)), len(said) // max(1, len(features)))
+    prefixes = np.full(len(said), ROOT)
+    for place in range(1, said.shape[1]):
+        last_words = said[live, place - 1].astype(np.intp)
+        p, prefixes = decoder.step(batch, photo[live], prefixes, last_words)
+        _forbid(p, last_words, first=place == 1, last=False)
+        reached = np.cumsum(p, axis=1)
+        word = (reached <= random.random((len(p), 1)) * reached[:, -1:]).sum(axis=1)
+        if place == said.shape[1] - 1:  # no room for a word, only for the end
+            word[word != END] = PAD
+        said[live, place] = word
+        goes_on = word > END
+        live, prefixes = live[goes_on], prefixes[goes_on]
+        if not len(live):
+            break
 
 
 def _forbid(p: FloatArray, last_words: IntArray, *, first: bool, last: bool) -> None:
