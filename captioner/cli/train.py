@@ -143,6 +143,15 @@ def train(
             min=2, max=100, metavar="N", help="Sentences drawn for a photo with --self-critical."
         ),
     ] = 5,
+    sharpness: Annotated[
+        float,
+        typer.Option(
+            min=0.1,
+            metavar="POWER",
+            help="To which probabilities are taken while drawing with --self-critical: the higher, "
+            "the more usual the sentences.",
+        ),
+    ] = 2.0,
     metric_share: Annotated[
         float,
         typer.Option(
@@ -229,7 +238,7 @@ def train(
         decoder_rate=rate or (5e-5 if begin else 2e-3),
         seed=seed,
         resume=resume,
-        critical=Critical(begin.model_id, samples, metric_share, nearness, dropout)
+        critical=Critical(begin.model_id, samples, sharpness, metric_share, nearness, dropout)
         if begin
         else None,
     )

@@ -130,9 +130,10 @@ def sample(
     *,
     each: int,
     longest: int = 20,
+    sharpness: float = 1.0,
     random: np.random.Generator,
 ) -> npt.NDArray[np.int32]:
-    """Sentences drawn at random, every word with the probability that the decoder gives it.
+    """Sentences drawn at random, word by word, as probable as the decoder finds each.
 
     They keep the rules of `search`, but for the last: one that has not ended after the longest is
     left without END.
@@ -145,6 +146,8 @@ def sample(
         Sentences a photo; the same one may come twice.
     longest
         Words that a sentence may have.
+    sharpness
+        To what power the probabilities are taken: above 1, unlikely words come less often.
 
     Returns
     -------
@@ -155,7 +158,8 @@ def sample(
     size = max(1, ROWS // each)
     for first in range(0, len(features), size):
         part = slice(first, first + size)
-        _sample(decoder, features[part], said[part].reshape(-1, longest + 2), random)
+        rows = said[part].reshape(-1, longest + 2)
+        _sample(decoder, features[part], rows, sharpness, random)
     return said
 
 
@@ -163,6 +167,7 @@ def _sample(
     decoder: Decoder[Batch],
     features: FloatArray,
     said: npt.NDArray[np.int32],
+    sharpness: float,
     random: np.random.Generator,
 ) -> None:
     """Go on from START in rows (R, T), as many for each photo, in place."""
@@ -174,8 +179,11 @@ def _sample(
         last_words = said[live, place - 1].astype(np.intp)
         p, prefixes = decoder.step(batch, photo[live], prefixes, last_words)
         _forbid(p, last_words, first=place == 1, last=False)
-        reached = np.cumsum(p, axis=1)
-        word = (reached <= random.random((len(p), 1)) * reached[:, -1:]).sum(axis=1)
+        np.power(p, np.float32(sharpness), out=p)
+        np.cumsum(p, axis=1, out=p)
+        # A little below 1, lest rounding reach past the last word.
+        point = p[:, -1:] * (random.random((len(p), 1), np.float32) * np.float32(1 - 1e-6))
+        word = np.argmax(p > point, axis=1)
         if place == said.shape[1] - 1:  # no room for a word, only for the end
             word[word != END] = PAD
         said[live, place] = word

@@ -29,6 +29,9 @@ class Critical:
     """The model_id of the bundle that they come from."""
     samples: int = 5
     """Sentences drawn for each photo."""
+    sharpness: float = 2.0
+    """To what power probabilities are taken while drawing: see `captioner.model.beam.sample`.
+    Label smoothing leaves every word of the vocabulary a little; their sum spoils a sentence."""
     metric_share: float = 0.7
     """Of the loss; the rest is that of people's captions."""
     nearness: float = 0.0

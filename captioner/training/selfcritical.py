@@ -38,8 +38,8 @@ from captioner.types import FloatArray, HalfArray
 Reward = Callable[[IntArray, IntArray], FloatArray]
 """What sentences are worth: photos (N,) and what was said of each (N, k, T) → (N, k)."""
 
-WORDS = 20
-"""Of a sentence that is drawn; one that goes on longer misses its end."""
+WORDS = 16
+"""Of a sentence that is drawn or learnt; one that goes on longer misses its end."""
 CAPTIONS = 2
 """People's, learnt with the sentences drawn of a photo."""
 
@@ -67,7 +67,14 @@ class SelfCritic(keras.Model):
         feature, captions = x["feature"], x["captions"]
         mouth = MergeDecoder([networks.decoder_arrays(self.decoder)])
         random = np.random.default_rng(x["draw"])
-        said = sample(mouth, feature, each=self._critical.samples, longest=WORDS, random=random)
+        said = sample(
+            mouth,
+            feature,
+            each=self._critical.samples,
+            longest=WORDS,
+            sharpness=self._critical.sharpness,
+            random=random,
+        )
         rewards = self._reward(x["photos"], said)
         self._earned.append(float(rewards.mean()))
         tokens = np.concatenate([one.reshape(-1, one.shape[2]) for one in (said, captions)])
@@ -90,7 +97,8 @@ class SelfCritic(keras.Model):
         drawn = ops.shape(x["advantage"])[0]
         target, share = y[:drawn], self._critical.metric_share
         counts = ops.cast(target != PAD, "float32")
-        log_p = ops.log_softmax(ops.cast(y_pred[:drawn], "float32"), axis=-1)
+        logits = self._critical.sharpness * ops.cast(y_pred[:drawn], "float32")
+        log_p = ops.log_softmax(logits, axis=-1)
         own = ops.take_along_axis(log_p, ops.expand_dims(target, -1), axis=-1)[..., 0]
         weighed = ops.sum(ops.expand_dims(x["advantage"], 1) * own * counts) / ops.sum(counts)
         entropy = ops.mean(smoothed_entropy(y[drawn:], y_pred[drawn:]))
