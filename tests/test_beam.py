@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from captioner.model import beam
-from captioner.model.beam import search
+from captioner.model.beam import sample, search
 from captioner.model.decoder import ROOT
 from captioner.model.vocabulary import END, PAD, START, UNKNOWN
 
@@ -214,3 +214,38 @@ def test_work_shrinks_as_sentences_end():
     table = Table(6, probabilities)
     search(table, features(3), beams=1)
     assert table.steps == [3, 3, 2, 1]
+
+
+def draw(table, photos, each, seed=0, **options):
+    random = np.random.default_rng(seed)
+    return sample(table, features(photos), each=each, random=random, **options)
+
+
+def test_sentences_at_random_come_as_often_as_they_are_probable():
+    table = Table(7)
+    said = draw(table, 2, 4000, longest=2, sharpness=2)
+    for photo, rows in zip(features(2)[:, 0], said, strict=True):
+        p = np.zeros(7)
+        p[4:] = table.probabilities(photo, ())[4:] ** 2
+        counts = np.bincount(rows[:, 1], minlength=7)
+        np.testing.assert_allclose(counts / 4000, p / p.sum(), atol=0.03)
+        for word in np.flatnonzero(counts > 500):
+            then = table.probabilities(photo, (word,)) ** 2
+            then[[PAD, START, UNKNOWN, word]] = 0
+            after = np.bincount(rows[rows[:, 1] == word, 2], minlength=7)
+            np.testing.assert_allclose(after / counts[word], then / then.sum(), atol=0.08)
+
+
+def test_sentences_at_random_keep_the_rules(monkeypatch):
+    said = draw(Table(9), 10, 6, longest=5)
+    assert said.shape == (10, 6, 7)
+    for row in said.reshape(-1, 7).tolist():
+        body = row[1 : row.index(PAD) if PAD in row else 7]
+        assert row[0] == START and set(row[1 + len(body) :]) <= {PAD}
+        assert allowed(body) and END not in body[:-1]
+        assert body[-1] == END or len(body) == 5
+    np.testing.assert_array_equal(said, draw(Table(9), 10, 6, longest=5))
+    assert (said != draw(Table(9), 10, 6, longest=5, seed=1)).any()
+    assert draw(Table(9), 0, 6).shape == (0, 6, 22)
+    monkeypatch.setattr(beam, "ROWS", 12)
+    assert all(allowed(row[row > PAD][1:].tolist()) for row in draw(Table(9), 5, 6).reshape(-1, 22))

@@ -109,6 +109,39 @@ def test_train_on_several_corpora_sentences_and_concepts(corpus: Path, tmp_path:
     assert spoken.returncode == 0, spoken.stderr
 
 
+def test_decoders_are_trained_further_on_the_metric(corpus: Path, tmp_path: Path) -> None:
+    first, better = tmp_path / "first", tmp_path / "better"
+    teacher = random_weights(tmp_path / "teacher.weights.h5")
+    done = run(
+        "train", "--data", corpus, "--out", first, "--size", 96, "--epochs", 1,
+        "--encoder", teacher, home=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    options = [
+        "train", "--self-critical", "--from", first, "--data", corpus, "--out", better,
+        "--epochs", 2, "--rate", 0.003, "--nearness", 0.5, "--samples", 3,
+    ]  # fmt: skip
+    done = run(*options, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    old, new = (json.loads((one / "bundle.json").read_text()) for one in (first, better))
+    changed = {name for name in old["files"] if old["files"][name] != new["files"][name]}
+    assert old["files"].keys() == new["files"].keys()
+    record = new["training"].pop("self-critical")
+    assert new["training"] == old["training"]
+    assert changed == ({"decoder-1.safetensors"} if record["decoder-1"]["kept"] else set())
+    assert len(record["decoder-1"]["history"]) == 2
+    assert record["options"]["critical"]["nearness"] == 0.5
+    assert all(old[part] == new[part] for part in ("input", "encoder", "search", "decoders"))
+
+    again = run(*options, "--resume", home=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert json.loads((better / "bundle.json").read_text())["files"] == new["files"]
+    spoken = run("caption", "--model", better, corpus / "Images", home=tmp_path)
+    assert spoken.returncode == 0, spoken.stderr
+    odd = run("train", "--from", first, "--data", corpus, home=tmp_path)
+    assert odd.returncode == 2 and "--self-critical" in odd.stderr
+
+
 def random_weights(file: Path) -> Path:
     """An Xception that has learnt nothing, as Keras writes weights."""
     import keras

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from captioner.errors import UsageError
+
 
 def train(
     out: Annotated[
@@ -112,8 +114,81 @@ def train(
         int, typer.Option(min=1, max=8, metavar="N", help="Decoders that speak together.")
     ] = 1,
     epochs: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Passes over the captions for each decoder.")
-    ] = 8,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Passes over the captions for each decoder; 8, or 4 with --self-critical, "
+            "if not given.",
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-7,
+            metavar="RATE",
+            help="Highest learning rate of the decoders; 2e-3, or 5e-5 with --self-critical, "
+            "if not given.",
+        ),
+    ] = None,
+    self_critical: Annotated[
+        bool,
+        typer.Option(
+            "--self-critical",
+            help="Train the decoders of --from further on the metric, and nothing else: sentences "
+            "that they say themselves, weighed by CIDEr-D.",
+        ),
+    ] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="BUNDLE",
+            help="Bundle to begin from with --self-critical; the one that ships if not given.",
+        ),
+    ] = None,
+    samples: Annotated[
+        int,
+        typer.Option(
+            min=2, max=100, metavar="N", help="Sentences drawn for a photo with --self-critical."
+        ),
+    ] = 5,
+    sharpness: Annotated[
+        float,
+        typer.Option(
+            min=0.1,
+            metavar="POWER",
+            help="To which probabilities are taken while drawing with --self-critical: the higher, "
+            "the more usual the sentences.",
+        ),
+    ] = 2.0,
+    metric_share: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            metavar="SHARE",
+            help="Of the metric in what --self-critical learns; people's captions have the rest.",
+        ),
+    ] = 0.7,
+    nearness: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            metavar="WEIGHT",
+            help="Reward sentences near their photo in the joint space, too, with --self-critical.",
+        ),
+    ] = 0.0,
+    dropout: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=0.9,
+            metavar="SHARE",
+            help="Of the decoders' units, left out while learning with --self-critical; as in "
+            "their first training if not given.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of all that is random.")] = 1,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from this run's last checkpoint.")
@@ -139,6 +214,11 @@ def train(
     from captioner.places import bundle_folder, cache_folder
     from captioner.training.corpora import find_data, read_corpus, read_samples, read_sentences
 
+    if source is not None and not self_critical:
+        raise UsageError(
+            "--from BUNDLE has no meaning without --self-critical.",
+            "To begin with the encoder of a bundle, use --encoder BUNDLE.",
+        )
     if download is not None:
         from captioner.training.download import download as fetch
 
@@ -149,11 +229,11 @@ def train(
     apart = tuple(read_corpus(place) for place in aside or ())
     for warning in (warning for one in (corpus, *more, *apart) for warning in one.warnings):
         console.note(warning)
-    samples = read_samples(concepts) if concepts else ()
+    pictured = read_samples(concepts) if concepts else ()
 
-    from captioner.training.recipe import train as run_recipe
-    from captioner.training.run import Options, Run
+    from captioner.training.run import Critical, Options, Run
 
+    begin = Bundle.open(bundle_folder(source)) if self_critical else None
     options = Options(
         encoder=encoder,
         teacher=teacher,
@@ -165,9 +245,13 @@ def train(
         size=size,
         preset=preset,
         decoders=decoders,
-        decoder_epochs=epochs,
+        decoder_epochs=epochs or (4 if begin else 8),
+        decoder_rate=rate or (5e-5 if begin else 2e-3),
         seed=seed,
         resume=resume,
+        critical=Critical(begin.model_id, samples, sharpness, metric_share, nearness, dropout)
+        if begin
+        else None,
     )
     run = Run(
         corpus=corpus,
@@ -178,8 +262,15 @@ def train(
         wider=more,
         asides=apart,
         sentences=read_sentences(sentences) if sentences else (),
-        samples=samples,
+        samples=pictured,
     )
     command = " ".join(["captioner", *sys.argv[1:]])
-    bundle = run_recipe(run, out, lambda folder: Bundle.open(bundle_folder(folder)), command)
+    if begin:
+        from captioner.training.selfcritical import train_further
+
+        bundle = train_further(run, out, begin, command)
+    else:
+        from captioner.training.recipe import train as run_recipe
+
+        bundle = run_recipe(run, out, lambda folder: Bundle.open(bundle_folder(folder)), command)
     console.line(str(bundle.folder))

@@ -5,6 +5,8 @@ hypotheses, by their log-probability, take the slots; one that ends its sentence
 it. So one beam is greedy search, every beam ends as one sentence, and the work shrinks as sentences
 end. Sentences of different lengths are compared by log-probability / length ** exponent (Wu et al.,
 "Google's Neural Machine Translation System", 2016, section 7, with length itself as the penalty).
+
+Beside it, sentences at random, for training.
 """
 
 from __future__ import annotations
@@ -148,6 +150,78 @@ def _search(
         word = last if words is None else words[rows, last]
         said = np.concatenate([said[parent], word[:, None]], axis=1)
     return [sorted(sentences, key=lambda s: s.score, reverse=True) for sentences in found]
+
+
+def sample(
+    decoder: Decoder[Batch],
+    features: FloatArray,
+    *,
+    each: int,
+    longest: int = 20,
+    sharpness: float = 1.0,
+    random: np.random.Generator,
+) -> npt.NDArray[np.int32]:
+    """Sentences drawn at random, word by word, as probable as the decoder finds each.
+
+    They keep the rules of `search`, but for the last: one that has not ended after the longest is
+    left without END.
+
+    Parameters
+    ----------
+    features
+        float32 (N, D), whatever the decoder looks at.
+    each
+        Sentences a photo; the same one may come twice.
+    longest
+        Words that a sentence may have.
+    sharpness
+        To what power the probabilities are taken: above 1, unlikely words come less often.
+
+    Returns
+    -------
+    START, words, END and PAD, int32 (N, each, longest + 2).
+    """
+    said = np.full((len(features), each, longest + 2), PAD, np.int32)
+    said[..., 0] = START
+    size = max(1, ROWS // each)
+    for first in range(0, len(features), size):
+        part = slice(first, first + size)
+        rows = said[part].reshape(-1, longest + 2)
+        _sample(decoder, features[part], rows, sharpness, random)
+    return said
+
+
+def _sample(
+    decoder: Decoder[Batch],
+    features: FloatArray,
+    said: npt.NDArray[np.int32],
+    sharpness: float,
+    random: np.random.Generator,
+) -> None:
+    """Go on from START in rows (R, T), as many for each photo, in place."""
+    batch = decoder.start(features, None)
+    live = np.arange(len(said))
+    photo = np.repeat(np.arange(len(features)), len(said) // max(1, len(features)))
+    prefixes = np.full(len(said), ROOT)
+    for place in range(1, said.shape[1]):
+        last_words = said[live, place - 1].astype(np.intp)
+        p, prefixes = decoder.step(batch, photo[live], prefixes, last_words)
+        p[:, UNSAID] = 0
+        p[np.arange(len(p)), last_words] = 0
+        if place == 1:
+            p[:, END] = 0
+        np.power(p, np.float32(sharpness), out=p)
+        np.cumsum(p, axis=1, out=p)
+        # A little below 1, lest rounding reach past the last word.
+        point = p[:, -1:] * (random.random((len(p), 1), np.float32) * np.float32(1 - 1e-6))
+        word = np.argmax(p > point, axis=1)
+        if place == said.shape[1] - 1:  # no room for a word, only for the end
+            word[word != END] = PAD
+        said[live, place] = word
+        goes_on = word > END
+        live, prefixes = live[goes_on], prefixes[goes_on]
+        if not len(live):
+            break
 
 
 def _best(

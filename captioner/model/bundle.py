@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,6 +152,7 @@ def write(
     *,
     arrays: Mapping[str, Mapping[str, FloatArray]],
     texts: Mapping[str, Any],
+    copies: Iterable[Path] = (),
 ) -> Bundle:
     """Write a bundle as a whole: the folder is either the old one or the new one.
 
@@ -163,6 +164,8 @@ def write(
         For each safetensors file its arrays: float16, small ones as they are.
     texts
         For each JSON file its content, for each plain file its text.
+    copies
+        Files to take as they are, under their own names.
 
     Raises
     ------
@@ -186,6 +189,8 @@ def write(
             if not isinstance(content, str):
                 text = json.dumps(content, ensure_ascii=False, indent=0) + "\n"
             (new / name).write_text(text, "utf-8")
+        for file in copies:
+            (new / file.name).write_bytes(file.read_bytes())
         sums = {file.name: checksum(file) for file in sorted(new.iterdir())}
         total = sum(file.stat().st_size for file in new.iterdir())
         if total > LIMIT:

@@ -41,7 +41,7 @@ from captioner.training.heads import Lessons, Lexicon
 from captioner.training.metrics import cider
 from captioner.training.run import Arrays, Eye, Run
 from captioner.training.wordnet import LICENCE
-from captioner.types import SearchVectors
+from captioner.types import HalfArray, SearchVectors
 
 
 @dataclass(slots=True)
@@ -89,15 +89,9 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
     Raises
     ------
     CaptionerError
-        Where the corpus has no photos to train on or none to measure on.
+        Where the corpus has too few photos to train on or to measure on, or too few captions.
     """
     options = run.options
-    if len(run.train) < 2 or len(run.dev) < 2:
-        raise CaptionerError(
-            f"{run.corpus.name} has {len(run.train)} photos to train on and {len(run.dev)} to "
-            "measure on.",
-            "Both need two at least: see how the split was made with `captioner evaluate`.",
-        )
     run.begin()
     captions = run.captions()
     concepts = [class_of(sample.path) for sample in run.samples]
@@ -202,22 +196,11 @@ def _speak(run: Run, made: Made, lessons: Lessons, eye: Eye) -> None:
     sizes = PRESETS[options.preset]
     features = eye.features(lessons.examples, 2)[: len(run.train)]
     dev = eye.features(run.dev)
-    seen = dev[:, 0].astype(np.float32)
-    hidden, places = made.head.hidden(seen), made.space.image(seen)
-    references = {example.name: example.captions for example in run.dev}
+    measure = listener(run, made, dev)
     dev_batches = SentenceBatches(dev, run.dev, made.vocabulary, seed=0)
-    quick = replace(made.settings, beams=8)
     language = _language(run, made)
     for number in range(1, options.decoders + 1):
         seed = options.seed + number - 1
-
-        def measure(arrays: Arrays) -> Metrics:
-            narrator = made.narrator([arrays])
-            narrator.settings = quick
-            found = narrator.candidates(seen, hidden, places)
-            said = {e.name: sentence(f[0].words) for e, f in zip(run.dev, found, strict=True)}
-            return {"cider": cider(said, references)}
-
         batches = SentenceBatches(
             features, run.train, made.vocabulary, times=run.times, apart=run.apart, seed=seed
         )
@@ -230,6 +213,29 @@ def _speak(run: Run, made: Made, lessons: Lessons, eye: Eye) -> None:
         run.show(history, f"decoder-{number}")
         made.decoders.append(arrays)
         made.record[f"decoder-{number}"] = {"seed": seed, "history": history}
+
+
+def listener(run: Run, made: Made, dev: HalfArray) -> Callable[[Arrays], Metrics]:
+    """What measures a decoder by what the bundle would say of dev photos with it, at eight beams.
+
+    Parameters
+    ----------
+    dev
+        Features of the dev photos (N, views, 2048).
+    """
+    seen = dev[:, 0].astype(np.float32)
+    hidden, places = made.head.hidden(seen), made.space.image(seen)
+    references = {example.name: example.captions for example in run.dev}
+
+    def measure(arrays: Arrays) -> Metrics:
+        narrator = made.narrator([arrays])
+        narrator.settings = replace(made.settings, beams=8)
+        said = [found[0].words for found in narrator.candidates(seen, hidden, places)]
+        named = {e.name: sentence(words) for e, words in zip(run.dev, said, strict=True)}
+        used = {word for words in said for word in words}
+        return {"cider": cider(named, references), "words": float(len(used))}
+
+    return measure
 
 
 def _language(run: Run, made: Made) -> Arrays | None:
@@ -250,27 +256,39 @@ def _language(run: Run, made: Made) -> Arrays | None:
     return arrays
 
 
-def _choose(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
-    """What is chosen on dev, as the manifest's parts."""
-    options = run.options
+def choose_sentences(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
+    """How sentences are chosen and how far they are trusted, as the manifest's parts."""
     seen = eye.features(run.dev)[:, 0].astype(np.float32)
     places, hidden = made.space.image(seen), made.head.hidden(seen)
     found = made.narrator(made.decoders).candidates(seen, hidden, places)
     chosen, table = tuning.choose_rerank(found, run.dev)
+    best = " ".join(f"{weight:g}" for weight in chosen.values())
+    run.report(f"choice among candidates {chosen}: CIDEr {table[best]}, without {table['0.7 0 0']}")
     made.settings = replace(
         made.settings,
         length_exponent=chosen["length_exponent"],
         joint=chosen["joint"],
         support=chosen["support"],
     )
-    weights = _confidence(run, made, eye)
+    near = f"{chosen['length_exponent']:g} "
+    made.record["chosen on dev"] = {
+        "rerank": {weights: cider for weights, cider in table.items() if weights.startswith(near)}
+    }
+    return {"describe": asdict(made.settings), "confidence": _confidence(run, made, eye)}
+
+
+def _choose(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
+    """What is chosen on dev, as the manifest's parts."""
+    options = run.options
+    spoken = choose_sentences(run, made, eye)
+    seen = eye.features(run.dev)[:, 0].astype(np.float32)
+    places, hidden = made.space.image(seen), made.head.hidden(seen)
     vectors = SearchVectors(places.astype(np.float16), hidden.astype(np.float16))
     search, shares = tuning.choose_search(
         made.head, made.space, vectors, run.dev, seed=options.seed
     )
-    run.report(f"choice among candidates {chosen}: CIDEr {table}")
     run.report(f"search {search}: {shares}")
-    made.record["chosen on dev"] = {"rerank": table, "search": shares}
+    made.record["chosen on dev"]["search"] = shares
     return {
         "input": {
             "size": options.size,
@@ -281,8 +299,7 @@ def _choose(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
             {"kind": "merge", "file": bundles.decoder_file(n), **asdict(PRESETS[options.preset])}
             for n in range(1, len(made.decoders) + 1)
         ],
-        "describe": asdict(made.settings),
-        "confidence": weights,
+        **spoken,
         "search": search,
     }
 

@@ -22,6 +22,25 @@ Arrays = dict[str, FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
+class Critical:
+    """How decoders are trained further on what their own sentences are worth."""
+
+    of: str
+    """The model_id of the bundle that they come from."""
+    samples: int = 5
+    """Sentences drawn for each photo."""
+    sharpness: float = 2.0
+    """To what power probabilities are taken while drawing: see `captioner.model.beam.sample`.
+    Label smoothing leaves every word of the vocabulary a little; their sum spoils a sentence."""
+    metric_share: float = 0.7
+    """Of the loss; the rest is that of people's captions."""
+    nearness: float = 0.0
+    """Weight of the cosine of sentence and photo in the joint space, beside CIDEr-D."""
+    dropout: float | None = None
+    """While learning; that of the decoders' first training if None."""
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """What `captioner train` was asked for."""
 
@@ -48,6 +67,8 @@ class Options:
     decoder_rate: float = 2e-3
     seed: int = 1
     resume: bool = False
+    critical: Critical | None = None
+    """Train the decoders of a bundle further on the metric, and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +135,15 @@ class Run:
         Raises
         ------
         CaptionerError
-            Where the folder belongs to a run with other options.
+            Where the corpus has no photos to train on or none to measure on, or the folder belongs
+            to a run with other options.
         """
+        if len(self.train) < 2 or len(self.dev) < 2:
+            raise CaptionerError(
+                f"{self.corpus.name} has {len(self.train)} photos to train on and {len(self.dev)} "
+                "to measure on.",
+                "Both need two at least: see how the split was made with `captioner evaluate`.",
+            )
         self.work.mkdir(parents=True, exist_ok=True)
         file = self.work / "options.json"
         ours = {k: v for k, v in asdict(self.options).items() if k != "resume"}
