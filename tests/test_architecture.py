@@ -119,6 +119,7 @@ def query_bundle(folder: Path) -> str:
             ),
         },
         texts={
+            bundles.CONCEPTS: {"concepts": [], "kinds": []},
             bundles.LEXICON: {
                 "stems": ["dog", "cat", "run"],
                 "surfaces": ["dog", "cat", "running"],

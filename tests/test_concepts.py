@@ -105,6 +105,21 @@ def test_a_query_is_cut_into_the_longest_names(concepts):
     assert [" ".join(term.words) for term in terms if not term.rows] == ["two", "an", "and", "a"]
 
 
+def test_a_term_needs_few_rows_however_much_it_means(concepts):
+    def entries(query, known=lambda word: False):
+        return [row for term in concepts.terms(query, known) for row in term.rows]
+
+    (animal,) = entries("animals")
+    assert animal >= len(concepts)  # a kind, numbered on after the concepts
+    members = np.flatnonzero(concepts.kinds[:, animal - len(concepts)])
+    assert set(members) == set(concepts.expand("animal"))
+    assert entries("zebra") == concepts.expand("zebra")
+    names = {name for kind in SHIPPED["kinds"] for name in kind["names"]}
+    assert max(len(entries(name)) for name in names) <= 8
+    assert entries("toilet") == concepts.expand("toilet")
+    assert entries("toilet", known=lambda word: word == "toilet") == []
+
+
 def test_every_concept_is_found_by_the_name_it_shows(concepts):
     lost = [name for row, name in enumerate(concepts.names) if row not in concepts.expand(name)]
     assert not lost

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from captioner.model.concepts import Concepts
 from captioner.model.heads import KEYWORD_PROBABILITY, JointSpace, WordHead, log_probability
 from captioner.model.query import ranking, score_all
 from captioner.types import SearchVectors
 
 STEMS = ("dog", "run", "beach")
+NOTHING = Concepts({"concepts": [], "kinds": []})
 
 
 @pytest.fixture
@@ -107,7 +109,7 @@ def test_ranking_puts_the_photo_that_fits_first(head, space, query, share):
     vectors = SearchVectors(
         space.image(seen).astype(np.float16), head.hidden(seen).astype(np.float16)
     )
-    rank = ranking(head, space, {"joint_short": share, "joint_long": share})
+    rank = ranking(head, space, NOTHING, {"joint_short": share, "joint_long": share})
     scores = score_all(rank(query), vectors)
     assert scores.dtype == np.float32
     if share == 0 or query != "dog":
@@ -121,7 +123,7 @@ def test_the_joint_space_alone_ranks_what_has_no_stem(head, space):
     vectors = SearchVectors(
         space.image(seen).astype(np.float16), head.hidden(seen).astype(np.float16)
     )
-    rank = ranking(head, space, {"joint_short": 0.0, "joint_long": 0.0})
+    rank = ranking(head, space, NOTHING, {"joint_short": 0.0, "joint_long": 0.0})
     assert int(score_all(rank("sea"), vectors).argmax()) == 1
 
 

@@ -7,12 +7,13 @@ vehicle. NumPy alone, so that searching needs no engine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from captioner.model.heads import log_probability
 from captioner.model.vocabulary import stem, words
 from captioner.types import FloatArray, Keyword
 
@@ -32,7 +33,7 @@ class Term(NamedTuple):
 
     words: tuple[str, ...]
     rows: tuple[int, ...]
-    """Concepts that are such a thing; none where no concept is."""
+    """What such a thing may be, in the fewest rows: concepts, and kinds numbered on after them."""
 
 
 class Concepts:
@@ -57,6 +58,11 @@ class Concepts:
         self._rows = [*({row} for row in range(len(concepts))), *below]
         self._count = len(concepts)
 
+    @property
+    def kinds(self) -> FloatArray:
+        """(concepts, kinds): 1 where the concept is of the kind."""
+        return self._members_of(range(self._count, len(self._entries)))
+
     def __len__(self) -> int:
         return self._count
 
@@ -73,20 +79,27 @@ class Concepts:
         the concepts that have it in theirs: "toilet" for the toilet seat.
         """
         asked = words(name)
-        rows = set(self.named(name))
-        if not rows and len(asked) == 1 and len(asked[0]) >= _PART:
-            rows = self._parts.get(asked[0], set())
-        return sorted(rows)
+        return sorted(set(self.named(name)) or self._having(asked))
 
     def named(self, name: str) -> list[int]:
         """The rows of the concepts that have this name, or are of a kind that has it."""
-        return sorted(self._named(words(name)))
+        entries = self._named(words(name))
+        return sorted(set().union(*(self._rows[entry] for entry in entries)))
 
-    def terms(self, query: str) -> list[Term]:
-        """A query cut into names of several words, the longest first, and single words."""
+    def terms(self, query: str, known: Callable[[str], bool] = lambda word: False) -> list[Term]:
+        """A query cut into names of several words, the longest first, and single words.
+
+        Parameters
+        ----------
+        known
+            Whether a word that names no concept is known otherwise: "snow" is then no snow leopard.
+        """
         asked = words(query)
         if len(asked) == 1:
-            return [Term((asked[0],), tuple(self.expand(query)))]
+            found = self._widest(self._named(asked))
+            if not found and not known(asked[0]):
+                found = tuple(sorted(self._having(asked)))
+            return [Term((asked[0],), found)]
         out: list[Term] = []
         at = 0
         while at < len(asked):
@@ -94,9 +107,19 @@ class Concepts:
             while end > at + 1 and not self._named(asked[at:end]):
                 end -= 1
             taken = asked[at:end]
-            out.append(Term(tuple(taken), tuple(sorted(self._named(taken)))))
+            out.append(Term(tuple(taken), self._widest(self._named(taken))))
             at = end
         return out
+
+    def _widest(self, entries: set[int]) -> tuple[int, ...]:
+        """Without entries that stand below others: a bear is no less one for being brown."""
+        below = {e for e in entries if any(self._rows[e] < self._rows[other] for other in entries)}
+        return tuple(sorted(entries - below))
+
+    def _having(self, asked: Sequence[str]) -> set[int]:
+        """Concepts in whose shown names a single word stands."""
+        alone = len(asked) == 1 and len(asked[0]) >= _PART
+        return self._parts.get(asked[0], set()) if alone else set()
 
     def keywords(
         self,
@@ -155,6 +178,7 @@ class Concepts:
         return {stem(name.lower()) for name in names if len(words(name)) == 1}
 
     def _named(self, asked: Sequence[str]) -> set[int]:
+        """Entries that have the name."""
         for form in _singulars("".join(asked).replace("-", "")):
             if form in self._meaning:
                 return self._meaning[form]
@@ -170,12 +194,11 @@ class Concepts:
 
     @cached_property
     def _meaning(self) -> dict[str, set[int]]:
-        """Names, written as one word, and the rows that each means."""
+        """Names, written as one word, and the entries that each means."""
         out: dict[str, set[int]] = {}
-        for entry, rows in zip(self._entries, self._rows, strict=True):
+        for number, entry in enumerate(self._entries):
             for name in entry["names"]:
-                key = "".join(words(name)).replace("-", "")
-                out[key] = out.get(key, set()) | rows
+                out.setdefault("".join(words(name)).replace("-", ""), set()).add(number)
         return out
 
     @cached_property
@@ -198,10 +221,13 @@ class Concepts:
 
     @cached_property
     def _members(self) -> FloatArray:
-        """(concepts, shown kinds): 1 where the concept is of the kind."""
-        out = np.zeros((self._count, len(self._shown_kinds)), np.float32)
-        for column, kind in enumerate(self._shown_kinds):
-            out[list(self._rows[kind]), column] = 1
+        return self._members_of(self._shown_kinds)
+
+    def _members_of(self, entries: Sequence[int]) -> FloatArray:
+        """(concepts, entries): 1 where the concept is of the entry."""
+        out = np.zeros((self._count, len(entries)), np.float32)
+        for column, entry in enumerate(entries):
+            out[list(self._rows[entry]), column] = 1
         return out
 
 
@@ -217,7 +243,7 @@ def log_any(logits: FloatArray) -> FloatArray:
     -------
     (N,): log(1 - Π (1 - p)), exact where all p are tiny.
     """
-    none = -np.logaddexp(0, logits).sum(axis=1)
+    none = log_probability(-logits).sum(axis=1)
     return np.log(np.maximum(-np.expm1(none), np.finfo(np.float32).tiny)).astype(np.float32)
 
 

@@ -23,7 +23,8 @@ class WordHead:
     ----------
     arrays
         `hidden.kernel` (2048, H), `hidden.bias`, `stems.kernel` (H, stems + concepts),
-        `stems.bias`, and `stems.usual`: log of the share of all captions that use each stem.
+        `stems.bias`, and `stems.usual`: log of the share of all captions that use each stem. Where
+        there are concepts, `kinds.kernel` (H, kinds) and `kinds.bias`: what the concepts are.
     stems, surfaces
         The stems, and for each the word that a keyword shows.
     """
@@ -99,11 +100,28 @@ class WordHead:
     def _columns(self, asked: Sequence[str]) -> list[int]:
         return sorted({self._column[s] for s in map(stem, asked) if s in self._column})
 
+    def knows(self, word: str) -> bool:
+        """Whether captions used the word, with whatever ending."""
+        return stem(word) in self._column
+
     def stems(self, asked: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """The known stems of some words: their kernel (H, stems) and bias (stems,)."""
         columns = self._columns(asked)
-        kernel, bias = self._arrays["stems.kernel"], self._arrays["stems.bias"]
-        return np.ascontiguousarray(kernel[:, columns]), bias[columns]
+        return self._arrays["stems.kernel"][:, columns], self._arrays["stems.bias"][columns]
+
+    def things(self, rows: Sequence[int]) -> tuple[FloatArray, FloatArray]:
+        """Concepts, and kinds numbered on after them: their kernel (H, rows) and bias (rows,).
+
+        Without those that this head was not taught.
+        """
+        stems, concepts = len(self._surfaces), self._arrays["stems.bias"].size
+        columns = [stems + row for row in rows if stems + row < concepts]
+        kernel, bias = self._arrays["stems.kernel"][:, columns], self._arrays["stems.bias"][columns]
+        if "kinds.bias" in self._arrays:
+            kinds = [stems + row - concepts for row in rows if stems + row >= concepts]
+            kernel = np.hstack([kernel, self._arrays["kinds.kernel"][:, kinds]])
+            bias = np.concatenate([bias, self._arrays["kinds.bias"][kinds]])
+        return kernel, bias
 
 
 def log_probability(logits: FloatArray) -> FloatArray:

@@ -2,58 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from captioner.model.bundle import JOINT, LEXICON, WORDS, Bundle
+from captioner.model.bundle import CONCEPTS, JOINT, LEXICON, WORDS, Bundle
+from captioner.model.concepts import Concepts, log_any
 from captioner.model.heads import JointSpace, WordHead, log_probability
-from captioner.model.vocabulary import words
+from captioner.model.vocabulary import stem, words
 from captioner.places import bundle_folder
 from captioner.types import FloatArray, Look, Rank, SearchVectors
 
 
-def load_rank(bundle: Path | None = None) -> tuple[str, Rank]:
-    """The model's id and its ranking function; reads a few MiB and no engine."""
+def load_rank(
+    bundle: Path | None = None, settings: Mapping[str, float] | None = None
+) -> tuple[str, Rank]:
+    """The model's id and its ranking function; reads a few MiB and no engine.
+
+    Parameters
+    ----------
+    settings
+        In place of the bundle's own, for measuring what each part is worth.
+    """
     opened = Bundle.open(bundle_folder(bundle))
     lexicon = opened.json(LEXICON)
     head = WordHead(opened.arrays(WORDS), lexicon["stems"], lexicon["surfaces"])
     space = JointSpace(opened.arrays(JOINT), lexicon["words"])
-    return opened.model_id, ranking(head, space, opened.manifest["search"])
+    concepts = Concepts(opened.json(CONCEPTS))
+    chosen = {**opened.manifest["search"], **(settings or {})}
+    return opened.model_id, ranking(head, space, concepts, chosen)
 
 
-def ranking(head: WordHead, space: JointSpace, settings: Mapping[str, float]) -> Rank:
-    """Word head and joint space fused: each standardised over the photos, then weighted.
+def ranking(
+    head: WordHead, space: JointSpace, concepts: Concepts, settings: Mapping[str, float]
+) -> Rank:
+    """Words and joint space fused: each standardised over the photos, then weighted.
 
     Short queries name things, and the word head knows things best; a whole sentence is better
     placed in the joint space. So the joint space's share grows with the number of words, from
-    `joint_short` at two words and fewer to `joint_long` at eight and more; both chosen on dev.
+    `joint_short` at two words and fewer to `joint_long` at eight and more.
+
+    Words are taken term by term. A term's evidence is the log-probability of its stems, and of any
+    concept that it means; where it has both, the concepts count for the share `concepts`, where it
+    has one, that counts in full. All are chosen on dev.
     """
+    of_concepts = settings.get("concepts", 0.0)
 
     def rank(query: str) -> Look | None:
         asked = words(query)
         place = space.text([asked]).T
         if not place.any():
             place = place[:, :0]
-        kernel, bias = head.stems(asked)
+        parts = _parts(head, concepts, query, of_concepts)
         length = float(np.clip((len(asked) - 2) / 6, 0, 1))
         share = settings["joint_short"] * (1 - length) + settings["joint_long"] * length
-        shares = [share] * place.shape[1] + [1 - share] * (len(bias) > 0)
+        shares = [share] * place.shape[1] + [1 - share] * bool(parts)
         if not shares:
             return None
         if len(shares) == 1:
             shares = [1]  # a measure that has no other beside it counts in full
+        kernels = [part.kernel for part in parts] or [head.things(())[0]]
 
         def evidence(cosine: FloatArray, logits: FloatArray) -> FloatArray:
-            if not len(bias):
-                return cosine
-            seen = log_probability(logits + bias).sum(axis=1, keepdims=True)
-            return np.hstack([cosine, seen])
+            return np.hstack([cosine, _seen(parts, logits)]) if parts else cosine
 
-        return Look(place, kernel, evidence, np.array(shares, np.float32))
+        return Look(place, np.hstack(kernels), evidence, np.array(shares, np.float32))
 
     return rank
+
+
+class _Part(NamedTuple):
+    """What some columns of the word head say of a query, together."""
+
+    kernel: FloatArray
+    """(H, columns)."""
+    bias: FloatArray
+    share: float
+    """What it counts in the sum."""
+    measure: Callable[[FloatArray], FloatArray]
+    """Logits (N, columns) → evidence (N,)."""
+
+
+def _parts(head: WordHead, concepts: Concepts, query: str, of_concepts: float) -> list[_Part]:
+    """The stems of each term of a query, and the concepts and kinds that it means."""
+    parts: list[_Part] = []
+    said: set[str] = set()
+    for term in concepts.terms(query, head.knows):
+        new = [word for word in term.words if stem(word) not in said]
+        said.update(map(stem, new))
+        spoken, things = head.stems(new), head.things(term.rows if new else ())
+        share = of_concepts if things[1].size else 0
+        if not spoken[1].size:
+            share = 1
+        parts += [_Part(*spoken, 1 - share, _all_of), _Part(*things, share, log_any)]
+    return [part for part in parts if part.share and part.bias.size]
+
+
+def _seen(parts: Sequence[_Part], logits: FloatArray) -> FloatArray:
+    """Evidence (N, 1) that photos show all of the terms, of logits (N, columns) without bias."""
+    out = np.zeros((len(logits), 1), np.float32)
+    at = 0
+    for part in parts:
+        columns = slice(at, at := at + part.bias.size)
+        out[:, 0] += part.share * part.measure(logits[:, columns] + part.bias)
+    return out
+
+
+def _all_of(logits: FloatArray) -> FloatArray:
+    return log_probability(logits).sum(axis=1)
 
 
 def score_all(look: Look | None, vectors: SearchVectors) -> FloatArray:

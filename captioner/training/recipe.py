@@ -21,6 +21,7 @@ from captioner.errors import CaptionerError
 from captioner.model import bundle as bundles
 from captioner.model import networks
 from captioner.model.bundle import Bundle
+from captioner.model.concepts import Concepts
 from captioner.model.decoder import MergeDecoder
 from captioner.model.heads import JointSpace, WordHead
 from captioner.model.rerank import Narrator, Settings, confidence
@@ -38,6 +39,7 @@ from captioner.training.decoders import (
 from captioner.training.encoders import fit_encoder, fit_heads, ranges_of, starting_encoder
 from captioner.training.fit import Metrics, Plan
 from captioner.training.heads import Lessons, Lexicon
+from captioner.training.kinds import fit_kinds
 from captioner.training.metrics import cider
 from captioner.training.run import Arrays, Eye, Run
 from captioner.training.wordnet import LICENCE
@@ -54,6 +56,7 @@ class Made:
     ranges: Arrays
     words: Arrays = field(default_factory=dict)
     joint: Arrays = field(default_factory=dict)
+    concepts: Concepts = field(default_factory=lambda: Concepts(table_of(())))
     decoders: list[Arrays] = field(default_factory=list)
     settings: Settings = field(default_factory=Settings)
     record: dict[str, Any] = field(default_factory=dict)
@@ -114,6 +117,11 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
     usual = lessons.targets[: len(run.train)].mean(0, dtype=np.float32)
     made.words["stems.usual"] = np.log(np.maximum(usual, 1e-4))
     made.joint = networks.joint_arrays(heads.image, heads.text)
+    made.concepts = Concepts(table_of(run.samples))
+    if run.samples:
+        hidden = made.head.hidden(eye.features(lessons.examples, 2).astype(np.float32))
+        told = lessons.targets[:, len(lexicon.stems) :]
+        made.words |= fit_kinds(hidden, told, made.concepts, seed=options.seed)
     _speak(run, made, lessons, eye)
     manifest = _choose(run, made, eye)
     manifest["training"] = {
@@ -285,7 +293,7 @@ def _choose(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
     places, hidden = made.space.image(seen), made.head.hidden(seen)
     vectors = SearchVectors(places.astype(np.float16), hidden.astype(np.float16))
     search, shares = tuning.choose_search(
-        made.head, made.space, vectors, run.dev, seed=options.seed
+        made.head, made.space, made.concepts, vectors, run.dev, seed=options.seed
     )
     run.report(f"search {search}: {shares}")
     made.record["chosen on dev"]["search"] = shares

@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 
+from captioner.model.concepts import Concepts
 from captioner.model.heads import JointSpace, WordHead
 from captioner.model.query import ranking, score_all
 from captioner.model.rerank import Candidate
@@ -21,6 +22,9 @@ LENGTH_EXPONENTS = (0.5, 0.7, 0.9, 1.1)
 JOINT_WEIGHTS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 SUPPORT_WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2)
 JOINT_SHARES = tuple(round(0.1 * tenth, 1) for tenth in range(11))
+CONCEPT_SHARES = tuple(round(0.05 * twentieth, 2) for twentieth in range(11))
+FORBEARANCE = 0.25
+"""mAP, times 100, that the concepts may cost queries made from captions."""
 
 
 def choose_rerank(
@@ -159,32 +163,54 @@ def short_queries(examples: Sequence[Example], count: int, seed: int) -> list[Qu
 def choose_search(
     head: WordHead,
     space: JointSpace,
+    concepts: Concepts,
     vectors: SearchVectors,
     examples: Sequence[Example],
     *,
     seed: int,
 ) -> tuple[dict[str, float], dict[str, Mapping[str, float]]]:
-    """Share of the joint space for short and long queries, and the figures behind the choice."""
+    """Shares of the joint space for short and long queries, and of the concepts.
+
+    What captions do not mention, queries made from captions cannot reward. So of the concepts'
+    shares the largest is taken that costs such queries little, `FORBEARANCE`.
+
+    Returns
+    -------
+    The settings of a ranking, and the figures behind the choice.
+    """
     names = [example.name for example in examples]
     short = short_queries(examples, 200, seed)
     random = np.random.default_rng(seed)
     asked = [(row, str(random.choice(example.captions))) for row, example in enumerate(examples)]
-    mean_precision, recall = {}, {}
-    for share in JOINT_SHARES:
-        rank = ranking(head, space, {"joint_short": share, "joint_long": share})
-        ask = partial(_ask, rank, vectors)
-        if short:
-            mean_precision[str(share)] = round(query_precision(ask, names, short).mean_average, 2)
-        found = []
-        for row, caption in asked:
-            scores = ask(caption)
-            found.append((scores > scores[row]).sum() < 10)
-        recall[str(share)] = round(100 * float(np.mean(found)), 2)
-    long = max(recall, key=lambda share: recall[share])
-    brief = max(mean_precision, key=lambda share: mean_precision[share]) if short else long
+
+    def precision(joint: float, of_concepts: float) -> float:
+        settings = {"joint_short": joint, "joint_long": joint, "concepts": of_concepts}
+        ask = partial(_ask, ranking(head, space, concepts, settings), vectors)
+        return round(query_precision(ask, names, short).mean_average, 2)
+
+    def found(joint: float) -> float:
+        settings = {"joint_short": joint, "joint_long": joint}
+        ask = partial(_ask, ranking(head, space, concepts, settings), vectors)
+        ranks = [(scores > scores[row]).sum() for row, text in asked for scores in [ask(text)]]
+        return round(100 * float(np.mean(np.array(ranks) < 10)), 2)
+
+    recall = {joint: found(joint) for joint in JOINT_SHARES}
+    long = max(recall, key=lambda joint: recall[joint])
+    figures = {"caption_recall_at_10": recall}
+    brief, share = long, 0.0
+    if short:
+        by_joint = {joint: precision(joint, 0.0) for joint in JOINT_SHARES}
+        brief = max(by_joint, key=lambda joint: by_joint[joint])
+        by_concepts = {each: precision(brief, each) for each in CONCEPT_SHARES}
+        enough = max(by_concepts.values()) - FORBEARANCE
+        share = max(each for each in CONCEPT_SHARES if by_concepts[each] >= enough)
+        figures |= {"short_query_map": by_joint, "short_query_map_by_concepts": by_concepts}
     return (
-        {"joint_short": float(brief), "joint_long": float(long)},
-        {"short_query_map": mean_precision, "caption_recall_at_10": recall},
+        {"joint_short": brief, "joint_long": long, "concepts": share},
+        {
+            name: {str(key): value for key, value in table.items()}
+            for name, table in figures.items()
+        },
     )
 
 
