@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 from safetensors.numpy import load_file, save_file
+from threadpoolctl import threadpool_limits
 
 from captioner import __version__
 from captioner.errors import CaptionerError
@@ -24,7 +25,7 @@ from captioner.model.bundle import Bundle
 from captioner.model.concepts import Concepts
 from captioner.model.decoder import MergeDecoder
 from captioner.model.heads import JointSpace, WordHead
-from captioner.model.rerank import Narrator, Settings, confidence
+from captioner.model.rerank import Candidate, Narrator, Settings, confidence
 from captioner.model.vocabulary import Vocabulary, sentence
 from captioner.training import tuning
 from captioner.training.concepts import table_of, teach
@@ -43,7 +44,7 @@ from captioner.training.kinds import fit_kinds
 from captioner.training.metrics import cider
 from captioner.training.run import Arrays, Eye, Run
 from captioner.training.wordnet import LICENCE
-from captioner.types import HalfArray, SearchVectors
+from captioner.types import FloatArray, HalfArray, SearchVectors
 
 
 @dataclass(slots=True)
@@ -71,10 +72,19 @@ class Made:
         """The joint space in NumPy."""
         return JointSpace(self.joint, self.lexicon.words)
 
-    def narrator(self, decoders: Sequence[Arrays]) -> Narrator:
-        """What says sentences with these decoders."""
-        decoder = MergeDecoder(decoders)
-        return Narrator(decoder, self.vocabulary, self.head, self.space, self.settings)
+    def candidates(
+        self, decoders: Sequence[Arrays], features: FloatArray, beams: int | None = None
+    ) -> list[list[Candidate]]:
+        """What these decoders can say of photos (N, 2048), best first."""
+        narrator = Narrator(
+            MergeDecoder(decoders), self.vocabulary, self.head, self.space,
+            replace(self.settings, beams=beams or self.settings.beams),
+        )  # fmt: skip
+        # Of many small products each is done before a second thread wakes up.
+        with threadpool_limits(1, user_api="blas"):
+            return narrator.candidates(
+                features, self.head.hidden(features), self.space.image(features)
+            )
 
 
 def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command: str) -> Bundle:
@@ -232,13 +242,10 @@ def listener(run: Run, made: Made, dev: HalfArray) -> Callable[[Arrays], Metrics
         Features of the dev photos (N, views, 2048).
     """
     seen = dev[:, 0].astype(np.float32)
-    hidden, places = made.head.hidden(seen), made.space.image(seen)
     references = {example.name: example.captions for example in run.dev}
 
     def measure(arrays: Arrays) -> Metrics:
-        narrator = made.narrator([arrays])
-        narrator.settings = replace(made.settings, beams=8)
-        said = [found[0].words for found in narrator.candidates(seen, hidden, places)]
+        said = [found[0].words for found in made.candidates([arrays], seen, beams=8)]
         named = {e.name: sentence(words) for e, words in zip(run.dev, said, strict=True)}
         used = {word for words in said for word in words}
         return {"cider": cider(named, references), "words": float(len(used))}
@@ -267,8 +274,7 @@ def _language(run: Run, made: Made) -> Arrays | None:
 def choose_sentences(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
     """How sentences are chosen and how far they are trusted, as the manifest's parts."""
     seen = eye.features(run.dev)[:, 0].astype(np.float32)
-    places, hidden = made.space.image(seen), made.head.hidden(seen)
-    found = made.narrator(made.decoders).candidates(seen, hidden, places)
+    found = made.candidates(made.decoders, seen)
     chosen, table = tuning.choose_rerank(found, run.dev)
     best = " ".join(f"{weight:g}" for weight in chosen.values())
     run.report(f"choice among candidates {chosen}: CIDEr {table[best]}, without {table['0.7 0 0']}")
@@ -325,7 +331,7 @@ def _confidence(run: Run, made: Made, eye: Eye) -> dict[str, float]:
     photos = (*run.dev, *run.wider_dev)
     features = eye.features(photos)[:, 0].astype(np.float32)
     hidden, places = made.head.hidden(features), made.space.image(features)
-    own = [found[0] for found in made.narrator(made.decoders).candidates(features, hidden, places)]
+    own = [found[0] for found in made.candidates(made.decoders, features)]
     said = [candidate.words for candidate in own]
     strange = np.roll(np.arange(len(photos)), len(photos) // 2)
     cosines = np.einsum("nd,nd->n", places, made.space.text([said[row] for row in strange]))
