@@ -189,8 +189,16 @@ class Concepts:
     def _by_stem(self, asked: str) -> set[int]:
         # A stem begins as its word does: only names that begin alike are worth stemming.
         wanted = stem(asked)
-        alike = (name for name in self._meaning if name[:3] == asked[:3])
+        alike = self._beginning.get(asked[:3], ())
         return set().union(*(self._meaning[name] for name in alike if stem(name) == wanted))
+
+    @cached_property
+    def _beginning(self) -> dict[str, list[str]]:
+        """Names by their first three letters."""
+        out: dict[str, list[str]] = {}
+        for name in self._meaning:
+            out.setdefault(name[:3], []).append(name)
+        return out
 
     @cached_property
     def _meaning(self) -> dict[str, set[int]]:
