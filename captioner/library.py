@@ -87,11 +87,13 @@ def plan(
     made = Plan(survey)
 
     def seen() -> Iterator[Photo]:
-        for some in groups(found, TOGETHER):
+        for one in found:
             if stop():
                 return
-            made.unseen += (one for one in some if isinstance(one, Failure))
-            yield from [one for one in some if isinstance(one, Photo)]
+            if isinstance(one, Photo):
+                yield one
+            else:
+                made.unseen.append(one)
 
     made.todo = dict(survey.changes(seen()))  # folders may be named twice
     if options.recaption:

@@ -73,8 +73,10 @@ class _Open:
     """The beginning of all paths in it, as text: to make a `Path` takes longer than to find it."""
     rules: Rules
     taken: set[str]
-    entries: Iterator[tuple[str, bool, os.DirEntry[str]]]
-    """Name, whether it is a folder, and the entry; sorted by name."""
+    entries: dict[str, os.DirEntry[str]]
+    """All that is in it, by name."""
+    names: Iterator[str]
+    """Those that may concern the walk and were not come to yet, in order."""
 
 
 class _Walk:
@@ -103,23 +105,27 @@ class _Walk:
         yield from self._enter(start, rules, stack, named=True)
         while stack:
             folder = stack[-1]
-            for name, is_folder, entry in folder.entries:
-                if is_folder:
-                    yield from self._enter(
-                        Path(folder.inside + name), folder.rules.below(name), stack
-                    )
-                    break
-                if name in folder.taken:
+            rules, taken, inside = folder.rules, folder.taken, folder.inside
+            for name in folder.names:
+                entry = folder.entries[name]
+                is_folder = _is_folder(entry)
+                if not (is_folder or may_be_photo(name)):
                     continue
-                path = folder.inside + name
+                if rules.levels and rules.leave_out(name, is_folder):
+                    continue
+                if is_folder:
+                    yield from self._enter(Path(inside + name), rules.below(name), stack)
+                    break
+                if name in taken:
+                    continue
                 try:
                     found = entry.stat()
                     if not stat.S_ISREG(found.st_mode):
-                        yield Failure(Path(path), NEITHER)  # to open it could be to wait for ever
-                    elif not entry.is_symlink() or self._is_new(Path(path)):
-                        yield Photo(path, found.st_size, found.st_mtime_ns)
+                        yield Failure(Path(inside + name), NEITHER)  # to open it may take for ever
+                    elif not entry.is_symlink() or self._is_new(Path(inside + name)):
+                        yield Photo(inside + name, found.st_size, found.st_mtime_ns)
                 except OSError as error:
-                    yield Failure(Path(path), explain(error))
+                    yield Failure(Path(inside + name), explain(error))
             else:
                 stack.pop()
 
@@ -127,38 +133,32 @@ class _Walk:
         self, path: Path, rules: Rules, stack: list[_Open], *, named: bool = False
     ) -> Iterator[Failure]:
         """Put a folder on the stack that was not entered before."""
-        entries: list[os.DirEntry[str]] = []
+        entries: dict[str, os.DirEntry[str]] = {}
         try:
             known = self._known(path)
             if known.rules is not None:
                 return
             with os.scandir(path) as found:
-                entries.extend(found)  # keeps what came before an error
+                for entry in found:  # keeps what came before an error
+                    entries[entry.name] = entry
         except OSError as error:
             yield Failure(path, explain(error))
             if not entries:
                 return
-        names = {entry.name for entry in entries}
-        if NO_MEDIA in names and not (named or self._hidden_too):
+        if NO_MEDIA in entries and not (named or self._hidden_too):
             return
         try:
-            known.rules = rules.inside(path, names)
+            known.rules = rules.inside(path, entries)
         except OSError as error:
             yield Failure(path / IGNORE_FILE, explain(error))
         except CaptionerError as error:
             yield Failure(path, str(error))
         else:
-            chosen = sorted(self._chosen(entries, known.rules))
+            names = sorted(
+                entries if self._hidden_too else [name for name in entries if not is_hidden(name)]
+            )
             inside = "" if path == _HERE else os.path.join(path, "")  # noqa: PTH118 (text)
-            stack.append(_Open(inside, known.rules, known.taken, iter(chosen)))
-
-    def _chosen(
-        self, entries: list[os.DirEntry[str]], rules: Rules
-    ) -> Iterator[tuple[str, bool, os.DirEntry[str]]]:
-        for entry in entries:
-            name, is_folder = entry.name, _is_folder(entry)
-            if (is_folder or may_be_photo(name)) and not self._leaves_out(rules, name, is_folder):
-                yield name, is_folder, entry
+            stack.append(_Open(inside, known.rules, known.taken, entries, iter(names)))
 
     def _leaves_out(self, rules: Rules | None, name: str, is_folder: bool) -> bool:
         if is_hidden(name) and not self._hidden_too:
