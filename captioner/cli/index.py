@@ -154,11 +154,11 @@ def _as_it_is(path: Path) -> Iterator[Index]:
 def _preview(opened: Index, given: Given, how: Options, selection: Selection) -> None:
     """Print a line for each photo that something would be done about: what, and its path."""
     from captioner.library import plan, vanished
-    from captioner.photos.walk import walk
+    from captioner.photos.walk import listings
     from captioner.recognition import unknown
 
     roots: list[Path] = []
-    made = plan(opened, walk(keeping.noted(given, roots), selection), how, below=roots)
+    made = plan(opened, listings(keeping.noted(given, roots), selection), how, below=roots)
     copies: dict[Photo, bytes] = {}
     left: set[Path] = set()
     lines = 0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from captioner.index import Counts, Index
     from captioner.library import Options, Result, Summary
     from captioner.photos.walk import Selection
-    from captioner.types import Describer, Failure, Photo
+    from captioner.types import Describer, Failure, Listing, Photo
 
 _NETWORK = (
     "{path} lies on a network drive ({kind}): searching waits for writing there, and two machines "
@@ -55,18 +55,18 @@ def update(
         Collects the photos that the walk finds.
     """
     from captioner import library
-    from captioner.photos.walk import walk
-    from captioner.types import Description, Failure, Photo
+    from captioner.photos.walk import listings
+    from captioner.types import Description, Failure, Listing
 
     roots: list[Path] = []
     start = time.monotonic()
     described = 0
 
-    def walked() -> Iterator[Photo | Failure]:
-        for photo in walk(noted(given, roots), selection):
-            if found is not None and isinstance(photo, Photo):
-                found.append(photo)
-            yield photo
+    def walked() -> Iterator[Listing | Failure]:
+        for one in listings(noted(given, roots), selection):
+            if found is not None and isinstance(one, Listing):
+                found.extend(one)
+            yield one
 
     def loaded() -> Describer:
         with bar.preparing("loading the model"):

@@ -7,17 +7,13 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from enum import Enum
-from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
 
 from captioner.index import database
 from captioner.index.database import Ids, path_key
-from captioner.types import Photo, Weights
-
-_TOGETHER = 500
-"""Photos of one folder that are compared at once."""
+from captioner.types import Listing, Photo, Weights
 
 # SQLite says in a few texts what it holds between two paths, and Python what the walk found there:
 # the same, of most of a library, in a fraction of the time that it takes to look up each photo.
@@ -74,16 +70,14 @@ class Survey:
         self.back: list[int] = []
         """Ids of those among them that were missing."""
 
-    def changes(self, photos: Iterable[Photo]) -> Iterator[tuple[Photo, Change]]:
+    def changes(self, found: Iterable[Listing]) -> Iterator[tuple[Photo, Change]]:
         """The photos that the index does not hold as they are now, in the order given."""
         # A connection of its own lets a loader thread ask while the writer is in a transaction.
         with closing(database.reader(self._path)) as connection:
-            for folder, inside in groupby(photos, _folder):
-                key = os.path.join(path_key(folder), b"")  # noqa: PTH118 (bytes)
-                while some := list(islice(inside, _TOGETHER)):
-                    with database.explained(self._path):
-                        changed = self._differing(connection, folder, key, some)
-                    yield from changed
+            for listing in found:
+                with database.explained(self._path):
+                    changed = self._differing(connection, listing)
+                yield from changed
 
     def unseen(self, ids: Ids) -> Ids:
         """Those of some ids (N,) whose photos were not among those given."""
@@ -93,26 +87,24 @@ class Survey:
         return ids[~self._seen[ids]]
 
     def _differing(
-        self, connection: sqlite3.Connection, folder: str, key: bytes, some: list[Photo]
+        self, connection: sqlite3.Connection, listing: Listing
     ) -> list[tuple[Photo, Change]]:
-        """Those photos of a folder, whose key is given, that are not as they were."""
-        start = len(folder)
-        names = [photo.spelled[start:] for photo in some]
-        ends = [key + os.fsencode(name) for name in (names[0], names[-1])]
+        folder = os.path.join(path_key(listing.inside), b"")  # noqa: PTH118 (bytes)
+        ends = [folder + os.fsencode(listing.names[at]) for at in (0, -1)]
         *known, ids = connection.execute(
-            self._as_known, [len(key) + 1, *ends, *self._model, len(some) + 1]
+            self._as_known, [len(folder) + 1, *ends, *self._model, len(listing) + 1]
         ).fetchone()
         if known == [
-            os.fsencode("/".join(names)),
-            ",".join([str(photo.size) for photo in some]),
-            ",".join([str(photo.mtime_ns) for photo in some]),
+            os.fsencode("/".join(listing.names)),
+            ",".join(map(str, listing.sizes)),
+            ",".join(map(str, listing.mtimes_ns)),
         ]:
             self.unchanged += self._see(np.fromstring(ids, np.int64, sep=","))
             return []
         return [
             (photo, change)
-            for photo, name in zip(some, names, strict=True)
-            if (change := self._look(connection, photo, key + os.fsencode(name)))
+            for photo, name in zip(listing, listing.names, strict=True)
+            if (change := self._look(connection, photo, folder + os.fsencode(name)))
         ]
 
     def _look(self, connection: sqlite3.Connection, photo: Photo, key: bytes) -> Change | None:
@@ -137,8 +129,3 @@ class Survey:
         first = self.unseen(ids)
         self._seen[first] = True
         return len(first)
-
-
-def _folder(photo: Photo) -> str:
-    """As spelled, with the separator at its end."""
-    return photo.spelled[: photo.spelled.rfind(os.sep) + 1]

@@ -12,7 +12,7 @@ from captioner.errors import CaptionerError
 from captioner.photos.files import NEITHER, explain
 from captioner.photos.formats import may_be_photo
 from captioner.photos.ignore import IGNORE_FILE, NO_MEDIA, Rules, is_hidden, patterns
-from captioner.types import Failure, Photo
+from captioner.types import Failure, Listing, Photo
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,25 @@ def walk(paths: Iterable[Path], selection: Selection = Selection()) -> Iterator[
     UsageError
         Where a pattern of `selection` makes no sense.
     """
+    for found in listings(paths, selection):
+        if isinstance(found, Listing):
+            yield from found
+        else:
+            yield found
+
+
+def listings(
+    paths: Iterable[Path], selection: Selection = Selection()
+) -> Iterator[Listing | Failure]:
+    """As `walk`, but those photos of a folder together that follow each other."""
     finding = _Walk(selection)
     for path in paths:
         yield from finding.under(path)
 
 
 _HERE = Path()
+_TOGETHER = 500
+"""Photos in a listing, at most."""
 _Identity = tuple[int, int]
 """Device and inode."""
 
@@ -74,9 +87,9 @@ class _Open:
     rules: Rules
     taken: set[str]
     entries: dict[str, os.DirEntry[str]]
-    """All that is in it, by name."""
+    """All that is in it and was not come to yet, by name."""
     names: Iterator[str]
-    """Those that may concern the walk and were not come to yet, in order."""
+    """Those that may concern the walk, in order."""
 
 
 class _Walk:
@@ -85,12 +98,12 @@ class _Walk:
         self._exclude = patterns(selection.exclude) if selection.exclude else None
         self._folders: dict[_Identity, _Folder] = {}
 
-    def under(self, start: Path) -> Iterator[Photo | Failure]:
+    def under(self, start: Path) -> Iterator[Listing | Failure]:
         try:
             found = start.stat()
             if stat.S_ISREG(found.st_mode):
                 if self._is_new(start):
-                    yield Photo(start, found.st_size, found.st_mtime_ns)
+                    yield Listing.of(Photo(start, found.st_size, found.st_mtime_ns))
             elif stat.S_ISDIR(found.st_mode):
                 yield from self._search(start, Rules.at(start, self._exclude))
             else:
@@ -100,34 +113,52 @@ class _Walk:
         except CaptionerError as error:
             yield Failure(start, str(error))
 
-    def _search(self, start: Path, rules: Rules) -> Iterator[Photo | Failure]:
+    def _search(self, start: Path, rules: Rules) -> Iterator[Listing | Failure]:
         stack: list[_Open] = []
         yield from self._enter(start, rules, stack, named=True)
         while stack:
             folder = stack[-1]
-            rules, taken, inside = folder.rules, folder.taken, folder.inside
-            for name in folder.names:
-                entry = folder.entries[name]
-                is_folder = _is_folder(entry)
-                if not (is_folder or may_be_photo(name)):
-                    continue
-                if rules.levels and rules.leave_out(name, is_folder):
-                    continue
-                if is_folder:
-                    yield from self._enter(Path(inside + name), rules.below(name), stack)
-                    break
-                if name in taken:
-                    continue
-                try:
-                    found = entry.stat()
-                    if not stat.S_ISREG(found.st_mode):
-                        yield Failure(Path(inside + name), NEITHER)  # to open it may take for ever
-                    elif not entry.is_symlink() or self._is_new(Path(inside + name)):
-                        yield Photo(inside + name, found.st_size, found.st_mtime_ns)
-                except OSError as error:
-                    yield Failure(Path(inside + name), explain(error))
-            else:
+            listing = Listing(folder.inside)
+            ended = self._list(folder, listing)
+            if listing.names:
+                yield listing
+            if isinstance(ended, Failure):
+                yield ended
+            elif ended is not None:
+                yield from self._enter(
+                    Path(folder.inside + ended), folder.rules.below(ended), stack
+                )
+            elif len(listing) < _TOGETHER:
                 stack.pop()
+
+    def _list(self, folder: _Open, listing: Listing) -> str | Failure | None:
+        """Add a folder's next photos to a listing; what ended it: a subfolder, or a failure."""
+        rules = folder.rules if folder.rules.levels else None
+        taken, inside = folder.taken, folder.inside
+        for name in folder.names:
+            entry = folder.entries.pop(name)
+            is_folder = _is_folder(entry)
+            if not (is_folder or may_be_photo(name)):
+                continue
+            if rules and rules.leave_out(name, is_folder):
+                continue
+            if is_folder:
+                return name
+            if name in taken:
+                continue
+            try:
+                found = entry.stat()
+                if not stat.S_ISREG(found.st_mode):
+                    return Failure(Path(inside + name), NEITHER)  # to open it may take for ever
+                elif not entry.is_symlink() or self._is_new(Path(inside + name)):
+                    listing.names.append(name)
+                    listing.sizes.append(found.st_size)
+                    listing.mtimes_ns.append(found.st_mtime_ns)
+                    if len(listing.names) == _TOGETHER:
+                        return None
+            except OSError as error:
+                return Failure(Path(inside + name), explain(error))
+        return None
 
     def _enter(
         self, path: Path, rules: Rules, stack: list[_Open], *, named: bool = False
