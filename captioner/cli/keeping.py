@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -24,10 +25,14 @@ _NETWORK = (
 _GOES_ON = "the same command goes on from there."
 
 
-def warn_of_network(index: Index) -> None:
-    """Say what to expect of a database on a network drive."""
+def to_write(path: Path) -> Index:
+    """Open an index for writing; say what to expect of one on a network drive."""
+    from captioner.index import Index
+
+    index = Index.open(path, write=True)
     if index.network:
         console.warning(_NETWORK.format(path=console.shown(str(index.path)), kind=index.network))
+    return index
 
 
 def update(
@@ -103,6 +108,30 @@ def update(
     return summary
 
 
+def walk_all(given: Given, known: Iterable[Path]) -> Iterator[Photo | Failure]:
+    """The photos that the paths given lead to, and then known ones that a walk of them leaves out.
+
+    Hidden ones, for instance, that were indexed all the same.
+
+    Parameters
+    ----------
+    known
+        Absolute paths; those that are not below the paths given, or gone, are passed over.
+    """
+    from captioner.cli.paths import seen_from
+    from captioner.photos.walk import walk
+
+    roots: list[Path] = []
+    met = set()
+    for photo in walk(noted(given, roots)):
+        met.add(os.path.abspath(photo.path))  # noqa: PTH100 (resolve() would follow links)
+        yield photo
+    for path in known:
+        spelled = seen_from(path, roots)
+        if spelled and os.fspath(path) not in met and os.path.isfile(path):  # noqa: PTH113
+            yield from walk([spelled])
+
+
 def noted(paths: Iterable[Path], into: list[Path]) -> Iterator[Path]:
     """Pass paths on and note them in a list."""
     for path in paths:
@@ -121,7 +150,7 @@ def sum_up(summary: Summary, seconds: float) -> str:
         for number, words in (
             (summary.retold, "described again"),
             (summary.moved, "moved"),
-            (summary.copied, "copies of others"),
+            (summary.copied, "copy of another" if summary.copied == 1 else "copies of others"),
             (summary.failed, "could not be read"),
             (summary.missing, "gone"),
             (summary.back, "back"),
