@@ -27,7 +27,7 @@ from benchmarks import common
 from captioner.index import Index
 from captioner.library import update
 from captioner.model import load
-from captioner.photos.walk import walk
+from captioner.photos.walk import listings, walk
 from captioner.recognition import groups
 from captioner.types import Failure, Photo
 
@@ -68,7 +68,7 @@ def second_run(scratch: Path, count: int, repeats: int) -> list[common.Row]:
 
         def run(repeat: int) -> float:
             start = perf_counter()
-            summary = update(index, walk([folder]), _unloadable, roots=[folder])
+            summary = update(index, listings([folder]), _unloadable, roots=[folder])
             elapsed = perf_counter() - start
             if summary.unchanged != count:
                 sys.exit(f"{summary} in place of {count} unchanged photos")
@@ -120,7 +120,7 @@ def paint(folder: Path, count: int) -> None:
 def peak(folder: Path, database: Path, model: Path | None) -> int:
     """Index a folder; the process' highest memory, bytes."""
     with Index.open(database, write=True) as index:
-        update(index, walk([folder]), lambda: load(model, device="cpu"), roots=[folder])
+        update(index, listings([folder]), lambda: load(model, device="cpu"), roots=[folder])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 

@@ -32,7 +32,7 @@ from captioner.index import Index
 from captioner.library import update
 from captioner.model import load
 from captioner.photos.read import read
-from captioner.types import Photo
+from captioner.types import Listing, Photo
 
 if TYPE_CHECKING:
     from captioner.model.describer import Model
@@ -81,7 +81,7 @@ def seconds(photos: Sequence[Photo], folder: Path | None, scratch: Path) -> Iter
     another = fresh(folder)
     with Index.open(scratch / "whole.db", write=True) as index:
         start = perf_counter()
-        summary = update(index, photos, lambda: another, workers=WORKERS)
+        summary = update(index, map(Listing.of, photos), lambda: another, workers=WORKERS)
         yield perf_counter() - start
     if summary.described < len(photos):
         sys.exit(f"{summary.failed} of {len(photos)} photos could not be described.")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from captioner.index import Change, Index, Survey
 from captioner.recognition import TOGETHER, groups, unknown
-from captioner.types import Describer, Description, Failure, Kept, Photo, Weights
+from captioner.types import Describer, Description, Failure, Kept, Listing, Photo, Weights
 
 Result = Description | Failure | Kept
 Progress = Callable[[Result], None]
@@ -68,7 +68,7 @@ class Plan:
 
 def plan(
     index: Index,
-    found: Iterable[Photo | Failure],
+    found: Iterable[Listing | Failure],
     options: Options,
     *,
     below: Sequence[Path] = (),
@@ -81,17 +81,19 @@ def plan(
     below
         Folders whose photos `recaption` concerns, wherever they are now; all if none.
     stop
-        Asked between two photos whether to end the walk.
+        Asked now and then whether to end the walk.
     """
     survey = index.survey(retry_failed=options.retry_failed, weights=options.recaption)
     made = Plan(survey)
 
-    def seen() -> Iterator[Photo]:
-        for some in groups(found, TOGETHER):
+    def seen() -> Iterator[Listing]:
+        for one in found:
             if stop():
                 return
-            made.unseen += (one for one in some if isinstance(one, Failure))
-            yield from [one for one in some if isinstance(one, Photo)]
+            if isinstance(one, Listing):
+                yield one
+            else:
+                made.unseen.append(one)
 
     made.todo = dict(survey.changes(seen()))  # folders may be named twice
     if options.recaption:
@@ -101,7 +103,7 @@ def plan(
 
 def update(
     index: Index,
-    photos: Iterable[Photo | Failure],
+    found: Iterable[Listing | Failure],
     load: Callable[[], Describer],
     *,
     roots: Sequence[Path] = (),
@@ -117,8 +119,8 @@ def update(
     ----------
     index
         Open for writing.
-    photos
-        As the walk finds them.
+    found
+        What `listings` of the walk yields.
     load
         Makes the describer; called only where a photo can be read, or retold, that needs it.
     roots
@@ -135,7 +137,7 @@ def update(
     Stores a batch at a time. On an interrupt, or any other exception, what is finished is stored
     before it is raised on.
     """
-    made = plan(index, photos, options, below=roots, stop=stop)
+    made = plan(index, found, options, below=roots, stop=stop)
     planned(len(made.unseen) + len(made.todo) + len(made.retell))
     run = _Run(index, load, progress, stop, workers)
     for failure in made.unseen:

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
+from captioner.content import fingerprint
 from captioner.index import Change, Index
-from captioner.photos.content import fingerprint
 from captioner.types import Kept, Photo
 
 T = TypeVar("T")

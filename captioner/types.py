@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,35 @@ class Photo:
 
     def _identity(self) -> tuple[str, int, int]:
         return self.spelled, self.size, self.mtime_ns
+
+
+@dataclass(slots=True)
+class Listing:
+    """Photos of one folder that the walk found one after the other.
+
+    Most photos of a library are as they were, and nothing is made of them but the entries here.
+    """
+
+    inside: str
+    """The beginning of their paths, to which a name is added; may be empty."""
+    names: list[str] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    """Bytes."""
+    mtimes_ns: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, photo: Photo) -> Self:
+        """The listing of one photo."""
+        start = photo.spelled.rfind(os.sep) + 1
+        inside, name = photo.spelled[:start], photo.spelled[start:]
+        return cls(inside, [name], [photo.size], [photo.mtime_ns])
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[Photo]:
+        for name, size, mtime_ns in zip(self.names, self.sizes, self.mtimes_ns, strict=True):
+            yield Photo(self.inside + name, size, mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from fakes import WatchedDescriber
 from captioner import pipeline
 from captioner.index import Index
 from captioner.library import Result, update
-from captioner.photos.walk import walk
+from captioner.photos.walk import listings
 from captioner.types import Description, Failure, FloatArray, Pixels
 
 assert pipeline  # loaded before the children are made, who need it all
@@ -57,7 +57,7 @@ def child(folder: Path, deadline: int | None) -> None:
 
         index._connection.set_trace_callback(trace)
         update(
-            *(index, walk([photos]), lambda: LoggingDescriber(folder / "described")),
+            *(index, listings([photos]), lambda: LoggingDescriber(folder / "described")),
             roots=[photos],
             progress=told,
         )

@@ -17,7 +17,7 @@ from invented import description
 from captioner.errors import CaptionerError
 from captioner.index import Index, mounts
 from captioner.library import update
-from captioner.photos.walk import walk
+from captioner.photos.walk import listings
 
 
 def pragma(path: Path, name: str) -> object:
@@ -47,7 +47,7 @@ def test_a_disk_that_fills_up_is_said_once_and_nothing_is_lost(
     path = small_disk / "captioner.db"
     with Index.open(path, write=True) as index:
         with pytest.raises(CaptionerError, match=r"cannot grow: the disk is full\. Make room"):
-            update(index, walk([tmp_path / "photos"]), WatchedDescriber)
+            update(index, listings([tmp_path / "photos"]), WatchedDescriber)
         kept = index.counts().described
         assert 0 < kept < 120
     assert pragma(path, "integrity_check") == "ok"

@@ -15,8 +15,8 @@ from fakes import WatchedDescriber
 from captioner.index import Index, database, mounts
 from captioner.library import Options, Result, Summary, update
 from captioner.photos import formats
-from captioner.photos.walk import walk
-from captioner.types import Failure, Kept, Pixels, Weights
+from captioner.photos.walk import listings, walk
+from captioner.types import Failure, Kept, Listing, Pixels, Weights
 
 
 def make(folder: Path, number: int, broken: frozenset[int] = frozenset()) -> list[Path]:
@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 def again(index: Index, *roots: Path, load: object = unloadable, **options: object) -> Summary:
     """Update an index from folders, without a model unless told."""
-    return update(index, walk(roots), load, roots=roots, **options)  # type: ignore[arg-type]
+    return update(index, listings(roots), load, roots=roots, **options)  # type: ignore[arg-type]
 
 
 def rows(index: Index, sql: str, *values: object) -> list[tuple[object, ...]]:
@@ -92,13 +92,13 @@ def missing(index: Index) -> list[str]:
 def test_only_what_is_new_or_changed(tmp_path: Path, index: Index) -> None:
     folder = tmp_path / "photos"
     make(folder, 10)
-    assert update(index, walk([folder]), WatchedDescriber) == Summary(10, 0, 0)
-    assert update(index, walk([folder]), unloadable) == Summary(0, 0, 10)
+    assert update(index, listings([folder]), WatchedDescriber) == Summary(10, 0, 0)
+    assert update(index, listings([folder]), unloadable) == Summary(0, 0, 10)
     photo(folder / "new.jpg", "red")
     photo(folder / "003.jpg", "blue")
     os.utime(folder / "003.jpg", ns=(1, 1))
     describer = WatchedDescriber()
-    assert update(index, walk([folder]), lambda: describer) == Summary(2, 0, 9)
+    assert update(index, listings([folder]), lambda: describer) == Summary(2, 0, 9)
     assert describer.described == 2
     assert index.counts().described == 11
 
@@ -107,9 +107,9 @@ def test_failures_are_kept_and_not_tried_again(tmp_path: Path, index: Index) -> 
     folder = tmp_path / "photos"
     make(folder, 10, frozenset({4, 5}))
     given = [folder, tmp_path / "missing.jpg"]
-    assert update(index, walk(given), WatchedDescriber) == Summary(8, 3, 0)
+    assert update(index, listings(given), WatchedDescriber) == Summary(8, 3, 0)
     assert (index.counts().described, index.counts().failed) == (8, 2)
-    assert update(index, walk(given), unloadable) == Summary(0, 1, 10)
+    assert update(index, listings(given), unloadable) == Summary(0, 1, 10)
 
 
 def test_failures_outside_the_file_are_tried_again(
@@ -118,7 +118,7 @@ def test_failures_outside_the_file_are_tried_again(
     monkeypatch.setattr(formats, "find_spec", lambda name: None)
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40))
     for _ in range(2):
-        assert update(index, walk([tmp_path]), unloadable) == Summary(0, 1, 0)
+        assert update(index, listings([tmp_path]), unloadable) == Summary(0, 1, 0)
     assert index.counts().photos == 0
 
 
@@ -126,7 +126,7 @@ def test_a_photo_that_is_found_twice_is_described_once(tmp_path: Path, index: In
     folder = tmp_path / "photos"
     make(folder, 3)
     describer = WatchedDescriber()
-    summary = update(index, walk([folder, folder / "001.jpg"]), lambda: describer)
+    summary = update(index, listings([folder, folder / "001.jpg"]), lambda: describer)
     assert summary == Summary(3, 0, 0)
     assert describer.described == 3
 
@@ -136,7 +136,7 @@ def test_progress_is_told_how_much_there_will_be(tmp_path: Path, index: Index) -
     heard: list[object] = []
     given = [tmp_path / "missing.jpg", tmp_path / "photos"]
     update(
-        *(index, walk(given), WatchedDescriber),
+        *(index, listings(given), WatchedDescriber),
         planned=heard.append,
         progress=heard.append,
     )
@@ -151,7 +151,7 @@ def test_stored_a_batch_at_a_time(tmp_path: Path, index: Index) -> None:
     describer = WatchedDescriber(
         batch_size=3, before_describing=lambda _: counts.append(index.counts().photos)
     )
-    update(index, walk([folder]), lambda: describer)
+    update(index, listings([folder]), lambda: describer)
     assert counts == [0, 3, 6, 9]
     assert index.counts().photos == 10
 
@@ -169,9 +169,9 @@ def test_an_interrupt_keeps_what_is_finished(
             raise error
 
     with pytest.raises(error):
-        update(index, walk([folder]), WatchedDescriber, progress=interrupt)
+        update(index, listings([folder]), WatchedDescriber, progress=interrupt)
     assert index.counts().described == 12  # the batch that the eleventh is in
-    assert update(index, walk([folder]), WatchedDescriber) == Summary(8, 0, 12)
+    assert update(index, listings([folder]), WatchedDescriber) == Summary(8, 0, 12)
 
 
 def test_what_is_told_is_stored(folder: Path, index: Index) -> None:
@@ -393,7 +393,7 @@ def test_what_cannot_be_looked_at_is_not_gone(folder: Path, index: Index) -> Non
     found = [
         Failure(folder / "locked", "you have no permission to read it.")
         if "locked" in one.path.parts
-        else one
+        else Listing.of(one)
         for one in walk([folder])
     ]
     (folder / "locked/000.jpg").unlink()

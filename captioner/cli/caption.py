@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, options
+from captioner.cli import console, loading, options
 from captioner.cli.paths import Given
 from captioner.cli.progress import progress
 
@@ -64,13 +64,12 @@ def caption(
       captioner caption --json holiday/ > captions.jsonl
       find . -name '*.jpg' -print0 | captioner caption -0 -
     """
-    from captioner import model as models
     from captioner.photos.walk import Selection, walk
     from captioner.types import Failure
 
     def load() -> Describer:
         with bar.preparing("loading the model"):
-            return models.load(
+            return loading.load(
                 model,
                 device=device,
                 precision=precision,

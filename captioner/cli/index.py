@@ -5,21 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, keeping, options
+from captioner.cli import console, keeping, loading, options
 from captioner.cli.interrupt import finishing
-from captioner.cli.paths import Given
+from captioner.cli.paths import Given, seen_from
 from captioner.errors import UsageError
 
 if TYPE_CHECKING:
     from captioner.index import Index
     from captioner.library import Options
     from captioner.photos.walk import Selection
-    from captioner.types import Describer, Kept, Photo
+    from captioner.types import Kept, Photo
 
 
 def index(
@@ -80,7 +81,6 @@ def index(
       captioner index
     """
     from captioner import model as models
-    from captioner.index import Index
     from captioner.library import Options
     from captioner.photos.walk import Selection
     from captioner.places import database_path
@@ -89,17 +89,13 @@ def index(
     path = database or database_path()
     selection = Selection(tuple(exclude or ()), include_hidden)
     how = Options(retry_failed, models.weights(model) if recaption else None)
-
-    def load() -> Describer:
-        return models.load(model, device=device, precision=precision, batch_size=batch_size)
-
+    load = partial(loading.load, model, device=device, precision=precision, batch_size=batch_size)
     if dry_run:
         with _as_it_is(path) as opened:
             _preview(opened, _given(paths, opened, nul=nul), how, selection)
         return
     unwritten = 0
-    with Index.open(path, write=True) as opened:
-        keeping.warn_of_network(opened)
+    with keeping.to_write(path) as opened:
         given = _given(paths, opened, nul=nul)
         found: list[Photo] = []
         with finishing() as stop:
@@ -154,19 +150,19 @@ def _as_it_is(path: Path) -> Iterator[Index]:
 def _preview(opened: Index, given: Given, how: Options, selection: Selection) -> None:
     """Print a line for each photo that something would be done about: what, and its path."""
     from captioner.library import plan, vanished
-    from captioner.photos.walk import walk
+    from captioner.photos.walk import listings
     from captioner.recognition import unknown
 
     roots: list[Path] = []
-    made = plan(opened, walk(keeping.noted(given, roots), selection), how, below=roots)
+    made = plan(opened, listings(keeping.noted(given, roots), selection), how, below=roots)
     copies: dict[Photo, bytes] = {}
     left: set[Path] = set()
     lines = 0
 
-    def tell(what: str, path: Path, *more: Path) -> None:
+    def tell(what: str, *paths: Path) -> None:
         nonlocal lines
         lines += 1
-        console.line(what, given.spelled(path), *map(str, more))
+        console.line(what, *(given.spelled(seen_from(path, roots) or path) for path in paths))
 
     def kept(one: Kept) -> None:
         if one.how == "moved":

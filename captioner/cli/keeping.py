@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from captioner.index import Counts, Index
     from captioner.library import Options, Result, Summary
     from captioner.photos.walk import Selection
-    from captioner.types import Describer, Failure, Photo
+    from captioner.types import Describer, Failure, Listing, Photo
 
 _NETWORK = (
     "{path} lies on a network drive ({kind}): searching waits for writing there, and two machines "
@@ -24,10 +25,14 @@ _NETWORK = (
 _GOES_ON = "the same command goes on from there."
 
 
-def warn_of_network(index: Index) -> None:
-    """Say what to expect of a database on a network drive."""
+def to_write(path: Path) -> Index:
+    """Open an index for writing; say what to expect of one on a network drive."""
+    from captioner.index import Index
+
+    index = Index.open(path, write=True)
     if index.network:
         console.warning(_NETWORK.format(path=console.shown(str(index.path)), kind=index.network))
+    return index
 
 
 def update(
@@ -55,18 +60,18 @@ def update(
         Collects the photos that the walk finds.
     """
     from captioner import library
-    from captioner.photos.walk import walk
-    from captioner.types import Description, Failure, Photo
+    from captioner.photos.walk import listings
+    from captioner.types import Description, Failure, Listing
 
     roots: list[Path] = []
     start = time.monotonic()
     described = 0
 
-    def walked() -> Iterator[Photo | Failure]:
-        for photo in walk(noted(given, roots), selection):
-            if found is not None and isinstance(photo, Photo):
-                found.append(photo)
-            yield photo
+    def walked() -> Iterator[Listing | Failure]:
+        for one in listings(noted(given, roots), selection):
+            if found is not None and isinstance(one, Listing):
+                found.extend(one)
+            yield one
 
     def loaded() -> Describer:
         with bar.preparing("loading the model"):
@@ -103,6 +108,30 @@ def update(
     return summary
 
 
+def walk_all(given: Given, known: Iterable[Path]) -> Iterator[Photo | Failure]:
+    """The photos that the paths given lead to, and then known ones that a walk of them leaves out.
+
+    Hidden ones, for instance, that were indexed all the same.
+
+    Parameters
+    ----------
+    known
+        Absolute paths; those that are not below the paths given, or gone, are passed over.
+    """
+    from captioner.cli.paths import seen_from
+    from captioner.photos.walk import walk
+
+    roots: list[Path] = []
+    met = set()
+    for photo in walk(noted(given, roots)):
+        met.add(os.path.abspath(photo.path))  # noqa: PTH100 (resolve() would follow links)
+        yield photo
+    for path in known:
+        spelled = seen_from(path, roots)
+        if spelled and os.fspath(path) not in met and os.path.isfile(path):  # noqa: PTH113
+            yield from walk([spelled])
+
+
 def noted(paths: Iterable[Path], into: list[Path]) -> Iterator[Path]:
     """Pass paths on and note them in a list."""
     for path in paths:
@@ -121,7 +150,7 @@ def sum_up(summary: Summary, seconds: float) -> str:
         for number, words in (
             (summary.retold, "described again"),
             (summary.moved, "moved"),
-            (summary.copied, "copies of others"),
+            (summary.copied, "copy of another" if summary.copied == 1 else "copies of others"),
             (summary.failed, "could not be read"),
             (summary.missing, "gone"),
             (summary.back, "back"),

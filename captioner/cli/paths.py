@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
 from typing import cast
 
 from captioner.errors import UsageError
+
+
+def seen_from(path: Path, roots: Iterable[Path]) -> Path | None:
+    """An absolute path as a walk of some roots would name it; None where it is below none."""
+    for root in roots:
+        above = os.path.abspath(root)  # noqa: PTH100 (resolve() would follow links)
+        if path.is_relative_to(above):
+            return root / path.relative_to(above)
+    return None
 
 
 class Given:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from captioner.cli import console, options
+from captioner.cli import console, keeping, options
 from captioner.errors import CaptionerError, UsageError
 
 
@@ -68,6 +68,6 @@ def prune(
         if not sys.stdin.isatty():
             raise UsageError(f"{what} to be removed, and nobody to ask.", "Add --yes.")
         typer.confirm(f"Remove {what} from the index?", abort=True, err=True)
-    with Index.open(path, write=True) as index:
+    with keeping.to_write(path) as index:
         index.forget(gone)
     console.note(f"{what} removed.")

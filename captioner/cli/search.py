@@ -57,14 +57,7 @@ def search(
 
     words = " ".join(query or [])
     form = hits.form(as_json=as_json, print_path=print_path, nul=print0, preview=preview)
-    filters = Filters.parse(
-        folders=folders or (),
-        after=after,
-        before=before,
-        camera=camera,
-        near=near,
-        keywords=keywords or (),
-    )
+    filters = Filters.parse(folders, after, before, camera, near, keywords)
     with Index.open(database or database_path()) as index:
         if not query and filters:
             found = index.newest(limit=limit, filters=filters)

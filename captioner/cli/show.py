@@ -93,7 +93,7 @@ def _in_index(photo: Path, database: Path | None) -> Iterator[Said]:
         console.warning(error.reason)
         return
     if known:
-        whose = f"captioner's ({known.model_id})" if known.model_id else "a person's"
+        whose = _captioners(known.model_id) if known.model_id else "a person's"
         yield Said("caption", INDEX, "", whose, known.text)
         if known.keywords:
             yield Said("keywords", INDEX, "", "captioner's", ", ".join(known.keywords))
@@ -108,9 +108,13 @@ def _of(where: str, content: Content) -> Iterator[Said]:
                 yield Said(about, where, text.field, _whose(content, text), text.text)
     own = [word for word in content.keywords if word in content.mark.keywords]
     others = [word for word in content.keywords if word not in content.mark.keywords]
-    for words, whose in ((others, "a person's"), (own, f"captioner's ({content.mark.model})")):
+    for words, whose in ((others, "a person's"), (own, _captioners(content.mark.model))):
         if words:
             yield Said("keywords", where, "", whose, ", ".join(words))
+
+
+def _captioners(model: str | None) -> str:
+    return f"captioner's ({model})" if model else "captioner's"
 
 
 def _whose(content: Content, text: Text) -> str:
@@ -118,7 +122,7 @@ def _whose(content: Content, text: Text) -> str:
     from captioner.metadata import provenance
 
     if content.own(text):
-        return f"captioner's ({content.mark.model})"
+        return _captioners(content.mark.model)
     if wording.is_placeholder(text.text):
         return "a camera's"
     if provenance.is_data(text):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, hits, options
+from captioner.cli import console, hits, loading, options
 from captioner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ def similar(
       captioner similar beach.jpg --limit 3
       captioner similar beach.jpg --before 2020 --open
     """
-    from captioner import model as models
     from captioner.index import Filters, Index
     from captioner.model.query import load_rank
     from captioner.photos.walk import walk
@@ -54,14 +54,7 @@ def similar(
     from captioner.types import Failure
 
     form = hits.form(as_json=as_json, print_path=print_path, nul=print0, preview=preview)
-    filters = Filters.parse(
-        folders=folders or (),
-        after=after,
-        before=before,
-        camera=camera,
-        near=near,
-        keywords=keywords or (),
-    )
+    filters = Filters.parse(folders, after, before, camera, near, keywords)
     path = Path(photo)
     if path.is_dir():
         raise UsageError(f"{console.shown(photo)} is a folder.", "Name one photo.")
@@ -71,7 +64,7 @@ def similar(
         known = isinstance(found, Failure) or not any(index.pending([found]))
         vectors = index.vectors_of(path, model_id) if known else None
         if vectors is None:
-            result = _look(found, lambda: models.load(model, device=device, precision=precision))
+            result = _look(found, partial(loading.load, model, device=device, precision=precision))
             if isinstance(result, Failure):
                 console.cannot_read(photo, result.reason)
                 if as_json:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, options
+from captioner.cli import console, keeping, options
 from captioner.cli.paths import Given
 from captioner.cli.progress import progress
 from captioner.cli.write import DryRun, KeepTimes, NoSync, record, refresh
@@ -45,18 +46,20 @@ def undo(
       captioner undo holiday/
       captioner undo
     """
-    from captioner.index import Index
     from captioner.metadata.writer import Options, State, Writer
-    from captioner.photos.walk import walk
     from captioner.places import database_path
     from captioner.types import Failure
 
     given = Given(paths or [], nul=nul)
     how = Options(dry_run=dry_run, sync=not no_sync, keep_times=keep_times)
     tally: Counter[State] = Counter()
-    with Index.open(database or database_path(), write=True) as index:
+    with keeping.to_write(database or database_path()) as index:
         records = index.writes(sync=how.sync)
-        photos = walk(given) if given.words else _written(records)
+        photos = (
+            keeping.walk_all(given, chain(*records.places().values()))
+            if given.words
+            else _written(records)
+        )
         with Writer(records, how) as writer, progress(quiet=dry_run) as bar:
             for photo in photos:
                 path = given.spelled(photo.path)

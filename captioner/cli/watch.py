@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Annotated
+from functools import cache, partial
+from typing import Annotated
 
 import typer
 
-from captioner.cli import console, keeping, options
+from captioner.cli import console, keeping, loading, options
 from captioner.cli.interrupt import finishing
 from captioner.cli.paths import Given
 from captioner.errors import LockedError
-
-if TYPE_CHECKING:
-    from captioner.types import Describer
 
 
 def watch(
@@ -41,8 +38,6 @@ def watch(
     Example:
       captioner watch ~/Pictures
     """
-    from captioner import model as models
-    from captioner.index import Index
     from captioner.library import Options
     from captioner.photos.walk import Selection
     from captioner.photos.watch import Watcher
@@ -53,15 +48,14 @@ def watch(
     selection = Selection(tuple(exclude or ()), include_hidden)
     told: set[tuple[str, str]] = set()
 
-    @cache
-    def load() -> Describer:
-        return models.load(model, device=device, precision=precision, batch_size=batch_size)
+    load = cache(
+        partial(loading.load, model, device=device, precision=precision, batch_size=batch_size)
+    )
 
     def update(touched: list[str]) -> bool:
         """Whether that could be done now."""
         try:
-            with Index.open(path, write=True) as index:
-                keeping.warn_of_network(index)
+            with keeping.to_write(path) as index:
                 keeping.update(index, Given(touched), load, Options(), selection, stop, told=told)
         except LockedError as error:
             console.error(error.reason, "Trying again until it is free.")

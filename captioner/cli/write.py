@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from captioner.cli import console, options
+from captioner.cli import console, keeping, options
 from captioner.cli.paths import Given
 from captioner.cli.progress import progress
 
@@ -115,7 +115,6 @@ def write(
       captioner write holiday/
       captioner write holiday/ --in-place --keywords 5
     """
-    from captioner.index import Index
     from captioner.metadata.writer import Options
     from captioner.photos.walk import walk
     from captioner.places import database_path
@@ -128,8 +127,10 @@ def write(
         keep_times=keep_times,
     )
     given = Given(paths or [], nul=nul)
-    with Index.open(database or database_path(), write=True) as index:
-        photos = walk(given if given.words else index.described())
+    with keeping.to_write(database or database_path()) as index:
+        photos = (
+            keeping.walk_all(given, index.described()) if given.words else walk(index.described())
+        )
         tally = write_all(
             index, photos, given, Wanted(field, keywords, min_confidence), how, as_json=as_json
         )
@@ -192,12 +193,12 @@ def _known(index: Index, photo: Photo, wanted: Wanted) -> Known | str:
 
 def refresh(records: Writes, before: Photo) -> None:
     """Let the index know a photo as it is now."""
-    from captioner.metadata.replace import content_hash
+    from captioner.content import fingerprint
     from captioner.types import Photo
 
     found = before.path.stat()
     after = Photo(before.path, found.st_size, found.st_mtime_ns)
-    records.refresh(before, after, content_hash(before.path.read_bytes()))
+    records.refresh(before, after, fingerprint(before.path))
 
 
 def record(path: str, outcome: Outcome) -> dict[str, object]:

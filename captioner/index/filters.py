@@ -60,13 +60,12 @@ class Filters:
     @classmethod
     def parse(
         cls,
-        *,
-        folders: Sequence[Path] = (),
+        folders: Sequence[Path] | None = None,
         after: str | None = None,
         before: str | None = None,
         camera: str | None = None,
         near: str | None = None,
-        keywords: Sequence[str] = (),
+        keywords: Sequence[str] | None = None,
     ) -> Self:
         """Filters from what a person typed.
 
@@ -83,11 +82,10 @@ class Filters:
                 f"no photo was taken from {after} on and before {before} began.",
                 "Give --before a later date than --after.",
             )
-        if any(not word.strip() for word in (camera or "any", *keywords)):
+        if any(not word.strip() for word in (camera or "any", *(keywords or ()))):
             raise UsageError("an empty filter was given.", "Is a variable of the shell unset?")
-        return cls(
-            tuple(folders), after, before, camera, (near and _circle(near)) or None, tuple(keywords)
-        )
+        circle = _circle(near) if near else None
+        return cls(tuple(folders or ()), after, before, camera, circle, tuple(keywords or ()))
 
     def __bool__(self) -> bool:
         """Whether anything is asked for."""

@@ -42,6 +42,7 @@ from captioner.types import (
     HalfArray,
     Kept,
     Known,
+    Listing,
     Photo,
     Pixels,
     Rank,
@@ -129,7 +130,7 @@ class Index:
         Opens none of them. One that failed is tried again only when its file has changed. May be
         consumed in another thread than the index's own, while that one stores.
         """
-        return (photo for photo, _ in self.survey().changes(photos))
+        return (photo for photo, _ in self.survey().changes(map(Listing.of, photos)))
 
     def survey(self, *, retry_failed: bool = False, weights: Weights | None = None) -> Survey:
         """What a walk finds, held against this index; see `Survey`. Writes nothing."""

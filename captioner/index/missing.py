@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from captioner.index import mounts
-from captioner.index.database import inside, now
+from captioner.index.database import Ids, ids, inside, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def is_below(path: bytes, folders: Collection[bytes]) -> bool:
 def vanished(
     connection: sqlite3.Connection,
     roots: Iterable[bytes],
-    unseen: Callable[[Sequence[int]], list[int]],
+    unseen: Callable[[Ids], Ids],
     new: Collection[bytes],
     unreadable: Collection[bytes],
 ) -> Iterator[tuple[int, bytes]]:
@@ -73,7 +73,7 @@ def vanished(
     Parameters
     ----------
     unseen
-        Gives those of some ids whose photos were not met.
+        Gives those of some ids (N,) whose photos were not met.
     new
         Paths of the photos that were met and not known.
     unreadable
@@ -81,32 +81,28 @@ def vanished(
     """
     untold = {*unreadable, *away(connection)}
     for root in roots:
-        # One line of text in place of a row a photo, of which nearly all were met.
-        (known,) = connection.execute(
-            "SELECT group_concat(id, ' ') FROM photos WHERE path >= ? AND path < ?", inside(root)
-        ).fetchone()
-        ids = [int(number) for number in (known or "").split()]
-        lost = unseen(ids)
-        if len(lost) == len(ids) and not any(is_below(path, {root}) for path in new):
+        known = ids(connection, "SELECT id FROM photos WHERE path >= ? AND path < ?", inside(root))
+        lost = unseen(known)
+        if len(lost) == len(known) and not any(is_below(path, {root}) for path in new):
             continue
         present = "SELECT path FROM photos WHERE id = ? AND missing_since IS NULL"
-        for number in lost:
+        for number in lost.tolist():
             for (path,) in connection.execute(present, [number]):
                 if not is_below(path, untold) and not os.path.lexists(path):
                     yield number, path
 
 
-def mark(connection: sqlite3.Connection, ids: Iterable[int]) -> None:
+def mark(connection: sqlite3.Connection, lost: Iterable[int]) -> None:
     """Take photos for missing from now on."""
     connection.executemany(
-        "UPDATE photos SET missing_since = ? WHERE id = ?", ((now(), number) for number in ids)
+        "UPDATE photos SET missing_since = ? WHERE id = ?", ((now(), number) for number in lost)
     )
 
 
-def unmark(connection: sqlite3.Connection, ids: Iterable[int]) -> None:
+def unmark(connection: sqlite3.Connection, back: Iterable[int]) -> None:
     """Take photos for found again."""
     connection.executemany(
-        "UPDATE photos SET missing_since = NULL WHERE id = ?", ((number,) for number in ids)
+        "UPDATE photos SET missing_since = NULL WHERE id = ?", ((number,) for number in back)
     )
 
 

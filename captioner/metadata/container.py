@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.splice import Splice
 
 
@@ -18,6 +19,29 @@ class Edits:
     """To put in the place of what EXIF's ImageDescription says; None leaves it."""
     photoshop: bytes | None = None
     """Image resources in the place of those that are there; None leaves them."""
+
+
+class Chunk(NamedTuple):
+    """One of the parts of a file that is made of named parts."""
+
+    kind: bytes
+    start: int
+    """Of its head, in the file."""
+    end: int
+    data: bytes
+
+
+def only_xmp(packets: list[Chunk]) -> Chunk | None:
+    """The one chunk that holds XMP, if any.
+
+    Raises
+    ------
+    Refused
+        Where there are several.
+    """
+    if len(packets) > 1:
+        raise Refused(Reason.SEVERAL_XMP)
+    return packets[0] if packets else None
 
 
 class Container(Protocol):

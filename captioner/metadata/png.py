@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from captioner.metadata import exif, iptc
-from captioner.metadata.container import Container, Edits
+from captioner.metadata.container import Chunk, Container, Edits, only_xmp
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.splice import Splice, apply
 
@@ -17,16 +16,6 @@ _COMMENTS = ("description", "comment")
 _PROFILE = "raw profile type "
 _LONGEST_TEXT = 16 * 2**20
 _LONGEST_CHUNK = 2**31 - 1
-
-
-class _Chunk(NamedTuple):
-    kind: bytes
-    start: int
-    data: bytes
-
-    @property
-    def end(self) -> int:
-        return self.start + 12 + len(self.data)
 
 
 class Png:
@@ -46,9 +35,7 @@ class Png:
         if any(chunk.kind == b"caBX" for chunk in self._chunks):
             raise Refused(Reason.SIGNED)
         packets = [c for c in self._chunks if c.kind == b"iTXt" and c.data.startswith(_XMP)]
-        if len(packets) > 1:
-            raise Refused(Reason.SEVERAL_XMP)
-        self._xmp = packets[0] if packets else None
+        self._xmp = only_xmp(packets)
         self.xmp = _international(self._xmp.data)[2] if self._xmp else None
         blocks = [chunk for chunk in self._chunks if chunk.kind == b"eXIf"]
         self._exif = blocks[0] if len(blocks) == 1 else None
@@ -101,17 +88,18 @@ class Png:
         return next(c.start for c in self._chunks if c.kind in (b"IDAT", b"fcTL"))
 
 
-def _chunks(data: bytes) -> list[_Chunk]:
+def _chunks(data: bytes) -> list[Chunk]:
     if not data.startswith(_SIGNATURE):
         raise Refused(Reason.FORMAT)
-    found: list[_Chunk] = []
+    found: list[Chunk] = []
     at = len(_SIGNATURE)
     while not found or found[-1].kind != b"IEND":
         length = int.from_bytes(data[at : at + 4], "big")
         if at + 12 + length > len(data) or length > _LONGEST_CHUNK:
             raise Refused(Reason.MALFORMED, "PNG chunks")
-        found.append(_Chunk(data[at + 4 : at + 8], at, data[at + 8 : at + 8 + length]))
-        at += 12 + length
+        end = at + 12 + length
+        found.append(Chunk(data[at + 4 : at + 8], at, end, data[at + 8 : end - 4]))
+        at = end
     if found[0].kind != b"IHDR" or not any(chunk.kind == b"IDAT" for chunk in found):
         raise Refused(Reason.MALFORMED, "PNG chunks")
     return found
@@ -138,7 +126,7 @@ def _international(data: bytes) -> tuple[bytes, bytes, bytes]:
     return head, keyword, text
 
 
-def _text(chunk: _Chunk) -> str:
+def _text(chunk: Chunk) -> str:
     """The text of a chunk; what cannot be read counts as somebody's words all the same."""
     try:
         if chunk.kind == b"iTXt":

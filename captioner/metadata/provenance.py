@@ -44,8 +44,9 @@ class Words:
     description: str | None = None
     alt: str | None = None
     keywords: tuple[str, ...] = ()
+    """A model's, whoever wrote the rest."""
     model: str | None = None
-    """Whose words they are; None for a person's, which bear no mark."""
+    """Which one wrote the rest; None where a person did, whose texts bear no mark."""
     date: str = ""
     """When, in ISO 8601."""
 
@@ -114,7 +115,7 @@ def short(text: str) -> str:
 
 
 def is_data(text: Text) -> bool:
-    """Whether a text is a program's: settings, as scientific TIFF files keep them, or a digest."""
+    """Whether a text is a program's. In XMP, where people write, nothing is taken for one."""
     return not text.field.startswith("XMP") and wording.is_data(text.text)
 
 
@@ -216,16 +217,16 @@ def _marked(content: Content, words: Words, own: dict[str, str]) -> Changes:
     kept = [word for word in content.keywords if word not in content.mark.keywords]
     known = {word.lower() for word in kept}
     added = tuple(dict.fromkeys(word for word in words.keywords if word.lower() not in known))
-    values = dict(own)
-    if words.model is None:
-        values = {}
-    elif own or added:
-        values |= {MODEL: words.model, TOOL: f"captioner {__version__}", DATE: words.date}
+    values = {} if words.model is None else dict(own)
+    if values or added:
+        values |= {TOOL: f"captioner {__version__}", DATE: words.date}
+        if words.model is not None:
+            values[MODEL] = words.model
     return Changes(
         cut=MARKS,
         cut_items={KEYWORDS: content.mark.keywords},
         items={KEYWORDS: added} if added else {},
-        lists={OWN_KEYWORDS: added} if added and words.model is not None else {},
+        lists={OWN_KEYWORDS: added} if added else {},
         values=values,
     )
 

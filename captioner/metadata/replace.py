@@ -89,11 +89,6 @@ def digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def content_hash(data: bytes) -> bytes:
-    """BLAKE2b-160, by which the index knows a photo again."""
-    return hashlib.blake2b(data, digest_size=20).digest()
-
-
 def replaceable(path: Path) -> Path:
     """The file behind a name, once it is clear that it can be replaced without loss.
 

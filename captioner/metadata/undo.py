@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from captioner.content import content_hash
 from captioner.metadata import splice
 from captioner.metadata.refusal import Reason, Refused
-from captioner.metadata.replace import content_hash, digest
+from captioner.metadata.replace import digest
 from captioner.metadata.splice import Splice
 from captioner.types import Write
 

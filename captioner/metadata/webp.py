@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from captioner.metadata import exif
-from captioner.metadata.container import Container, Edits
+from captioner.metadata.container import Chunk, Container, Edits, only_xmp
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.splice import Splice, apply
 
 _XMP_BIT = 0x04
 _ALPHA_BIT = 0x10
 _LONGEST = 2**32 - 10
-
-
-class _Chunk(NamedTuple):
-    kind: bytes
-    start: int
-    data: bytes
-
-    @property
-    def end(self) -> int:
-        return self.start + 8 + len(self.data) + len(self.data) % 2
 
 
 class WebP:
@@ -42,9 +30,7 @@ class WebP:
         if any(chunk.kind == b"C2PA" for chunk in self._chunks):
             raise Refused(Reason.SIGNED)
         packets = [chunk for chunk in self._chunks if chunk.kind == b"XMP "]
-        if len(packets) > 1:
-            raise Refused(Reason.SEVERAL_XMP)
-        self._xmp = packets[0] if packets else None
+        self._xmp = only_xmp(packets)
         self.xmp = self._xmp.data if self._xmp else None
         blocks = [chunk for chunk in self._chunks if chunk.kind == b"EXIF"]
         self._exif = blocks[0] if len(blocks) == 1 else None
@@ -125,7 +111,7 @@ class WebP:
         return [Splice(first.start, first.start, header)]
 
 
-def _chunks(data: bytes) -> tuple[list[_Chunk], int]:
+def _chunks(data: bytes) -> tuple[list[Chunk], int]:
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
         raise Refused(Reason.FORMAT)
     end = 8 + int.from_bytes(data[4:8], "little")
@@ -133,11 +119,11 @@ def _chunks(data: bytes) -> tuple[list[_Chunk], int]:
     at = 12
     while at < end:
         length = int.from_bytes(data[at + 4 : at + 8], "little")
-        chunk = _Chunk(data[at : at + 4], at, data[at + 8 : at + 8 + length])
-        if at + 8 + length > len(data) or chunk.end > min(end, len(data)):
+        after = at + 8 + length + length % 2
+        if after > min(end, len(data)):
             raise Refused(Reason.MALFORMED, "WebP chunks")
-        found.append(chunk)
-        at = chunk.end
+        found.append(Chunk(data[at : at + 4], at, after, data[at + 8 : at + 8 + length]))
+        at = after
     if not found or at != end or (found[0].kind == b"VP8X" and len(found[0].data) < 10):
         raise Refused(Reason.MALFORMED, "WebP chunks")
     return found, end

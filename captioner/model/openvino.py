@@ -215,8 +215,13 @@ class OpenVINOEngine:
         if cache is not None:
             cache.mkdir(parents=True, exist_ok=True)
             options["CACHE_DIR"] = str(cache)
-        self._compiled = ov.Core().compile_model(model, "CPU", options)
+        core = ov.Core()
+        self._compiled = core.compile_model(model, "CPU", options)
         self.requests = int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        if precision == "bfloat16" and "BF16" not in core.get_property(
+            "CPU", "OPTIMIZATION_CAPABILITIES"
+        ):
+            precision = "float32"  # what OpenVINO then takes, without a word
         self.name = f"OpenVINO {precision}"
 
     def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:

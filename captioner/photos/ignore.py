@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -66,7 +66,7 @@ class Rules:
                     levels.append((spec, prefix))
         return cls(tuple(levels), fixed)
 
-    def inside(self, folder: Path, names: set[str]) -> Self:
+    def inside(self, folder: Path, names: Container[str]) -> Self:
         """These rules and those of the folder's own ignore file, if it is among `names`.
 
         Raises

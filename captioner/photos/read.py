@@ -15,6 +15,7 @@ from contextlib import suppress
 from io import BufferedReader
 from itertools import chain
 
+from captioner.content import hasher
 from captioner.errors import PhotoUnavailableError
 from captioner.photos import apart, formats
 from captioner.photos.decode import LARGEST, Picture, decode
@@ -54,7 +55,7 @@ def read(photo: Photo, size: int) -> Pixels:
         with open_regular(photo.path) as file:
             kind = formats.recognise(file)
             file.seek(0)
-            hashed = hashlib.blake2b(digest_size=20)
+            hashed = hasher()
             picture = _picture(file, kind, size, hashed)
     except OSError as error:
         raise PhotoUnavailableError(explain(error)) from error

@@ -12,7 +12,7 @@ from captioner.errors import CaptionerError
 from captioner.photos.files import NEITHER, explain
 from captioner.photos.formats import may_be_photo
 from captioner.photos.ignore import IGNORE_FILE, NO_MEDIA, Rules, is_hidden, patterns
-from captioner.types import Failure, Photo
+from captioner.types import Failure, Listing, Photo
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,25 @@ def walk(paths: Iterable[Path], selection: Selection = Selection()) -> Iterator[
     UsageError
         Where a pattern of `selection` makes no sense.
     """
+    for found in listings(paths, selection):
+        if isinstance(found, Listing):
+            yield from found
+        else:
+            yield found
+
+
+def listings(
+    paths: Iterable[Path], selection: Selection = Selection()
+) -> Iterator[Listing | Failure]:
+    """As `walk`, but those photos of a folder together that follow each other."""
     finding = _Walk(selection)
     for path in paths:
         yield from finding.under(path)
 
 
 _HERE = Path()
+_TOGETHER = 500
+"""Photos in a listing, at most."""
 _Identity = tuple[int, int]
 """Device and inode."""
 
@@ -73,8 +86,10 @@ class _Open:
     """The beginning of all paths in it, as text: to make a `Path` takes longer than to find it."""
     rules: Rules
     taken: set[str]
-    entries: Iterator[tuple[str, bool, os.DirEntry[str]]]
-    """Name, whether it is a folder, and the entry; sorted by name."""
+    entries: dict[str, os.DirEntry[str]]
+    """All that is in it and was not come to yet, by name."""
+    names: Iterator[str]
+    """Those that may concern the walk, in order."""
 
 
 class _Walk:
@@ -83,12 +98,12 @@ class _Walk:
         self._exclude = patterns(selection.exclude) if selection.exclude else None
         self._folders: dict[_Identity, _Folder] = {}
 
-    def under(self, start: Path) -> Iterator[Photo | Failure]:
+    def under(self, start: Path) -> Iterator[Listing | Failure]:
         try:
             found = start.stat()
             if stat.S_ISREG(found.st_mode):
                 if self._is_new(start):
-                    yield Photo(start, found.st_size, found.st_mtime_ns)
+                    yield Listing.of(Photo(start, found.st_size, found.st_mtime_ns))
             elif stat.S_ISDIR(found.st_mode):
                 yield from self._search(start, Rules.at(start, self._exclude))
             else:
@@ -98,67 +113,83 @@ class _Walk:
         except CaptionerError as error:
             yield Failure(start, str(error))
 
-    def _search(self, start: Path, rules: Rules) -> Iterator[Photo | Failure]:
+    def _search(self, start: Path, rules: Rules) -> Iterator[Listing | Failure]:
         stack: list[_Open] = []
         yield from self._enter(start, rules, stack, named=True)
         while stack:
             folder = stack[-1]
-            for name, is_folder, entry in folder.entries:
-                if is_folder:
-                    yield from self._enter(
-                        Path(folder.inside + name), folder.rules.below(name), stack
-                    )
-                    break
-                if name in folder.taken:
-                    continue
-                path = folder.inside + name
-                try:
-                    found = entry.stat()
-                    if not stat.S_ISREG(found.st_mode):
-                        yield Failure(Path(path), NEITHER)  # to open it could be to wait for ever
-                    elif not entry.is_symlink() or self._is_new(Path(path)):
-                        yield Photo(path, found.st_size, found.st_mtime_ns)
-                except OSError as error:
-                    yield Failure(Path(path), explain(error))
-            else:
+            listing = Listing(folder.inside)
+            ended = self._list(folder, listing)
+            if listing.names:
+                yield listing
+            if isinstance(ended, Failure):
+                yield ended
+            elif ended is not None:
+                yield from self._enter(
+                    Path(folder.inside + ended), folder.rules.below(ended), stack
+                )
+            elif len(listing) < _TOGETHER:
                 stack.pop()
+
+    def _list(self, folder: _Open, listing: Listing) -> str | Failure | None:
+        """Add a folder's next photos to a listing; what ended it: a subfolder, or a failure."""
+        rules = folder.rules if folder.rules.levels else None
+        taken, inside = folder.taken, folder.inside
+        for name in folder.names:
+            entry = folder.entries.pop(name)
+            is_folder = _is_folder(entry)
+            if not (is_folder or may_be_photo(name)):
+                continue
+            if rules and rules.leave_out(name, is_folder):
+                continue
+            if is_folder:
+                return name
+            if name in taken:
+                continue
+            try:
+                found = entry.stat()
+                if not stat.S_ISREG(found.st_mode):
+                    return Failure(Path(inside + name), NEITHER)  # to open it may take for ever
+                elif not entry.is_symlink() or self._is_new(Path(inside + name)):
+                    listing.names.append(name)
+                    listing.sizes.append(found.st_size)
+                    listing.mtimes_ns.append(found.st_mtime_ns)
+                    if len(listing.names) == _TOGETHER:
+                        return None
+            except OSError as error:
+                return Failure(Path(inside + name), explain(error))
+        return None
 
     def _enter(
         self, path: Path, rules: Rules, stack: list[_Open], *, named: bool = False
     ) -> Iterator[Failure]:
         """Put a folder on the stack that was not entered before."""
-        entries: list[os.DirEntry[str]] = []
+        entries: dict[str, os.DirEntry[str]] = {}
         try:
             known = self._known(path)
             if known.rules is not None:
                 return
             with os.scandir(path) as found:
-                entries.extend(found)  # keeps what came before an error
+                for entry in found:  # keeps what came before an error
+                    entries[entry.name] = entry
         except OSError as error:
             yield Failure(path, explain(error))
             if not entries:
                 return
-        names = {entry.name for entry in entries}
-        if NO_MEDIA in names and not (named or self._hidden_too):
+        if NO_MEDIA in entries and not (named or self._hidden_too):
             return
         try:
-            known.rules = rules.inside(path, names)
+            known.rules = rules.inside(path, entries)
         except OSError as error:
             yield Failure(path / IGNORE_FILE, explain(error))
         except CaptionerError as error:
             yield Failure(path, str(error))
         else:
-            chosen = sorted(self._chosen(entries, known.rules))
+            names = sorted(
+                entries if self._hidden_too else [name for name in entries if not is_hidden(name)]
+            )
             inside = "" if path == _HERE else os.path.join(path, "")  # noqa: PTH118 (text)
-            stack.append(_Open(inside, known.rules, known.taken, iter(chosen)))
-
-    def _chosen(
-        self, entries: list[os.DirEntry[str]], rules: Rules
-    ) -> Iterator[tuple[str, bool, os.DirEntry[str]]]:
-        for entry in entries:
-            name, is_folder = entry.name, _is_folder(entry)
-            if (is_folder or may_be_photo(name)) and not self._leaves_out(rules, name, is_folder):
-                yield name, is_folder, entry
+            stack.append(_Open(inside, known.rules, known.taken, entries, iter(names)))
 
     def _leaves_out(self, rules: Rules | None, name: str, is_folder: bool) -> bool:
         if is_hidden(name) and not self._hidden_too:
