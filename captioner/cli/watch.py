@@ -30,6 +30,7 @@ def watch(
     quiet: options.Quiet = False,
     log_file: options.LogFile = None,
     database: options.Database = None,
+    min_confidence: options.MinConfidence = None,
     batch_size: options.BatchSize = None,
     model: options.Model = None,
     device: options.Device = "auto",
@@ -55,7 +56,13 @@ def watch(
 
     @cache
     def load() -> Describer:
-        return models.load(model, device=device, precision=precision, batch_size=batch_size)
+        return models.load(
+            model,
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+            min_confidence=min_confidence,
+        )
 
     def update(touched: list[str]) -> bool:
         """Whether that could be done now."""
