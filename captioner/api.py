@@ -36,6 +36,7 @@ class Captioner:
         alternatives: int = 1,
         batch_size: int | None = None,
         keywords: int = 8,
+        min_confidence: float | None = None,
     ) -> Captioner:
         """Load a bundle and the engine that runs it.
 
@@ -55,6 +56,9 @@ class Captioner:
             Photos the engine takes at once; None leaves it to the engine.
         keywords
             At most so many for each photo.
+        min_confidence
+            Captions with a lower score, 0 to 1, are left out: a photo may be left with keywords
+            alone. None leaves it to the bundle; 0 leaves out nothing.
 
         Raises
         ------
@@ -70,6 +74,7 @@ class Captioner:
                 alternatives=alternatives,
                 batch_size=batch_size,
                 keywords=keywords,
+                min_confidence=min_confidence,
             )
         )
 
@@ -87,7 +92,8 @@ class Captioner:
         -------
         list
             For each photo its `Description`, best caption first, or the `Failure` that says why
-            there is none, in the order given, and sorted within a folder.
+            there is none, in the order given, and sorted within a folder. A description whose
+            sentences are not to be trusted has no captions; its `text` is its keywords then.
         """
         if isinstance(paths, str | os.PathLike):
             paths = [paths]

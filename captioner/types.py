@@ -168,13 +168,25 @@ class Description:
     format: str
     content_hash: bytes
     captions: tuple[Caption, ...]
-    """Best first, at least one."""
+    """Best first. Those alone that the model trusts: where it trusts none, there is none."""
     keywords: tuple[Keyword, ...]
     """Most probable first."""
     feature: HalfArray
     """(2048,): the encoder's output, kept so that a new decoder needs no pixels."""
     vectors: SearchVectors
     facts: Facts = Facts()
+
+    @property
+    def text(self) -> str:
+        """The best sentence, else the keywords; empty where there is neither."""
+        if self.captions:
+            return self.captions[0].text
+        return in_place(keyword.word for keyword in self.keywords)
+
+
+def in_place(keywords: Iterable[str]) -> str:
+    """Keywords as they stand where a sentence would: without its capital and its full stop."""
+    return ", ".join(keywords)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +206,12 @@ class Known:
 
     photo: Photo
     """As it was when it was described."""
-    text: str
-    """A person's where there is one, else the model's best."""
+    text: str | None
+    """A person's where there is one, else the model's best; None where it trusts no sentence."""
     model_id: str | None
     """None for a person's."""
     score: float
-    """As of `Caption`; 1 for a person's."""
+    """As of `Caption`; 1 for a person's, 0 where there is no text."""
     keywords: tuple[str, ...]
     """Most probable first."""
 
@@ -227,7 +239,7 @@ class Weights:
     """Which weights made a description."""
 
     model: str
-    """Digest of the bundle."""
+    """Digest of the bundle; empty for one that differs from all there are."""
     encoder: str
     """Digest of what makes the features: bundles with the same can share them."""
 

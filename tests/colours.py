@@ -27,15 +27,19 @@ MODEL_ID = "c0104e5c0104"
 
 
 class ColourDescriber:
-    """Says which of three colours a photo has most of, surer the more of it there is."""
+    """Says which of three colours a photo has most of, surer the more of it there is.
+
+    As a model, it leaves out captions whose score is below `min_confidence`; its own is 0.
+    """
 
     model_id = MODEL_ID
     encoder_id = "e0c0de4e0c0d"
     size = 16
     batch_size = 4
 
-    def __init__(self, *, alternatives: int = 1) -> None:
+    def __init__(self, *, alternatives: int = 1, min_confidence: float | None = None) -> None:
         self._alternatives = alternatives
+        self._least = min_confidence or 0.0
 
     def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
         for batch in batches:
@@ -60,6 +64,7 @@ class ColourDescriber:
             captions=tuple(
                 Caption(f"A {COLOURS[k]} photo.", float(shares[k]), float(np.log(shares[k])))
                 for k in order[: self._alternatives]
+                if shares[k] >= self._least
             ),
             keywords=tuple(Keyword(COLOURS[k], float(shares[k])) for k in order[:2]),
             feature=feature.astype(np.float16),

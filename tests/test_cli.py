@@ -52,7 +52,10 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
 
     def load(bundle: Path | None = None, **options: Any) -> colours.ColourDescriber:
         made.append({"bundle": bundle, **options})
-        return colours.ColourDescriber(alternatives=options.get("alternatives", 1))
+        return colours.ColourDescriber(
+            alternatives=options.get("alternatives", 1),
+            min_confidence=options.get("min_confidence"),
+        )
 
     monkeypatch.setattr("captioner.model.load", load)
     monkeypatch.setattr(
@@ -109,6 +112,7 @@ class TestCaption:
                 "device": "cpu",
                 "precision": "float32",
                 "alternatives": 1,
+                "min_confidence": None,
             }
         ]
 
@@ -124,6 +128,7 @@ class TestCaption:
         assert run("caption", "red.jpg", "--min-confidence", "0.99").stdout == "red, green\n"
         [record] = objects(run("caption", "red.jpg", "--min-confidence", "0.99", "--json"))
         assert (record["caption"], record["kind"]) == ("red, green", "keywords")
+        assert record["score"] is None
         both = run("caption", "red.jpg", "--min-confidence", "0.5", "--alternatives", "2")
         assert both.stdout == "A red photo.\n"
 
@@ -262,8 +267,8 @@ class TestIndexAndSearch:
         assert (path, caption) == (str(folder / "album/blue.jpg"), "A blue photo.")
         assert 0 < float(score) <= 1
         [hit] = objects(run("search", "blue", "-n", "1", "--json"))
-        assert hit.keys() == {"path", "caption", "score"}
-        assert hit["path"] == path
+        assert hit.keys() == {"path", "caption", "kind", "score"}
+        assert (hit["path"], hit["kind"]) == (path, "sentence")
 
     def test_exact_search_needs_no_model(
         self, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch

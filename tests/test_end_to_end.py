@@ -54,7 +54,7 @@ def words(sentence: str) -> set[str]:
 
 
 def captions(home: Path, *arguments: object) -> dict[str, str]:
-    done = run("caption", "--json", *arguments, home=home)
+    done = run("caption", "--json", "--min-confidence", 0, *arguments, home=home)
     assert done.returncode == 0, done.stderr
     records = [json.loads(line) for line in done.stdout.splitlines()]
     return {record["path"]: record["caption"] for record in records}
@@ -65,6 +65,14 @@ def test_the_first_command(home: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"[A-Z][a-z' -]+\.\n", done.stdout)
     assert words(done.stdout) & PEOPLE
+
+
+def test_what_is_not_trusted_gives_way_to_keywords(home: Path, pictures: Path) -> None:
+    done = run("caption", "--json", "--min-confidence", 1, pictures / "chelsea.jpg", home=home)
+    record = json.loads(done.stdout)
+    assert (record["kind"], record["score"]) == ("keywords", None)
+    assert record["caption"] == ", ".join(keyword["word"] for keyword in record["keywords"])
+    assert "cat" in record["caption"]
 
 
 def test_obvious_words(home: Path, photos_folder: Path) -> None:

@@ -15,6 +15,7 @@ from captioner.training.tuning import (
     fits,
     reliability,
     short_queries,
+    trusted,
 )
 
 
@@ -52,6 +53,16 @@ def test_reliability_counts_every_sentence_once():
         {"sentences": 3, "score": pytest.approx(0.547, abs=0.001), "right": 0.667},
         {"sentences": 1, "score": 1, "right": 1},
     ]
+
+
+def test_sentences_are_shown_from_the_score_on_that_keeps_most_of_them_right():
+    score = np.array([0.1, 0.2, 0.3, 0.41, 0.6, 0.8], np.float32)
+    right = np.array([0, 0, 0, 1, 0, 1], np.float32)
+    assert trusted(score, right, misfits=0.7) == 0
+    assert trusted(score, right, misfits=0.6) == 0.15
+    assert trusted(score, right, misfits=0.4) == 0.35
+    assert trusted(score, right, misfits=0.1) == 0.65
+    assert trusted(score, np.zeros(6, np.float32), misfits=0.4) == 0.85
 
 
 def test_a_sentence_fits_where_people_use_most_of_its_telling_words():

@@ -31,15 +31,7 @@ def caption(
     keywords: Annotated[
         bool, typer.Option("--keywords", help="Print what is seen in each photo, too.")
     ] = False,
-    min_confidence: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            metavar="P",
-            help="Print keywords in place of sentences that are less likely than this to fit.",
-        ),
-    ] = 0,
+    min_confidence: options.MinConfidence = None,
     as_json: options.Json = False,
     nul: options.Nul = False,
     exclude: options.Exclude = None,
@@ -56,7 +48,9 @@ def caption(
 
     One photo by name: its sentence alone. Else a line a photo: path, sentence and, with
     --keywords, what is seen, parted by tabs; more than one sentence, more than one line.
-    With --json: path, caption, score (0 to 1), keywords and, with --alternatives, the others.
+    Where no sentence is to be trusted, keywords stand in its place: airliner, wing, sky.
+    With --json: path, caption, kind (sentence or keywords), score (0 to 1), keywords and, with
+    --alternatives, the others.
 
     \b
     Examples:
@@ -65,7 +59,7 @@ def caption(
       find . -name '*.jpg' -print0 | captioner caption -0 -
     """
     from captioner.photos.walk import Selection, walk
-    from captioner.types import Failure
+    from captioner.types import Failure, in_place
 
     def load() -> Describer:
         with bar.preparing("loading the model"):
@@ -76,6 +70,7 @@ def caption(
                 beams=beams,
                 alternatives=alternatives,
                 batch_size=batch_size,
+                min_confidence=min_confidence,
             )
 
     console.configure(quiet=quiet, log_file=log_file)
@@ -98,12 +93,12 @@ def caption(
             else:
                 path = given.spelled(result.photo.path)
                 if as_json:
-                    console.json_line(_record(path, result, min_confidence, alternatives > 1))
+                    console.json_line(_record(path, result, alternatives > 1))
                 else:
                     _print(
                         None if given.one_file else path,
-                        _sentences(result, min_confidence),
-                        _seen(result) if keywords else None,
+                        [each.text for each in result.captions] or [result.text or console.NOTHING],
+                        in_place(k.word for k in result.keywords) if keywords else None,
                     )
             bar.done(path)
     if not total:
@@ -128,16 +123,6 @@ def _described(
             yield from describe(chain([photo], photos), load())
 
 
-def _sentences(description: Description, min_confidence: float) -> list[str]:
-    return [c.text for c in description.captions if c.score >= min_confidence] or [
-        _seen(description)
-    ]
-
-
-def _seen(description: Description) -> str:
-    return ", ".join(keyword.word for keyword in description.keywords)
-
-
 def _print(path: str | None, sentences: list[str], seen: str | None) -> None:
     if console.for_the_eye():
         console.block(path, sentences, aside=seen or "")
@@ -146,16 +131,14 @@ def _print(path: str | None, sentences: list[str], seen: str | None) -> None:
         console.line(*(field for field in (path, sentence, seen) if field is not None))
 
 
-def _record(
-    path: str, description: Description, min_confidence: float, with_alternatives: bool
-) -> dict[str, object]:
-    best = description.captions[0]
+def _record(path: str, description: Description, with_alternatives: bool) -> dict[str, object]:
+    best = description.captions[0] if description.captions else None
     record: dict[str, object] = {
         "path": path,
-        "caption": _sentences(description, min_confidence)[0],
-        # What the caption is: below --min-confidence it is keywords.
-        "kind": "sentence" if best.score >= min_confidence else "keywords",
-        "score": round(float(best.score), 4),
+        "caption": description.text,
+        # What the caption is: keywords where no sentence is to be trusted.
+        "kind": "sentence" if best else "keywords",
+        "score": best and round(float(best.score), 4),
         "keywords": [
             {"word": k.word, "probability": round(float(k.probability), 4)}
             for k in description.keywords

@@ -20,6 +20,9 @@ from captioner.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+NOTHING = "(not recognised)"
+"""In place of a sentence and of keywords, where the model trusts neither."""
+
 # What would move the cursor, turn the reading direction or is no text at all.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 

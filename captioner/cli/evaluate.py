@@ -101,7 +101,14 @@ def evaluate(
     model_id, rank = load_rank(model)
     described, failed = _describe(
         examples,
-        models.load(model, device=device, precision=precision, beams=beams, batch_size=batch_size),
+        models.load(
+            model,
+            device=device,
+            precision=precision,
+            beams=beams,
+            batch_size=batch_size,
+            min_confidence=0,  # what it would rather not say is measured, too
+        ),
     )
     console.note(f"{console.counted(len(described))} described; measuring captions and searches.")
     with _real_search(described, rank, model_id) as search:

@@ -52,18 +52,21 @@ def print_hits(hits: Sequence[Hit], form: Form, *, preview: bool = False) -> Non
     for hit in hits:
         score = None if hit.score is None else round(hit.score, 4)
         if form == "json":
-            console.json_line({"path": hit.path, "caption": hit.caption, "score": score})
+            console.json_line(
+                {"path": hit.path, "caption": hit.caption, "kind": hit.kind, "score": score}
+            )
         elif form in {"paths", "nul"}:
             # As bytes, since a name may be no text.
             end = b"\0" if form == "nul" else b"\n"
             sys.stdout.buffer.write(os.fsencode(hit.path) + end)
         elif console.for_the_eye():
             shown = "" if score is None else f"{score:.2f}"
-            console.block(hit.path, [hit.caption], score=shown)
+            console.block(hit.path, [hit.caption or console.NOTHING], score=shown)
             if preview:
                 _show(hit.path)
         else:
-            console.line(hit.path, hit.caption, "" if score is None else f"{score:.4f}")
+            said = hit.caption or console.NOTHING
+            console.line(hit.path, said, "" if score is None else f"{score:.4f}")
     sys.stdout.flush()
 
 

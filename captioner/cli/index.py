@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,7 +48,7 @@ def index(
         typer.Option(
             "--recaption",
             help="Describe again what another model described, from what the index keeps of each "
-            "photo where the two models see alike.",
+            "photo where the two models see alike; with --min-confidence, all.",
         ),
     ] = False,
     dry_run: Annotated[
@@ -59,6 +60,7 @@ def index(
     quiet: options.Quiet = False,
     log_file: options.LogFile = None,
     database: options.Database = None,
+    min_confidence: options.MinConfidence = None,
     batch_size: options.BatchSize = None,
     model: options.Model = None,
     device: options.Device = "auto",
@@ -88,8 +90,19 @@ def index(
     console.configure(quiet=quiet, log_file=log_file)
     path = database or database_path()
     selection = Selection(tuple(exclude or ()), include_hidden)
-    how = Options(retry_failed, models.weights(model) if recaption else None)
-    load = partial(loading.load, model, device=device, precision=precision, batch_size=batch_size)
+    weights = models.weights(model) if recaption else None
+    if weights and min_confidence is not None:
+        # What the same model said was held to another threshold: nothing stands as it is.
+        weights = replace(weights, model="")
+    how = Options(retry_failed, weights)
+    load = partial(
+        loading.load,
+        model,
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
+        min_confidence=min_confidence,
+    )
     if dry_run:
         with _as_it_is(path) as opened:
             _preview(opened, _given(paths, opened, nul=nul), how, selection)

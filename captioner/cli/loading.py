@@ -19,6 +19,7 @@ def load(
     batch_size: int | None = None,
     beams: int | None = None,
     alternatives: int = 1,
+    min_confidence: float | None = None,
 ) -> Model:
     """Load a model, as `captioner.model.load` does, and say where it is not quite as asked."""
     from captioner import model as models
@@ -30,6 +31,7 @@ def load(
         batch_size=batch_size,
         beams=beams,
         alternatives=alternatives,
+        min_confidence=min_confidence,
     )
     if precision == "bfloat16" and loaded.engine.name == "OpenVINO float32":
         console.warning("--precision bfloat16: this CPU has none, so it computes with float32.")

@@ -61,6 +61,17 @@ Beams = Annotated[
     ),
 ]
 
+MinConfidence = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        metavar="P",
+        help="Give keywords in place of sentences that are less likely than this to fit; the "
+        "model's own threshold if not given; 0 shows every sentence.",
+    ),
+]
+
 BatchSize = Annotated[
     int | None,
     typer.Option(

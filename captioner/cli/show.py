@@ -94,10 +94,11 @@ def _in_index(photo: Path, database: Path | None) -> Iterator[Said]:
         return
     if known:
         whose = _captioners(known.model_id) if known.model_id else "a person's"
-        yield Said("caption", INDEX, "", whose, known.text)
+        if known.text:
+            yield Said("caption", INDEX, "", whose, known.text)
         if known.keywords:
             yield Said("keywords", INDEX, "", "captioner's", ", ".join(known.keywords))
-        if known.model_id:
+        if known.model_id and known.text:
             yield Said("score", INDEX, "", whose, f"{known.score:.2f}")
 
 

@@ -27,6 +27,7 @@ def watch(
     quiet: options.Quiet = False,
     log_file: options.LogFile = None,
     database: options.Database = None,
+    min_confidence: options.MinConfidence = None,
     batch_size: options.BatchSize = None,
     model: options.Model = None,
     device: options.Device = "auto",
@@ -49,7 +50,14 @@ def watch(
     told: set[tuple[str, str]] = set()
 
     load = cache(
-        partial(loading.load, model, device=device, precision=precision, batch_size=batch_size)
+        partial(
+            loading.load,
+            model,
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+            min_confidence=min_confidence,
+        )
     )
 
     def update(touched: list[str]) -> bool:

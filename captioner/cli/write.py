@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -53,7 +53,7 @@ class Wanted:
 
         return Words(
             description=known.text if self.field in ("description", "both") else None,
-            alt=short(known.text) if self.field in ("alt", "both") else None,
+            alt=short(known.text) if known.text and self.field in ("alt", "both") else None,
             keywords=known.keywords[: self.keywords],
             model=known.model_id,
             date=datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -94,7 +94,10 @@ def write(
     min_confidence: Annotated[
         float,
         typer.Option(
-            min=0, max=1, metavar="P", help="Leave out captions less likely than this to fit."
+            min=0,
+            max=1,
+            metavar="P",
+            help="Leave out captions less likely than this to fit; keywords are still written.",
         ),
     ] = 0,
     dry_run: DryRun = False,
@@ -188,7 +191,10 @@ def _known(index: Index, photo: Photo, wanted: Wanted) -> Known | str:
         return "unknown"
     if (known.photo.size, known.photo.mtime_ns) != (photo.size, photo.mtime_ns):
         return "changed"
-    return known if known.score >= wanted.min_confidence else "unsure"
+    if known.text and known.score >= wanted.min_confidence:
+        return known
+    # Keywords are trusted each by itself, whatever became of the sentence.
+    return replace(known, text=None) if wanted.keywords and known.keywords else "unsure"
 
 
 def refresh(records: Writes, before: Photo) -> None:
@@ -283,7 +289,7 @@ def _sum_up(tally: Counter[str], *, dry_run: bool) -> str:
         ("same", "written earlier"),
         ("kept", "left with captioner's earlier caption (--existing replace renews it)"),
         ("skipped", "left with a person's words"),
-        ("unsure", "left out as less sure than asked for"),
+        ("unsure", "left out, their sentences being too unsure"),
         ("unknown", "not in the index (`captioner index` describes them)"),
         ("changed", "changed since they were described (`captioner index` does it anew)"),
         ("failed", "could not be written"),

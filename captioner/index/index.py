@@ -318,12 +318,12 @@ class Index:
             return searching.vectors_of(self._connection, path, model_id)
 
     def known(self, path: Path) -> Known | None:
-        """What is known of a photo, best words first; None where it has no caption."""
+        """What is known of a photo, best words first; None where nothing is said of it."""
         with database.explained(self.path):
             return writes.known(self._connection, path)
 
     def described(self) -> list[Path]:
-        """The absolute paths of all photos that have a caption, but of missing ones."""
+        """The absolute paths of all photos that were described, but of missing ones."""
         with database.explained(self.path):
             return writes.described(self._connection)
 

@@ -36,7 +36,7 @@ class Record(TypedDict):
     reason: str | None
     """Why it failed."""
     caption: str | None
-    """The one shown: a person's, else the model's best."""
+    """The one shown: a person's, else the model's best; None where it trusts no sentence."""
     source: str | None
     """Whose it is: "person" or "model"."""
     score: float | None

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,8 @@ from captioner.index.database import Ids, ids, path_key
 from captioner.index.filters import Filters, newest_first
 from captioner.index.query import parse
 from captioner.index.sketches import Sketches, exact
-from captioner.types import FloatArray, HalfArray, Look, Rank, SearchVectors
+from captioner.index.store import words_of
+from captioner.types import FloatArray, HalfArray, Look, Rank, SearchVectors, in_place
 
 # To be tuned on queries with known answers.
 TEXT_BONUS = 0.5
@@ -39,9 +41,11 @@ class Hit:
     path: str
     """Absolute. Where its name is no text, `os.fsencode` gives the bytes back."""
     caption: str
-    """A person's where there is one, else the model's best."""
+    """A person's where there is one, else the model's best, else keywords; empty if none."""
     score: float | None
     """0 to 1, larger is better; what it measures, the search says. None where nothing was asked."""
+    kind: Literal["sentence", "keywords"] = "sentence"
+    """What the caption is: keywords where the model trusts no sentence."""
 
 
 def search(
@@ -191,4 +195,6 @@ def _hit(connection: sqlite3.Connection, photo: int, score: float | None) -> Hit
     path, caption = connection.execute(
         "SELECT path, caption FROM photos JOIN texts ON photo = id WHERE id = ?", [photo]
     ).fetchone()
-    return Hit(os.fsdecode(path), caption, score)
+    if caption:
+        return Hit(os.fsdecode(path), caption, score)
+    return Hit(os.fsdecode(path), in_place(words_of(connection, photo)), score, "keywords")

@@ -180,15 +180,26 @@ def draw_texts(connection: sqlite3.Connection, photo: int) -> None:
             [photo],
         )
     ]
-    keywords = [
-        word
-        for (word,) in connection.execute(
-            "SELECT word FROM keywords WHERE photo = ? ORDER BY probability DESC, word", [photo]
-        )
-    ]
+    [(described,)] = connection.execute(
+        "SELECT status = 'described' FROM photos WHERE id = ?", [photo]
+    )
     connection.execute("DELETE FROM texts WHERE photo = ?", [photo])
-    if captions:
+    # Without a sentence that is to be trusted, a photo is found by its keywords and by sight.
+    if captions or described:
         connection.execute(
             "INSERT INTO texts (photo, caption, others, keywords) VALUES (?, ?, ?, ?)",
-            [photo, captions[0], "\n".join(captions[1:]), " ".join(keywords)],
+            [
+                photo,
+                captions[0] if captions else "",
+                "\n".join(captions[1:]),
+                " ".join(words_of(connection, photo)),
+            ],
         )
+
+
+def words_of(connection: sqlite3.Connection, photo: int) -> list[str]:
+    """The keywords of a photo, most probable first."""
+    rows = connection.execute(
+        "SELECT word FROM keywords WHERE photo = ? ORDER BY probability DESC, word", [photo]
+    )
+    return [word for (word,) in rows]

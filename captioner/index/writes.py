@@ -9,6 +9,7 @@ from pathlib import Path
 
 from captioner.index import database
 from captioner.index.database import path_key
+from captioner.index.store import words_of
 from captioner.types import Known, Photo, Write
 
 
@@ -92,26 +93,25 @@ class Writes:
 
 
 def known(connection: sqlite3.Connection, path: Path) -> Known | None:
-    """What the index says about a photo; None where it has no caption for it."""
+    """What the index says about a photo; None where it says nothing."""
     row = connection.execute(
-        "SELECT photo, size, mtime_ns, text, model_id, captions.score "
-        "FROM photos JOIN captions ON photo = photos.id "
-        "WHERE path = ? ORDER BY source = 'person' DESC, rank LIMIT 1",
+        "SELECT photos.id, size, mtime_ns, text, iif(text IS NULL, vectors.model_id, "
+        "captions.model_id), coalesce(captions.score, text IS NOT NULL) FROM photos "
+        "LEFT JOIN captions ON captions.photo = photos.id "
+        "LEFT JOIN vectors ON vectors.photo = photos.id "
+        "WHERE path = ? AND (text IS NOT NULL OR status = 'described') "
+        "ORDER BY source = 'person' DESC, rank LIMIT 1",
         [path_key(path)],
     ).fetchone()
     if not row:
         return None
     number, size, mtime_ns, text, model_id, score = row
-    words = connection.execute(
-        "SELECT word FROM keywords WHERE photo = ? ORDER BY probability DESC, word", [number]
-    )
-    keywords = tuple(word for (word,) in words)
-    photo = Photo(path, size, mtime_ns)
-    return Known(photo, text, model_id, 1.0 if score is None else score, keywords)
+    keywords = tuple(words_of(connection, number))
+    return Known(Photo(path, size, mtime_ns), text, model_id, float(score), keywords)
 
 
 def described(connection: sqlite3.Connection) -> list[Path]:
-    """All photos that have a caption and were not found missing."""
+    """All photos that were described and were not found missing."""
     rows = connection.execute(
         "SELECT path FROM photos WHERE status = 'described' AND missing_since IS NULL ORDER BY path"
     )

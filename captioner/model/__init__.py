@@ -19,6 +19,7 @@ def load(
     alternatives: int = 1,
     batch_size: int | None = None,
     keywords: int = 8,
+    min_confidence: float | None = None,
 ) -> Model:
     """Load a bundle and start an engine for it.
 
@@ -38,6 +39,9 @@ def load(
         Photos the engine takes at once; None leaves it to the engine.
     keywords
         At most so many a photo.
+    min_confidence
+        Captions with a lower score, 0 to 1, are left out: a photo may be left with none. None
+        takes the bundle's own threshold, 0 leaves out nothing.
 
     Raises
     ------
@@ -55,6 +59,7 @@ def load(
         alternatives=alternatives,
         batch_size=batch_size,
         keywords=keywords,
+        min_confidence=min_confidence,
     )
 
 

@@ -45,7 +45,13 @@ class Model:
     """A bundle and an engine: the `captioner.types.Describer` of this package."""
 
     def __init__(
-        self, bundle: Bundle, engine: Engine, settings: Settings, alternatives: int, keywords: int
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        settings: Settings,
+        alternatives: int,
+        keywords: int,
+        min_confidence: float | None,
     ) -> None:
         lexicon = bundle.json(LEXICON)
         self.bundle, self.engine = bundle, engine
@@ -60,6 +66,9 @@ class Model:
         # The engine keeps every core busy: NumPy's threads would only spin beside it.
         self._threads = ThreadpoolController()
         self._confidence = bundle.manifest["confidence"]
+        self._least = (
+            self._confidence.get("least", 0.0) if min_confidence is None else min_confidence
+        )
         self._alternatives, self._keywords = alternatives, keywords
 
     def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
@@ -84,7 +93,7 @@ class Model:
                 height=one.height,
                 format=one.format,
                 content_hash=one.content_hash,
-                captions=tuple(map(self._caption, sentences[row][: self._alternatives])),
+                captions=self._trusted(sentences[row]),
                 keywords=keywords[row],
                 feature=features[row].astype(np.float16),
                 vectors=SearchVectors(
@@ -94,6 +103,10 @@ class Model:
             )
             for row, one in enumerate(pixels)
         ]
+
+    def _trusted(self, candidates: Sequence[Candidate]) -> tuple[Caption, ...]:
+        captions = map(self._caption, candidates[: self._alternatives])
+        return tuple(caption for caption in captions if caption.score >= self._least)
 
     def _caption(self, candidate: Candidate) -> Caption:
         return Caption(
@@ -112,6 +125,7 @@ def load(
     alternatives: int,
     batch_size: int | None,
     keywords: int,
+    min_confidence: float | None,
 ) -> Model:
     """Open a bundle and start an engine; `captioner.model.load` explains and defaults all of it."""
     opened = Bundle.open(bundle_folder(bundle))
@@ -123,7 +137,7 @@ def load(
         )
     settings = replace(settings, beams=max(beams, alternatives))
     engine = start_engine(opened, device, precision, batch_size)
-    return Model(opened, engine, settings, alternatives, keywords)
+    return Model(opened, engine, settings, alternatives, keywords, min_confidence)
 
 
 def start_engine(bundle: Bundle, device: str, precision: str, batch_size: int | None) -> Engine:

@@ -323,7 +323,9 @@ STRANGER = 0.25
 
 
 def _confidence(run: Run, made: Made, eye: Eye) -> dict[str, float]:
-    """Weights of the score, from held-out photos of all corpora, each with two sentences.
+    """Weights of the score, and the least score to show a sentence with.
+
+    They are chosen on held-out photos of all corpora, the weights with two sentences for each.
 
     The one that the model says of it; and the one that it says of another photo, for what happens
     on photos unlike all of these.
@@ -360,4 +362,12 @@ def _confidence(run: Run, made: Made, eye: Eye) -> dict[str, float]:
         "first corpus": tuning.reliability(scores[: len(run.dev)], right[: len(run.dev)]),
         "wider": tuning.reliability(scores[len(run.dev) :], right[len(run.dev) : len(photos)]),
     }
-    return weights
+    fit = right[: len(photos)]
+    least = tuning.trusted(scores, fit)
+    shown = scores >= least
+    made.record["shown"] = {
+        "share": round(float(shown.mean()), 3),
+        "fits": round(float(fit[shown].mean()), 3) if shown.any() else None,
+    }
+    run.report(f"sentences are shown from a score of {least:g} on: {100 * shown.mean():.0f} %")
+    return weights | {"least": least}

@@ -25,6 +25,11 @@ JOINT_SHARES = tuple(round(0.1 * tenth, 1) for tenth in range(11))
 CONCEPT_SHARES = tuple(round(0.05 * twentieth, 2) for twentieth in range(11))
 FORBEARANCE = 0.25
 """mAP, times 100, that the concepts may cost queries made from captions."""
+MISFITS = 0.45
+"""Share of the sentences shown that may not fit by `fits`. That is strict: it asks that people use
+two thirds of a sentence's telling words, and of sentences that a person would let pass, many fail
+it for a word that nobody else chose. So this is well above what is wrong in a person's eyes."""
+THRESHOLDS = tuple(round(0.05 * twentieth, 2) for twentieth in range(21))
 
 
 def choose_rerank(
@@ -115,6 +120,30 @@ def calibrate(evidence: FloatArray, right: FloatArray, weight: FloatArray) -> Fl
         hessian = (design * (share * p * (1 - p))[:, None]).T @ design + prior
         beta += np.linalg.solve(hessian, gradient)
     return beta.astype(np.float32)
+
+
+def trusted(score: FloatArray, right: FloatArray, misfits: float = MISFITS) -> float:
+    """The score from which on sentences are shown.
+
+    Parameters
+    ----------
+    score
+        (N,): of the sentences of held-out photos.
+    right
+        (N,): 1 where the sentence fits its photo, 0 where not.
+    misfits
+        Share of the sentences shown that may not fit.
+
+    Returns
+    -------
+    The lowest of `THRESHOLDS` that keeps to it. Where none does that shows a sentence at all, it
+    is the first that shows none: a model that is never right gives keywords alone.
+    """
+    for least in THRESHOLDS:
+        shown = score >= least
+        if (right[shown] == 0).sum() <= misfits * shown.sum():
+            return least
+    return THRESHOLDS[-1]
 
 
 def reliability(score: FloatArray, right: FloatArray, bins: int = 10) -> list[dict[str, float]]:
