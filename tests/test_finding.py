@@ -75,7 +75,8 @@ def test_filters_work_with_words_and_without(run: Run, tmp_path: Path) -> None:
     [red] = run("search", "red", "--camera", "canon").stdout.splitlines()
     assert red == f"{tmp_path}/red.jpg\tA red wall.\t1.0000"
     assert run("search", "--in", "/photos", "--json", "--before", "2024").stdout == (
-        '{"path": "/photos/dog.jpg", "caption": "A dog on a beach.", "score": null}\n'
+        '{"path": "/photos/dog.jpg", "caption": "A dog on a beach.", "kind": "sentence", '
+        '"score": null}\n'
     )
 
 
@@ -188,8 +189,9 @@ def test_preview_draws_in_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert b"cannot read /photos/li\\xffne\\nbreak.jpg: No such file" in said
 
 
-def test_json_is_as_it_was(run: Run) -> None:
+def test_json_names_what_a_caption_is(run: Run) -> None:
     [line] = run("search", "dog", "--json").stdout.splitlines()
     assert json.loads(line) == {
-        "path": "/photos/dog.jpg", "caption": "A dog on a beach.", "score": 1.0,
+        "path": "/photos/dog.jpg", "caption": "A dog on a beach.", "kind": "sentence",
+        "score": 1.0,
     }  # fmt: skip
