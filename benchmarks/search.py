@@ -51,6 +51,8 @@ FILTERS = {
 }
 CHUNK = 500
 """Photos a transaction."""
+ENOUGH = 30
+"""Seconds of looking after which a form is not measured once more."""
 
 
 def invented(seeds: Sequence[Description], count: int) -> Iterator[list[Description]]:
@@ -237,7 +239,7 @@ def compare_forms(database: Path, options: argparse.Namespace) -> list[common.Ro
         for name, size in forms.sizes().items():
             common.progress(name)
             first, again, shared = [], [], []
-            for _ in range(options.repeats):
+            while len(first) < options.repeats and sum(again) < ENOUGH:
                 seconds, scan = timed(getattr(forms, name))
                 for look, right in zip(looks, wanted, strict=True):
                     took, found = timed(partial(scan, look))

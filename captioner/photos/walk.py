@@ -137,7 +137,10 @@ class _Walk:
         taken, inside = folder.taken, folder.inside
         for name in folder.names:
             entry = folder.entries.pop(name)
-            is_folder = _is_folder(entry)
+            try:
+                is_folder = entry.is_dir()
+            except OSError:  # a link to itself: no folder
+                is_folder = False
             if not (is_folder or may_be_photo(name)):
                 continue
             if rules and rules.leave_out(name, is_folder):
@@ -211,10 +214,3 @@ class _Walk:
     def _known(self, folder: Path) -> _Folder:
         found = folder.stat()
         return self._folders.setdefault((found.st_dev, found.st_ino), _Folder())
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself: no folder, and by its name no photo
-        return False
