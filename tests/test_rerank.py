@@ -54,6 +54,7 @@ def test_of_a_photo_are_said_common_words_and_those_that_the_head_sees():
 def test_a_stutter_is_left_out_unless_there_is_nothing_else():
     stutter = candidate("a white and white dog", -1.0)
     plain = candidate("a white and black dog", -2.0)
-    again = candidate("a dog and a dog", -2.0)
-    assert _without_stutter([stutter, plain, again]) == [plain, again]
+    twice = candidate("a brown dog and a brown dog run", -2.0)
+    other = candidate("a dog and a cat", -2.0)
+    assert _without_stutter([stutter, plain, twice, other]) == [plain, other]
     assert _without_stutter([stutter]) == [stutter]

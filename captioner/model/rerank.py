@@ -134,16 +134,18 @@ class Narrator:
 
 
 def _without_stutter(candidates: list[Candidate]) -> list[Candidate]:
-    """Leave out "a white and white dog", unless nothing else is left."""
-    kept = [
-        c
-        for c in candidates
-        if not any(
-            a == b and link == "and"
-            for a, link, b in zip(c.words, c.words[1:], c.words[2:], strict=False)
-        )
-    ]
-    return kept or candidates
+    """Leave out "a white and white dog" and "a dog and a dog", unless nothing else is left."""
+    return [c for c in candidates if not _stutters(c.words)] or candidates
+
+
+def _stutters(words: Sequence[str]) -> bool:
+    """Whether up to three words stand on both sides of an "and"."""
+    return any(
+        words[max(0, at - count) : at] == words[at + 1 : at + 1 + count]
+        for at, word in enumerate(words)
+        if word == "and"
+        for count in (1, 2, 3)
+    )
 
 
 def ranked(
