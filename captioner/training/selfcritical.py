@@ -165,11 +165,9 @@ class PhotoBatches:
         }, None
 
 
-def worth(run: Run, made: Made, features: HalfArray, nearness: float) -> Reward:
+def worth(examples: Sequence[Example], made: Made, features: HalfArray, nearness: float) -> Reward:
     """CIDEr-D against a photo's captions, the end a word like others; and nearness, weighted."""
-    references = [
-        [[*words(caption), MARKS[END]] for caption in photo.captions] for photo in run.train
-    ]
+    references = [[[*words(caption), MARKS[END]] for caption in photo.captions] for photo in photos]
     metric = CiderD(references)
     places = made.space.image(features[:, 0].astype(np.float32)) if nearness else None
 
@@ -226,7 +224,7 @@ def train_further(run: Run, out: Path, source: Bundle, command: str) -> Bundle:
     record = {
         "command": command,
         "options": asdict(run.options),
-        "data": [corpus.record() for corpus in (run.corpus, *run.wider)],
+        "data": [corpus.record() for corpus in run.corpora],
         **made.record,
     }
     training = {**source.manifest["training"], "self-critical": record}
@@ -243,8 +241,11 @@ def _speak_better(run: Run, made: Made, source: Bundle, eye: Eye) -> None:
     """Train the decoders."""
     options, critical = run.options, run.options.critical
     assert critical is not None
-    features = eye.features(run.train, 2)
-    reward = worth(run, made, features, critical.nearness)
+    # Captions in another manner would reward that manner.
+    own = np.array([photo.path not in run.apart for photo in run.train])
+    photos = [photo for photo, spoken in zip(run.train, own, strict=True) if spoken]
+    features, times = eye.features(photos, 2), run.times[own]
+    reward = worth(photos, made, features, critical.nearness)
     measure = listener(run, made, eye.features(run.dev))
     for number, about in enumerate(source.manifest["decoders"], 1):
         part, seed = f"decoder-{number}", options.seed + number - 1
@@ -258,7 +259,7 @@ def _speak_better(run: Run, made: Made, source: Bundle, eye: Eye) -> None:
         decoder = networks.merge_decoder(len(made.vocabulary), None, **asdict(sizes))
         networks.set_decoder(decoder, before)
         model = SelfCritic(decoder, reward, critical)
-        batches = PhotoBatches(features, run.train, made.vocabulary, times=run.times, seed=seed)
+        batches = PhotoBatches(features, photos, made.vocabulary, times=times, seed=seed)
         history = fit_critic(
             model, batches, Plan(options.decoder_epochs, batches.steps, options.decoder_rate),
             measure=measure, folder=run.work / part, resume=options.resume, report=run.report,
