@@ -167,7 +167,9 @@ class PhotoBatches:
 
 def worth(examples: Sequence[Example], made: Made, features: HalfArray, nearness: float) -> Reward:
     """CIDEr-D against a photo's captions, the end a word like others; and nearness, weighted."""
-    references = [[[*words(caption), MARKS[END]] for caption in photo.captions] for photo in photos]
+    references = [
+        [[*words(caption), MARKS[END]] for caption in photo.captions] for photo in examples
+    ]
     metric = CiderD(references)
     places = made.space.image(features[:, 0].astype(np.float32)) if nearness else None
 
