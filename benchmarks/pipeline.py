@@ -16,6 +16,7 @@ cores that a stage leaves idle when it runs alone: storing, for one, keeps one c
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -28,10 +29,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks import common
+from benchmarks.photos import jpeg
 from captioner.index import Index
 from captioner.library import update
 from captioner.model import load
 from captioner.photos.read import read
+from captioner.photos.walk import walk
 from captioner.types import Listing, Photo
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ WORKERS = common.cores() + 2
 """Threads that decode: the pipeline's own choice."""
 STAGES = ("decode", "encode", "describe", "store")
 WHOLE = "whole pipeline"
+SLOWEST = "bound: slowest stage"
+IN_TURN = "bound: stages in turn"
 
 
 def fresh(folder: Path | None) -> Model:
@@ -87,22 +92,67 @@ def seconds(photos: Sequence[Photo], folder: Path | None, scratch: Path) -> Iter
         sys.exit(f"{summary.failed} of {len(photos)} photos could not be described.")
 
 
-def main() -> None:
-    options = common.arguments(__doc__, count=1000, repeats=3).parse_args()
+def measured(
+    photos: Sequence[Photo], options: argparse.Namespace, what: str
+) -> dict[str, list[float]]:
+    """Photos a second of each stage, of the two bounds and, last, of the whole, by repeat."""
     rates: dict[str, list[float]] = {name: [] for name in (*STAGES, WHOLE)}
-    with common.photos(options.photos, options.count) as photos:
-        for repeat in range(options.repeats):
-            with tempfile.TemporaryDirectory(prefix="captioner-benchmark-") as scratch:
-                times = seconds(photos, options.model, Path(scratch))
-                for name, elapsed in zip(rates, times, strict=True):
-                    rates[name].append(len(photos) / elapsed)
-                    common.progress(f"{repeat + 1} of {options.repeats}: {name}")
+    for repeat in range(options.repeats):
+        with tempfile.TemporaryDirectory(prefix="captioner-benchmark-") as scratch:
+            times = seconds(photos, options.model, Path(scratch))
+            for name, elapsed in zip(rates, times, strict=True):
+                rates[name].append(len(photos) / elapsed)
+                common.progress(f"{what}{repeat + 1} of {options.repeats}: {name}")
     common.progress("")
-    stages = [rates[stage] for stage in STAGES]
-    alone = list(zip(*stages, strict=True))
-    rates["bound: slowest stage"] = [min(each) for each in alone]
-    rates["bound: stages in turn"] = [1 / sum(1 / rate for rate in each) for each in alone]
-    rates[WHOLE] = rates.pop(WHOLE)  # last in the table
+    alone = list(zip(*(rates[stage] for stage in STAGES), strict=True))
+    rates[SLOWEST] = [min(each) for each in alone]
+    rates[IN_TURN] = [1 / sum(1 / rate for rate in each) for each in alone]
+    rates[WHOLE] = rates.pop(WHOLE)
+    return rates
+
+
+def invented(folder: Path, megapixels: float, count: int) -> list[Photo]:
+    """JPEGs of a size, no two of which are the same file."""
+    width = round((megapixels * 1e6 * 4 / 3) ** 0.5)
+    content = jpeg(width, width * 3 // 4)
+    for number in range(count):
+        (folder / f"{number:05}.jpg").write_bytes(content + bytes(number))
+    return [photo for photo in walk([folder]) if isinstance(photo, Photo)]
+
+
+def by_size(options: argparse.Namespace) -> None:
+    """A row for each size of photo."""
+    rows: list[common.Row] = []
+    for megapixels in options.megapixels:
+        with tempfile.TemporaryDirectory(prefix="captioner-benchmark-") as scratch:
+            photos = invented(Path(scratch), megapixels, options.count)
+            rates = measured(photos, options, f"{megapixels:g} MP, ")
+        rows.append(
+            {
+                "photos": f"{megapixels:g} MP",
+                **{name: median(rates[name]) for name in (*STAGES, IN_TURN, WHOLE)},
+                **common.ratio(rates[WHOLE], rates[IN_TURN], "whole ÷ bound"),
+            }
+        )
+    notes = [
+        f"Photos/s; {options.count:,} photos of each size, {options.repeats} repeats. "
+        "Wanted: the whole at 0.9 or more of the bound."
+    ]
+    common.report("The pipeline by size of photo", rows, notes, as_json=options.json)
+
+
+def main() -> None:
+    parser = common.arguments(__doc__, count=1000, repeats=3)
+    parser.add_argument(
+        "--megapixels", type=float, nargs="+", metavar="N",
+        help="in place of photos from a folder, made ones of these sizes, a row each",
+    )  # fmt: skip
+    options = parser.parse_args()
+    if options.megapixels:
+        by_size(options)
+        return
+    with common.photos(options.photos, options.count) as photos:
+        rates = measured(photos, options, "")
     rows: list[common.Row] = [
         {
             "stage": name,
@@ -113,7 +163,7 @@ def main() -> None:
         for name in rates
     ]
     slowest = min(STAGES, key=lambda stage: median(rates[stage]))
-    reached = common.ratio(rates[WHOLE], rates["bound: stages in turn"])["ratio"]
+    reached = common.ratio(rates[WHOLE], rates[IN_TURN])["ratio"]
     notes = [
         f"The slowest stage is to {slowest}; the whole reaches {reached:.0%} of what the stages "
         "allow in turn on the same cores.",

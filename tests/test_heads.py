@@ -72,18 +72,19 @@ def test_evidence_sums_log_probabilities_of_known_stems(head):
     assert head.stems(["zebra"])[0].shape == (3, 0)
 
 
-def test_support_and_belief_are_what_the_photo_says_of_a_sentence(head):
+def test_support_belief_and_doubt_are_what_the_photo_says_of_a_sentence(head):
     hidden = head.hidden(features((1, 1, 0), (0, 1, 1)))
     said = [["a", "dog", "runs", "dogs"], ["on", "it"]], [["beach"], ["dog", "beach"]]
     likely, unlikely = -np.log1p(np.exp(-4)), -np.log1p(np.exp(4))
     first, second = head.judge(hidden, said)
-    support, belief = zip(*first, *second, strict=True)
+    support, belief, doubt = zip(*first, *second, strict=True)
     both = likely + unlikely - np.log(0.5) - np.log(0.01)
     assert support == pytest.approx(
         [2 * likely - np.log(0.5) - np.log(0.1), 0.0, likely - np.log(0.01), both], rel=1e-5
     )
     half = (np.exp(likely) + np.exp(unlikely)) / 2
     assert belief == pytest.approx([np.exp(likely), 0.0, np.exp(likely), half], rel=1e-5)
+    assert doubt == pytest.approx([-likely, 0.0, -likely, -unlikely], rel=1e-5)
 
 
 def test_sentences_are_weighted_means_of_unit_length(space):

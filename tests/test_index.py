@@ -18,8 +18,8 @@ import pytest
 from invented import description, failure, photo
 
 from captioner.errors import CaptionerError, UsageError
-from captioner.index import Counts, Index, database
-from captioner.types import Failure, Photo
+from captioner.index import Change, Counts, Index, database
+from captioner.types import Failure, Listing, Photo
 
 
 @pytest.fixture
@@ -65,6 +65,23 @@ def test_only_new_and_changed_photos_are_pending(path: Path) -> None:
         assert list(index.pending([new, same, touched, larger])) == [new, touched, larger]
         index.store([description(each) for each in (new, touched, larger)], "m")
         assert list(index.pending([new, same, touched, larger])) == []
+
+
+def test_of_a_listing_only_what_is_new_or_changed_comes(path: Path) -> None:
+    names = ["a.jpg", "b.jpg", "b.jpg/under a folder.jpg", "c\udce9.jpg", "d.jpg"]
+    with Index.open(path, write=True) as index:
+        index.store([description(photo(f"/photos/{name}")) for name in names], "m")
+        names.remove("b.jpg/under a folder.jpg")  # lies between the others, and is another's
+        size, mtime_ns = photo("any").size, photo("any").mtime_ns
+        listing = Listing("/photos/", names, [size] * 4, [mtime_ns] * 4)
+        survey = index.survey()
+        assert list(survey.changes([listing, listing])) == []
+        assert survey.unchanged == 4
+        listing.names[1], listing.sizes[2] = "bb.jpg", size + 1
+        assert [(each.spelled, change) for each, change in index.survey().changes([listing])] == [
+            ("/photos/bb.jpg", Change.NEW),
+            ("/photos/c\udce9.jpg", Change.CHANGED),
+        ]
 
 
 def test_no_pending_photo_is_opened(path: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from captioner.model.vocabulary import END, MARKS, Vocabulary
 
 
 def candidate(text: str, log_p: float, cosine: float = 0.0, support: float = 0.0) -> Candidate:
-    return Candidate(tuple(text.split()), log_p, cosine, support, 0.5)
+    return Candidate(tuple(text.split()), log_p, cosine, support, 0.5, 0.1)
 
 
 def test_weights_decide_between_fluent_and_fitting():

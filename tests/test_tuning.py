@@ -24,9 +24,9 @@ def test_rerank_weights_are_those_that_find_the_true_sentences():
     for number, thing in enumerate(["dog", "boat", "tree", "car", "horse", "bird"]):
         text = f"a {thing} stands near the old {thing} house"
         examples.append(Example(Path(f"{number}.jpg"), (text,) * 5, "dev"))
-        bland = Candidate(("a", "man", "in", "a", "shirt"), -2.0, 0.1, 0.0, 0.5)
-        true = Candidate(tuple(text.split()), -9.0, 0.3, 8.0, 0.5)
-        silly = Candidate(("house", "house"), -12.0, 0.8, -9.0, 0.5)
+        bland = Candidate(("a", "man", "in", "a", "shirt"), -2.0, 0.1, 0.0, 0.5, 0.1)
+        true = Candidate(tuple(text.split()), -9.0, 0.3, 8.0, 0.5, 0.1)
+        silly = Candidate(("house", "house"), -12.0, 0.8, -9.0, 0.5, 0.1)
         found.append([bland, true, silly])
     chosen, scores = choose_rerank(found, examples)
     assert all(ranked(some, **chosen)[0].words == some[1].words for some in found)

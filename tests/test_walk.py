@@ -12,8 +12,8 @@ import pytest
 
 from captioner.errors import PhotoError, UsageError
 from captioner.photos.read import read
-from captioner.photos.walk import Selection, walk
-from captioner.types import Failure, Photo
+from captioner.photos.walk import Selection, listings, walk
+from captioner.types import Failure, Listing, Photo
 
 
 def touch(*paths: Path) -> None:
@@ -298,3 +298,13 @@ class TestNeverOpened:
         os.mkfifo(photo.path)
         with pytest.raises(PhotoError, match="neither a file nor a folder"):
             read(photo, 32)
+
+
+def test_a_listing_ends_at_a_subfolder_a_failure_and_when_it_is_long(tmp_path: Path) -> None:
+    touch(*(tmp_path / f"{number:04}.jpg" for number in range(1100)), tmp_path / "0700/a.jpg")
+    os.mkfifo(tmp_path / "0900.png")
+    found = [
+        len(each) if isinstance(each, Listing) else each.path.name for each in listings([tmp_path])
+    ]
+    assert found == [500, 200, 1, 201, "0900.png", 199]
+    assert len(list(walk([tmp_path]))) == 1102

@@ -219,3 +219,23 @@ def test_show_lays_out_for_the_eye(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     head, captions, *_ = run("show", "red.jpg").stdout.replace("├", "┡").split("┡")
     assert head.index("red.jpg.xmp") < head.index("index")
     assert captions.count("A red photo.") == 3  # the sidecar says it twice
+
+
+def test_what_was_indexed_though_hidden_is_written_and_taken_back(run: Run) -> None:
+    colours.photo(Path(".hidden/green.jpg"), "green")
+    colours.photo(Path(".hidden/unknown.jpg"), "red")
+    run("index", ".hidden/green.jpg")
+    result = run("write", ".")
+    assert "3 photos: 3 written beside the photo." in result.stderr
+    assert Path(".hidden/green.jpg.xmp").is_file()
+    assert "3 files taken back." in run("undo", ".").stderr
+    assert not Path(".hidden/green.jpg.xmp").exists()
+
+
+def test_keywords_below_a_persons_words_are_captioners(run: Run) -> None:
+    run("edit", "red.jpg", "Rex")
+    run("write", "red.jpg", "--keywords", "2")
+    said = [line.split("\t") for line in run("show", "red.jpg").stdout.splitlines()]
+    whose = {(about, where): by for about, where, _, by, _ in said}
+    assert whose["caption", "red.jpg.xmp"] == "a person's"
+    assert whose["keywords", "red.jpg.xmp"] == "captioner's"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, options
+from captioner.cli import console, keeping, options
 from captioner.errors import CaptionerError, UsageError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def edit(
     if path.is_dir():
         raise UsageError(f"{name} is a folder.", "Name one photo.")
     with Index.open(database or database_path()) as index:
+        keeping.warn_of_network(index)
         before = index.said(path)
         if before is None:
             raise UsageError(f"{name} is not in the index.", _how_to_know(path))

@@ -26,13 +26,18 @@ _GOES_ON = "the same command goes on from there."
 
 
 def to_write(path: Path) -> Index:
-    """Open an index for writing; say what to expect of one on a network drive."""
+    """Open an index for writing, with a warning where it lies on a network drive."""
     from captioner.index import Index
 
     index = Index.open(path, write=True)
+    warn_of_network(index)
+    return index
+
+
+def warn_of_network(index: Index) -> None:
+    """Say what to expect of a database on a network drive."""
     if index.network:
         console.warning(_NETWORK.format(path=console.shown(str(index.path)), kind=index.network))
-    return index
 
 
 def update(

@@ -111,7 +111,7 @@ class Model:
     def _caption(self, candidate: Candidate) -> Caption:
         return Caption(
             sentence(candidate.words),
-            round(confidence(candidate.cosine, candidate.belief, self._confidence), 4),
+            round(confidence(candidate, self._confidence), 4),
             round(candidate.log_probability, 4),
         )
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from captioner.model.vocabulary import stem
 from captioner.types import FloatArray, Keyword
 
-KEYWORD_PROBABILITY = 0.25
+KEYWORD_PROBABILITY = 0.15
 """A word less likely than this is no keyword."""
 
 
@@ -55,12 +55,12 @@ class WordHead:
 
     def judge(
         self, hidden: FloatArray, sentences: Sequence[Sequence[Sequence[str]]]
-    ) -> list[list[tuple[float, float]]]:
-        """Support and belief: what the photo says of the words of each of its sentences.
+    ) -> list[list[tuple[float, float, float]]]:
+        """Support, belief and doubt: what the photo says of the words of each of its sentences.
 
         Support is the sum over a sentence's stems of log p(stem | photo) - log p(stem): how much
-        more likely the photo makes them than usual. Belief is their mean probability, 0 where the
-        head knows none.
+        more likely the photo makes them than usual. Belief is their mean probability, doubt is
+        -log p of the least likely one; both 0 where the head knows none.
 
         Parameters
         ----------
@@ -77,7 +77,10 @@ class WordHead:
         seen = log_p[np.repeat(photos, counts), columns]
         support = _sums(seen - self._arrays["stems.usual"][columns], counts)
         belief = _sums(np.exp(seen), counts) / np.maximum(counts, 1)
-        judged = iter(zip(support.tolist(), belief.tolist(), strict=True))
+        doubt = np.zeros(len(counts), np.float32)
+        if columns.size:
+            doubt[counts > 0] = -np.minimum.reduceat(seen, (np.cumsum(counts) - counts)[counts > 0])
+        judged = iter(zip(support.tolist(), belief.tolist(), doubt.tolist(), strict=True))
         return [[next(judged) for _ in some] for some in sentences]
 
     def logits_of(self, hidden: FloatArray, asked: Sequence[str]) -> FloatArray:

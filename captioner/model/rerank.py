@@ -24,7 +24,7 @@ from captioner.types import FloatArray
 class Settings:
     """How sentences are searched and chosen; the bundle's `describe`."""
 
-    beams: int = 20
+    beams: int = 30
     """Sentences a photo to choose among: every beam ends as one."""
     length_exponent: float = 0.7
     joint: float = 3.0
@@ -33,9 +33,9 @@ class Settings:
     """Weight of the words' support by the word head."""
     longest: int = 24
     """Words."""
-    common: int = 200
+    common: int = 100
     """The most frequent words, which any sentence may use."""
-    telling: int = 300
+    telling: int = 150
     """Other words a photo's sentences may use: those that the word head sees most."""
 
 
@@ -51,6 +51,12 @@ class Candidate:
     """Of its words by the word head: see `WordHead.judge`."""
     belief: float
     """In its words, by the word head too."""
+    doubt: float
+    """About the least likely of its words."""
+
+
+EVIDENCE = ("cosine", "belief", "doubt")
+"""What of a candidate tells whether it fits its photo."""
 
 
 class Narrator:
@@ -161,13 +167,14 @@ def ranked(
     return sorted(candidates, key=worth, reverse=True)
 
 
-def confidence(cosine: float, belief: float, weights: Mapping[str, float]) -> float:
+def confidence(candidate: Candidate, weights: Mapping[str, float]) -> float:
     """Probability that a sentence fits its photo, by what both heads say of it.
 
     Parameters
     ----------
     weights
-        `cosine`, `belief` and `offset` of a logistic regression, fitted on photos held out.
+        One for each of `EVIDENCE`, and `offset`, of a logistic regression, fitted on photos held
+        out.
     """
-    logit = weights["cosine"] * cosine + weights["belief"] * belief + weights["offset"]
+    logit = sum(weights[name] * getattr(candidate, name) for name in EVIDENCE) + weights["offset"]
     return 1 / (1 + math.exp(-logit))

@@ -25,7 +25,7 @@ from captioner.model.bundle import Bundle
 from captioner.model.concepts import Concepts
 from captioner.model.decoder import MergeDecoder
 from captioner.model.heads import JointSpace, WordHead
-from captioner.model.rerank import Candidate, Narrator, Settings, confidence
+from captioner.model.rerank import EVIDENCE, Candidate, Narrator, Settings, confidence
 from captioner.model.vocabulary import Vocabulary, sentence
 from captioner.training import tuning
 from captioner.training.concepts import table_of, teach
@@ -334,30 +334,23 @@ def _confidence(run: Run, made: Made, eye: Eye) -> dict[str, float]:
     features = eye.features(photos)[:, 0].astype(np.float32)
     hidden, places = made.head.hidden(features), made.space.image(features)
     own = [found[0] for found in made.candidates(made.decoders, features)]
-    said = [candidate.words for candidate in own]
-    strange = np.roll(np.arange(len(photos)), len(photos) // 2)
-    cosines = np.einsum("nd,nd->n", places, made.space.text([said[row] for row in strange]))
-    beliefs = [one[0][1] for one in made.head.judge(hidden, [[said[row]] for row in strange])]
-    evidence = np.array(
-        [(candidate.cosine, candidate.belief) for candidate in own]
-        + list(zip(cosines.tolist(), beliefs, strict=True)),
-        np.float32,
-    )
+    others = [own[row].words for row in np.roll(np.arange(len(photos)), len(photos) // 2)]
+    cosines = np.einsum("nd,nd->n", places, made.space.text(others)).tolist()
+    judged = made.head.judge(hidden, [[words] for words in others])
+    strange = [
+        Candidate(words, 0.0, cosine, *one[0])
+        for words, cosine, one in zip(others, cosines, judged, strict=True)
+    ]
+    both = [*own, *strange]
+    evidence = np.array([[getattr(c, name) for name in EVIDENCE] for c in both], np.float32)
     right = np.array(
-        [tuning.fits(words, photo.captions) for words, photo in zip(said, photos, strict=True)]
-        + [
-            tuning.fits(said[row], photo.captions)
-            for row, photo in zip(strange, photos, strict=True)
-        ],
+        [tuning.fits(c.words, p.captions) for c, p in zip(both, (*photos, *photos), strict=True)],
         np.float32,
     )
     weight = np.repeat(np.array([1, STRANGER], np.float32), len(photos))
-    cosine, belief, offset = tuning.calibrate(evidence, right, weight).tolist()
-    weights = {"cosine": cosine, "belief": belief, "offset": offset}
-    scores = np.array(
-        [confidence(float(one[0]), float(one[1]), weights) for one in evidence[: len(photos)]],
-        np.float32,
-    )
+    fitted = tuning.calibrate(evidence, right, weight).tolist()
+    weights = dict(zip((*EVIDENCE, "offset"), fitted, strict=True))
+    scores = np.array([confidence(candidate, weights) for candidate in own], np.float32)
     made.record["reliability"] = {
         "first corpus": tuning.reliability(scores[: len(run.dev)], right[: len(run.dev)]),
         "wider": tuning.reliability(scores[len(run.dev) :], right[len(run.dev) : len(photos)]),
