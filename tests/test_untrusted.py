@@ -107,7 +107,7 @@ def test_only_its_keywords_are_written(run: Run) -> None:
 
 def test_a_copy_is_without_a_sentence_too(run: Run) -> None:
     Path("rouge.jpg").write_bytes(Path("red.jpg").read_bytes())
-    assert "1 copies" in run("index", ".").stderr
+    assert "1 copy of another" in run("index", ".").stderr
     found = objects(run("search", "red", "--json", "-n", "2"))
     assert [(Path(hit["path"]).name, hit["caption"]) for hit in found] == [
         ("red.jpg", KEYWORDS), ("rouge.jpg", KEYWORDS),
