@@ -35,7 +35,7 @@ class Settings:
     """Words."""
     common: int = 100
     """The most frequent words, which any sentence may use."""
-    telling: int = 150
+    telling: int = 250
     """Other words a photo's sentences may use: those that the word head sees most."""
 
 

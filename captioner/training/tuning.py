@@ -18,9 +18,9 @@ from captioner.training.heads import STOP_STEMS
 from captioner.training.metrics import Query, photo_cider, query_precision
 from captioner.types import FloatArray, Rank, SearchVectors
 
-LENGTH_EXPONENTS = (0.5, 0.7, 0.9, 1.1)
-JOINT_WEIGHTS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
-SUPPORT_WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2)
+LENGTH_EXPONENTS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
+JOINT_WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+SUPPORT_WEIGHTS = (0.0, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
 JOINT_SHARES = tuple(round(0.1 * tenth, 1) for tenth in range(11))
 CONCEPT_SHARES = tuple(round(0.05 * twentieth, 2) for twentieth in range(11))
 FORBEARANCE = 0.25
