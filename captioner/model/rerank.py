@@ -33,9 +33,9 @@ class Settings:
     """Weight of the words' support by the word head."""
     longest: int = 24
     """Words."""
-    common: int = 100
+    common: int = 200
     """The most frequent words, which any sentence may use."""
-    telling: int = 250
+    telling: int = 300
     """Other words a photo's sentences may use: those that the word head sees most."""
 
 
