@@ -55,6 +55,7 @@ def test_a_stutter_is_left_out_unless_there_is_nothing_else():
     stutter = candidate("a white and white dog", -1.0)
     plain = candidate("a white and black dog", -2.0)
     twice = candidate("a brown dog and a brown dog run", -2.0)
+    again = candidate("a plate of food on a plate", -2.0)
     other = candidate("a dog and a cat", -2.0)
-    assert _without_stutter([stutter, plain, twice, other]) == [plain, other]
+    assert _without_stutter([stutter, plain, twice, again, other]) == [plain, other]
     assert _without_stutter([stutter]) == [stutter]

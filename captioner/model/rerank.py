@@ -140,13 +140,13 @@ class Narrator:
 
 
 def _without_stutter(candidates: list[Candidate]) -> list[Candidate]:
-    """Leave out "a white and white dog" and "a dog and a dog", unless nothing else is left."""
+    """Leave out "a dog and a dog" and "food on a plate of food", unless nothing else is left."""
     return [c for c in candidates if not _stutters(c.words)] or candidates
 
 
 def _stutters(words: Sequence[str]) -> bool:
-    """Whether up to three words stand on both sides of an "and"."""
-    return any(
+    """Whether it ends with a word said before, or says up to three on both sides of an "and"."""
+    return words[-1] in words[:-1] or any(
         words[max(0, at - count) : at] == words[at + 1 : at + 1 + count]
         for at, word in enumerate(words)
         if word == "and"
