@@ -75,20 +75,21 @@ class WordHead:
         columns = np.fromiter(chain.from_iterable(stems), np.intp, counts.sum())
         photos = np.repeat(np.arange(len(sentences)), [len(some) for some in sentences])
         seen = log_p[np.repeat(photos, counts), columns]
-        support = _sums(seen - self._arrays["stems.usual"][columns], counts)
-        belief = _sums(np.exp(seen), counts) / np.maximum(counts, 1)
-        doubt = np.zeros(len(counts), np.float32)
-        if columns.size:
-            doubt[counts > 0] = -np.minimum.reduceat(seen, (np.cumsum(counts) - counts)[counts > 0])
+        support = _runs(np.add, seen - self._arrays["stems.usual"][columns], counts)
+        belief = _runs(np.add, np.exp(seen), counts) / np.maximum(counts, 1)
+        doubt = -_runs(np.minimum, seen, counts)
         judged = iter(zip(support.tolist(), belief.tolist(), doubt.tolist(), strict=True))
         return [[next(judged) for _ in some] for some in sentences]
 
-    def logits_of(self, hidden: FloatArray, asked: Sequence[str]) -> FloatArray:
-        """(N, H) → (N, words): the logit of each word's stem, -inf for stems it does not know."""
+    def places_of(self, asked: Sequence[str]) -> npt.NDArray[np.intp]:
+        """Where `logits_at` finds the stem of each word; -1 for stems it does not know."""
+        return np.array([self._column.get(stem(word), -1) for word in asked], np.intp)
+
+    def logits_at(self, hidden: FloatArray, places: npt.NDArray[np.intp]) -> FloatArray:
+        """(N, H) → (N, words): the logits at some places, -inf at -1."""
         logits = self._logits(hidden)
         unknown = np.full((len(logits), 1), -np.inf, np.float32)
-        columns = [self._column.get(stem(word), -1) for word in asked]
-        return np.hstack([logits, unknown])[:, columns]
+        return np.hstack([logits, unknown])[:, places]
 
     def concepts(self, hidden: FloatArray) -> FloatArray:
         """Probability of each concept, (N, concepts)."""
@@ -177,8 +178,8 @@ class JointSpace:
                 counts[number] += len(found)
         index: npt.NDArray[np.intp] = np.array(rows, np.intp)
         weight = self._arrays["text.weights"][index] * np.array(share, np.float32)
-        total = _sums(weight[:, None], counts)
-        vectors = _sums(weight[:, None] * self._arrays["text.vectors"][index], counts)
+        total = _runs(np.add, weight[:, None], counts)
+        vectors = _runs(np.add, weight[:, None] * self._arrays["text.vectors"][index], counts)
         known_any = counts > 0
         vectors[known_any] = _unit(
             vectors[known_any] / total[known_any] + self._arrays["text.bias"]
@@ -186,13 +187,13 @@ class JointSpace:
         return vectors
 
 
-def _sums(values: FloatArray, counts: npt.NDArray[np.intp]) -> FloatArray:
-    """Sums of so many rows of `values` (N, ...) one after another: (len(counts), ...)."""
+def _runs(reduce: np.ufunc, values: FloatArray, counts: npt.NDArray[np.intp]) -> FloatArray:
+    """Runs of rows of `values` (N, ...), each reduced to one, 0 for none: (len(counts), ...)."""
     out = np.zeros((len(counts), *values.shape[1:]), np.float32)
     some = counts > 0
     if some.any():
         starts = (np.cumsum(counts) - counts)[some]
-        out[some] = np.add.reduceat(values, starts, axis=0)
+        out[some] = reduce.reduceat(values, starts, axis=0)
     return out
 
 
