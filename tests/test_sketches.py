@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from invented import description, failure, look
 from processes import ROOT
 
 from captioner.index import Index, search, sketches
-from captioner.index.sketches import Rows, Sketches
-from captioner.types import Description, Look, SearchVectors
+from captioner.index.sketches import Plane, Sketches
+from captioner.types import Description, FloatArray, HalfArray, Look, SearchVectors
+
+NUMBERS = st.floats(-1000, 1000, width=16)
 
 
 @pytest.fixture(autouse=True)
@@ -27,11 +30,25 @@ def few_closely(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "CLOSELY", 40)
 
 
+# Photos differ along a few axes most, as real ones do: the further ones fade.
+FADING = np.exp(-np.arange(512) / 30)
+TURNS = {
+    width: np.linalg.qr(np.random.default_rng(width).normal(size=(width, width)))[0]
+    for width in (256, 512)
+}
+
+
+def spread(random: np.random.Generator, count: int, width: int) -> FloatArray:
+    """Vectors (count, width)."""
+    places = random.normal(size=(count, width)) * FADING[:width]
+    return (places @ TURNS[width]).astype(np.float32)
+
+
 def photos(count: int, first: int = 0) -> list[Description]:
     random = np.random.default_rng(first)
-    joint = random.normal(size=(count, 256)).astype(np.float32)
+    joint = spread(random, count, 256)
     joint /= np.linalg.norm(joint, axis=1, keepdims=True)
-    words = np.maximum(random.normal(size=(count, 512)), 0)
+    words = 1 + spread(random, count, 512)
     return [
         description(f"{first + number:05}", joint=joint[number], words=words[number])
         for number in range(count)
@@ -56,42 +73,55 @@ def check_in_step(path: Path) -> None:
             true = sketches._from_vectors(connection, run, model_id)
             assert true is not None
             np.testing.assert_array_equal(kept.photos, true.photos)
-            np.testing.assert_array_equal(kept.joint.numbers, true.joint.numbers)
-            np.testing.assert_array_equal(kept.words.numbers, true.words.numbers)
+            for plane, vectors in (
+                (kept.joint, true.vectors.joint),
+                (kept.words, true.vectors.words),
+            ):
+                every = np.eye(vectors.shape[1], dtype=np.float32)
+                np.testing.assert_allclose(plane.along(every), vectors, atol=0.35)
 
 
-@given(st.lists(st.floats(-1000, 1000, width=16), min_size=1, max_size=8))
-def test_rows_err_by_half_a_step(numbers: list[float]) -> None:
-    vectors = np.array([numbers, [0] * len(numbers)], np.float16).astype(np.float64)
-    rows = Rows.of(vectors)
-    step = np.abs(vectors).max(axis=1, keepdims=True) / 127
-    error = np.abs(rows.along(np.eye(len(numbers), dtype=np.float32)) - vectors)
-    assert (error <= 0.501 * step + 1e-6).all()
+@given(arrays(np.float16, st.tuples(st.integers(1, 9), st.integers(1, 6)), elements=NUMBERS))
+def test_a_plane_of_all_axes_errs_by_half_a_step_of_each(vectors: HalfArray) -> None:
+    plane = Plane.through(vectors, vectors.shape[1])
+    error = plane.along(np.eye(vectors.shape[1], dtype=np.float32)) - vectors
+    most = 0.5 * np.linalg.norm(plane.frame[1:])
+    assert (np.linalg.norm(error, axis=1) <= 1.01 * most + 1e-3).all()
 
 
-@pytest.mark.parametrize("count", [1, 255, 256, 257, 700])
-def test_rows_of_any_number_are_multiplied(count: int) -> None:
+def test_a_plane_of_few_axes_is_the_nearest() -> None:
+    vectors = 3 + spread(np.random.default_rng(0), 1000, 256)
+    plane = Plane.through(vectors, 40)
+    assert plane.places.shape == (1000, 40)
+    error = plane.along(np.eye(256, dtype=np.float32)) - vectors
+    left_out = (FADING[40:256] ** 2).sum()
+    assert (error**2).sum(axis=1).mean() < 1.1 * left_out
+
+
+@pytest.mark.parametrize("count", [1, 2047, 2048, 2049, 5000])
+def test_planes_of_any_number_are_multiplied(count: int) -> None:
     random = np.random.default_rng(count)
-    vectors = random.normal(size=(count, 32)).astype(np.float16)
-    directions = random.normal(size=(32, 3)).astype(np.float32)
+    vectors = random.normal(size=(count, 8)).astype(np.float16)
+    directions = random.normal(size=(8, 3)).astype(np.float32)
     exact = vectors.astype(np.float32) @ directions
-    np.testing.assert_allclose(Rows.of(vectors).along(directions), exact, atol=0.3)
-    assert Rows.of(vectors).along(directions[:, :0]).shape == (count, 0)
+    plane = Plane.through(vectors, 8)
+    np.testing.assert_allclose(plane.along(directions), exact, atol=0.3)
+    assert plane.along(directions[:, :0]).shape == (count, 0)
 
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index of a run and a half, as it was closed."""
+    """An index of a run and a quarter, as it was closed."""
     path = tmp_path_factory.mktemp("many") / "captioner.db"
     with Index.open(path, write=True) as index:
-        for first in range(0, 6000, 1000):
+        for first in range(0, 10000, 1000):
             index.store(photos(1000, first), "m")
     return path
 
 
 def test_the_best_are_those_of_the_exact_vectors(many: Path) -> None:
     assert drawn(many) == [(0, "m"), (1, "m")]
-    stored = [each for first in range(0, 6000, 1000) for each in photos(1000, first)]
+    stored = [each for first in range(0, 10000, 1000) for each in photos(1000, first)]
     vectors = SearchVectors(
         np.stack([each.vectors.joint for each in stored]),
         np.stack([each.vectors.words for each in stored]),
@@ -114,11 +144,15 @@ def test_without_sketches_the_same_is_found(many: Path, tmp_path: Path) -> None:
         other.execute("DELETE FROM sketches WHERE run = 0")
     with Index.open(many) as index, Index.open(bare) as without:
         for asked in map(direction, range(5)):
-            both = [
+            found, same = (
                 each.search("x", rank=lambda query, asked=asked: asked, model_id="m")
                 for each in (index, without)
-            ]
-            assert both[0] == both[1]
+            )
+            assert [hit.path for hit in found] == [hit.path for hit in same]
+            # A score is told in standard deviations, which sketches know nearly.
+            np.testing.assert_allclose(
+                [hit.score for hit in found], [hit.score for hit in same], atol=0.01
+            )
     assert drawn(bare) == [(1, "m")]
     with Index.open(bare, write=True):
         pass
@@ -128,9 +162,9 @@ def test_without_sketches_the_same_is_found(many: Path, tmp_path: Path) -> None:
 def test_a_run_is_drawn_when_it_is_full_and_the_rest_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "captioner.db"
     with Index.open(path, write=True) as index:
-        index.store(photos(4000), "m")
+        index.store(photos(8000), "m")
         assert drawn(path) == []
-        index.store(photos(1000, 4000), "m")
+        index.store(photos(1000, 8000), "m")
         assert drawn(path) == [(0, "m")]
     assert drawn(path) == [(0, "m"), (1, "m")]
     check_in_step(path)
@@ -197,7 +231,7 @@ from test_sketches import photos
 from captioner.index import Index
 with Index.open(Path(sys.argv[1]), write=True) as index:
     for turn in range(100):
-        for first in (4000, 0, 2000):
+        for first in (8000, 0, 2000):
             index.store(photos(300, first), "m")
             print("stored", flush=True)
 """
@@ -206,7 +240,7 @@ with Index.open(Path(sys.argv[1]), write=True) as index:
 def test_a_writer_that_is_killed_leaves_all_in_step(tmp_path: Path) -> None:
     path = tmp_path / "captioner.db"
     with Index.open(path, write=True) as index:
-        index.store(photos(5000), "m")
+        index.store(photos(9000), "m")
     random = np.random.default_rng(1)
     for _ in range(int(os.environ.get("CAPTIONER_TEST_KILLS", "3"))):
         writer = subprocess.Popen(

@@ -104,7 +104,10 @@ class Filters:
             yield "SELECT photo FROM facts WHERE taken_at < ?", [self.before]
         for word in (self.camera or "").split():
             pattern = re.sub(r"([\\%_])", r"\\\1", word)
-            yield r"SELECT photo FROM facts WHERE camera LIKE ? ESCAPE '\'", [f"%{pattern}%"]
+            yield (
+                r"SELECT photo FROM facts WHERE camera IS NOT NULL AND camera LIKE ? ESCAPE '\'",
+                [f"%{pattern}%"],
+            )
         if self.near:
             degrees = math.degrees(self.near.kilometres / EARTH)
             yield (

@@ -166,12 +166,46 @@ def m005_sketches(db: Database) -> None:
     """)
 
 
+def m006_planes(db: Database) -> None:
+    """Sketches of fewer numbers and of more photos each; filters that read no table."""
+    db.executescript("""
+        DROP TRIGGER vectors_added;
+        DROP TRIGGER vectors_changed;
+        DROP TRIGGER vectors_removed;
+        DROP TABLE sketches;
+        -- Of 8192 photos each. Made from vectors, and rubbed out with the first that changes.
+        CREATE TABLE sketches (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice
+            run INTEGER NOT NULL,           -- of photos: id / 8192
+            model_id TEXT NOT NULL,
+            photos BLOB NOT NULL,           -- ids, int64, ascending
+            joint BLOB NOT NULL,            -- int8, a row a photo: its places along the axes
+            joint_frame BLOB NOT NULL,      -- float32: the mean, and a step along each axis
+            words BLOB NOT NULL,            -- the same of the word head's hidden layer
+            words_frame BLOB NOT NULL,
+            UNIQUE (run, model_id)
+        );
+        CREATE TRIGGER vectors_added AFTER INSERT ON vectors BEGIN
+            DELETE FROM sketches WHERE run = NEW.photo / 8192;
+        END;
+        CREATE TRIGGER vectors_changed AFTER UPDATE ON vectors BEGIN
+            DELETE FROM sketches WHERE run IN (OLD.photo / 8192, NEW.photo / 8192);
+        END;
+        CREATE TRIGGER vectors_removed AFTER DELETE ON vectors BEGIN
+            DELETE FROM sketches WHERE run = OLD.photo / 8192;
+        END;
+        CREATE INDEX facts_camera ON facts (camera) WHERE camera IS NOT NULL;
+        CREATE INDEX facts_keywords ON facts (photo, keywords) WHERE keywords != '[]';
+    """)
+
+
 STEPS: tuple[Callable[[Database], None], ...] = (
     m001_photos,
     m002_writes,
     m003_facts,
     m004_library,
     m005_sketches,
+    m006_planes,
 )
 
 

@@ -30,7 +30,7 @@ TEXT_BONUS = 0.5
 """Standard deviations that the best match by text adds to what the model saw."""
 TEXT_ALONE = 3.0
 """The same for a photo whose vectors are of another model, and which has nothing else to show."""
-CLOSELY = 500
+CLOSELY = 1000
 """Photos at least that are looked at once more, in their exact vectors."""
 
 

@@ -137,9 +137,11 @@ class _Trie:
         # prefix * V + token → prefix. Numbers are given in order, so they are rows of the states.
         self.children: dict[int, int] = {}
         # Of each network h, c (P, U) and the share of the fusion layer (P, F + 1). The root is 0.
+        # With room for a batch that ends beyond the capacity, as growing copies all there is; of
+        # what is never written the system takes no memory.
         self.states = [
             tuple(
-                np.zeros((capacity, n), np.float32)
+                np.zeros((2 * capacity, n), np.float32)
                 for n in (net.units, net.units, net.fusion_units)
             )
             for net in networks
@@ -149,10 +151,10 @@ class _Trie:
         return 1 + len(self.children)
 
     def reserve(self, size: int) -> None:
-        """Have room for `size` prefixes; a batch that outgrows the capacity at least doubles it."""
-        capacity = len(self.states[0][0])
-        if size > capacity:
-            more = max(size - capacity, capacity)
+        """Have room for `size` prefixes; a batch that outgrows the room at least doubles it."""
+        room = len(self.states[0][0])
+        if size > room:
+            more = max(size - room, room)
             self.states = [
                 tuple(np.concatenate([a, np.empty((more, a.shape[1]), np.float32)]) for a in state)
                 for state in self.states
