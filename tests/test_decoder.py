@@ -118,6 +118,22 @@ def test_memory_changes_nothing(memory):
         np.testing.assert_allclose(stepped, np.concatenate(expected), atol=1e-6)
 
 
+def test_a_new_trie_begins_before_a_batch_could_outgrow_it():
+    network = arrays(1)
+    decoder = MergeDecoder([network])
+    seen = [features(4, seed=seed) for seed in range(12)]
+    search(decoder, seen[0], beams=5, longest=8)
+    of_a_batch = len(decoder._trie)
+    numbers = 2 * decoder._networks[0].units + decoder._networks[0].fusion_units
+    bounded = MergeDecoder([network], memory=4 * numbers * 3 * of_a_batch)
+    tries = []
+    for photos in seen:
+        search(bounded, photos, beams=5, longest=8)
+        tries.append(bounded._trie)
+        assert len(bounded._trie.states[0][0]) == 3 * of_a_batch
+    assert 1 < len(set(map(id, tries))) < len(tries)
+
+
 def test_searching_alone_together_warm_and_forgetful_finds_the_same():
     seen = features(20)
     networks = [arrays(1), arrays(2, units=5)]

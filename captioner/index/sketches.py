@@ -52,12 +52,16 @@ class Plane:
     @classmethod
     def through(cls, vectors: npt.NDArray[np.floating], axes: int) -> Self:
         """The plane of K = min(axes, D) axes that lies nearest to vectors (N, D), N > 0."""
-        away = vectors.astype(np.float32)
-        mean = away.mean(axis=0)
-        away -= mean
-        _, directions = np.linalg.eigh(away.T @ away)  # ascending
+        count, width = vectors.shape
+        mean = vectors.mean(axis=0, dtype=np.float32)
+        parts = [slice(start, start + BLOCK) for start in range(0, count, BLOCK)]
+        spread = np.zeros((width, width), np.float32)
+        for part in parts:
+            away = vectors[part] - mean
+            spread += away.T @ away
+        _, directions = np.linalg.eigh(spread)  # ascending
         directions = directions[:, ::-1][:, :axes]
-        places = away @ directions
+        places = np.concatenate([(vectors[part] - mean) @ directions for part in parts])
         steps = np.abs(places).max(axis=0) / 127
         places /= np.where(steps, steps, 1)
         frame = np.vstack([mean, (directions * steps).T])

@@ -137,11 +137,9 @@ class _Trie:
         # prefix * V + token → prefix. Numbers are given in order, so they are rows of the states.
         self.children: dict[int, int] = {}
         # Of each network h, c (P, U) and the share of the fusion layer (P, F + 1). The root is 0.
-        # With room for a batch that ends beyond the capacity, as growing copies all there is; of
-        # what is never written the system takes no memory.
         self.states = [
             tuple(
-                np.zeros((2 * capacity, n), np.float32)
+                np.zeros((capacity, n), np.float32)
                 for n in (net.units, net.units, net.fusion_units)
             )
             for net in networks
@@ -185,7 +183,7 @@ class MergeDecoder:
     networks
         Arrays of each, as `MergeNetwork` takes them.
     memory
-        Bytes of prefixes above which the next batch begins with an empty trie.
+        Bytes of prefixes: where these may not last for another batch, it begins with an empty trie.
 
     Raises
     ------
@@ -202,6 +200,8 @@ class MergeDecoder:
         numbers = sum(2 * network.units + network.fusion_units for network in self._networks)
         self._capacity = max(1, memory // (4 * numbers))
         self._trie = _Trie(self._networks, self._capacity)
+        self._met = len(self._trie)
+        self._most = 0
 
     def start(self, features: FloatArray, words: IntArray | None = None) -> Photos:
         """Look at photos, once for all steps.
@@ -214,8 +214,11 @@ class MergeDecoder:
             The words that may be said of each (N, K), as tokens; all of the vocabulary for None.
             The product with the output layer is most of the work: few words make it quick.
         """
-        if len(self._trie) >= self._capacity:
+        # A batch that outgrows the room has all there is copied: so a new one begins in time.
+        self._most = max(self._most, len(self._trie) - self._met)
+        if len(self._trie) + self._most > self._capacity:
             self._trie = _Trie(self._networks, self._capacity)
+        self._met = len(self._trie)
         return Photos(
             tuple(network.see(features) for network in self._networks),
             tuple(None if words is None else network.among(words) for network in self._networks),
