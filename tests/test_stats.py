@@ -27,8 +27,8 @@ OLD = Facts("1999-12-31T23:59:59", None, "[bold]\x1b[2J", None, None, None, None
 def database(tmp_path: Path) -> Path:
     path = tmp_path / "captioner.db"
     results = [
-        replace(description("a.jpg", keywords=["dog", "sea"]), facts=BEACH),
-        replace(description("b.jpg", keywords=["dog"]), facts=OLD),
+        replace(description("a.jpg", keywords=["dog", "sea"]), captions=(), facts=BEACH),
+        replace(description("b.jpg", keywords=["dog"]), captions=(), facts=OLD),
         replace(description("c.png"), format="PNG"),
     ]
     with Index.open(path, write=True) as index:
@@ -49,7 +49,7 @@ def test_statistics(database: Path) -> None:
     with Index.open(database) as index:
         found = index.statistics()
     assert found == Statistics(
-        bytes=found.bytes, photos=8, described=5, failed=3, missing=1,
+        bytes=found.bytes, photos=8, described=5, wordless=1, failed=3, missing=1,
         edited=1, captioned=1, dated=2, placed=1,
         formats={"JPEG": 4, "PNG": 1},
         reasons=[

@@ -92,10 +92,20 @@ def test_train_on_several_corpora_sentences_and_concepts(corpus: Path, tmp_path:
     done = run(
         "train", "--data", corpus, "--wider", more, "--aside", others, "--sentences", sentences,
         "--concepts", samples, "--teacher", teacher, "--out", out, "--size", 96, "--epochs", 1,
-        "--encoder", teacher, home=tmp_path,
+        "--encoder", teacher, "--decoders", 2, home=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    record = json.loads((out / "bundle.json").read_text())["training"]
+    manifest = json.loads((out / "bundle.json").read_text())
+    record = manifest["training"]
+    choice = record["chosen on dev"]
+    worth = {name: max(table.values()) for name, table in choice["rerank"].items()}
+    first, second, both = worth.values()
+    assert list(worth) == ["decoder 1", "decoder 2", "decoder 1 and 2"]
+    alone = [1] if first >= second else [2]
+    assert choice["speak"] == ([1, 2] if both > max(first, second) + 0.5 else alone)
+    files = [decoder["file"] for decoder in manifest["decoders"]]
+    assert files == ["decoder-1.safetensors", "decoder-2.safetensors"][: len(choice["speak"])]
+    assert set(files) == {file for file in manifest["files"] if file.startswith("decoder")}
     assert [data["name"] for data in record["data"]] == ["corpus0", "more", "others"]
     assert record["sentences without photos"] == 40
     assert record["language"]["history"]

@@ -10,6 +10,7 @@ import pytest
 from captioner.model.rerank import Candidate, ranked
 from captioner.training.corpora import Example
 from captioner.training.tuning import (
+    NEGLIGIBLE,
     calibrate,
     choose_rerank,
     fits,
@@ -31,9 +32,10 @@ def test_rerank_weights_are_those_that_find_the_true_sentences():
     chosen, scores = choose_rerank(found, examples)
     assert all(ranked(some, **chosen)[0].words == some[1].words for some in found)
     assert max(scores.values()) > scores["0.7 0 0"]
-    assert scores["0.7 10 0"] < max(
-        scores.values()
-    )  # the joint space alone falls for what is silly
+    best = max(scores.values())
+    assert scores["0.7 10 0"] < best  # the joint space alone falls for what is silly
+    near = [key for key, score in scores.items() if score >= best - NEGLIGIBLE]
+    assert chosen["length_exponent"] == min(float(key.split()[0]) for key in near)
 
 
 def test_calibration_gives_back_the_probability_that_made_the_data():

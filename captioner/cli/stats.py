@@ -90,6 +90,7 @@ def _photos(found: Statistics) -> Table:
     for name, number in (
         ("in all", found.photos),
         ("described", found.described),
+        ("by keywords alone", found.wordless),
         ("failed", found.failed),
         ("missing", found.missing),
         ("with your words", found.edited),

@@ -111,7 +111,14 @@ def train(
         ),
     ] = "base",
     decoders: Annotated[
-        int, typer.Option(min=1, max=8, metavar="N", help="Decoders that speak together.")
+        int,
+        typer.Option(
+            min=1,
+            max=8,
+            metavar="N",
+            help="Decoders to train, with seeds of their own. All speak together where that is "
+            "worth half a point of CIDEr on dev, else the best alone.",
+        ),
     ] = 1,
     epochs: Annotated[
         int | None,

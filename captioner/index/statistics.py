@@ -28,6 +28,8 @@ class Statistics:
     """On disk, with what SQLite keeps beside it."""
     photos: int
     described: int
+    wordless: int
+    """Of these, photos of which the model trusts no sentence, and nobody has said one."""
     failed: int
     missing: int
     edited: int
@@ -68,6 +70,10 @@ def count(connection: sqlite3.Connection, path: Path) -> Statistics:
         bytes=_size(path),
         photos=photos,
         described=described,
+        wordless=number(
+            "SELECT count(*) FROM photos JOIN texts ON photo = id "
+            "WHERE status = 'described' AND caption = ''"
+        ),
         failed=failed,
         missing=missing,
         edited=number("SELECT count(DISTINCT photo) FROM captions WHERE source = 'person'"),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -34,6 +34,11 @@ class Sizes:
     fusion: int = 256
     tied: bool = True
     dropout: float = 0.5
+
+    @classmethod
+    def of(cls, decoder: Mapping[str, Any]) -> Self:
+        """As a bundle's manifest tells of a decoder."""
+        return cls(**{name: decoder[name] for name in cls.__dataclass_fields__})
 
 
 PRESETS = {

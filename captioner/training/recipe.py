@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -33,6 +33,7 @@ from captioner.training.corpora import class_of
 from captioner.training.decoders import (
     PRESETS,
     SentenceBatches,
+    Sizes,
     coverage,
     fit_decoder,
     language_batches,
@@ -59,8 +60,23 @@ class Made:
     joint: Arrays = field(default_factory=dict)
     concepts: Concepts = field(default_factory=lambda: Concepts(table_of(())))
     decoders: list[Arrays] = field(default_factory=list)
+    sizes: list[Sizes] = field(default_factory=list)
+    """Of each decoder."""
     settings: Settings = field(default_factory=Settings)
     record: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, source: Bundle) -> Self:
+        """The parts of a bundle, its decoders still to come."""
+        lexicon = source.json(bundles.LEXICON)
+        return cls(
+            Vocabulary(source.json(bundles.VOCABULARY)),
+            Lexicon(**{name: tuple(some) for name, some in lexicon.items()}),
+            source.arrays(bundles.ENCODER), source.arrays(bundles.RANGES),
+            source.arrays(bundles.WORDS), source.arrays(bundles.JOINT),
+            sizes=[Sizes.of(decoder) for decoder in source.manifest["decoders"]],
+            settings=Settings(**source.manifest["describe"]),
+        )  # fmt: skip
 
     @property
     def head(self) -> WordHead:
@@ -71,6 +87,10 @@ class Made:
     def space(self) -> JointSpace:
         """The joint space in NumPy."""
         return JointSpace(self.joint, self.lexicon.words)
+
+    def speaking(self) -> dict[str, Arrays]:
+        """The decoders by the files they go to."""
+        return {bundles.decoder_file(n): arrays for n, arrays in enumerate(self.decoders, 1)}
 
     def candidates(
         self, decoders: Sequence[Arrays], features: FloatArray, beams: int | None = None
@@ -156,7 +176,7 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
             bundles.RANGES: made.ranges,
             bundles.WORDS: made.words,
             bundles.JOINT: made.joint,
-            **{bundles.decoder_file(n): d for n, d in enumerate(made.decoders, 1)},
+            **made.speaking(),
         },
         texts={
             bundles.VOCABULARY: made.vocabulary.tokens,
@@ -230,6 +250,7 @@ def _speak(run: Run, made: Made, lessons: Lessons, eye: Eye) -> None:
         )  # fmt: skip
         run.show(history, f"decoder-{number}")
         made.decoders.append(arrays)
+        made.sizes.append(sizes)
         made.record[f"decoder-{number}"] = {"seed": seed, "history": history}
 
 
@@ -272,23 +293,90 @@ def _language(run: Run, made: Made) -> Arrays | None:
 
 
 def choose_sentences(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
-    """How sentences are chosen and how far they are trusted, as the manifest's parts."""
-    seen = eye.features(run.dev)[:, 0].astype(np.float32)
-    found = made.candidates(made.decoders, seen)
-    chosen, table = tuning.choose_rerank(found, run.dev)
-    best = " ".join(f"{weight:g}" for weight in chosen.values())
-    run.report(f"choice among candidates {chosen}: CIDEr {table[best]}, without {table['0.7 0 0']}")
+    """Who speaks, how sentences are chosen, how far they are trusted: the manifest's parts."""
+    choice = _choose_speakers(run, made, eye)
     made.settings = replace(
         made.settings,
-        length_exponent=chosen["length_exponent"],
-        joint=chosen["joint"],
-        support=chosen["support"],
+        length_exponent=choice["length_exponent"],
+        joint=choice["joint"],
+        support=choice["support"],
     )
-    near = f"{chosen['length_exponent']:g} "
-    made.record["chosen on dev"] = {
-        "rerank": {weights: cider for weights, cider in table.items() if weights.startswith(near)}
+    return {
+        "decoders": [
+            {"kind": "merge", "file": file, **asdict(sizes)}
+            for file, sizes in zip(made.speaking(), made.sizes, strict=True)
+        ],
+        "describe": asdict(made.settings),
+        "confidence": _confidence(run, made, eye),
     }
-    return {"describe": asdict(made.settings), "confidence": _confidence(run, made, eye)}
+
+
+def _choose_speakers(run: Run, made: Made, eye: Eye) -> dict[str, float]:
+    """Keep the best decoder, or all where they are better together; how to choose its sentences.
+
+    Each decoder more takes as much time again for every photo.
+    """
+    seen = eye.features(run.dev)[:, 0].astype(np.float32)
+    every = range(len(made.decoders))
+    chosen: dict[tuple[int, ...], dict[str, float]] = {}
+    worth: dict[tuple[int, ...], float] = {}
+    tables: dict[str, dict[str, float]] = {}
+    for speakers in dict.fromkeys([*((one,) for one in every), tuple(every)]):
+        found = made.candidates([made.decoders[one] for one in speakers], seen)
+        weights, table = tuning.choose_rerank(found, run.dev)
+        key = " ".join(f"{weight:g}" for weight in weights.values())
+        chosen[speakers], worth[speakers] = weights, table[key]
+        name = "decoder " + " and ".join(str(one + 1) for one in speakers)
+        run.report(f"{name}: choice among candidates {weights}: CIDEr {table[key]}")
+        near = f"{weights['length_exponent']:g} "
+        tables[name] = {key: cider for key, cider in table.items() if key.startswith(near)}
+    alone = max(((one,) for one in every), key=lambda speakers: worth[speakers])
+    together = tuple(every)
+    best = together if worth[together] > worth[alone] + tuning.NEGLIGIBLE else alone
+    made.record["chosen on dev"] = {"speak": [one + 1 for one in best], "rerank": tables}
+    made.decoders = [made.decoders[one] for one in best]
+    made.sizes = [made.sizes[one] for one in best]
+    return chosen[best]
+
+
+def speak_anew(
+    run: Run,
+    made: Made,
+    eye: Eye,
+    source: Bundle,
+    *,
+    out: Path,
+    way: str,
+    command: str,
+) -> Bundle:
+    """Write a bundle with the decoders that were made and all else of another one.
+
+    Which of them speak, and how sentences are chosen and trusted, is chosen anew.
+
+    Parameters
+    ----------
+    out
+        The bundle's folder; replaced as a whole.
+    way, command
+        How the decoders were made, and what was typed, for the record.
+    """
+    spoken = choose_sentences(run, made, eye)
+    record = {
+        "command": command,
+        "options": asdict(run.options),
+        "data": [corpus.record() for corpus in run.corpora],
+        **made.record,
+    }
+    before = source.manifest["training"]
+    times = sum(key.split(",")[0] == way for key in before)
+    key = f"{way}, {times + 1}" if times else way
+    return bundles.write(
+        out, {**source.manifest, **spoken, "training": {**before, key: record}},
+        arrays=made.speaking(), texts={},
+        copies=[
+            source.path(name) for name in source.manifest["files"] if name not in source.decoders
+        ],
+    )  # fmt: skip
 
 
 def _choose(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
@@ -309,10 +397,6 @@ def _choose(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
             "resize": "the whole photo squashed to a square, Pillow bicubic with antialiasing",
         },
         "encoder": {"kind": "xception", "output": "log(1 + average pooled), 2048"},
-        "decoders": [
-            {"kind": "merge", "file": bundles.decoder_file(n), **asdict(PRESETS[options.preset])}
-            for n in range(1, len(made.decoders) + 1)
-        ],
         **spoken,
         "search": search,
     }

@@ -18,19 +18,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from captioner.model import bundle as bundles
 from captioner.model import networks
 from captioner.model.beam import sample
 from captioner.model.bundle import Bundle
 from captioner.model.decoder import MergeDecoder
-from captioner.model.rerank import Settings
 from captioner.model.vocabulary import END, MARKS, PAD, START, Vocabulary, words
 from captioner.model.xception import FEATURES
 from captioner.training.corpora import Example
-from captioner.training.decoders import IntArray, Sizes, smoothed_entropy
+from captioner.training.decoders import IntArray, smoothed_entropy
 from captioner.training.fit import Metrics, Plan, Report, fit
-from captioner.training.heads import Lexicon
-from captioner.training.recipe import Made, choose_sentences, listener
+from captioner.training.recipe import Made, listener, speak_anew
 from captioner.training.reward import CiderD
 from captioner.training.run import Arrays, Critical, Eye, Run
 from captioner.types import FloatArray, HalfArray
@@ -213,30 +210,10 @@ def train_further(run: Run, out: Path, source: Bundle, command: str) -> Bundle:
         Where the corpus has no photos to train on or none to measure on.
     """
     run.begin()
-    lexicon = Lexicon(**{name: tuple(some) for name, some in source.json(bundles.LEXICON).items()})
-    made = Made(
-        Vocabulary(source.json(bundles.VOCABULARY)), lexicon,
-        source.arrays(bundles.ENCODER), source.arrays(bundles.RANGES),
-        source.arrays(bundles.WORDS), source.arrays(bundles.JOINT),
-        settings=Settings(**source.manifest["describe"]),
-    )  # fmt: skip
+    made = Made.of(source)
     eye = Eye.of(run, made.encoder, source.size, made.ranges)
     _speak_better(run, made, source, eye)
-    spoken = choose_sentences(run, made, eye)
-    record = {
-        "command": command,
-        "options": asdict(run.options),
-        "data": [corpus.record() for corpus in run.corpora],
-        **made.record,
-    }
-    training = {**source.manifest["training"], "self-critical": record}
-    return bundles.write(
-        out, {**source.manifest, **spoken, "training": training},
-        arrays=dict(zip(source.decoders, made.decoders, strict=True)), texts={},
-        copies=[
-            source.path(name) for name in source.manifest["files"] if name not in source.decoders
-        ],
-    )  # fmt: skip
+    return speak_anew(run, made, eye, source, out=out, way="self-critical", command=command)
 
 
 def _speak_better(run: Run, made: Made, source: Bundle, eye: Eye) -> None:
@@ -249,16 +226,15 @@ def _speak_better(run: Run, made: Made, source: Bundle, eye: Eye) -> None:
     features, times = eye.features(photos, 2), run.times[own]
     reward = worth(photos, made, features, critical.nearness)
     measure = listener(run, made, eye.features(run.dev))
-    for number, about in enumerate(source.manifest["decoders"], 1):
+    for number, size in enumerate(made.sizes, 1):
         part, seed = f"decoder-{number}", options.seed + number - 1
-        before = source.arrays(about["file"])
+        before = source.arrays(source.decoders[number - 1])
         start = measure(before)
         run.report(f"{part} as it is: " + ", ".join(f"{k} {v:.4g}" for k, v in start.items()))
         keras.utils.set_random_seed(seed)
-        sizes = Sizes(**{name: about[name] for name in Sizes.__dataclass_fields__})
-        if critical.dropout is not None:
-            sizes = replace(sizes, dropout=critical.dropout)
-        decoder = networks.merge_decoder(len(made.vocabulary), None, **asdict(sizes))
+        dropout = size.dropout if critical.dropout is None else critical.dropout
+        learning = asdict(replace(size, dropout=dropout))
+        decoder = networks.merge_decoder(len(made.vocabulary), None, **learning)
         networks.set_decoder(decoder, before)
         model = SelfCritic(decoder, reward, critical)
         batches = PhotoBatches(features, photos, made.vocabulary, times=times, seed=seed)

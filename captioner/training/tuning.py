@@ -29,6 +29,9 @@ MISFITS = 0.45
 """Share of the sentences shown that may not fit by `fits`. That is strict: it asks that people use
 two thirds of a sentence's telling words, and of sentences that a person would let pass, many fail
 it for a word that nobody else chose. So this is well above what is wrong in a person's eyes."""
+NEGLIGIBLE = 0.5
+"""CIDEr, times 100, that says nothing on a thousand photos: among choices so near to the best, the
+one is taken that costs or risks less."""
 THRESHOLDS = tuple(round(0.05 * twentieth, 2) for twentieth in range(21))
 
 
@@ -45,7 +48,8 @@ def choose_rerank(
     Returns
     -------
     The best `length_exponent`, `joint` and `support`, by these names, and CIDEr by
-    "length_exponent joint support" of all that were tried.
+    "length_exponent joint support" of all that were tried. The exponent is the lowest that costs no
+    more than `NEGLIGIBLE`: shorter sentences say less that is wrong.
     """
     worth = _worth(found, examples)
     log_p, cosine, support = (
@@ -57,7 +61,9 @@ def choose_rerank(
         total = log_p / length ** weights[0] + weights[1] * cosine + weights[2] * support
         first = total.argmax(axis=1)[:, None]
         scores[weights] = round(float(np.take_along_axis(worth, first, axis=1).mean()), 2)
-    best = max(scores, key=lambda weights: scores[weights])
+    enough = max(scores.values()) - NEGLIGIBLE
+    shortest = min(weights[0] for weights, score in scores.items() if score >= enough)
+    best = max((w for w in scores if w[0] == shortest), key=lambda weights: scores[weights])
     table = {" ".join(f"{w:g}" for w in weights): score for weights, score in scores.items()}
     return dict(zip(("length_exponent", "joint", "support"), best, strict=True)), table
 
