@@ -16,6 +16,9 @@ from captioner.types import Describer, Description, Failure, Kept, Listing, Phot
 Result = Description | Failure | Kept
 Progress = Callable[[Result], None]
 
+MANY = 1000
+"""Results that are stored at once at most, when most of them are failures."""
+
 
 @dataclass
 class Summary:
@@ -236,12 +239,18 @@ class _Run:
 
         describer = self._describer_now()
         finished: list[Description | Failure] = []
+        described, size = 0, describer.batch_size
         try:
             results = describe(chain([first], photos), describer, workers=self._workers)
             with closing(results):
                 for result in results:
                     finished.append(result)
-                    if len(finished) >= describer.batch_size:
+                    if isinstance(result, Description):
+                        described += 1
+                        # What is stored at once is what was described at once, whatever failed.
+                        if described % size == 0:
+                            self._store(finished)
+                    elif len(finished) >= MANY:
                         self._store(finished)
         finally:
             self._store(finished)

@@ -156,6 +156,21 @@ def test_stored_a_batch_at_a_time(tmp_path: Path, index: Index) -> None:
     assert index.counts().photos == 10
 
 
+def test_whatever_fails_a_batch_is_stored_before_the_next_is_described(
+    tmp_path: Path, index: Index
+) -> None:
+    folder = tmp_path / "photos"
+    make(folder, 20, frozenset({1, 4, 5, 9, 16}))
+    stored: list[tuple[int, int]] = []
+    describer = WatchedDescriber(
+        batch_size=4,
+        before_describing=lambda described: stored.append((described, index.counts().described)),
+    )
+    update(index, listings([folder]), lambda: describer)
+    assert stored == [(0, 0), (4, 4), (8, 8), (12, 12)]
+    assert index.counts().failed == 5
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_an_interrupt_keeps_what_is_finished(
     tmp_path: Path, index: Index, error: type[BaseException]

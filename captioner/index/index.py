@@ -391,8 +391,13 @@ class Index:
         return [model_id for (model_id,) in rows]
 
     def _sketch(self) -> None:
-        """Draw what searches look at first, wherever that is undone."""
+        """Draw what searches look at first, wherever that is undone and the disk has room."""
         with database.explained(self.path):
             for run in sketches.undrawn(self._connection):
-                with self._connection:
-                    sketches.draw(self._connection, run)
+                try:
+                    with self._connection:
+                        sketches.draw(self._connection, run)
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorname != "SQLITE_FULL":
+                        raise
+                    return  # a search reads the vectors of that run, and finds the same

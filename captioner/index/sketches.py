@@ -51,7 +51,7 @@ class Plane:
 
     @classmethod
     def through(cls, vectors: npt.NDArray[np.floating], axes: int) -> Self:
-        """The plane of K = min(axes, D) axes that lies nearest to vectors (N, D), N > 0."""
+        """The plane nearest to vectors (N, D), of so many axes, but of no more than N or D."""
         count, width = vectors.shape
         mean = vectors.mean(axis=0, dtype=np.float32)
         parts = [slice(start, start + BLOCK) for start in range(0, count, BLOCK)]
@@ -60,7 +60,7 @@ class Plane:
             away = vectors[part] - mean
             spread += away.T @ away
         _, directions = np.linalg.eigh(spread)  # ascending
-        directions = directions[:, ::-1][:, :axes]
+        directions = directions[:, ::-1][:, : min(axes, count)]
         places = np.concatenate([(vectors[part] - mean) @ directions for part in parts])
         steps = np.abs(places).max(axis=0) / 127
         places /= np.where(steps, steps, 1)
