@@ -61,11 +61,15 @@ class Plane:
             spread += away.T @ away
         _, directions = np.linalg.eigh(spread)  # ascending
         directions = directions[:, ::-1][:, : min(axes, count)]
-        places = np.concatenate([(vectors[part] - mean) @ directions for part in parts])
-        steps = np.abs(places).max(axis=0) / 127
-        places /= np.where(steps, steps, 1)
-        frame = np.vstack([mean, (directions * steps).T])
-        return cls(np.rint(places).astype(np.int8), frame)
+        most = np.zeros(directions.shape[1], np.float32)
+        for part in parts:
+            np.maximum(most, np.abs((vectors[part] - mean) @ directions).max(axis=0), out=most)
+        steps = most / 127
+        scaled = directions / np.where(steps, steps, 1)
+        places = np.empty((count, len(steps)), np.int8)
+        for part in parts:
+            places[part] = np.rint((vectors[part] - mean) @ scaled).clip(-127, 127)
+        return cls(places, np.vstack([mean, (directions * steps).T]))
 
     def along(self, directions: FloatArray) -> FloatArray:
         """The product (N, A) of the vectors with directions (D, A), nearly."""
@@ -246,19 +250,25 @@ def _from_row(connection: sqlite3.Connection, number: int) -> Sketch:
 
 
 def _from_vectors(connection: sqlite3.Connection, run: int, model_id: str) -> Vectors | None:
-    rows = connection.execute(
-        "SELECT photo, joint, words FROM vectors WHERE model_id = ? AND photo BETWEEN ? AND ? "
-        "ORDER BY photo",
-        [model_id, *_photos_of(run)],
-    ).fetchall()
-    if not rows:
-        return None
-    return Vectors(*_stacked(rows))
+    photos, vectors = _stacked(
+        connection.execute(
+            "SELECT photo, joint, words FROM vectors WHERE model_id = ? AND photo BETWEEN ? AND ? "
+            "ORDER BY photo",
+            [model_id, *_photos_of(run)],
+        )
+    )
+    return Vectors(photos, vectors) if len(photos) else None
 
 
 def _stacked(rows: Iterable[tuple[int, bytes, bytes]]) -> tuple[Ids, SearchVectors]:
-    photos, *vectors = zip(*rows, strict=True)
-    joint, words = (
-        np.frombuffer(b"".join(blobs), "<f2").reshape(len(photos), -1) for blobs in vectors
+    photos: list[int] = []
+    joint, words = bytearray(), bytearray()
+    for photo, place, hidden in rows:  # one by one: a run of them is 12 MiB
+        photos.append(photo)
+        joint += place
+        words += hidden
+    stacked = (
+        np.frombuffer(each, "<f2").reshape(len(photos), len(each) // 2 // max(1, len(photos)))
+        for each in (joint, words)
     )
-    return np.array(photos, np.int64), SearchVectors(joint, words)
+    return np.array(photos, np.int64), SearchVectors(*stacked)
