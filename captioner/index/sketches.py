@@ -39,6 +39,9 @@ BLOCK = 2048
 """Photos that are multiplied at once: few enough for the processor's cache as float32, and enough
 that threads seldom wait for the interpreter."""
 
+PIECE = 256
+"""Photos whose vectors are made float32 at once to draw them, beside all else that a run holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plane:
@@ -54,7 +57,7 @@ class Plane:
         """The plane nearest to vectors (N, D), of so many axes, but of no more than N or D."""
         count, width = vectors.shape
         mean = vectors.mean(axis=0, dtype=np.float32)
-        parts = [slice(start, start + BLOCK) for start in range(0, count, BLOCK)]
+        parts = [slice(start, start + PIECE) for start in range(0, count, PIECE)]
         spread = np.zeros((width, width), np.float32)
         for part in parts:
             away = vectors[part] - mean

@@ -32,9 +32,9 @@ IntArray = npt.NDArray[np.intp]
 ROOT = 0
 """The empty prefix: every search begins by reading START after it."""
 
-MEMORY = 48 * 2**20
-"""Bytes of prefixes to keep from one batch to the next: 9,800 of them for a decoder of 512 units and
-256 fusion units. Four times as many would make describing a tenth faster."""
+MEMORY = 96 * 2**20
+"""Bytes of prefixes to keep from one batch to the next: 19,000 of them for a decoder of 512 units
+and 256 fusion units, as many as some hundred photos need. More would save little."""
 
 
 class MergeNetwork:
