@@ -2,7 +2,7 @@
 
 Exact vectors have a row for each photo, and reading 300,000 rows takes seconds. A sketch holds the
 vectors of a whole run of photos in one row, along the few axes in which these photos differ most
-(principal components), in int8: a tenth of the size of float32. It errs by less than a tenth of a
+(principal components), in int8: a tenth of the size of float32. It errs by about a tenth of a
 standard deviation, so a search looks at all sketches first and at the exact vectors of the best
 photos afterwards.
 
@@ -34,7 +34,7 @@ RUN = 8192
 JOINT_AXES = 96
 WORDS_AXES = 192
 """Axes that a sketch keeps. In 11,515 photos these hold 92 and 88 % of the variance, and the ten
-best of 368 queries were among the 37 best by sketches each time."""
+best of 374 queries were among the 37 best by sketches each time."""
 BLOCK = 2048
 """Photos that are multiplied at once: few enough for the processor's cache as float32, and enough
 that threads seldom wait for the interpreter."""
