@@ -182,20 +182,16 @@ class Forms:
 
     def sizes(self) -> dict[str, int]:
         """Bytes of each form."""
-        exact = 2 * self.count * sum(self.widths)
-        frames = 4 * sum(width * (width + 1) for width in self.widths) * -(-self.count // RUN)
-        few = (
-            4
-            * sum(
-                width * (axes + 1)
-                for width, axes in zip(self.widths, (JOINT_AXES, WORDS_AXES), strict=True)
-            )
-            * -(-self.count // RUN)
-        )
+        exact, runs = 2 * self.count * sum(self.widths), -(-self.count // RUN)
+
+        def planes(*axes: int) -> int:
+            frame = sum(width * (1 + some) for width, some in zip(self.widths, axes, strict=True))
+            return self.count * sum(axes) + 4 * runs * frame
+
         return {
             "rows_in_sqlite": exact, "float32_in_memory": exact, "float16_file": exact,
-            "int8_file": self.count * sum(self.widths) + frames,
-            "int8_sketches": self.count * (JOINT_AXES + WORDS_AXES + 8) + few,
+            "int8_file": planes(*self.widths),
+            "int8_sketches": planes(JOINT_AXES, WORDS_AXES) + 8 * self.count,
         }  # fmt: skip
 
 
@@ -235,10 +231,10 @@ def sqlite_vec(forms: Forms) -> Callable[[FloatArray], list[int]] | None:
     return nearest
 
 
-def best(look: Look, evidence: FloatArray, count: int = 10) -> set[int]:
-    """The best photos, by the model's measures alone."""
+def ranked(look: Look, evidence: FloatArray) -> list[int]:
+    """The photos that a search could look at closely, best first by the model's measures alone."""
     standard = (evidence - evidence.mean(0, dtype=float)) / (evidence.std(0, dtype=float) + 1e-6)
-    return set(np.argsort(-(standard @ look.shares), kind="stable")[:count].tolist())
+    return np.argsort(-(standard @ look.shares), kind="stable")[:CLOSELY].tolist()
 
 
 def compare_forms(database: Path, options: argparse.Namespace) -> list[common.Row]:
@@ -248,7 +244,7 @@ def compare_forms(database: Path, options: argparse.Namespace) -> list[common.Ro
     with tempfile.TemporaryDirectory(prefix="captioner-benchmark-") as scratch:
         forms = Forms(database, model_id, Path(scratch))
         exact = forms.float32_in_memory()
-        wanted = [best(look, exact(look)) for look in looks]
+        wanted = [set(ranked(look, exact(look))[:10]) for look in looks]
         table: list[common.Row] = []
         for name, size in forms.sizes().items():
             common.progress(name)
@@ -258,8 +254,9 @@ def compare_forms(database: Path, options: argparse.Namespace) -> list[common.Ro
                 for look, right in zip(looks, wanted, strict=True):
                     took, found = timed(partial(scan, look))
                     again.append(took)
-                    shared.append(10 * len(best(look, found) & right))
-                    within.append(10 * len(best(look, found, CLOSELY) & right))
+                    closely = ranked(look, found)
+                    shared.append(10 * len(right.intersection(closely[:10])))
+                    within.append(10 * len(right.intersection(closely)))
                 first.append(seconds + again[-len(looks)])
             table.append(
                 {

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,6 @@ best of 374 queries were among the 37 best by sketches each time."""
 BLOCK = 2048
 """Photos that are multiplied at once: few enough for the processor's cache as float32, and enough
 that threads seldom wait for the interpreter."""
-
 PIECE = 256
 """Photos whose vectors are made float32 at once to draw them, beside all else that a run holds."""
 
@@ -56,6 +55,7 @@ class Plane:
     def through(cls, vectors: npt.NDArray[np.floating], axes: int) -> Self:
         """The plane nearest to vectors (N, D), of so many axes, but of no more than N or D."""
         count, width = vectors.shape
+        # Made float32 piece by piece, three times over: all at once they would be 16 MiB.
         mean = vectors.mean(axis=0, dtype=np.float32)
         parts = [slice(start, start + PIECE) for start in range(0, count, PIECE)]
         spread = np.zeros((width, width), np.float32)
@@ -92,24 +92,12 @@ class Plane:
         return out
 
 
-class Run(Protocol):
-    """What one model saw in the photos of a run."""
-
-    @property
-    def photos(self) -> Ids:
-        """(N,), ascending."""
-        ...
-
-    def at(self, look: Look) -> FloatArray:
-        """The evidence (N, P) that a look finds here."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """A run as it is looked at first: nearly."""
+    """What one model saw in the photos of a run, nearly: as it is looked at first."""
 
     photos: Ids
+    """(N,), ascending."""
     joint: Plane
     words: Plane
 
@@ -120,9 +108,10 @@ class Sketch:
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """A run that nobody has drawn: exactly."""
+    """The same exactly, of a run that nobody has drawn."""
 
     photos: Ids
+    """(N,), ascending."""
     vectors: SearchVectors
 
     def at(self, look: Look) -> FloatArray:
@@ -188,7 +177,7 @@ class Sketches:
         measures = zip(*(each.T for each in evidence), strict=True)
         return np.concatenate(photos), np.stack([np.concatenate(each) for each in measures]).T
 
-    def _read(self, connection: sqlite3.Connection, model_id: str) -> Iterator[Run]:
+    def _read(self, connection: sqlite3.Connection, model_id: str) -> Iterator[Sketch | Vectors]:
         # A sketch never changes, and no number is given twice.
         drawn = {
             number: (run, owner)
@@ -219,7 +208,7 @@ def exact(connection: sqlite3.Connection, model_id: str, photos: Ids) -> SearchV
     return vectors
 
 
-def _look(look: Look, run: Run) -> tuple[Ids, FloatArray]:
+def _look(look: Look, run: Sketch | Vectors) -> tuple[Ids, FloatArray]:
     return run.photos, run.at(look)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import keras
 import numpy as np
@@ -311,32 +311,48 @@ def choose_sentences(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
     }
 
 
+class _Voice(NamedTuple):
+    """Decoders that speak together, and how their sentences are best chosen."""
+
+    numbers: tuple[int, ...]
+    """Of the decoders, counted from 0."""
+    weights: dict[str, float]
+    ciders: dict[str, float]
+    """On dev, by the weights, of all that were tried with this length exponent."""
+
+    @property
+    def worth(self) -> float:
+        """CIDEr with the best weights."""
+        return max(self.ciders.values())
+
+
 def _choose_speakers(run: Run, made: Made, eye: Eye) -> dict[str, float]:
     """Keep the best decoder, or all where they are better together; how to choose its sentences.
 
     Each decoder more takes as much time again for every photo.
     """
     seen = eye.features(run.dev)[:, 0].astype(np.float32)
-    every = range(len(made.decoders))
-    chosen: dict[tuple[int, ...], dict[str, float]] = {}
-    worth: dict[tuple[int, ...], float] = {}
-    tables: dict[str, dict[str, float]] = {}
-    for speakers in dict.fromkeys([*((one,) for one in every), tuple(every)]):
-        found = made.candidates([made.decoders[one] for one in speakers], seen)
+    every = tuple(range(len(made.decoders)))
+    voices: dict[str, _Voice] = {}
+    for numbers in dict.fromkeys([*((one,) for one in every), every]):
+        name = "decoder " + " and ".join(str(one + 1) for one in numbers)
+        found = made.candidates([made.decoders[one] for one in numbers], seen)
         weights, table = tuning.choose_rerank(found, run.dev)
-        key = " ".join(f"{weight:g}" for weight in weights.values())
-        chosen[speakers], worth[speakers] = weights, table[key]
-        name = "decoder " + " and ".join(str(one + 1) for one in speakers)
-        run.report(f"{name}: choice among candidates {weights}: CIDEr {table[key]}")
         near = f"{weights['length_exponent']:g} "
-        tables[name] = {key: cider for key, cider in table.items() if key.startswith(near)}
-    alone = max(((one,) for one in every), key=lambda speakers: worth[speakers])
-    together = tuple(every)
-    best = together if worth[together] > worth[alone] + tuning.NEGLIGIBLE else alone
-    made.record["chosen on dev"] = {"speak": [one + 1 for one in best], "rerank": tables}
-    made.decoders = [made.decoders[one] for one in best]
-    made.sizes = [made.sizes[one] for one in best]
-    return chosen[best]
+        ciders = {key: cider for key, cider in table.items() if key.startswith(near)}
+        voices[name] = _Voice(numbers, weights, ciders)
+        run.report(f"{name}: choice among candidates {weights}: CIDEr {voices[name].worth}")
+    *_, together = voices.values()
+    best = max(list(voices.values())[: len(every)], key=lambda voice: voice.worth)
+    if together.worth > best.worth + tuning.NEGLIGIBLE:
+        best = together
+    made.record["chosen on dev"] = {
+        "speak": [one + 1 for one in best.numbers],
+        "rerank": {name: voice.ciders for name, voice in voices.items()},
+    }
+    made.decoders = [made.decoders[one] for one in best.numbers]
+    made.sizes = [made.sizes[one] for one in best.numbers]
+    return best.weights
 
 
 def speak_anew(

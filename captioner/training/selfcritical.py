@@ -226,9 +226,9 @@ def _speak_better(run: Run, made: Made, source: Bundle, eye: Eye) -> None:
     features, times = eye.features(photos, 2), run.times[own]
     reward = worth(photos, made, features, critical.nearness)
     measure = listener(run, made, eye.features(run.dev))
-    for number, size in enumerate(made.sizes, 1):
+    for number, (file, size) in enumerate(zip(source.decoders, made.sizes, strict=True), 1):
         part, seed = f"decoder-{number}", options.seed + number - 1
-        before = source.arrays(source.decoders[number - 1])
+        before = source.arrays(file)
         start = measure(before)
         run.report(f"{part} as it is: " + ", ".join(f"{k} {v:.4g}" for k, v in start.items()))
         keras.utils.set_random_seed(seed)
