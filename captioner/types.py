@@ -109,6 +109,8 @@ class Facts:
     """A person's: placeholders that cameras write do not count."""
     keywords: tuple[str, ...] = ()
     """A person's, in the file's order."""
+    title: str | None = None
+    """A person's: of XMP, IPTC, or of a sidecar."""
 
 
 @dataclass(frozen=True, slots=True)

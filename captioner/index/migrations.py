@@ -199,6 +199,19 @@ def m006_planes(db: Database) -> None:
     """)
 
 
+def m007_sidecars(db: Database) -> None:
+    """Titles, and what the sidecar files beside a photo say."""
+    db.executescript("""
+        ALTER TABLE facts ADD COLUMN title TEXT;      -- a person's
+        -- Of a photo with sidecars: its facts are those of its own file and of them together.
+        CREATE TABLE sidecars (
+            photo INTEGER PRIMARY KEY REFERENCES photos (id) ON DELETE CASCADE,
+            files TEXT NOT NULL,            -- name, size and mtime_ns of each: JSON
+            embedded TEXT NOT NULL          -- the facts in the photo's own file: JSON
+        ) WITHOUT ROWID;
+    """)
+
+
 STEPS: tuple[Callable[[Database], None], ...] = (
     m001_photos,
     m002_writes,
@@ -206,6 +219,7 @@ STEPS: tuple[Callable[[Database], None], ...] = (
     m004_library,
     m005_sketches,
     m006_planes,
+    m007_sidecars,
 )
 
 

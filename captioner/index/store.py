@@ -159,10 +159,11 @@ def _keep_vectors(
 def _keep_facts(connection: sqlite3.Connection, photo: int, facts: Facts) -> None:
     connection.execute(
         "INSERT INTO facts (photo, taken_at, taken_offset, camera, lens, latitude, longitude, "
-        "caption, keywords) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "caption, title, keywords) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             photo, facts.taken_at, facts.taken_offset, facts.camera, facts.lens, facts.latitude,
-            facts.longitude, facts.caption, json.dumps(facts.keywords, ensure_ascii=False),
+            facts.longitude, facts.caption, facts.title,
+            json.dumps(facts.keywords, ensure_ascii=False),
         ],
     )  # fmt: skip
 
