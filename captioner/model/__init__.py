@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from captioner import offline
+
 if TYPE_CHECKING:
     from captioner.model.describer import Model
     from captioner.types import Weights
+
+offline.prepare()
 
 
 def load(

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TextIO
 
+from captioner import offline
 from captioner.errors import CaptionerError, UsageError
 from captioner.training.corpora import CAPTIONS, LISTS, Split
 
@@ -76,6 +77,7 @@ def download(folder: Path, *, progress: Callable[[str], None] | None = None) -> 
 
 def _fetch(parts: Path) -> list[Path]:
     """The parquet files, in the order of the splits; asks the hub only for what is missing."""
+    offline.allow_downloads()
     try:
         from huggingface_hub import snapshot_download
     except ModuleNotFoundError as error:

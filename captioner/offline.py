@@ -1,0 +1,72 @@
+"""Keeps the libraries off the network, and their files in captioner's cache folder.
+
+`import openvino` starts a telemetry client that looks up an analytics host, posts a client id and
+writes files into the home folder. It has no setting that an importing program can use, but OpenVINO
+and NNCF go on without it where the package `openvino_telemetry` is not installed: so here it counts
+as not installed. The other libraries have environment variables, which child processes inherit.
+
+`captioner.model` and `captioner.training` call `prepare` before they import any of them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, cast
+
+from captioner.places import cache_folder
+
+_BLOCKED = ("openvino_telemetry",)
+"""Packages that send usage data as soon as they are imported, and nothing else."""
+
+_NO_USAGE_DATA = {
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+}
+"""Set whatever they were: captioner sends nothing that it was not asked to send."""
+
+_CACHES = {
+    "KERAS_HOME": "keras",
+    "MPLCONFIGDIR": "matplotlib",
+    "CUDA_CACHE_PATH": "cuda",
+    "HF_HUB_CACHE": "huggingface/hub",
+    "HF_ASSETS_CACHE": "huggingface/assets",
+    "HF_XET_CACHE": "huggingface/xet",
+}
+"""Folders below the cache folder, for variables that are not set."""
+
+_HUB_OFFLINE = "HF_HUB_OFFLINE"
+_set_here: set[str] = set()
+
+
+def prepare() -> None:
+    """Turn off usage data and downloads, and name the cache folders. Quick; creates nothing."""
+    for name in _BLOCKED:
+        # None makes the import system raise ModuleNotFoundError.
+        sys.modules.setdefault(name, cast(Any, None))
+    os.environ.update(_NO_USAGE_DATA)
+    cache = cache_folder().absolute()
+    for name, folder in _CACHES.items():
+        os.environ.setdefault(name, str(cache / folder))
+    if _HUB_OFFLINE not in os.environ:
+        os.environ[_HUB_OFFLINE] = "1"
+        _set_here.add(_HUB_OFFLINE)
+
+
+def allow_downloads() -> None:
+    """Let the Hugging Face client connect: call where a person has asked for a download.
+
+    Where the person has set `HF_HUB_OFFLINE`, it stays as it is.
+    """
+    if _HUB_OFFLINE not in _set_here:
+        return
+    _set_here.discard(_HUB_OFFLINE)
+    os.environ.pop(_HUB_OFFLINE, None)
+    # The client reads the variable once, and something else may have imported it before.
+    constants = sys.modules.get("huggingface_hub.constants")
+    if constants is not None:
+        vars(constants)[_HUB_OFFLINE] = False
