@@ -45,7 +45,7 @@ def test_weights_are_stored_as_float16_and_small_arrays_exactly(folder):
 
 def test_writing_again_replaces_the_whole(folder):
     before = Bundle.open(folder).model_id
-    bundles.write(folder, {"describe": {"beams": 4}}, arrays={}, texts={"b.json": 1})
+    bundles.write(folder, {"describe": {"beams": 4}}, arrays={}, texts={"b.json": 1}, force=True)
     assert sorted(p.name for p in folder.iterdir()) == ["b.json", "bundle.json"]
     assert Bundle.open(folder).model_id != before
 

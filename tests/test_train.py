@@ -62,7 +62,7 @@ def test_train_fine_tune_resume_and_use(corpus: Path, tmp_path: Path) -> None:
     work = tmp_path / "mine-training"
     assert {"encoder.png", "decoder-1.png"} <= {file.name for file in work.iterdir()}
 
-    again = run("train", *tuned, "--resume", home=tmp_path)
+    again = run("train", *tuned, "--resume", "--force", home=tmp_path)
     assert again.returncode == 0, again.stderr
     assert json.loads((out / "bundle.json").read_text())["files"] == manifest["files"]
 
@@ -143,7 +143,7 @@ def test_decoders_are_trained_further_on_the_metric(corpus: Path, tmp_path: Path
     assert record["options"]["critical"]["nearness"] == 0.5
     assert all(old[part] == new[part] for part in ("input", "encoder", "search", "decoders"))
 
-    again = run(*options, "--resume", home=tmp_path)
+    again = run(*options, "--resume", "--force", home=tmp_path)
     assert again.returncode == 0, again.stderr
     assert json.loads((better / "bundle.json").read_text())["files"] == new["files"]
     spoken = run("caption", "--model", better, corpus / "Images", home=tmp_path)

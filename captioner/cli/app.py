@@ -45,6 +45,13 @@ class Command(TyperCommand):
         with formatter.section("Options"):
             formatter.write_dl([record for record in options if record])
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, unless it would write to what it reads or to what is no output."""
+        from captioner.cli import outputs
+
+        outputs.check_options(ctx.params, {p.name: p.opts[0] for p in self.get_params(ctx)})
+        return super().invoke(ctx)
+
 
 class Commands(TyperGroup):
     """All commands; a command's module is imported when the command is named or listed."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from captioner.cli import console, options
+from captioner.cli import console, options, outputs
 from captioner.cli.progress import progress
 from captioner.errors import CaptionerError, UsageError
 
@@ -47,6 +47,9 @@ def evaluate(
             metavar="FILE", help="Write a page of photos, the best captions and the worst."
         ),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file of --html if there is one.")
+    ] = False,
     limit: Annotated[
         int | None,
         typer.Option("--limit", "-n", min=1, metavar="N", help="Take the first photos only."),
@@ -88,7 +91,7 @@ def evaluate(
     scorers()
     asked = {str(file): read_queries(file) for file in queries or []}
     if html:
-        _check_writable(html)
+        _check_writable(html, force=force)
     corpus = read_corpus(find_data(data))
     examples = (corpus.photos if split == "all" else corpus.split(split))[:limit]
     if not examples:
@@ -114,7 +117,8 @@ def evaluate(
     with _real_search(described, rank, model_id) as search:
         evaluation = measure(examples, described, rank, search, asked)
     if html:
-        _write_sheet(html, evaluation, corpus, split, model_id)
+        with outputs.replacing(html, "--html", force=force) as temporary:
+            _write_sheet(temporary, evaluation, corpus, split, model_id)
         console.note(f"Wrote {console.shown(str(html))}.")
     if as_json:
         console.json_line(
@@ -135,9 +139,16 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _check_writable(file: Path) -> None:
-    if file.is_dir() or not file.absolute().parent.is_dir():
-        raise UsageError(f"cannot write {file}.", "Name a file in a folder that exists.")
+def _check_writable(file: Path, *, force: bool) -> None:
+    file = outputs.check_file(file, "--html", force=force)
+    try:
+        with tempfile.TemporaryFile(dir=file.parent):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {file}: {error.strerror or error}.",
+            "Name a file in a folder that exists and that you may write to.",
+        ) from None
 
 
 def _describe(examples: Sequence[Example], describer: Describer) -> tuple[list[Description], int]:

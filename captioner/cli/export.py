@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from captioner.cli import console, options
+from captioner.cli import console, options, outputs
 from captioner.errors import CaptionerError, UsageError
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def export(
             sys.stdout.reconfigure(encoding="utf-8", newline="")
         _export(path, lambda records: _TEXTS[format_](sys.stdout, records))
         return
-    with _replacing(output, path, force=force) as temporary:
+    with outputs.replacing(output, "--output", force=force) as temporary:
         if format_ == "parquet":
             photos = _export(path, lambda records: _write_parquet(temporary, records))
         else:
@@ -164,34 +163,8 @@ def _schema(pa: Any) -> Any:
 def _back_up(path: Path, target: Path, *, force: bool) -> None:
     from captioner.index.backup import backup
 
-    with _replacing(target, path, force=force) as temporary:
+    with outputs.replacing(target, "--backup", force=force, database=True) as temporary:
         backup(path, temporary)
         size = temporary.stat().st_size
     copy = console.shown(str(target))
     console.note(f"{copy} holds all of {path} as it is now: {console.spell_bytes(size)}.")
-
-
-@contextmanager
-def _replacing(file: Path, database: Path, *, force: bool) -> Iterator[Path]:
-    """A file to write in the place of another, which it becomes once it is complete."""
-    name = console.shown(str(file))
-    file = file.resolve()
-    if file == database.resolve():
-        raise UsageError(f"{name} is the database itself.", "Name another file.")
-    if file.with_name(f"{file.name}-wal").exists():  # it would be read into what replaces the file
-        raise UsageError(f"{name} is a database in use.", "Name another file.")
-    if file.exists() and not file.is_file():
-        raise UsageError(f"{name} is no file.", "Name a file.")
-    if file.exists() and not force:
-        raise UsageError(f"{name} is there already.", "Name another file, or add --force.")
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        temporary.open("xb").close()
-        yield temporary
-        temporary.replace(file)
-    except OSError as error:
-        raise CaptionerError(
-            f"{name} cannot be written: {error.strerror or error}.", "Name another file."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -208,35 +208,69 @@ def train(
             "if not given.",
         ),
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Replace an earlier bundle in --out, and, without --resume, the checkpoints of an "
+            "earlier training in --work. Other files are never replaced.",
+        ),
+    ] = False,
 ) -> None:
     """Train a model on photos with captions and write it as a bundle.
 
     What works on Flickr8k works on your own photos: a folder Images/ and a captions.txt with the
     columns image and caption. Each step is kept; --resume goes on where a run was stopped.
     """
+    import os
     import sys
 
     from captioner.cli import console
     from captioner.model.bundle import Bundle
     from captioner.places import bundle_folder, cache_folder
     from captioner.training.corpora import find_data, read_corpus, read_samples, read_sentences
+    from captioner.training.outputs import Outputs
 
     if source is not None and not self_critical:
         raise UsageError(
             "--from BUNDLE has no meaning without --self-critical.",
             "To begin with the encoder of a bundle, use --encoder BUNDLE.",
         )
+    outputs = Outputs.of(out, work, download, force=force, resume=resume)
+    data = download or find_data(data)
+    outputs.check(
+        {
+            "--data": None if download else data,
+            "--sentences": sentences,
+            "--concepts": concepts,
+            "--from": source,
+            **{f"--wider {place}": place for place in wider or ()},
+            **{f"--aside {place}": place for place in aside or ()},
+            **{
+                option: Path(name)
+                for option, name in (("--encoder", encoder), ("--teacher", teacher))
+                if os.path.lexists(name)
+            },
+        },
+        cache=cache_folder(),
+    )
     if download is not None:
         from captioner.training.download import download as fetch
 
         fetch(download)
-        data = download
     corpus = read_corpus(find_data(data))
     more = tuple(read_corpus(place) for place in wider or ())
     apart = tuple(read_corpus(place) for place in aside or ())
     for warning in (warning for one in (corpus, *more, *apart) for warning in one.warnings):
         console.note(warning)
     pictured = read_samples(concepts) if concepts else ()
+    outputs.check_photos(
+        photo.path.parent
+        for photo in (
+            *pictured,
+            *(photo for one in (corpus, *more, *apart) for photo in one.photos),
+        )
+    )
 
     from captioner.training.run import Critical, Options, Run
 
@@ -263,13 +297,14 @@ def train(
     run = Run(
         corpus=corpus,
         options=options,
-        work=work or out.with_name(f"{out.name}-training"),
+        work=outputs.work,
         cache=cache_folder() / "features",
         report=console.note,
         wider=more,
         asides=apart,
         sentences=read_sentences(sentences) if sentences else (),
         samples=pictured,
+        force=force,
     )
     command = " ".join(["captioner", *sys.argv[1:]])
     if begin:

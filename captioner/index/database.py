@@ -6,8 +6,9 @@ import fcntl
 import os
 import platform
 import sqlite3
+import stat
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -77,6 +78,30 @@ def explained(path: Path) -> Iterator[None]:
             if name.startswith(prefix):
                 raise CaptionerError(f"{path} {reason}.", remedy) from error
         raise
+
+
+def check(path: Path) -> None:
+    """See that what is there can be a database, before anything is made in it or beside it.
+
+    Raises
+    ------
+    CaptionerError
+        Where it is a folder, a device or a file of another kind.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return  # absent, or opening says why not
+    if not stat.S_ISREG(mode):
+        raise CaptionerError(f"{path} cannot be opened: it is not a file.", _ANOTHER)
+    # By SQLite: opening and closing the file here would end the locks of connections to it.
+    try:
+        with closing(sqlite3.connect(_read_only(path), uri=True, timeout=0)) as connection:
+            connection.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
+            with explained(path):
+                raise
 
 
 @contextmanager

@@ -95,6 +95,7 @@ class Index:
         """
         with ExitStack() as resources:
             if write:
+                database.check(path)
                 resources.enter_context(database.lock(path))
             connection = database.writer(path) if write else database.reader(path)
             resources.callback(connection.close)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from captioner.errors import CaptionerError, UsageError
+from captioner.model import destination
+from captioner.model.destination import MANIFEST
 from captioner.types import FloatArray
 
 FORMAT = 2
-MANIFEST = "bundle.json"
 VOCABULARY, LEXICON, CONCEPTS = "vocabulary.json", "lexicon.json", "concepts.json"
 CONCEPTS_LICENCE = "WORDNET-LICENSE.txt"
 ENCODER, WORDS, JOINT = "encoder.safetensors", "words.safetensors", "joint.safetensors"
@@ -153,11 +153,14 @@ def write(
     arrays: Mapping[str, Mapping[str, FloatArray]],
     texts: Mapping[str, Any],
     copies: Iterable[Path] = (),
+    force: bool = False,
 ) -> Bundle:
-    """Write a bundle as a whole: the folder is either the old one or the new one.
+    """Write a bundle as a whole: the folder is either as it was or the new one.
 
     Parameters
     ----------
+    folder
+        Absent, empty or, with `force`, an earlier bundle.
     manifest
         All of `bundle.json` but `format` and `files`.
     arrays
@@ -169,15 +172,14 @@ def write(
 
     Raises
     ------
+    UsageError
+        Where the folder holds something else: see `captioner.model.destination`.
     CaptionerError
-        Where it is larger than `LIMIT`.
+        Where it is larger than `LIMIT`, or cannot be written.
     """
     from safetensors.numpy import save
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bundle-") as scratch:
-        new = Path(scratch) / "new"
-        new.mkdir()
+    with destination.replacing(folder, force=force) as new:
         for name, group in arrays.items():
             stored = {
                 key: np.ascontiguousarray(value, np.float16 if value.size > _SMALL else np.float32)
@@ -201,7 +203,4 @@ def write(
         whole = {"format": FORMAT, **manifest, "files": sums}
         text = json.dumps(whole, ensure_ascii=False, indent=2)
         (new / MANIFEST).write_text(text + "\n", "utf-8")
-        if folder.exists():
-            folder.replace(Path(scratch) / "old")
-        new.replace(folder)
     return Bundle.open(folder)

@@ -12,6 +12,7 @@ from typing import TextIO
 
 from captioner import offline
 from captioner.errors import CaptionerError, UsageError
+from captioner.model import destination
 from captioner.training.corpora import CAPTIONS, LISTS, Split
 
 REPOSITORY = "jxie/flickr8k"
@@ -19,6 +20,10 @@ CALLED: dict[str, Split] = {"train": "train", "validation": "dev", "test": "test
 """The repository's splits; each is one or several files `data/train-00000-of-00002-….parquet`."""
 IMAGE = "image"
 """A struct of the photo's bytes and, perhaps, its file name."""
+PARTS = ".download"
+"""Folder for what comes over the network, until it is laid out."""
+_MARK, _MARKED = "captioner.txt", f"captioner keeps {REPOSITORY} here while it comes.\n".encode()
+"""Says that the folder is ours to remove."""
 SENTENCES = tuple(f"caption_{number}" for number in range(5))
 
 _PLAIN_NAME = re.compile(r"\w[\w.-]*\.\w+")
@@ -39,16 +44,58 @@ def download(folder: Path, *, progress: Callable[[str], None] | None = None) -> 
     Raises
     ------
     UsageError
-        Where the folder holds something else.
+        Where the folder holds something else, or cannot be written.
     CaptionerError
         Where the hub cannot be reached, its files are not as expected, or an extra is missing.
     """
-    parts = folder / ".download"
+    parts = folder / PARTS
+    check(folder)
     if (folder / CAPTIONS).exists():
-        shutil.rmtree(parts, ignore_errors=True)
+        _remove_parts(parts)
         return folder
-    if folder.is_dir() and not parts.is_dir() and any(folder.iterdir()):
-        raise UsageError(f"{folder} is not empty.", "Name a new folder to download to.")
+    try:
+        return _download(folder, parts, progress)
+    except OSError as error:
+        raise CaptionerError(
+            f"{folder} cannot hold the data set: {error.strerror or error}.",
+            "Make room and run the command again: what has come is kept.",
+        ) from error
+
+
+def check(folder: Path) -> None:
+    """See that a data set can be fetched into a folder, or is there; changes nothing.
+
+    Raises
+    ------
+    UsageError
+        Where the folder holds something else, or cannot be written.
+    """
+    another = "Name a new folder with --download."
+    try:
+        real = folder.resolve()
+        if destination.exists(real) and not real.is_dir():
+            raise UsageError(f"{folder} is not a folder.", another)
+        if (real / CAPTIONS).exists():
+            return
+        if real.is_dir() and any(real.iterdir()) and not _is_ours(real / PARTS):
+            raise UsageError(f"{folder} is not empty.", another)
+        destination.check_writable(destination.nearest(real))
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, until Python 3.13
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{folder} cannot be used: {reason}.", another) from None
+
+
+def _is_ours(parts: Path) -> bool:
+    file = parts / _MARK
+    return not parts.is_symlink() and file.is_file() and file.read_bytes() == _MARKED
+
+
+def _remove_parts(parts: Path) -> None:
+    if _is_ours(parts):
+        shutil.rmtree(parts, ignore_errors=True)
+
+
+def _download(folder: Path, parts: Path, progress: Callable[[str], None] | None) -> Path:
     fetched = _fetch(parts)
     images = folder / "Images"
     images.mkdir(exist_ok=True)
@@ -71,7 +118,7 @@ def download(folder: Path, *, progress: Callable[[str], None] | None = None) -> 
             partial.write_text("".join(f"{name}\n" for name in listed), encoding="utf-8")
     with _whole(folder / CAPTIONS) as partial, partial.open("w", encoding="utf-8") as file:
         _write_csv(file, captions)
-    shutil.rmtree(parts)
+    _remove_parts(parts)
     return folder
 
 
@@ -83,6 +130,7 @@ def _fetch(parts: Path) -> list[Path]:
     except ModuleNotFoundError as error:
         raise _missing(error) from error
     parts.mkdir(parents=True, exist_ok=True)
+    (parts / _MARK).write_bytes(_MARKED)
     try:
         snapshot_download(
             REPOSITORY, repo_type="dataset", allow_patterns=["data/*.parquet"], local_dir=parts

@@ -113,7 +113,7 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
     Parameters
     ----------
     out
-        The bundle's folder; replaced as a whole at the very end.
+        The bundle's folder: absent or empty, or an earlier bundle where the run is forced.
     bundled
         Opens a bundle; the one that ships for None.
     command
@@ -184,6 +184,7 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
             bundles.CONCEPTS: table_of(run.samples),
             bundles.CONCEPTS_LICENCE: LICENCE.read_text("utf-8"),
         },
+        force=run.force,
     )
 
 
@@ -372,7 +373,7 @@ def speak_anew(
     Parameters
     ----------
     out
-        The bundle's folder; replaced as a whole.
+        The bundle's folder: absent or empty, or an earlier bundle where the run is forced.
     way, command
         How the decoders were made, and what was typed, for the record.
     """
@@ -392,6 +393,7 @@ def speak_anew(
         copies=[
             source.path(name) for name in source.manifest["files"] if name not in source.decoders
         ],
+        force=run.force,
     )  # fmt: skip
 
 

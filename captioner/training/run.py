@@ -16,6 +16,7 @@ from captioner.training import curves
 from captioner.training.corpora import Corpus, Example
 from captioner.training.features import digest, extract
 from captioner.training.fit import Metrics, Report
+from captioner.training.outputs import OPTIONS, check_work
 from captioner.types import FloatArray, HalfArray
 
 Arrays = dict[str, FloatArray]
@@ -90,6 +91,8 @@ class Run:
     """Captions without photos, for the decoders' language."""
     samples: tuple[Example, ...] = ()
     """One photo a concept, each named by its concept."""
+    force: bool = False
+    """Replace an earlier bundle, and the checkpoints of an earlier run."""
 
     @cached_property
     def train(self) -> tuple[Example, ...]:
@@ -135,8 +138,8 @@ class Run:
         Raises
         ------
         CaptionerError
-            Where the corpus has no photos to train on or none to measure on, or the folder belongs
-            to a run with other options.
+            Where the corpus has no photos to train on or none to measure on, or the folder holds
+            other files, or a run with other options.
         """
         if len(self.train) < 2 or len(self.dev) < 2:
             raise CaptionerError(
@@ -144,18 +147,29 @@ class Run:
                 "to measure on.",
                 "Both need two at least: see how the split was made with `captioner evaluate`.",
             )
-        self.work.mkdir(parents=True, exist_ok=True)
-        file = self.work / "options.json"
+        before = check_work(self.work, resume=self.options.resume, force=self.force)
         ours = {k: v for k, v in asdict(self.options).items() if k != "resume"}
-        if self.options.resume and file.is_file():
-            theirs = json.loads(file.read_text("utf-8"))
-            other = sorted(name for name in ours if ours[name] != theirs.get(name))
+        ours["data"] = [corpus.record() for corpus in self.corpora]
+        if self.options.resume and before:
+            # Before 0.2 the data were not recorded.
+            before.setdefault("data", ours["data"])
+            other = sorted(key for key in ours if ours[key] != before.get(key))
             if other:
                 raise CaptionerError(
                     f"the run in {self.work} had other options: {', '.join(other)}.",
-                    "Resume with the options that run had, or leave out --resume.",
+                    "Resume with the options that run had, or name another folder with --work.",
                 )
-        file.write_text(json.dumps(ours, indent=2) + "\n", "utf-8")
+        try:
+            self.work.mkdir(parents=True, exist_ok=True)
+            file = self.work / OPTIONS
+            partial = file.with_suffix(".partial")
+            partial.write_text(json.dumps(ours, indent=2) + "\n", "utf-8")
+            partial.replace(file)
+        except OSError as error:
+            raise CaptionerError(
+                f"{self.work} cannot hold the checkpoints: {error.strerror or error}.",
+                "Make room, or name another folder with --work.",
+            ) from error
 
     def show(self, history: Sequence[Metrics], part: str) -> None:
         """Curves of one part: in the terminal, and as PNG in the run's folder."""

@@ -200,7 +200,7 @@ def train_further(run: Run, out: Path, source: Bundle, command: str) -> Bundle:
     run
         Its options say what is wanted as `critical`.
     out
-        The bundle's folder; replaced as a whole at the very end.
+        The bundle's folder: absent or empty, or an earlier bundle where the run is forced.
     command
         As typed, for the record.
 

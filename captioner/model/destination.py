@@ -1,0 +1,298 @@
+"""The folder that a bundle is written to: checked before any work, changed only when all is ready.
+
+It may be absent or empty. An earlier bundle is replaced only by force: it is renamed, the new one
+takes its place, and then the files of the old one are removed, one by one, each compared with the
+checksum in its own `bundle.json`. Whatever else lies in a folder is never moved nor removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+from captioner.errors import CaptionerError, UsageError
+
+MANIFEST = "bundle.json"
+SYSTEM_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+"""Written into folders by file managers, and made again by them."""
+
+State = Literal["absent", "empty", "bundle"]
+
+_ANOTHER = "Name a new or an empty folder."
+
+
+def check(folder: Path, *, force: bool = False) -> State:
+    """Whether a bundle can be written to a folder; changes nothing.
+
+    Parameters
+    ----------
+    force
+        Whether an earlier bundle there may be replaced.
+
+    Raises
+    ------
+    UsageError
+        Where it cannot: what is there instead, and what to do.
+    """
+    try:
+        return _check(folder, force=force)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be used: {error.strerror or error}.", _ANOTHER) from None
+    except RuntimeError:  # until Python 3.13, of a loop of links
+        raise UsageError(f"{folder} is a loop of links.", _ANOTHER) from None
+
+
+def _check(folder: Path, *, force: bool) -> State:
+    if folder.is_symlink() and not folder.exists():
+        raise UsageError(f"{folder} is a link to a place that does not exist.", _ANOTHER)
+    # A folder is worked on where it is; a link to it stays.
+    real = folder.resolve()
+    if not exists(real):
+        check_writable(nearest(real.parent))
+        return "absent"
+    if not real.is_dir():
+        raise UsageError(f"{folder} is a file, not a folder.", _ANOTHER)
+    if not any(real.iterdir()):
+        check_writable(real)
+        return "empty"
+    strangers = other_files(real)
+    if strangers is None:
+        raise UsageError(
+            f"{folder} holds files, and they are not a bundle: nothing in it is replaced.", _ANOTHER
+        )
+    if strangers:
+        some = ", ".join(strangers[:3]) + (", …" if len(strangers) > 3 else "")
+        raise UsageError(
+            f"{folder} is a bundle, and holds more than that or was changed: {some}.",
+            f"Move the folder away, or name another. {_ANOTHER}",
+        )
+    if not force:
+        raise UsageError(
+            f"{folder} is an earlier bundle.", "Name another folder, or replace it with --force."
+        )
+    here = Path.cwd()
+    if here == real or here.is_relative_to(real):
+        raise UsageError(
+            f"{folder} is the current folder, which cannot be replaced.",
+            "Run the command from another folder.",
+        )
+    if os.path.ismount(real):
+        raise UsageError(
+            f"{folder} is where a disk is mounted, which cannot be renamed.", "Name another folder."
+        )
+    _free_name(real)
+    check_writable(real.parent)
+    check_writable(real)
+    return "bundle"
+
+
+def other_files(folder: Path) -> list[str] | None:
+    """Names in a bundle's folder that are not the bundle's own, sorted; None for no bundle.
+
+    A file is the bundle's own where `bundle.json` gives its SHA-256.
+    """
+    sums = _checksums(folder)
+    if sums is None:
+        return None
+    return sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if not _is_own(Path(entry.path), sums) and entry.name not in SYSTEM_FILES
+    )
+
+
+def _checksums(folder: Path) -> Mapping[str, str] | None:
+    file = folder / MANIFEST
+    if file.is_symlink() or not file.is_file():
+        return None
+    try:
+        manifest = json.loads(file.read_text("utf-8"))
+        sums = manifest["files"]
+        is_one = isinstance(manifest["format"], int) and all(
+            isinstance(name, str) and len(bytes.fromhex(total)) == 32
+            for name, total in sums.items()
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return sums if is_one and sums else None
+
+
+def _is_own(file: Path, sums: Mapping[str, str]) -> bool:
+    if not stat.S_ISREG(file.lstat().st_mode):
+        return False
+    if file.name == MANIFEST:
+        return True
+    return file.name in sums and hashlib.sha256(file.read_bytes()).hexdigest() == sums[file.name]
+
+
+def exists(path: Path) -> bool:
+    """Whether there is anything of this name, a broken link included.
+
+    Raises
+    ------
+    OSError
+        Where there can be none: the name is too long, or a file stands where a folder should.
+    """
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def nearest(folder: Path) -> Path:
+    """The first folder upwards that exists."""
+    while not exists(folder):
+        folder = folder.parent
+    return folder
+
+
+def check_writable(folder: Path) -> None:
+    """Make an empty folder in a folder, and remove it again.
+
+    Raises
+    ------
+    OSError
+        Where that is not possible.
+    """
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder")
+    # By trying: rights alone tell neither of a read-only disk nor of a full one.
+    Path(tempfile.mkdtemp(dir=folder, prefix=".bundle-")).rmdir()
+
+
+@contextmanager
+def replacing(folder: Path, *, force: bool = False) -> Iterator[Path]:
+    """An empty folder to write a bundle into, which becomes `folder` when the block ends well.
+
+    Where the block raises, or the change fails, everything is as it was.
+
+    Raises
+    ------
+    UsageError
+        As `check`.
+    CaptionerError
+        Where the disk is full or the folder cannot be changed after all.
+    """
+    state = check(folder, force=force)
+    real = folder.resolve()
+    beside = real if state == "empty" else real.parent
+    try:
+        beside.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=beside, prefix=".bundle-"))
+        try:
+            new = scratch / "new"
+            new.mkdir()
+            yield new
+            _flush(new)
+            _install(new, real, state, scratch, force=force)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        raise CaptionerError(
+            f"the bundle cannot be written to {folder}: {error.strerror or error}.",
+            "Make room or name another folder, and run the command again with --resume.",
+        ) from error
+
+
+def _install(new: Path, folder: Path, state: State, scratch: Path, *, force: bool) -> None:
+    if state == "empty":
+        _check_still_empty(folder, scratch)
+        _fill(folder, new)
+        return
+    # Training takes hours: what is there now counts, not what was there at the beginning.
+    if check(folder, force=force) == "bundle":
+        old = _free_name(folder)
+        folder.rename(old)
+        try:
+            new.rename(folder)
+        except BaseException:
+            old.rename(folder)
+            raise
+        _flush_names(folder.parent)
+        _remove(old)
+    else:
+        # Onto a file or a folder with something in it, the system refuses to rename a folder.
+        new.rename(folder)
+
+
+def _check_still_empty(folder: Path, scratch: Path) -> None:
+    appeared = sorted(entry.name for entry in folder.iterdir() if entry.name != scratch.name)
+    if appeared:
+        raise UsageError(
+            f"{folder} is not empty any more: {', '.join(appeared[:3])}.",
+            "Move that away and run the command again with --resume.",
+        )
+
+
+def _fill(folder: Path, new: Path) -> None:
+    """Move files into a folder that stays the same one: it may be a mount or the current folder."""
+    moved: list[Path] = []
+    try:
+        # Without its manifest it is no bundle, so that comes last.
+        for file in sorted(new.iterdir(), key=lambda file: file.name == MANIFEST):
+            target = folder / file.name
+            _move(file, target)
+            moved.append(target)
+    except BaseException:
+        for file in moved:
+            file.unlink(missing_ok=True)
+        raise
+
+
+def _move(file: Path, target: Path) -> None:
+    """Rename a file, never onto another."""
+    try:
+        target.hardlink_to(file)
+    except FileExistsError:
+        raise
+    except (OSError, NotImplementedError):  # a disk without hard links
+        if exists(target):
+            raise FileExistsError(errno.EEXIST, f"{target} exists") from None
+        file.rename(target)
+    else:
+        file.unlink()
+
+
+def _free_name(folder: Path) -> Path:
+    for number in range(1, 1000):
+        name = folder.with_name(f"{folder.name}.old" + (f"-{number}" if number > 1 else ""))
+        if not exists(name):
+            return name
+    raise FileExistsError(errno.EEXIST, f"{folder}.old exists")
+
+
+def _remove(old: Path) -> None:
+    """Remove a bundle's own files, and the folder if nothing else is in it."""
+    sums = _checksums(old) or {}
+    with suppress(OSError):
+        for file in sorted(old.iterdir(), key=lambda file: file.name == MANIFEST):
+            if file.name in SYSTEM_FILES or _is_own(file, sums):
+                file.unlink()
+        old.rmdir()
+
+
+def _flush(folder: Path) -> None:
+    """Have the files on the disk before what they replace is removed."""
+    for file in folder.iterdir():
+        with file.open("rb+") as opened:
+            os.fsync(opened.fileno())
+    _flush_names(folder)
+
+
+def _flush_names(folder: Path) -> None:
+    with suppress(OSError):  # Windows opens no folders
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
