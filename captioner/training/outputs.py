@@ -72,8 +72,8 @@ class Outputs:
             Where the bundle's folder or the folder of checkpoints is in use for something else,
             cannot be written, or lies inside another folder of the run.
         """
-        self._check_nesting(inputs, cache)
         destination.check(self.out, force=self.force)
+        self._check_nesting(inputs, cache)
         check_work(self.work, resume=self.resume, force=self.force)
         if self.download is not None:
             check_download(self.download)
