@@ -1,4 +1,4 @@
-"""Files that options name: a photo, a folder, a database or another option's file is never taken."""
+"""Files that options name: never a photo, a folder, a database or another option's file."""
 
 from __future__ import annotations
 

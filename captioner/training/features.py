@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -84,7 +85,7 @@ def extract(
         if done // 1000 > (done - len(batch)) // 1000:
             report(f"features: {done:,} of {len(flat):,} views")
     cache.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial.npy")
+    partial = file.with_suffix(f".{os.getpid()}.partial.npy")
     np.save(partial, out, allow_pickle=False)
     partial.replace(file)
     return out
