@@ -155,6 +155,16 @@ def test_a_database_is_nothing_else(here: Path, run: Run, name: str, words: list
     assert contents(here.parent) == before
 
 
+def test_nor_is_one_that_the_environment_names(
+    here: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(here.parent)
+    for name in ("red.jpg", "no_ending", "new.jpg"):
+        monkeypatch.setenv("CAPTIONER_DB", name)
+        assert run("index", "red.jpg").exit_code in (1, 2)
+        assert contents(here.parent) == before
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -45,11 +44,11 @@ def check_options(values: Mapping[str, object], options: Mapping[str, str]) -> N
         if isinstance(path, Path)
     ]
     written = [(name, path) for name, path in named if name in WRITTEN]
-    if "database" in values:
+    chosen = values.get("database")
+    if chosen or ("database" in values and (written or "CAPTIONER_DB" in os.environ)):
         from captioner.places import database_path
 
-        database = values["database"]
-        database = database if isinstance(database, Path) else database_path()
+        database = chosen if isinstance(chosen, Path) else database_path()
         _check_database(database)
         for name, path in written:
             for ending in BESIDE_DATABASE:
@@ -166,6 +165,8 @@ def replacing(file: Path, option: str, *, force: bool, database: bool = False) -
     CaptionerError
         Where it cannot be written.
     """
+    import shutil  # not when `check_options` runs alone, before every command
+
     name = _shown(file)
     file = check_file(file, option, force=force, database=database)
     # Not with the file's own name in it, which may be as long as the system allows.
