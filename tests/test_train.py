@@ -62,8 +62,21 @@ def test_train_fine_tune_resume_and_use(corpus: Path, tmp_path: Path) -> None:
     work = tmp_path / "mine-training"
     assert {"encoder.png", "decoder-1.png"} <= {file.name for file in work.iterdir()}
 
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    notes = out / "notes.txt"
+    for words, text in (([], "--force"), (["--resume"], "--force"), (["--force"], "notes.txt")):
+        if words == ["--force"]:
+            notes.write_text("What I learnt about this model.")
+        refused = run("train", *tuned, *words, home=tmp_path)
+        assert refused.returncode == 2
+        assert text in refused.stderr
+    assert notes.read_text() == "What I learnt about this model."
+    notes.unlink()
+    assert {file: file.read_bytes() for file in before} == before
+
     again = run("train", *tuned, "--resume", "--force", home=tmp_path)
     assert again.returncode == 0, again.stderr
+    assert not [file.name for file in tmp_path.iterdir() if file.name.endswith(".old")]
     assert json.loads((out / "bundle.json").read_text())["files"] == manifest["files"]
 
     spoken = run("caption", "--model", out, "--json", corpus / "Images", home=tmp_path)

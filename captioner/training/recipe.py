@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from captioner import __version__
 from captioner.errors import CaptionerError
 from captioner.model import bundle as bundles
-from captioner.model import networks
+from captioner.model import destination, networks
 from captioner.model.bundle import Bundle
 from captioner.model.concepts import Concepts
 from captioner.model.decoder import MergeDecoder
@@ -125,6 +125,7 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
         Where the corpus has too few photos to train on or to measure on, or too few captions.
     """
     options = run.options
+    destination.check(out, force=run.force)
     run.begin()
     captions = run.captions()
     concepts = [class_of(sample.path) for sample in run.samples]

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from captioner.model import networks
+from captioner.model import destination, networks
 from captioner.model.beam import sample
 from captioner.model.bundle import Bundle
 from captioner.model.decoder import MergeDecoder
@@ -209,6 +209,7 @@ def train_further(run: Run, out: Path, source: Bundle, command: str) -> Bundle:
     CaptionerError
         Where the corpus has no photos to train on or none to measure on.
     """
+    destination.check(out, force=run.force)
     run.begin()
     made = Made.of(source)
     eye = Eye.of(run, made.encoder, source.size, made.ranges)
