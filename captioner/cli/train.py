@@ -218,7 +218,7 @@ def train(
 
     from captioner.cli import console
     from captioner.model.bundle import Bundle
-    from captioner.places import bundle_folder, cache_folder
+    from captioner.places import bundle_folder, usable_cache
     from captioner.training.corpora import find_data, read_corpus, read_samples, read_sentences
 
     if source is not None and not self_critical:
@@ -260,11 +260,12 @@ def train(
         if begin
         else None,
     )
+    work = work or out.with_name(f"{out.name}-training")
     run = Run(
         corpus=corpus,
         options=options,
-        work=work or out.with_name(f"{out.name}-training"),
-        cache=cache_folder() / "features",
+        work=work,
+        cache=usable_cache("features") or work / "features",
         report=console.note,
         wider=more,
         asides=apart,
