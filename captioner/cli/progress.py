@@ -163,8 +163,7 @@ class _LiveLine(Progress):
         from rich.cells import cell_len
         from rich.text import Text
 
-        # Writing into the last column makes some terminals wrap. COLUMNS may say anything.
-        width = max(self._width - 1, 0)
+        width = self._width - 1  # Writing into the last column makes some terminals wrap.
         told = self._words()
         while cell_len(words := "  ".join(told)) > width and len(told) > 1:
             told.pop()

@@ -17,8 +17,17 @@ _SPELLED = "captioner.spelled"
 """Name of the error handler of stdout."""
 
 
+_NARROWEST = {"COLUMNS": 20, "LINES": 2}
+"""Sizes of a terminal below which nothing could be read in it."""
+
+
 def prepare() -> None:
     """Open what the process was started without, and let any text through stdout."""
+    for name, least in _NARROWEST.items():
+        size = os.environ.get(name, "")
+        # Rich prints nothing at all where COLUMNS is 0. Without it, it asks the terminal.
+        if size and not (size.isdecimal() and int(size) >= least):
+            del os.environ[name]
     # A file opened later must not get the number of a closed stream: whatever a C library prints
     # would end up in it.
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
