@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: what is in hand is finished and stored, and nothing is left behind."""
+"""Ctrl-C, SIGTERM and SIGHUP: what is in hand is finished and stored, no half file is left."""
 
 from __future__ import annotations
 
