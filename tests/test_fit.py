@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -93,3 +95,40 @@ def test_checkpoint_of_another_plan_is_refused(tmp_path):
     run(network(), tmp_path)
     with pytest.raises(CaptionerError, match="another run"):
         run(network(), tmp_path, epochs=4, resume=True)
+
+
+@pytest.mark.parametrize("place", ["step", "validation"])
+def test_an_interrupt_leaves_a_checkpoint(tmp_path, monkeypatch, place):
+    whole = network()
+    run(whole, tmp_path / "whole")
+
+    stopped = network()
+    train, said = stopped.train_on_batch, []
+
+    def interrupted(*words, **options):
+        # In the middle of a step, which is finished first.
+        if len(said) == 7 and place == "step":
+            signal.raise_signal(signal.SIGINT)
+        said.append(options)
+        return train(*words, **options)
+
+    def validate():
+        if place == "validation":
+            signal.raise_signal(signal.SIGINT)
+        return {"score": 0.0}
+
+    monkeypatch.setattr(stopped, "train_on_batch", interrupted)
+    lines = []
+    with pytest.raises(KeyboardInterrupt):
+        fit(
+            stopped, batch, Plan(3, 5, 0.01, patience=9), validate=validate, metric="score",
+            folder=tmp_path / "stopped", resume=False, report=lines.append,
+        )  # fmt: skip
+    where = "epoch 2, step 3 of 5" if place == "step" else "epoch 1, step 5 of 5"
+    assert lines[-1] == f"tiny: stopped at {where}; --resume goes on from there"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    resumed = network()
+    run(resumed, tmp_path / "stopped", resume=True)
+    for ours, theirs in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

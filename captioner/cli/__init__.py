@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -13,6 +14,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments
         The words after the program's name; None takes them from the command line.
     """
-    from captioner.cli.app import app
+    import os
+    import sys
 
-    app(args=arguments, prog_name="captioner")
+    from captioner.cli import interrupt, loading, streams
+
+    try:
+        interrupt.install()
+        streams.prepare()
+        from captioner.cli.app import app
+
+        app(args=arguments, prog_name="captioner")
+    except KeyboardInterrupt as error:  # before the command began
+        sys.exit(interrupt.exit_code(error))
+    except SystemExit as end:
+        if loading.abandoned() and isinstance(end.code, int):
+            # The interpreter cannot end a thread that is in a library's own code.
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError, ValueError):
+                    stream.flush()
+            os._exit(end.code)
+        raise

@@ -1,6 +1,7 @@
 """The commands under one roof, each loaded when it is named, and the one place where errors end.
 
-Exit codes: 0 all done, 1 some photos failed, 2 wrong use, 130 interrupted.
+Exit codes: 0 all done, 1 some photos failed, 2 wrong use, 130 interrupted by Ctrl-C, 143 ended by
+SIGTERM, 129 by SIGHUP.
 """
 
 from __future__ import annotations
@@ -8,14 +9,17 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from captioner import __version__
-from captioner.cli import console
+from captioner.cli import console, streams
+from captioner.cli.interrupt import exit_code
 from captioner.errors import CaptionerError, UsageError
+from captioner.places import expanded
 
 # Each is a function of that name in the module of that name: `captioner.cli.search.search`.
 COMMANDS = (
@@ -25,7 +29,16 @@ COMMANDS = (
 
 
 class Command(TyperCommand):
-    """A command whose help speaks of PATH..., not of `{PATH}...` and `list[Path]`."""
+    """A command whose help speaks of PATH..., not of `{PATH}...` and `list[Path]`.
+
+    In paths that options take, `~/` is the home folder, since not every shell sees to it.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        for name, value in ctx.params.items():
+            ctx.params[name] = [_at_home(v) for v in value] if _many(value) else _at_home(value)
+        return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Name the arguments in the usage line as their help does."""
@@ -80,11 +93,11 @@ class Commands(TyperGroup):
             raise  # Typer's own: the end of a command, or a command line it cannot read.
         except BrokenPipeError:
             # The reader, `head` for example, has seen enough: that is no failure.
-            console.abandon_stdout()
+            streams.abandon(sys.stdout)
             raise typer.Exit(0) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             console.note("Interrupted.")
-            raise typer.Exit(130) from None
+            raise typer.Exit(exit_code(error)) from None
         except Exception as error:
             _explain(error)
         return result
@@ -97,6 +110,12 @@ def _explain(error: Exception) -> NoReturn:
         traceback.print_exc()
     if isinstance(error, CaptionerError):
         console.error(error.reason, error.remedy)
+    elif isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        console.error(
+            f"this needs {package}, which is not installed.",
+            f"Install it with: pip install {package}",
+        )
     else:
         console.error(
             f"{type(error).__name__}: {error}",
@@ -106,8 +125,19 @@ def _explain(error: Exception) -> NoReturn:
     try:
         sys.stdout.flush()
     except OSError:  # A full disk behind stdout: the interpreter must not complain once more.
-        console.abandon_stdout()
+        streams.abandon(sys.stdout)
     raise typer.Exit(2 if isinstance(error, UsageError) else 1) from error
+
+
+def _many(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _at_home(value: object) -> object:
+    """A path with the home folder for a leading `~/`; all else as it is."""
+    if isinstance(value, Path) and value.parts[:1] == ("~",):
+        return expanded(value)
+    return value
 
 
 def _is_argument(param: Any) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from itertools import chain
+from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from captioner.cli import console, loading, options
+from captioner.cli.interrupt import finishing
 from captioner.cli.paths import Given
 from captioner.cli.progress import progress
 
@@ -80,9 +81,10 @@ def caption(
     # Where captions scroll by on the terminal, they are the progress.
     with (
         progress(quiet=given.one_file or console.for_the_eye()) as bar,
+        finishing() as stop,
         closing(_described(walk(given, selection), load)) as results,
     ):
-        for result in results:
+        for result in takewhile(lambda _: not stop(), results):
             total += 1
             if isinstance(result, Failure):
                 failed += 1
@@ -101,6 +103,9 @@ def caption(
                         in_place(k.word for k in result.keywords) if keywords else None,
                     )
             bar.done(path)
+    if stop():
+        console.note("Interrupted.")
+        raise typer.Exit(stop.exit_code)
     if not total:
         console.note("No photos found.")
     if failed:

@@ -6,15 +6,14 @@ the eye, and only then is Rich imported.
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from captioner.cli import streams
 from captioner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,14 +30,9 @@ _log: TextIO | None = None
 
 
 def prepare() -> None:
-    """Let file names of any bytes through stdout as they are; fill in for closed streams."""
+    """Get ready for a command: nothing quiet, no log, and streams that take any text."""
     configure()
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # Started with >&-: notes must not end up among the data,
-            # nor what a library prints in the file that would get the free number.
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")
+    streams.prepare()
 
 
 def configure(*, quiet: bool = False, log_file: Path | None = None) -> None:
@@ -74,11 +68,6 @@ def configure(*, quiet: bool = False, log_file: Path | None = None) -> None:
 def is_quiet() -> bool:
     """Whether nothing but warnings and errors is wanted."""
     return _quiet
-
-
-def abandon_stdout() -> None:
-    """Send the rest of stdout nowhere, so that the interpreter's last flush cannot fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def line(*fields: str) -> None:
@@ -175,7 +164,7 @@ def cannot_read(path: str, reason: str) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    streams.to_stderr(f"{text}\n")
 
 
 def _record(level: str, text: str) -> None:

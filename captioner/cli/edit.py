@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, keeping, options
+from captioner.cli import console, keeping, options, streams
 from captioner.errors import CaptionerError, UsageError
 
 if TYPE_CHECKING:
@@ -81,10 +81,10 @@ def _how_to_know(path: Path) -> str:
 def _asked(text: str | None, name: str, before: Said) -> str:
     """The words, wherever the person wants to give them."""
     if text == "-":
-        return sys.stdin.read()
+        return streams.stdin_text()
     if text is not None:
         return text
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (streams.stdin_is_terminal() and sys.stdout.isatty()):
         raise UsageError(
             "there is no terminal to open an editor in.",
             "Give the text after the photo, or - to take it from standard input.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from captioner.cli import console, options, outputs
+from captioner.cli import console, loading, options, outputs
 from captioner.cli.progress import progress
 from captioner.errors import CaptionerError, UsageError
 
@@ -81,7 +81,6 @@ def evaluate(
       captioner evaluate --data flickr8k --html sheet.html
       captioner evaluate --data flickr8k --queries dev_queries.jsonl --json
     """
-    from captioner import model as models
     from captioner.model.query import load_rank
     from captioner.training.corpora import find_data, read_corpus
     from captioner.training.evaluation import evaluate as measure
@@ -104,7 +103,7 @@ def evaluate(
     model_id, rank = load_rank(model)
     described, failed = _describe(
         examples,
-        models.load(
+        loading.load(
             model,
             device=device,
             precision=precision,

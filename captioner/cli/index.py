@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -115,22 +115,25 @@ def index(
             summary = keeping.update(
                 opened, given, load, how, selection, stop, found=found if write else None
             )
-        if write and not summary.stopped:
-            unwritten = _write(opened, found, given, in_place=in_place)
+            if write and not summary.stopped:
+                unwritten = _write(opened, found, given, stop, in_place=in_place)
         console.note(f"{opened.path} holds {keeping.content(opened.counts())}.")
-    if summary.stopped:
-        raise typer.Exit(130)
+    if stop():
+        raise typer.Exit(stop.exit_code)
     if summary.failed or unwritten:
         raise typer.Exit(1)
 
 
-def _write(opened: Index, photos: list[Photo], given: Given, *, in_place: bool) -> int:
+def _write(
+    opened: Index, photos: list[Photo], given: Given, stop: Callable[[], bool], *, in_place: bool
+) -> int:
     """Write the captions of photos, and say how many could not be written."""
     from captioner.cli.write import Wanted, write_all
     from captioner.metadata.writer import Options
 
     photos = list(dict.fromkeys(photos))
-    return write_all(opened, photos, given, Wanted(), Options(in_place=in_place))["failed"]
+    how = Options(in_place=in_place)
+    return write_all(opened, photos, given, Wanted(), how, stop)["failed"]
 
 
 def _given(paths: list[str] | None, opened: Index, *, nul: bool) -> Given:

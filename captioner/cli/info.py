@@ -40,7 +40,7 @@ def info(
         "model": _or_why_not(lambda: _bundle(model)),
         "engine": _or_why_not(lambda: _engine(model, device, precision)),
         "database": _or_why_not(lambda: _database(database)),
-        "folders": _folders(),
+        "folders": _or_why_not(_folders),
     }
     if as_json:
         console.json_line(facts)
@@ -108,9 +108,12 @@ def _database(chosen: Path | None) -> dict[str, Any]:
 
 
 def _folders() -> dict[str, str]:
-    from captioner.places import cache_folder, data_folder
+    from captioner.places import cache_folder, data_folder, usable_cache
 
-    return {"data": str(data_folder()), "cache": str(cache_folder())}
+    cache = str(cache_folder() or "none: there is no home folder")
+    if cache_folder() and not usable_cache("openvino"):
+        cache += " (not used: it cannot be written, or its disk is full)"
+    return {"data": str(data_folder()), "cache": cache}
 
 
 def _or_why_not(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Thread
+from threading import enumerate as running
+from typing import TYPE_CHECKING, TypeVar
 
-from captioner.cli import console
+from captioner.cli import console, interrupt
 
 if TYPE_CHECKING:
     from captioner.model.describer import Model
+
+_THREAD = "loading the model"
+T = TypeVar("T")
 
 
 def load(
@@ -24,15 +30,46 @@ def load(
     """Load a model, as `captioner.model.load` does, and say where it is not quite as asked."""
     from captioner import model as models
 
-    loaded = models.load(
-        bundle,
-        device=device,
-        precision=precision,
-        batch_size=batch_size,
-        beams=beams,
-        alternatives=alternatives,
-        min_confidence=min_confidence,
+    loaded = interruptible(
+        lambda: models.load(
+            bundle,
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+            beams=beams,
+            alternatives=alternatives,
+            min_confidence=min_confidence,
+        )
     )
     if precision == "bfloat16" and loaded.engine.name == "OpenVINO float32":
         console.warning("--precision bfloat16: this CPU has none, so it computes with float32.")
     return loaded
+
+
+def interruptible(work: Callable[[], T]) -> T:
+    """Do something that takes seconds in a library's own code, where no signal is looked at.
+
+    It is done on another thread. A signal ends the wait for it, and the process with it.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = Thread(target=run, name=_THREAD, daemon=True)
+    thread.start()
+    with interrupt.waiting():
+        while thread.is_alive():
+            thread.join(0.2)  # On Windows a wait without an end does not notice Ctrl-C.
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def abandoned() -> bool:
+    """Whether a signal has ended a wait, and the work goes on."""
+    return any(thread.name == _THREAD for thread in running())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
-from typing import cast
 
+from captioner.cli import interrupt, streams
 from captioner.errors import UsageError
+from captioner.places import home_folder
 
 
 def seen_from(path: Path, roots: Iterable[Path]) -> Path | None:
@@ -19,6 +19,25 @@ def seen_from(path: Path, roots: Iterable[Path]) -> Path | None:
         if path.is_relative_to(above):
             return root / path.relative_to(above)
     return None
+
+
+def _read_more(stdin: BufferedReader) -> bytes:
+    """What there is to read; nothing at the end, and after a signal, which ends the list."""
+    try:
+        with interrupt.waiting():
+            return stdin.read1(65536)
+    except interrupt.Interrupted:
+        if interrupt.asked():
+            return b""
+        raise
+    except OSError as error:
+        raise streams.unreadable(error) from error
+
+
+def _at_home(word: str) -> str:
+    """A word of the command line with the home folder for `~/`, which not every shell expands."""
+    home = home_folder() if word == "~" or word.startswith(("~/", f"~{os.sep}")) else None
+    return os.path.join(home, word[2:]) if home and not os.path.lexists(word) else word  # noqa: PTH118
 
 
 class Given:
@@ -44,7 +63,7 @@ class Given:
             raise UsageError("an empty path was given.", "Is a variable of the shell unset?")
         if nul and "-" not in words:
             raise UsageError("-0 is about paths on standard input.", "Give - as the path.")
-        self.words = words
+        self.words = [_at_home(word) for word in words]
         """The command's arguments."""
         self._end = b"\0" if nul else b"\n"
         self._spellings: dict[Path, str] = {}
@@ -60,8 +79,8 @@ class Given:
     def _read_stdin(self) -> Iterator[str]:
         # By hand, since files know lines alone; a path is passed on as soon as it is complete.
         rest = b""
-        stdin = cast(BufferedReader, sys.stdin.buffer)
-        while piece := stdin.read1(65536):
+        stdin = streams.stdin()
+        while piece := _read_more(stdin):
             if b"\0" in piece and self._end != b"\0":
                 raise UsageError("the paths on standard input end with NUL.", "Add -0.")
             *complete, rest = (rest + piece).split(self._end)

@@ -7,12 +7,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from threading import Event, RLock, Thread
 from typing import Self, TextIO
 
-from captioner.cli import console
+from captioner.cli import console, streams
 
 _SETTLED = 2.0
 """Seconds of work before which nothing is said of its pace."""
@@ -98,7 +98,7 @@ class _Lines(Progress):
         if time.monotonic() - self._told >= self._every:
             self._told = time.monotonic()
             words = ", ".join([*self._words(), console.shown(path)])
-            print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {words}", file=sys.stderr, flush=True)
+            streams.to_stderr(f"{datetime.now():%Y-%m-%d %H:%M:%S} {words}\n")
 
 
 class _LiveLine(Progress):
@@ -153,8 +153,10 @@ class _LiveLine(Progress):
         return self._WIPE_BELOW
 
     def _put(self, text: str) -> None:
-        self._terminal.write(text)
-        self._terminal.flush()
+        # The terminal may be gone, and what it was told is not worth a run.
+        with suppress(OSError, ValueError):
+            self._terminal.write(text)
+            self._terminal.flush()
 
     def _line(self) -> str:
         """What is there to see, as wide as the terminal is now, and the way back to its start."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from captioner.cli import console, keeping, options
+from captioner.cli import console, keeping, options, streams
 from captioner.errors import CaptionerError, UsageError
 
 
@@ -65,7 +64,7 @@ def prune(
     words = sum(one.by_person for one in gone)
     what = console.counted(len(gone)) + (f", {words:,} with words of a person" if words else "")
     if not yes:
-        if not sys.stdin.isatty():
+        if not streams.stdin_is_terminal():
             raise UsageError(f"{what} to be removed, and nobody to ask.", "Add --yes.")
         typer.confirm(f"Remove {what} from the index?", abort=True, err=True)
     with keeping.to_write(path) as index:

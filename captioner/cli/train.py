@@ -227,7 +227,7 @@ def train(
 
     from captioner.cli import console
     from captioner.model.bundle import Bundle
-    from captioner.places import bundle_folder, cache_folder
+    from captioner.places import bundle_folder, usable_cache
     from captioner.training.corpora import find_data, read_corpus, read_samples, read_sentences
     from captioner.training.outputs import Outputs
 
@@ -294,11 +294,12 @@ def train(
         if begin
         else None,
     )
+    work = work or out.with_name(f"{out.name}-training")
     run = Run(
         corpus=corpus,
         options=options,
         work=outputs.work,
-        cache=cache_folder() / "features",
+        cache=usable_cache("features") or outputs.work / "features",
         report=console.note,
         wider=more,
         asides=apart,

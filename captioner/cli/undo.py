@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from captioner.cli import console, keeping, options
+from captioner.cli.interrupt import finishing
 from captioner.cli.paths import Given
 from captioner.cli.progress import progress
 from captioner.cli.write import DryRun, KeepTimes, NoSync, record, refresh
@@ -60,8 +61,12 @@ def undo(
             if given.words
             else _written(records)
         )
-        with Writer(records, how) as writer, progress(quiet=dry_run) as bar:
-            for photo in photos:
+        with (
+            finishing() as stop,
+            Writer(records, how) as writer,
+            progress(quiet=dry_run) as bar,
+        ):
+            for photo in takewhile(lambda _: not stop(), photos):
                 path = given.spelled(photo.path)
                 if isinstance(photo, Failure):
                     tally[State.REFUSED] += 1
@@ -83,6 +88,9 @@ def undo(
                 bar.done(path)
     would = "would be " if dry_run else ""
     console.note(f"{console.counted(tally[State.UNDONE], 'file')} {would}taken back.")
+    if stop():
+        console.note("Stopped: the same command goes on from there.")
+        raise typer.Exit(stop.exit_code)
     if tally[State.REFUSED]:
         console.note(f"{console.counted(tally[State.REFUSED], 'file')} left unchanged.")
         raise typer.Exit(1)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sized
+from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from captioner.cli import console, keeping, options
+from captioner.cli.interrupt import finishing
 from captioner.cli.paths import Given
 from captioner.cli.progress import progress
 
@@ -134,9 +136,11 @@ def write(
         photos = (
             keeping.walk_all(given, index.described()) if given.words else walk(index.described())
         )
-        tally = write_all(
-            index, photos, given, Wanted(field, keywords, min_confidence), how, as_json=as_json
-        )
+        wanted = Wanted(field, keywords, min_confidence)
+        with finishing() as stop:
+            tally = write_all(index, photos, given, wanted, how, stop, as_json=as_json)
+    if stop():
+        raise typer.Exit(stop.exit_code)
     if tally["failed"]:
         raise typer.Exit(1)
 
@@ -147,10 +151,17 @@ def write_all(
     given: Given,
     wanted: Wanted,
     how: Options,
+    stop: Callable[[], bool] = lambda: False,
     *,
     as_json: bool = False,
 ) -> Counter[str]:
-    """Write the captions of photos, tell of each, and count what became of them."""
+    """Write the captions of photos, tell of each, and count what became of them.
+
+    Parameters
+    ----------
+    stop
+        Asked between two photos whether to leave the rest as it is.
+    """
     from captioner.metadata.writer import State, Writer
     from captioner.types import Failure
 
@@ -160,7 +171,7 @@ def write_all(
     with Writer(records, how) as writer, progress(quiet=how.dry_run) as bar:
         if isinstance(photos, Sized):
             bar.planned(len(photos))
-        for photo in photos:
+        for photo in takewhile(lambda _: not stop(), photos):
             path = given.spelled(photo.path)
             told: dict[str, object]
             if isinstance(photo, Failure):
@@ -181,6 +192,8 @@ def write_all(
     if table:
         table.print()
     console.note(_sum_up(tally, dry_run=how.dry_run))
+    if stop():
+        console.note("Stopped: the same command goes on from there.")
     return tally
 
 

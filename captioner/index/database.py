@@ -26,12 +26,16 @@ TIMEOUT = 5.0
 """Seconds to wait for another program that holds the file, as a backup may."""
 
 _ANOTHER = "Name another database with --db or CAPTIONER_DB."
+_ELSEWHERE = (
+    "Name a database in a folder that you may write with --db or CAPTIONER_DB, or set "
+    "CAPTIONER_HOME to such a folder."
+)
 _REASONS = {
     "SQLITE_BUSY": ("is held by another program", "Close that program, or try again later."),
     "SQLITE_LOCKED": ("is held by another program", "Close that program, or try again later."),
     "SQLITE_READONLY": (
         "cannot be written",
-        f"Give yourself the right to write the file and its folder. {_ANOTHER}",
+        f"Give yourself the right to write the file and its folder. {_ELSEWHERE}",
     ),
     "SQLITE_FULL": (
         "cannot grow: the disk is full",
@@ -117,6 +121,7 @@ def lock(path: Path) -> Iterator[None]:
     LockedError
         Where another process holds it: which one, and since when.
     """
+    _refuse_folder(path)
     with ExitStack() as resources:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,9 +142,17 @@ def lock(path: Path) -> Iterator[None]:
             ) from None
         except OSError as error:
             raise CaptionerError(
-                f"{path} cannot be written: {error.strerror}.", _ANOTHER
+                f"{path} cannot be written: {error.strerror}.", _ELSEWHERE
             ) from error
         yield
+
+
+def _refuse_folder(path: Path) -> None:
+    if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises where it may not look)
+        raise UsageError(
+            f"{path} is a folder, not a database.",
+            f"Name the file in it, {path / 'captioner.db'}, with --db or CAPTIONER_DB.",
+        )
 
 
 def writer(path: Path) -> sqlite3.Connection:
@@ -177,6 +190,7 @@ def reader(path: Path) -> sqlite3.Connection:
     missing = UsageError(
         f"there is no index at {path}.", f"Make one with `captioner index FOLDER`. {_ANOTHER}"
     )
+    _refuse_folder(path)
     if not os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises where it may not look)
         raise missing
     with explained(path):

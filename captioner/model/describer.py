@@ -26,7 +26,7 @@ from captioner.model.decoder import MergeDecoder
 from captioner.model.heads import JointSpace, WordHead
 from captioner.model.rerank import Candidate, Narrator, Settings, confidence
 from captioner.model.vocabulary import Vocabulary, sentence
-from captioner.places import bundle_folder, cache_folder
+from captioner.places import bundle_folder, usable_cache
 from captioner.types import Caption, Description, FloatArray, PixelArray, Pixels, SearchVectors
 
 
@@ -166,9 +166,13 @@ def start_engine(bundle: Bundle, device: str, precision: str, batch_size: int | 
 
     ranges = bundle.arrays(RANGES) if precision == "int8" else None
     graph = build(bundle.arrays(ENCODER), bundle.size, ranges)
-    return OpenVINOEngine(
-        graph, precision=precision, batch_size=batch_size or 16, cache=cache_folder() / "openvino"
-    )
+    size = batch_size or 16
+    if cache := usable_cache("openvino"):
+        try:
+            return OpenVINOEngine(graph, precision=precision, batch_size=size, cache=cache)
+        except (RuntimeError, OSError):  # the cache: its disk is full, or has an error
+            pass
+    return OpenVINOEngine(graph, precision=precision, batch_size=size)
 
 
 def _gpu_likely() -> bool:

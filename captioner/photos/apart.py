@@ -180,7 +180,10 @@ def serve(memory: int, seconds: float) -> None:
     seconds
         Of computing that one photo may take; beyond, the system ends us (SIGPROF).
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    # They are for the parent, which ends us; terminals and systemd send them to all processes.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     _bound_memory(memory)
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "wb")

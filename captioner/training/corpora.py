@@ -15,6 +15,7 @@ from typing import Literal
 from captioner.errors import CaptionerError, UsageError
 from captioner.model.vocabulary import words
 from captioner.photos.formats import may_be_photo
+from captioner.places import from_environment
 
 Split = Literal["train", "dev", "test", "rest"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test", "rest")
@@ -96,9 +97,7 @@ def find_data(chosen: Path | None = None) -> Path:
     UsageError
         Where neither is given, or it is no folder and no caption file.
     """
-    place = chosen or (
-        Path(os.environ["CAPTIONER_DATA"]) if os.environ.get("CAPTIONER_DATA") else None
-    )
+    place = chosen or from_environment("CAPTIONER_DATA")
     if place is None:
         raise UsageError(
             "no photos with captions: neither --data nor CAPTIONER_DATA is given.", WHERE

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import keras
@@ -108,6 +112,32 @@ def fit(
     if resume and last.is_file():
         state = _restore(model, last, plan)
         report(f"resuming {model.name} at epoch {state.epoch + 1}, step {state.step + 1}")
+    try:
+        _train(model, batch, plan, state, validate, metric, folder, report)
+    except KeyboardInterrupt:
+        _save(model, state, plan, last)
+        report(
+            f"{model.name}: stopped at epoch {state.epoch + 1}, step {state.step} of {plan.steps};"
+            " --resume goes on from there"
+        )
+        raise
+    if best.is_file():
+        _restore(model, best, plan)
+    return state.history
+
+
+def _train(
+    model: keras.Model,
+    batch: Callable[[int, int], Batch],
+    plan: Plan,
+    state: State,
+    validate: Callable[[], Metrics],
+    metric: str,
+    folder: Path,
+    report: Report,
+) -> None:
+    """Train to the end. Wherever an interrupt ends it, model and state fit together."""
+    last, best = folder / "last.safetensors", folder / "best.safetensors"
     with ThreadPoolExecutor(1) as ahead:
         while state.epoch < plan.epochs and not state.finished:
             began = saved = time.monotonic()
@@ -118,8 +148,9 @@ def fit(
                     coming = ahead.submit(batch, state.epoch, step + 1)
                 model.optimizer.learning_rate = plan.rate(state.epoch * plan.steps + step)
                 model.reset_metrics()
-                state.loss_sum += float(model.train_on_batch(x, y, return_dict=True)["loss"])
-                state.step = step + 1
+                with _uninterrupted():
+                    state.loss_sum += float(model.train_on_batch(x, y, return_dict=True)["loss"])
+                    state.step = step + 1
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
                     _save(model, state, plan, last)
                     saved = time.monotonic()
@@ -133,19 +164,41 @@ def fit(
                 "seconds": time.monotonic() - began,
                 **validate(),
             }
-            state.history.append(measured)
             report(f"{model.name}: " + ", ".join(f"{k} {v:.4g}" for k, v in measured.items()))
-            state.epoch, state.step, state.loss_sum = state.epoch + 1, 0, 0.0
-            if measured[metric] > state.best:
-                state.best, state.since_best = measured[metric], 0
-                _save(model, state, plan, best)
-            else:
-                state.since_best += 1
-                state.finished = state.since_best >= plan.patience
-            _save(model, state, plan, last)
-    if best.is_file():
-        _restore(model, best, plan)
-    return state.history
+            with _uninterrupted():
+                state.history.append(measured)
+                state.epoch, state.step, state.loss_sum = state.epoch + 1, 0, 0.0
+                if measured[metric] > state.best:
+                    state.best, state.since_best = measured[metric], 0
+                    _save(model, state, plan, best)
+                else:
+                    state.since_best += 1
+                    state.finished = state.since_best >= plan.patience
+                _save(model, state, plan, last)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put off what signals do until the end of the block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    before = {
+        number: handler
+        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+        if hasattr(signal, name)
+        and callable(handler := signal.getsignal(number := getattr(signal, name)))
+    }
+    for number in before:
+        signal.signal(number, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number, frame in came[:1]:
+        before[number](number, frame)
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:
