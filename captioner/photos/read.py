@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from io import BufferedReader
 from itertools import chain
 
 from captioner.content import hasher
-from captioner.errors import PhotoUnavailableError
+from captioner.errors import PhotoError, PhotoUnavailableError
 from captioner.photos import apart, formats
 from captioner.photos.decode import LARGEST, Picture, decode
+from captioner.photos.diagnosis import is_cut
 from captioner.photos.files import explain, open_regular
 from captioner.types import Photo, Pixels
 
@@ -30,6 +33,13 @@ _GIANT = 32 << 20
 _EXIF = 1 << 16
 """Bytes. Pillow reads a whole EXIF block, and one may refer to its own bytes time and again."""
 _PIECE = 1 << 20
+
+_JUST_NOW = 2.0
+"""Seconds since a file was changed, within which it may be being copied."""
+_CUT_SHORT = "too early"
+# FILE_ATTRIBUTE_OFFLINE, …_RECALL_ON_OPEN, …_RECALL_ON_DATA_ACCESS; SF_DATALESS.
+_WINDOWS_ONLINE = 0x1000 | 0x40000 | 0x400000
+_MACOS_DATALESS = 0x40000000
 
 _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
@@ -52,11 +62,25 @@ def read(photo: Photo, size: int) -> Pixels:
         With a reason that completes "cannot read PATH: …", and a remedy where there is one.
     """
     try:
+        if is_online_only(photo.path.stat()):
+            raise PhotoUnavailableError(
+                "its content is not on this disk but in a cloud (OneDrive, iCloud or the like).",
+                "Download it first: choose to keep it always on this device.",
+            )
         with open_regular(photo.path) as file:
             kind = formats.recognise(file)
             file.seek(0)
             hashed = hasher()
             picture = _picture(file, kind, size, hashed)
+    except PhotoUnavailableError:
+        raise
+    except PhotoError as error:
+        if _is_being_written(photo, error):
+            raise PhotoUnavailableError(
+                f"{error.reason[:-1]}, but it was changed just now and may still be being written.",
+                "It will be tried again next time.",
+            ) from error
+        raise
     except OSError as error:
         raise PhotoUnavailableError(explain(error)) from error
     return Pixels(
@@ -68,6 +92,25 @@ def read(photo: Photo, size: int) -> Pixels:
         content_hash=hashed.digest(),
         facts=picture.facts,
     )
+
+
+def is_online_only(found: os.stat_result) -> bool:
+    """Whether a file is a placeholder: to read it would be to download it."""
+    windows = getattr(found, "st_file_attributes", 0)
+    return bool(windows & _WINDOWS_ONLINE or getattr(found, "st_flags", 0) & _MACOS_DATALESS)
+
+
+def _is_being_written(photo: Photo, error: PhotoError) -> bool:
+    """Whether another program was still writing a file that could not be read."""
+    try:
+        found = photo.path.stat()
+    except OSError:
+        return False
+    if (found.st_size, found.st_mtime_ns) != (photo.size, photo.mtime_ns):
+        return True
+    ended = isinstance(error.__cause__, Exception) and is_cut(error.__cause__)
+    age = time.time() - found.st_mtime_ns / 1e9
+    return (ended or _CUT_SHORT in error.reason) and 0 <= age < _JUST_NOW
 
 
 def _picture(file: BufferedReader, kind: str, size: int, hashed: hashlib.blake2b) -> Picture:
