@@ -20,9 +20,7 @@ _DIGEST_SIZE = 32
 _ENDING = ".graph"
 
 
-def compile_cached(
-    core: Any, model: Any, options: dict[str, Any], folder: Path | None
-) -> Any:
+def compile_cached(core: Any, model: Any, options: dict[str, Any], folder: Path | None) -> Any:
     """Compile a graph for the CPU, or take it from the cache folder.
 
     A file there is its content's digest and the graph. It is replaced in one step, so that several

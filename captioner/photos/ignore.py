@@ -209,7 +209,7 @@ def _spellings(folder: Path) -> list[str]:
 
 
 def _is_elsewhere(pattern: str, folder: Path) -> bool:
-    """Whether a pattern with a slash at its front is a path of this system and not of the folder."""
+    """Whether a pattern that begins with a slash is a path of this system, not of the folder."""
     parts = pattern.strip().strip("/").split("/")
     literal = list(takewhile(lambda part: not set(part) & set("*?[\\"), parts))
     if len(parts) < 2 or not literal:
