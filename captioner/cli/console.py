@@ -60,12 +60,12 @@ def _show_warning(
     filename: str,
     lineno: int,
     file: TextIO | None = None,
-    text: str | None = None,
+    line: str | None = None,
 ) -> None:
     if issubclass(category, CaptionerWarning):
         warning(str(message))
     else:
-        _others_warning(message, category, filename, lineno, file, text)
+        _others_warning(message, category, filename, lineno, file, line)
 
 
 _others_warning = warnings.showwarning

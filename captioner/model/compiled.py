@@ -91,5 +91,6 @@ def _key(core: Any, model: Any, options: dict[str, Any]) -> str:
         attributes = sorted((name, str(value)) for name, value in node.get_attributes().items())
         found.update(json.dumps([kind, inputs, attributes]).encode())
         if kind == "Constant":
-            found.update(np.ascontiguousarray(node.data))
+            weights: Any = np.ascontiguousarray(node.data)
+            found.update(weights)
     return found.hexdigest()[:32]

@@ -20,8 +20,8 @@ from itertools import chain
 from captioner.content import hasher
 from captioner.errors import PhotoError, PhotoUnavailableError
 from captioner.photos import apart, formats
-from captioner.photos.decode import LARGEST, Picture, decode
-from captioner.photos.diagnosis import is_cut
+from captioner.photos.decode import Picture, decode
+from captioner.photos.diagnosis import LARGEST, is_cut
 from captioner.photos.files import explain, open_regular
 from captioner.types import Photo, Pixels
 

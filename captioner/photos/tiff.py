@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import struct
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from PIL import Image, TiffImagePlugin
 from captioner.errors import PhotoError
 from captioner.types import PixelArray
 
-Samples = npt.NDArray[np.generic]
+Samples = npt.NDArray[Any]
 
 SAVE_ANEW = "Save it as a TIFF of 8 or 16 bits, or as PNG or JPEG."
 
@@ -181,7 +181,9 @@ def eight_bits(values: Samples, format_: int, bits: int) -> PixelArray:
             return (values.astype(np.uint16) >> np.uint16(bits - 8)).astype(np.uint8)
         return (values.astype(np.uint16) * 255 // (2**bits - 1)).astype(np.uint8)
     with np.errstate(invalid="ignore", over="ignore"):
-        numbers = values.astype(np.float64 if bits > 32 or format_ != _FLOAT else np.float32)
+        numbers: Samples = values.astype(
+            np.float64 if bits > 32 or format_ != _FLOAT else np.float32
+        )
     finite = numbers[np.isfinite(numbers)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     if format_ == _FLOAT:  # highlights beyond white are clipped
