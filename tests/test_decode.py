@@ -550,23 +550,44 @@ class TestDamage:
         assert words in self.reason(path)
         assert "which captioner does not read" in self.reason(path)
 
-    def test_a_file_that_is_still_growing_is_tried_again(self, tmp_path: Path) -> None:
+    def test_a_file_that_is_still_growing_is_tried_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path = tmp_path / "a.jpg"
         Image.fromarray(scene(300, 200)).save(path)
         whole = path.read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
         (photo,) = walk([path])
-        with pytest.raises(PhotoUnavailableError, match="may still be being written"):
+        naps = []
+
+        def nap(seconds: float) -> None:
+            naps.append(seconds)
+            path.write_bytes(whole)
+
+        monkeypatch.setattr(reading.time, "sleep", nap)
+        with pytest.raises(PhotoUnavailableError, match="still writing it"):
             read(photo, 32)
+        assert len(naps) == 1
+        path.write_bytes(whole[: len(whole) // 2])
         os.utime(path, (1e9, 1e9))
-        (photo,) = walk([path])
-        with pytest.raises(PhotoError, match="ends too early") as caught:
-            read(photo, 32)
-        assert not isinstance(caught.value, PhotoUnavailableError)
-        path.write_bytes(whole[: len(whole) // 2 + 1])
-        os.utime(path, (1e9, 1e9))
-        with pytest.raises(PhotoUnavailableError, match="may still be being written"):
-            read(photo, 32)  # its size is not what the walk saw
+        with pytest.raises(PhotoUnavailableError, match="still writing it"):
+            read(photo, 32)  # it is not as the walk saw it
+        assert len(naps) == 1
+
+    def test_a_damaged_file_is_not_taken_for_a_growing_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "a.jpg"
+        Image.fromarray(scene(300, 200)).save(path)
+        path.write_bytes(path.read_bytes()[:1500])
+        monkeypatch.setattr(reading.time, "sleep", lambda seconds: None)
+        for changed, words in ((None, "If it is still being copied"), ((1e9, 1e9), "Copy it")):
+            os.utime(path, changed)
+            (photo,) = walk([path])
+            with pytest.raises(PhotoError, match="ends too early") as caught:
+                read(photo, 32)
+            assert not isinstance(caught.value, PhotoUnavailableError)
+            assert words in caught.value.remedy
 
     @pytest.mark.parametrize(
         ("attributes", "online"),

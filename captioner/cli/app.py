@@ -112,8 +112,11 @@ class Commands(TyperGroup):
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except (typer.Exit, typer.Abort, typer.TyperException):
-            raise  # Typer's own: the end of a command, or a command line it cannot read.
+        except (typer.Exit, typer.Abort):
+            raise
+        except typer.TyperException as error:  # A command line that Typer cannot read.
+            error.message = console.shown_lines(error.message)
+            raise
         except BrokenPipeError:
             # The reader, `head` for example, has seen enough: that is no failure.
             console.abandon_stdout()

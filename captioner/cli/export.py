@@ -36,7 +36,7 @@ def export(
             "--format",
             "-f",
             metavar="NAME",
-            help="jsonl, json, csv or parquet; default: from FILE's extension, else jsonl.",
+            help="As jsonl, json, csv or parquet; default: from FILE's extension, else jsonl.",
         ),
     ] = None,
     output: Annotated[
@@ -136,7 +136,7 @@ def _write_json(file: IO[str], records: Iterable[Record]) -> None:
     for record in records:
         file.write(f"{between}\n{console.json_text(record)}")
         between = ","
-    file.write("]\n" if between == "[" else "\n]\n")
+    file.write("[]\n" if between == "[" else "\n]\n")
 
 
 def _write_csv(file: IO[str], records: Iterable[Record]) -> None:
@@ -145,8 +145,7 @@ def _write_csv(file: IO[str], records: Iterable[Record]) -> None:
     from captioner.index import Record
 
     def flat(value: object) -> object:
-        if isinstance(value, list):
-            return json.dumps(value, ensure_ascii=False)
+        value = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
         return console.shown(value) if terminal and isinstance(value, str) else value
 
     terminal = file.isatty()

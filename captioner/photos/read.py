@@ -36,6 +36,8 @@ _PIECE = 1 << 20
 
 _JUST_NOW = 2.0
 """Seconds since a file was changed, within which it may be being copied."""
+_PATIENCE = 0.3
+"""Seconds in which a file that is being copied grows."""
 _CUT_SHORT = "too early"
 # FILE_ATTRIBUTE_OFFLINE, …_RECALL_ON_OPEN, …_RECALL_ON_DATA_ACCESS; SF_DATALESS.
 _WINDOWS_ONLINE = 0x1000 | 0x40000 | 0x400000
@@ -75,12 +77,7 @@ def read(photo: Photo, size: int) -> Pixels:
     except PhotoUnavailableError:
         raise
     except PhotoError as error:
-        if _is_being_written(photo, error):
-            raise PhotoUnavailableError(
-                f"{error.reason[:-1]}, but it was changed just now and may still be being written.",
-                "It will be tried again next time.",
-            ) from error
-        raise
+        raise _growing(photo, error) from error
     except OSError as error:
         raise PhotoUnavailableError(explain(error)) from error
     return Pixels(
@@ -100,17 +97,36 @@ def is_online_only(found: os.stat_result) -> bool:
     return bool(windows & _WINDOWS_ONLINE or getattr(found, "st_flags", 0) & _MACOS_DATALESS)
 
 
-def _is_being_written(photo: Photo, error: PhotoError) -> bool:
-    """Whether another program was still writing a file that could not be read."""
+def _growing(photo: Photo, error: PhotoError) -> PhotoError:
+    """The error, or another one where the file is still being written, and is not damaged."""
     try:
         found = photo.path.stat()
+        ended = (isinstance(error.__cause__, Exception) and is_cut(error.__cause__)) or (
+            _CUT_SHORT in error.reason
+        )
+        fresh = ended and 0 <= time.time() - found.st_mtime_ns / 1e9 < _JUST_NOW
+        waited = 0.0
+        while _same(photo, found) and fresh and waited < _PATIENCE:
+            time.sleep(_PATIENCE / 10)
+            waited += _PATIENCE / 10
+            found = photo.path.stat()
     except OSError:
-        return False
-    if (found.st_size, found.st_mtime_ns) != (photo.size, photo.mtime_ns):
-        return True
-    ended = isinstance(error.__cause__, Exception) and is_cut(error.__cause__)
-    age = time.time() - found.st_mtime_ns / 1e9
-    return (ended or _CUT_SHORT in error.reason) and 0 <= age < _JUST_NOW
+        return error
+    if not _same(photo, found):
+        return PhotoUnavailableError(
+            "another program is still writing it.", "It will be tried again next time."
+        )
+    if not fresh:
+        return error
+    return PhotoError(
+        error.reason,
+        "If it is still being copied, it will be tried again when it is complete; otherwise "
+        f"{error.remedy[:1].lower()}{error.remedy[1:]}",
+    )
+
+
+def _same(photo: Photo, found: os.stat_result) -> bool:
+    return (found.st_size, found.st_mtime_ns) == (photo.size, photo.mtime_ns)
 
 
 def _picture(file: BufferedReader, kind: str, size: int, hashed: hashlib.blake2b) -> Picture:
