@@ -34,3 +34,7 @@ class PhotoError(CaptionerError):
 
 class PhotoUnavailableError(PhotoError):
     """The trouble lies outside the file: as it is, it may be read another time."""
+
+
+class CaptionerWarning(UserWarning):
+    """Something a person should know while the command goes on; for `warnings.warn`."""

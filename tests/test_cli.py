@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -205,8 +206,11 @@ class TestCaption:
         colours.photo(folder / os.fsdecode(name), "blue")
         lines = run("caption", ".").stdout_bytes.split(b"\n")
         assert b"./" + name + b"\tA blue photo." in lines
-        paths = [record["path"] for record in objects(run("caption", "--json", "."))]
-        assert b"./" + name in [os.fsencode(path) for path in paths]
+        output = run("caption", "--json", ".")
+        output.stdout_bytes.decode("utf-8")
+        exact = {r["path"]: r.get("path_bytes") for r in objects(output)}
+        assert base64.b64decode(exact["./caf\\xe9 🐕.jpg"] or "") == b"./" + name
+        assert list(exact.values()).count(None) == len(exact) - 1
 
     def test_a_folder_called_dash(self, run: Run, folder: Path) -> None:
         colours.photo(folder / "-/-n.jpg", "red")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import struct
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import zlib
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -65,6 +67,7 @@ def store(folder: Path, image: Image.Image, name: str, **options: Any) -> Pixels
 
 
 def open_photo(path: Path, size: int = 32) -> Pixels:
+    os.utime(path, (1e9, 1e9))  # else it might still be being written
     (photo,) = walk([path])
     assert isinstance(photo, Photo)
     return read(photo, size)
@@ -287,6 +290,49 @@ class TestModes:
             assert np.abs(pixels.rgb.astype(int) - expected).max() <= 2
 
 
+class TestWithoutEnd:
+    """JPEGs that lack their end marker: read where the picture is complete."""
+
+    @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+    @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+    def test_complete_ones_are_read(
+        self, tmp_path: Path, mode: str, options: dict[str, Any]
+    ) -> None:
+        image = Image.fromarray(scene(300, 200)).convert(mode)
+        whole = store(tmp_path, image, "a.jpg", **options)
+        content = whole.photo.path.read_bytes()
+        assert content.endswith(b"\xff\xd9")
+        for cut in (
+            content[:-2],
+            content[:-1],
+            content[:-2] + bytes(3),
+            content[:-2] + bytes(9999),
+        ):
+            (tmp_path / "b.jpg").write_bytes(cut)
+            pixels = open_photo(tmp_path / "b.jpg")
+            assert np.array_equal(pixels.rgb, whole.rgb)
+            assert pixels.content_hash == hashlib.blake2b(cut, digest_size=20).digest()
+
+    @pytest.mark.parametrize("padding", [0, 2, 9999])
+    @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+    def test_incomplete_ones_are_not(
+        self, tmp_path: Path, options: dict[str, Any], padding: int
+    ) -> None:
+        store(tmp_path, Image.fromarray(scene(300, 200)), "a.jpg", **options)
+        content = (tmp_path / "a.jpg").read_bytes()
+        start = content.index(b"\xff\xda") + 20
+        for kept in np.linspace(start, len(content) - 40, 12).astype(int):
+            (tmp_path / "b.jpg").write_bytes(content[:kept] + bytes(padding))
+            with pytest.raises(PhotoError, match="ends too early"):
+                open_photo(tmp_path / "b.jpg")
+
+    def test_what_follows_the_end_does_not_matter(self, tmp_path: Path) -> None:
+        whole = store(tmp_path, Image.fromarray(scene()), "a.jpg")
+        with whole.photo.path.open("ab") as file:
+            file.write(b"SEFT" + bytes(200))
+        assert np.array_equal(open_photo(whole.photo.path).rgb, whole.rgb)
+
+
 class TestOrientation:
     @pytest.mark.parametrize(("name", "options"), [("a.png", {}), ("a.webp", {"lossless": True})])
     @pytest.mark.parametrize(("width", "height"), [(90, 60), (61, 97), (210, 151), (33, 33)])
@@ -422,17 +468,41 @@ class TestDamage:
         [
             (b"", "it is empty."),
             (b"\0" * 5000, "nothing but zeros"),
-            (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "it holds text"),
+            (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "it is a web page"),
             (b"not a photo\n", "it holds text"),
             (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3", "it is a PDF document."),
             (b"\xff\x0a\xfa\x1f", "it is a JPEG XL picture."),
             (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42", "it is a video."),
             (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "its RAW data ends too early"),
             (bytes(range(256)), "in no format that captioner reads"),
-            (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "it holds text"),
+            (
+                b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+                "it is an EPS",
+            ),
             (b"\xff\xd8\xff\xe0", "it begins as JPEG, but its header is damaged"),
             (b"\x89PNG\r\n\x1a\n", "it begins as PNG, but its header is damaged"),
             (b"GIF89a", "it begins as GIF, but its header is damaged"),
+            (b"\xef\xbb\xbf\r\n<HTML>\n<head>", "it is a web page"),
+            ("\ufeff<html>".encode("utf-16-le"), "it is a web page"),
+            ('{"error": "Größe"}'.encode(), "it holds text"),
+            (b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'>", "an SVG drawing"),
+            (b"P6\n9 9\n255\n" + bytes(range(90)), "it is a Netpbm picture"),
+            (b"8BPS\0\1", "it is a Photoshop document."),
+            (b"\x1f\x8b\x08\0\0\0", "compressed with gzip. Unpack it first."),
+            (b"\0\0\0\x0cjP  \r\n\x87\n", "it is a JPEG 2000 picture."),
+            (b"\0\0\0\x0cJXL \r\n\x87\n", "it is a JPEG XL picture."),
+            (b"II\xbc\1\x20\0\0\0", "it is a JPEG XR picture."),
+            (b"\xff\xd8\xff\xf7\0\x0b\x08\0\1\0\1\1\1\x11\0", "it is a JPEG-LS picture"),
+            (b"\0\0\1\0\1\0\x20\x20", "it is an icon."),
+            (b"RIFF\x24\0\0\0AVI LIST", "it is a video."),
+            (b"\x1a\x45\xdf\xa3\x01\0", "it is a video."),
+            (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "it is a video."),
+            (b"\0\0\0\x18ftypM4A \0\0\0\0M4A mp42", "it is a sound file."),
+            (b"\0\5\x16\7\0\2\0\0Mac OS X", "not the photo itself. Download or copy"),
+            (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+            (b"II+\0\x08\0\0\0" + bytes(8), "it begins as TIFF, but its header is damaged"),
+            (b"MM\0+\0\x08\0\0" + bytes(8), "it is a big-endian BigTIFF"),
+            (b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI\x50\0\x20\2", "Apple's Xcode"),
             (b"BMW", "it begins as BMP, but its header is damaged"),
         ],
     )
@@ -451,6 +521,96 @@ class TestDamage:
         reason = self.reason(path)
         assert any(words in reason for words in ("ends too early", "is damaged", "cut short"))
         assert reason.endswith("Copy it again, or restore it from a backup.")
+
+    def test_what_is_not_supported_is_not_called_damaged(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.bmp"
+        Image.fromarray(scene()).save(path)
+        content = bytearray(path.read_bytes())
+        content[28:30] = (19).to_bytes(2, "little")
+        path.write_bytes(content)
+        assert "of a kind that captioner does not read (Unsupported BMP" in self.reason(path)
+
+    @pytest.mark.parametrize(
+        ("marker", "precision", "words"),
+        [
+            (0xC0, 12, "it is a JPEG of 12 bits a sample"),
+            (0xC3, 16, "it is a lossless JPEG"),
+            (0xC5, 8, "it is a hierarchical JPEG"),
+        ],
+    )
+    def test_jpegs_of_kinds_that_are_not_read(
+        self, tmp_path: Path, marker: int, precision: int, words: str
+    ) -> None:
+        path = tmp_path / "a.jpg"
+        Image.fromarray(scene()).save(path)
+        content = path.read_bytes()
+        at = content.index(b"\xff\xc0")
+        head = bytes((0xFF, marker, *content[at + 2 : at + 4], precision))
+        path.write_bytes(content[:at] + head + content[at + 5 :])
+        assert words in self.reason(path)
+        assert "which captioner does not read" in self.reason(path)
+
+    def test_a_file_that_is_still_growing_is_tried_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "a.jpg"
+        Image.fromarray(scene(300, 200)).save(path)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        (photo,) = walk([path])
+        naps = []
+
+        def nap(seconds: float) -> None:
+            naps.append(seconds)
+            path.write_bytes(whole)
+
+        monkeypatch.setattr(reading.time, "sleep", nap)
+        with pytest.raises(PhotoUnavailableError, match="still writing it"):
+            read(photo, 32)
+        assert len(naps) == 1
+        path.write_bytes(whole[: len(whole) // 2])
+        os.utime(path, (1e9, 1e9))
+        with pytest.raises(PhotoUnavailableError, match="still writing it"):
+            read(photo, 32)  # it is not as the walk saw it
+        assert len(naps) == 1
+
+    def test_a_damaged_file_is_not_taken_for_a_growing_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "a.jpg"
+        Image.fromarray(scene(300, 200)).save(path)
+        path.write_bytes(path.read_bytes()[:1500])
+        monkeypatch.setattr(reading.time, "sleep", lambda seconds: None)
+        for changed, words in ((None, "If it is still being copied"), ((1e9, 1e9), "Copy it")):
+            os.utime(path, changed)
+            (photo,) = walk([path])
+            with pytest.raises(PhotoError, match="ends too early") as caught:
+                read(photo, 32)
+            assert not isinstance(caught.value, PhotoUnavailableError)
+            assert words in caught.value.remedy
+
+    @pytest.mark.parametrize(
+        ("attributes", "online"),
+        [
+            ({}, False),
+            ({"st_file_attributes": 0x20}, False),
+            ({"st_file_attributes": 0x400020}, True),
+            ({"st_file_attributes": 0x1020}, True),
+            ({"st_flags": 0x40}, False),
+            ({"st_flags": 0x40000040}, True),
+        ],
+    )
+    def test_placeholders_of_cloud_drives(self, attributes: dict[str, int], online: bool) -> None:
+        assert reading.is_online_only(SimpleNamespace(**attributes)) == online
+
+    def test_placeholders_are_not_downloaded(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Image.fromarray(scene()).save(tmp_path / "a.jpg")
+        monkeypatch.setattr(reading, "is_online_only", lambda found: True)
+        monkeypatch.setattr(reading, "open_regular", None)
+        with pytest.raises(PhotoUnavailableError, match="Download it first"):
+            open_photo(tmp_path / "a.jpg")
 
     def test_decompression_bombs(self, tmp_path: Path) -> None:
         header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import socket
 import subprocess
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from captioner.errors import PhotoError, UsageError
+from captioner.errors import CaptionerWarning, PhotoError, UsageError
+from captioner.photos import ignore
 from captioner.photos.read import read
 from captioner.photos.walk import Selection, listings, walk
 from captioner.types import Failure, Listing, Photo
@@ -196,6 +198,76 @@ class TestExclude:
     def test_a_pattern_that_makes_no_sense(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"as in \.gitignore"):
             list(walk([tmp_path], Selection(exclude=("!",))))
+
+    @pytest.mark.parametrize(
+        "encoded",
+        [
+            codecs.BOM_UTF8 + "ä.png\nprivate/\n".encode(),
+            "ä.png\r\nprivate/\r\n".encode("utf-16"),
+            codecs.BOM_UTF16_BE + "ä.png\r\nprivate/".encode("utf-16-be"),
+            "ä.png\r\nprivate/\r\n".encode(),
+            "ä.png\rprivate/\r".encode(),
+        ],
+    )
+    def test_files_of_any_editor(self, tmp_path: Path, encoded: bytes) -> None:
+        touch(tmp_path / "a.jpg", tmp_path / "ä.png", tmp_path / "private/a.jpg")
+        (tmp_path / ".captionerignore").write_bytes(encoded)
+        assert names(tmp_path) == ["a.jpg"]
+
+    def test_damaged_utf_16_closes_its_folder(self, tmp_path: Path) -> None:
+        touch(tmp_path / "a.jpg")
+        (tmp_path / ".captionerignore").write_bytes(codecs.BOM_UTF16_LE + b"*\0\n")
+        (failure,) = walk([tmp_path])
+        assert isinstance(failure, Failure)
+        assert "not valid UTF-16" in failure.reason
+
+    @pytest.mark.parametrize("in_file", [True, False])
+    @pytest.mark.parametrize(
+        ("pattern", "left"),
+        [
+            ("./x", ["a.jpg", "b.png", "private/a.jpg"]),
+            ("./a.jpg", ["b.png", "private/a.jpg", "x/a.jpg", "x/b.png", "x/y/a.jpg"]),
+            ("ROOT/x/*.png", ["a.jpg", "b.png", "private/a.jpg", "x/a.jpg", "x/y/a.jpg"]),
+            ("ROOT/x/", ["a.jpg", "b.png", "private/a.jpg"]),
+            ("ROOT", []),
+            ("ROOT/", []),
+            ("/x/y", ["a.jpg", "b.png", "private/a.jpg", "x/a.jpg", "x/b.png"]),
+        ],
+    )
+    def test_paths_as_patterns(
+        self, tmp_path: Path, recwarn: pytest.WarningsRecorder, in_file: bool, pattern: str,
+        left: list[str],
+    ) -> None:  # fmt: skip
+        root = tmp_path / "photos [1]"
+        self.make(root)
+        pattern = pattern.replace("ROOT", str(root))
+        if in_file:
+            (root / ".captionerignore").write_text(pattern)
+        assert names(root, exclude=() if in_file else (pattern,)) == left
+        assert not recwarn.list
+
+    def test_paths_below_home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Path, "home", lambda: tmp_path)
+        self.make(tmp_path / "p")
+        assert names(tmp_path / "p", exclude=("~/p/x", "!~/p/x/", "~/p/private")) == [
+            "a.jpg", "b.png", "x/a.jpg", "x/b.png", "x/y/a.jpg",
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize("pattern", ["ABOVE/other/", "C:\\Photos\\x", "d:/x", "!ABOVE/other"])
+    def test_paths_elsewhere_are_warned_of(self, tmp_path: Path, pattern: str) -> None:
+        self.make(tmp_path / "photos")
+        (tmp_path / "other").mkdir()
+        pattern = pattern.replace("ABOVE", str(tmp_path))
+        (tmp_path / "photos/.captionerignore").write_text(pattern)
+        with pytest.warns(CaptionerWarning, match="is not below"):
+            assert len(names(tmp_path / "photos")) == 6
+
+    def test_paths_on_a_windows_drive(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ignore, "_spellings", lambda folder: ["c:/photos/"])
+        spec = ignore.patterns(["C:\\Photos\\private\\"], tmp_path)
+        assert spec.match_file("private/a.jpg")
 
     def test_files_hold_for_their_folder_and_below(self, tmp_path: Path) -> None:
         self.make(tmp_path)

@@ -7,6 +7,7 @@ SIGTERM, 129 by SIGHUP.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +27,10 @@ COMMANDS = (
     "caption", "index", "watch", "prune", "search", "similar", "write", "undo", "show", "edit",
     "stats", "export", "train", "evaluate", "info",
 )  # fmt: skip
+
+
+# A dash and what no option's name has: a space, or no letter after the dashes.
+_TEXT = re.compile(r"-+[^a-zA-Z-]|-.*\s", re.DOTALL)
 
 
 class Command(TyperCommand):
@@ -66,6 +71,36 @@ class Command(TyperCommand):
         return super().invoke(ctx)
 
 
+class TextCommand(Command):
+    """A command whose last argument is a text, which may begin with a dash: "-5 degrees"."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line; what cannot be an option after the first argument is a text."""
+        if "--" in args:
+            return super().parse_args(ctx, args)
+        takes_value = {
+            name: not getattr(param, "is_flag", False)
+            for param in self.get_params(ctx)
+            for name in (*param.opts, *param.secondary_opts)
+            if name.startswith("-")
+        }
+        arguments, texts, rest = 0, [], iter(args)
+        others: list[str] = []
+        for word in rest:
+            if arguments and _TEXT.match(word):
+                texts.append(word)
+                continue
+            others.append(word)
+            if takes_value.get(word):
+                others += [value for value in [next(rest, None)] if value is not None]
+            elif word == "-" or not word.startswith("-"):
+                arguments += 1
+        return super().parse_args(ctx, [*others, "--", *texts] if texts else others)
+
+
+_CLASSES: dict[str, type[Command]] = {"edit": TextCommand}
+
+
 class Commands(TyperGroup):
     """All commands; a command's module is imported when the command is named or listed."""
 
@@ -80,8 +115,16 @@ class Commands(TyperGroup):
             return None
         function = getattr(import_module(f"captioner.cli.{cmd_name}"), cmd_name)
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        alone.command(cmd_name, cls=Command)(function)
+        alone.command(cmd_name, cls=_CLASSES.get(cmd_name, Command))(function)
         return typer.main.get_command(alone)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands with their whole summaries, in as many lines as they take."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(limit=10_000)) for name, command in commands]
+            )
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command and turn whatever goes wrong into words and an exit code."""
@@ -89,8 +132,11 @@ class Commands(TyperGroup):
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except (typer.Exit, typer.Abort, typer.TyperException):
-            raise  # Typer's own: the end of a command, or a command line it cannot read.
+        except (typer.Exit, typer.Abort):
+            raise
+        except typer.TyperException as error:  # A command line that Typer cannot read.
+            error.message = console.shown_lines(error.message)
+            raise
         except BrokenPipeError:
             # The reader, `head` for example, has seen enough: that is no failure.
             streams.abandon(sys.stdout)

@@ -60,7 +60,7 @@ def caption(
       find . -name '*.jpg' -print0 | captioner caption -0 -
     """
     from captioner.photos.walk import Selection, walk
-    from captioner.types import Failure, in_place
+    from captioner.types import Failure
 
     def load() -> Describer:
         with bar.preparing("loading the model"):
@@ -100,7 +100,7 @@ def caption(
                     _print(
                         None if given.one_file else path,
                         [each.text for each in result.captions] or [result.text or console.NOTHING],
-                        in_place(k.word for k in result.keywords) if keywords else None,
+                        _seen(result) if keywords else None,
                     )
             bar.done(path)
     if stop():
@@ -126,6 +126,13 @@ def _described(
             yield photo
         else:
             yield from describe(chain([photo], photos), load())
+
+
+def _seen(description: Description) -> str:
+    """The keywords; empty where they stand in the place of a sentence already."""
+    from captioner.types import in_place
+
+    return in_place(k.word for k in description.keywords) if description.captions else ""
 
 
 def _print(path: str | None, sentences: list[str], seen: str | None) -> None:

@@ -1,7 +1,11 @@
 """What leaves a command: data on stdout, everything else on stderr.
 
-Lines for programs are written as they are. Only where stdout is a terminal are they laid out for
-the eye, and only then is Rich imported.
+Only where stdout is a terminal is it laid out for the eye, and only then is Rich imported.
+
+Names and texts come from files, and may hold anything. Control characters in them are spelled out
+(`\\x1b`) in all lines and messages, so that they neither steer a terminal nor break columns. Names
+of any bytes pass through pipes; JSON holds all text exactly, by its own escapes, with the bytes
+of a name that is not UTF-8 beside it; `-0` and `--print-path` give the exact bytes of a path.
 """
 
 from __future__ import annotations
@@ -9,12 +13,14 @@ from __future__ import annotations
 import json
 import re
 import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from captioner.cli import streams
-from captioner.errors import UsageError
+from captioner.errors import CaptionerWarning, UsageError
+from captioner.names import spelled
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,7 +29,12 @@ NOTHING = "(not recognised)"
 """In place of a sentence and of keywords, where the model trusts neither."""
 
 # What would move the cursor, turn the reading direction or is no text at all.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+_UNSAFE = re.compile(f"[{_CONTROL}\ud800-\udfff]")
+_UNSAFE_IN_PIPES = re.compile(f"[{_CONTROL}]")
+
+_PATHS = frozenset("path file folder photo sidecar where database example data cache of".split())
+"""Names in JSON whose values are paths."""
 
 _quiet = False
 _log: TextIO | None = None
@@ -33,6 +44,25 @@ def prepare() -> None:
     """Get ready for a command: nothing quiet, no log, and streams that take any text."""
     configure()
     streams.prepare()
+    warnings.simplefilter("default", CaptionerWarning)
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    if issubclass(category, CaptionerWarning):
+        warning(str(message))
+    else:
+        _others_warning(message, category, filename, lineno, file, line)
+
+
+_others_warning = warnings.showwarning
 
 
 def configure(*, quiet: bool = False, log_file: Path | None = None) -> None:
@@ -71,18 +101,45 @@ def is_quiet() -> bool:
 
 
 def line(*fields: str) -> None:
-    """Write one line of data, its fields parted by tabs, at once."""
-    print(*fields, sep="\t", flush=True)
+    """Write one line of data, its fields separated by tabs, at once."""
+    unsafe = _UNSAFE if for_the_eye() else _UNSAFE_IN_PIPES
+    print(*(_spell_out(unsafe, field) for field in fields), sep="\t", flush=True)
 
 
 def json_line(record: Mapping[str, object]) -> None:
-    """Write one object on one line; in ASCII where a name in it is no Unicode."""
-    text = json.dumps(record, ensure_ascii=False)
+    """Write one object on one line; in ASCII where stdout is in an encoding that lacks a letter."""
+    text = json_text(record)
     try:
         text.encode(sys.stdout.encoding)
     except UnicodeEncodeError:
-        text = json.dumps(record)
-    line(text)
+        text = json.dumps(json.loads(text))
+    print(text, flush=True)
+
+
+def json_text(record: Mapping[str, object]) -> str:
+    """One object as JSON without control characters, which are escaped, and in valid Unicode.
+
+    Where a path is not UTF-8, it is spelled with escapes, and `path_bytes` beside it has its bytes
+    in base64.
+    """
+    text = json.dumps(_in_unicode(record), ensure_ascii=False)
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def _in_unicode(value: object) -> object:
+    if isinstance(value, str):
+        return spelled(value)[0]
+    if isinstance(value, Mapping):
+        made: dict[str, object] = {}
+        for name, inner in value.items():
+            key = spelled(str(name))[0]
+            made[key] = _in_unicode(inner)
+            if name in _PATHS and isinstance(inner, str) and (exact := spelled(inner)[1]):
+                made[f"{key}_bytes"] = exact
+        return made
+    if isinstance(value, list | tuple):
+        return [_in_unicode(inner) for inner in value]
+    return value
 
 
 def for_the_eye() -> bool:
@@ -118,9 +175,9 @@ def block(path: str | None, sentences: list[str], *, score: str = "", aside: str
         # Soft: the terminal wraps a long path itself, and it can be copied in one piece.
         terminal.print(name, soft_wrap=True)
     for sentence in sentences:
-        terminal.print(Padding(sentence, (0, 0, 0, indent)))
+        terminal.print(Padding(shown(sentence), (0, 0, 0, indent)))
     if aside:
-        terminal.print(Padding(Text(aside, "dim"), (0, 0, 0, indent)))
+        terminal.print(Padding(Text(shown(aside), "dim"), (0, 0, 0, indent)))
 
 
 def page(parts: Iterable[RenderableType]) -> None:
@@ -133,8 +190,8 @@ def page(parts: Iterable[RenderableType]) -> None:
     with terminal.capture() as drawn:
         for part in parts:
             terminal.print(part)
-    for text in drawn.get().splitlines():
-        line(text.rstrip())
+    for text in drawn.get().split("\n")[:-1]:  # with escapes of Rich's own
+        print(text.rstrip(), flush=True)
 
 
 def note(text: str) -> None:
@@ -164,7 +221,7 @@ def cannot_read(path: str, reason: str) -> None:
 
 
 def _say(text: str) -> None:
-    streams.to_stderr(f"{text}\n")
+    streams.to_stderr(f"{shown(text)}\n")
 
 
 def _record(level: str, text: str) -> None:
@@ -175,15 +232,24 @@ def _record(level: str, text: str) -> None:
 
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     try:
-        print(now, level, " ".join(text.splitlines()), file=_log)
+        print(now, level, shown(text), file=_log)
     except OSError as error:  # A full disk: what is being done is worth more than its log.
         _log = None
         _say(f"captioner: the log file cannot be written any more: {error.strerror}.")
 
 
 def shown(path: str) -> str:
-    """Make a path safe to look at: what is no visible text is spelled out."""
-    return _UNSAFE.sub(lambda found: _spelled_out(found.group()), path)
+    """Make a path or a text safe to look at: what is no visible text is spelled out."""
+    return _spell_out(_UNSAFE, path)
+
+
+def shown_lines(text: str) -> str:
+    """Make a text safe to look at that may have several lines."""
+    return "\n".join(map(shown, text.splitlines()))
+
+
+def _spell_out(unsafe: re.Pattern[str], text: str) -> str:
+    return unsafe.sub(lambda found: _spelled_out(found.group()), text)
 
 
 def _spelled_out(character: str) -> str:

@@ -19,9 +19,9 @@ from captioner.errors import CaptionerError, UsageError
 if TYPE_CHECKING:
     from captioner.index import Record
 
-Format = Literal["jsonl", "csv", "parquet"]
+Format = Literal["jsonl", "json", "csv", "parquet"]
 _ENDINGS: dict[str, Format] = {
-    ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet",
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".parquet": "parquet",
 }  # fmt: skip
 _AT_ONCE = 1000
 """Records that Parquet takes together; more at once compress better, and need more memory."""
@@ -35,7 +35,7 @@ def export(
             "--format",
             "-f",
             metavar="NAME",
-            help="As jsonl, csv or parquet; left out, as FILE ends.",
+            help="As jsonl, json, csv or parquet; default: from FILE's extension, else jsonl.",
         ),
     ] = None,
     output: Annotated[
@@ -51,7 +51,7 @@ def export(
     ] = False,
     database: options.Database = None,
 ) -> None:
-    """Write all that the index knows of its photos, for other programs.
+    """Write everything in the index to a file for other programs.
 
     A record a photo, in the order of their paths: captions, keywords, what the camera wrote,
     failures. docs/export.md explains each column. In CSV, lists are JSON. Parquet needs
@@ -71,10 +71,10 @@ def export(
             raise UsageError("--backup copies the database as it is.", "Give it alone.")
         _back_up(path, backup, force=force)
         return
-    format_ = format_ or _ENDINGS.get(output.suffix.lower() if output else "", "jsonl")
+    format_ = format_ or _format_of(output)
     if output is None:
         if format_ == "parquet":
-            raise UsageError("Parquet is no text for stdout.", "Name a file with --output.")
+            raise UsageError("Parquet is binary.", "Name a file with --output.")
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", newline="")
         _export(path, lambda records: _TEXTS[format_](sys.stdout, records))
@@ -86,6 +86,26 @@ def export(
             with temporary.open("w", encoding="utf-8", newline="") as file:
                 photos = _export(path, lambda records: _TEXTS[format_](file, records))
     console.note(f"{console.counted(photos)} written to {console.shown(str(output))}.")
+
+
+def _format_of(output: Path | None) -> Format:
+    """The format that a file's extension stands for.
+
+    Raises
+    ------
+    UsageError
+        Where it stands for none.
+    """
+    extension = output.suffix.lower() if output else ""
+    if not extension:
+        return "jsonl"
+    if extension not in _ENDINGS:
+        known = ", ".join(_ENDINGS)
+        raise UsageError(
+            f"{console.shown(str(output))}: captioner does not write {extension} files.",
+            f"Use one of {known}; spreadsheets open .csv. Or choose with --format.",
+        )
+    return _ENDINGS[extension]
 
 
 def _export(path: Path, write: Callable[[Iterable[Record]], None]) -> int:
@@ -107,7 +127,15 @@ def _export(path: Path, write: Callable[[Iterable[Record]], None]) -> int:
 
 def _write_jsonl(file: IO[str], records: Iterable[Record]) -> None:
     for record in records:
-        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        file.write(console.json_text(record) + "\n")
+
+
+def _write_json(file: IO[str], records: Iterable[Record]) -> None:
+    between = "["
+    for record in records:
+        file.write(f"{between}\n{console.json_text(record)}")
+        between = ","
+    file.write("[]\n" if between == "[" else "\n]\n")
 
 
 def _write_csv(file: IO[str], records: Iterable[Record]) -> None:
@@ -116,8 +144,10 @@ def _write_csv(file: IO[str], records: Iterable[Record]) -> None:
     from captioner.index import Record
 
     def flat(value: object) -> object:
-        return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
+        value = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
+        return console.shown(value) if terminal and isinstance(value, str) else value
 
+    terminal = file.isatty()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(Record.__annotations__)
     for record in records:
@@ -125,7 +155,7 @@ def _write_csv(file: IO[str], records: Iterable[Record]) -> None:
 
 
 _TEXTS: dict[Format, Callable[[IO[str], Iterable[Record]], None]] = {
-    "jsonl": _write_jsonl, "csv": _write_csv,
+    "jsonl": _write_jsonl, "json": _write_json, "csv": _write_csv,
 }  # fmt: skip
 
 

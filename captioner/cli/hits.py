@@ -56,9 +56,11 @@ def print_hits(hits: Sequence[Hit], form: Form, *, preview: bool = False) -> Non
                 {"path": hit.path, "caption": hit.caption, "kind": hit.kind, "score": score}
             )
         elif form in {"paths", "nul"}:
-            # As bytes, since a name may be no text.
+            # As bytes, since a name may be no text; but none that would steer a terminal.
             end = b"\0" if form == "nul" else b"\n"
-            sys.stdout.buffer.write(os.fsencode(hit.path) + end)
+            safe = form == "paths" and console.for_the_eye()
+            path = console.shown(hit.path) if safe else hit.path
+            sys.stdout.buffer.write(os.fsencode(path) + end)
         elif console.for_the_eye():
             shown = "" if score is None else f"{score:.2f}"
             console.block(hit.path, [hit.caption or console.NOTHING], score=shown)

@@ -87,6 +87,8 @@ def index(
     from captioner.photos.walk import Selection
     from captioner.places import database_path
 
+    if in_place and not write:
+        raise UsageError("--in-place requires --write.", "Add --write, or leave out --in-place.")
     console.configure(quiet=quiet, log_file=log_file)
     path = database or database_path()
     selection = Selection(tuple(exclude or ()), include_hidden)

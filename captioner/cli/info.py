@@ -30,7 +30,7 @@ def info(
     precision: options.Precision = "int8",
     as_json: options.Json = False,
 ) -> None:
-    """Show versions, model, engine, database, and where things are kept.
+    """Show versions, model, engine, database and folders.
 
     What is missing or broken says so in its place. With --json: one object, with all that the
     bundle records of its training.
@@ -125,8 +125,12 @@ def _or_why_not(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def _lines(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:
     """Nested facts as indented lines; a mapping of plain facts on one line below the top."""
-    width = max(len(name) for name in facts)
+    width = max((len(name) for name in facts), default=0)
     for name, fact in facts.items():
+        if isinstance(fact, list) and any(isinstance(inner, Mapping) for inner in fact):
+            yield f"{indent}{name}"
+            yield from (f"{indent}  {_spelled(inner)}" for inner in fact)
+            continue
         if isinstance(fact, Mapping) and (not indent or _is_deep(fact)):
             yield f"{indent}{name}"
             yield from _lines(fact, indent + "  ")
@@ -135,7 +139,7 @@ def _lines(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:
 
 
 def _is_deep(fact: Mapping[str, Any]) -> bool:
-    return any(isinstance(inner, Mapping) for inner in fact.values())
+    return any(isinstance(inner, Mapping | list) for inner in fact.values())
 
 
 def _spelled(fact: object) -> str:
@@ -143,10 +147,16 @@ def _spelled(fact: object) -> str:
         case None:
             return "not installed"
         case Mapping():
-            return ", ".join(f"{name} {_spelled(inner)}" for name, inner in fact.items())
+            return ", ".join(f"{name} {_grouped(inner)}" for name, inner in fact.items())
         case list():
-            return ", ".join(map(str, fact)) or "nothing"
+            return ", ".join(map(_grouped, fact)) or "nothing"
+        case bool():
+            return "yes" if fact else "no"
         case int():
             return f"{fact:,}"
         case _:
             return str(fact)
+
+
+def _grouped(fact: object) -> str:
+    return f"({_spelled(fact)})" if isinstance(fact, Mapping | list) else _spelled(fact)

@@ -35,10 +35,10 @@ def show(
     as_json: options.Json = False,
     database: options.Database = None,
 ) -> None:
-    """Show what a photo, its sidecars and the index say, and whose words they are.
+    """Show what a photo, its sidecars and the index say about it.
 
-    In a terminal side by side; else a line for each: what it is, where it stands, in which field,
-    whose words it is, and what it says, parted by tabs.
+    In a terminal side by side; otherwise one line for each: what it is, where it stands, in which
+    field, whose words they are, and what it says, separated by tabs.
 
     \b
     Examples:
@@ -66,7 +66,7 @@ def _in_photo(photo: Path) -> Iterator[Said]:
     try:
         yield from _of(PHOTO, read_photo(photo.read_bytes()))
     except OSError as error:
-        raise PhotoError(f"cannot read {photo}: {error.strerror}.") from error
+        raise PhotoError(f"cannot read {console.shown(str(photo))}: {error.strerror}.") from error
 
 
 def _in_sidecars(photo: Path) -> Iterator[Said]:
@@ -146,8 +146,8 @@ def _side_by_side(found: Sequence[Said]) -> None:
         for said in found:
             if said.about == about:
                 cell = cells[places.index(said.where)]
-                cell.append("\n" if cell else "").append(said.text)
+                cell.append("\n" if cell else "").append(console.shown_lines(said.text))
                 aside = ", ".join(part for part in (said.whose, said.field) if part)
-                cell.append(f"\n{aside}", "dim")
+                cell.append(f"\n{console.shown(aside)}", "dim")
         table.add_row(about, *cells)
     Console(highlight=False).print(table)

@@ -29,9 +29,10 @@ def stats(
     as_json: options.Json = False,
     database: options.Database = None,
 ) -> None:
-    """Show what the index holds: photos, failures and why, keywords, formats, years, cameras.
+    """Count what the index holds: photos, failures, keywords, cameras.
 
-    Missing photos count as well. With --json: one object, in which the lists are complete.
+    Formats, years and models, too; missing photos count as well. With --json: one object with
+    complete lists.
 
     \b
     Examples:

@@ -294,7 +294,6 @@ def train(
         if begin
         else None,
     )
-    work = work or out.with_name(f"{out.name}-training")
     run = Run(
         corpus=corpus,
         options=options,

@@ -250,7 +250,8 @@ class Table:
         """Add one file."""
         from rich.text import Text
 
-        self._table.add_row(Text(console.shown(str(target))), Text(before), Text(after))
+        shown = (console.shown(str(target)), *map(console.shown_lines, (before, after)))
+        self._table.add_row(*map(Text, shown))
 
     def print(self) -> None:
         """Print the table on stdout."""

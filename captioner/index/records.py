@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import sqlite3
 from collections.abc import Iterator
 from typing import TypedDict
+
+from captioner.names import spelled
 
 
 class Keyword(TypedDict):
@@ -103,7 +104,7 @@ def records(connection: sqlite3.Connection) -> Iterator[Record]:
     ) in connection.execute(_PHOTOS):  # fmt: skip
         captions = connection.execute(_CAPTIONS, [photo]).fetchall()
         caption, source, score = captions[0] if captions else (None, None, None)
-        text, exact = _spelled(path)
+        text, exact = spelled(path)
         yield Record(
             path=text,
             path_bytes=exact,
@@ -138,11 +139,3 @@ def records(connection: sqlite3.Connection) -> Iterator[Record]:
             file_caption=file_caption,
             file_keywords=json.loads(file_keywords),
         )
-
-
-def _spelled(path: bytes) -> tuple[str, str | None]:
-    """A path as text and, where that is not exact, its bytes in base64."""
-    try:
-        return path.decode("utf-8"), None
-    except UnicodeDecodeError:
-        return path.decode("utf-8", "backslashreplace"), base64.b64encode(path).decode()

@@ -17,6 +17,7 @@ import numpy as np
 import openvino as ov
 import openvino.opset13 as op
 
+from captioner.model.compiled import compile_cached
 from captioner.model.xception import BLOCKS, EPSILON
 from captioner.types import FloatArray, PixelArray
 
@@ -193,7 +194,8 @@ class OpenVINOEngine:
     batch_size
         Photos a request. Small batches stay in the cores' caches.
     cache
-        Folder for the compiled graph, which makes the next start faster; None for no cache.
+        Folder for compiled graphs, which make the next start faster; None for no cache. Without
+        one that can be written, each start compiles.
     """
 
     def __init__(
@@ -212,11 +214,8 @@ class OpenVINOEngine:
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
         }
-        if cache is not None:
-            cache.mkdir(parents=True, exist_ok=True)
-            options["CACHE_DIR"] = str(cache)
         core = ov.Core()
-        self._compiled = core.compile_model(model, "CPU", options)
+        self._compiled = compile_cached(core, model, options, cache)
         self.requests = int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         if precision == "bfloat16" and "BF16" not in core.get_property(
             "CPU", "OPTIMIZATION_CAPABILITIES"

@@ -20,22 +20,21 @@ from PIL import (
     ImageCms,
     ImageOps,
     TiffImagePlugin,
-    UnidentifiedImageError,
     WebPImagePlugin,
     _imaging,
 )
 
-from captioner.errors import PhotoError, PhotoUnavailableError
+from captioner.errors import PhotoError
+from captioner.photos import jpeg
+from captioner.photos.diagnosis import LARGEST, diagnose, is_cut
 from captioner.photos.facts import read_facts
-from captioner.photos.files import explain
 from captioner.photos.raw import develop
+from captioner.photos.tiff import eight_bits, read_layout, with_eight_bits
 from captioner.types import Facts, PixelArray
 
 # Pillow imports these three on demand only together with forty others.
 _PLUGINS = (AvifImagePlugin, TiffImagePlugin, WebPImagePlugin)
 
-LARGEST = 1 << 28
-"""Pixels. Phones take 200 megapixels; beyond 268 a header is taken for a decompression bomb."""
 # Pillow refuses from twice this figure on. It has no setting but this one, for the whole process.
 Image.MAX_IMAGE_PIXELS = LARGEST // 2
 
@@ -52,9 +51,6 @@ _DRAFT = 1.6
 So the usual 12 megapixels are unpacked at 1/8 for a square of 224: 27 ms in place of 86 for the
 whole photo, at 50 dB from it, and 42 at worst (JPEG itself costs 38). Twice the side takes 39 ms.
 """
-
-_CUT = ("truncated", "input/output error", "unexpected end", "end of file")
-"""What decoders say of a file that ends too early."""
 
 _SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
@@ -93,18 +89,66 @@ def decode(file: BinaryIO, kind: str, size: int, weigh: Callable[[int, int], Non
         With a reason that completes "cannot read PATH: …", and a remedy where there is one.
     """
     try:
-        with _open(file, kind, size) as (image, stored, edge):
-            weigh(image.width * image.height, stored[0] * stored[1])
-            image.load()  # turns a TIFF, whose size was given upright; others stay as stored
-            facts = read_facts(image, file)
-            orientation = _orientation(image)
-            sideways = kind != "RAW" and orientation in _SIDEWAYS
-            width, height = stored[::-1] if sideways else stored
-            seen = upright(image)
-            rgb = square(seen, size, _without(edge, orientation, seen.size))
-            return Picture(rgb, width, height, facts)
+        if kind == "TIFF" and (readable := _readable(file, weigh)):
+            return _decode(readable, kind, size, _weighed)
+        try:
+            if kind == "JPEG" and _is_zero_filled(file):
+                raise OSError("truncated")
+            return _decode(file, kind, size, weigh)
+        except OSError as error:
+            if kind == "JPEG" and (whole := _mended(file, error)):
+                return _decode(whole, kind, size, _weighed)
+            raise
+    except PhotoError:
+        raise
     except Exception as error:  # damaged files make Pillow raise nearly anything
-        raise _diagnose(kind, error) from error
+        raise diagnose(kind, file, error) from error
+
+
+def _decode(file: BinaryIO, kind: str, size: int, weigh: Callable[[int, int], None]) -> Picture:
+    file.seek(0)
+    with _open(file, kind, size) as (image, stored, edge):
+        weigh(image.width * image.height, stored[0] * stored[1])
+        image.load()  # turns a TIFF, whose size was given upright; others stay as stored
+        facts = read_facts(image, file)
+        orientation = _orientation(image)
+        sideways = kind != "RAW" and orientation in _SIDEWAYS
+        width, height = stored[::-1] if sideways else stored
+        seen = upright(image)
+        rgb = square(seen, size, _without(edge, orientation, seen.size))
+        return Picture(rgb, width, height, facts)
+
+
+def _is_zero_filled(jpeg_file: BinaryIO) -> bool:
+    jpeg_file.seek(-min(64, jpeg_file.seek(0, io.SEEK_END)), io.SEEK_END)
+    if jpeg_file.read().strip(b"\0"):
+        return False
+    jpeg_file.seek(0)
+    return jpeg.is_zero_filled(jpeg_file.read())
+
+
+def _weighed(unpacked: int, stored: int) -> None:
+    """For what has been weighed before."""
+
+
+def _mended(file: BinaryIO, error: OSError) -> BinaryIO | None:
+    """A JPEG whose picture is complete, with the end marker that it lacks."""
+    if not is_cut(error):
+        return None
+    file.seek(0)
+    content = jpeg.with_end(file.read())
+    return io.BytesIO(content) if content else None
+
+
+def _readable(file: BinaryIO, weigh: Callable[[int, int], None]) -> BinaryIO | None:
+    """A TIFF that Pillow would not read, or not rightly, as one that it does."""
+    layout = read_layout(file)
+    if layout and not layout.read_by_pillow:
+        weigh(layout.width * layout.height, layout.width * layout.height)
+        if layout.width * layout.height > LARGEST:
+            raise Image.DecompressionBombError
+        return with_eight_bits(file, layout)
+    return None
 
 
 @contextmanager
@@ -212,39 +256,8 @@ def _orientation(image: Image.Image) -> object:
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Scale grey of 16 or 32 bits (modes I;16, I and F) to mode L."""
     values = np.asarray(image)
+    bits = 32
     if image.mode.startswith("I;16"):
         bits = getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample, (16,))[0]
-        return Image.fromarray((values >> (bits - 8)).astype(np.uint8))
-    # 32 bits leave open what is white: the least of the usual three that holds all values, else
-    # the brightest one, and then black is the darkest.
-    with np.errstate(invalid="ignore"):
-        values = values.astype(np.float64)
-    finite = values[np.isfinite(values)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
-    usual = [white for white in (1.0, 255.0, 65535.0) if low >= 0 and high <= white]
-    black, white = (0.0, usual[0]) if usual else (low, high)
-    scaled = np.clip((values - black) / max(white - black, 1e-12), 0, 1)
-    return Image.fromarray((np.nan_to_num(scaled) * 255 + 0.5).astype(np.uint8))
-
-
-def _diagnose(kind: str, error: Exception) -> PhotoError:
-    """Say in plain words what ails a file, whatever Pillow made of it."""
-    told = error.args[0] if error.args else ""
-    told = told.decode("utf-8", "replace") if isinstance(told, bytes) else str(error)
-    words = " ".join(told.split())
-    match error:
-        case Image.DecompressionBombError():
-            reason = f"it claims to have more than {LARGEST // 1_000_000} megapixels."
-            return PhotoError(reason, "If that is true, make a smaller copy.")
-        case MemoryError():
-            reason = "there is not enough memory to unpack it."
-            return PhotoUnavailableError(reason, "Close other programs, or make a smaller copy.")
-        case OSError(errno=int()):
-            return PhotoUnavailableError(explain(error))
-        case UnidentifiedImageError():
-            reason = f"it begins as {kind}, but its header is damaged or cut short."
-        case _ if any(sign in words.lower() for sign in _CUT):
-            reason = f"its {kind} data ends too early."
-        case _:
-            reason = f"its {kind} data is damaged ({words or type(error).__name__})."
-    return PhotoError(reason, "Copy it again, or restore it from a backup.")
+    formats = {"u": 1, "i": 2, "f": 3}
+    return Image.fromarray(eight_bits(values, formats[values.dtype.kind], bits))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from codecs import getincrementaldecoder
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import BinaryIO
@@ -22,6 +23,8 @@ EXTENSIONS = frozenset(
 _HEAD = 64
 _MOST_TAGS = 512
 
+_ANEW = "Save it as JPEG or PNG."
+_HEIF_OF_OTHER_CODECS = {b"jpeg", b"jpgs", b"j2ki", b"vvic", b"evbi", b"avci", b"avcs", b"miaf"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
 # What a file begins with, and what that makes it: a format that we read, by Pillow's name …
@@ -47,12 +50,54 @@ _OURS = (
 # … or something else, in words that complete "it is …".
 _FOREIGN = (
     (b"%PDF-", "a PDF document"),
+    (b"%!PS", "an EPS or PostScript document"),
+    (b"\xc5\xd0\xd3\xc6", "an EPS document"),
     (b"8BPS", "a Photoshop document"),
+    (b"gimp xcf", "a GIMP document"),
     (b"\xff\x0a", "a JPEG XL picture"),
     (b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
     (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"),
+    (b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
+    (b"II\xbc", "a JPEG XR picture"),
+    (b"\x8aMNG", "an MNG animation"),
+    (b"\x8bJNG", "a JNG picture"),
+    (b"\0\0\1\0", "an icon"),
+    (b"icns", "an icon"),
+    (b"DDS ", "a DDS texture"),
+    (b"\x76\x2f\x31\x01", "an OpenEXR picture"),
+    (b"#?RADIANCE", "a Radiance HDR picture"),
+    (b"#?RGBE", "a Radiance HDR picture"),
+    (b"qoif", "a QOI picture"),
+    (b"BPG\xfb", "a BPG picture"),
+    (b"FLIF", "a FLIF picture"),
+    (b"AT&TFORM", "a DjVu document"),
+    (b"\xd7\xcd\xc6\x9a", "a Windows metafile"),
+    (b"\x89LFP", "a light field photo by Lytro"),
     (b"PK\x03\x04", "a ZIP archive"),
+    (b"\x1f\x8b", "a file compressed with gzip"),
+    (b"BZh", "a file compressed with bzip2"),
+    (b"\xfd7zXZ\0", "a file compressed with xz"),
+    (b"\x28\xb5\x2f\xfd", "a file compressed with Zstandard"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"\x1a\x45\xdf\xa3", "a video"),
+    (b"\0\0\1\xba", "a video"),
+    (b"\0\0\1\xb3", "a video"),
+    (b"FLV\1", "a video"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media video"),
+    (b"ID3", "a sound file"),
+    (b"OggS", "a sound or video file"),
+    (b"fLaC", "a sound file"),
+    (b"SQLite format 3", "a database"),
+    (b"\xd0\xcf\x11\xe0", "an Office document or a thumbnail database"),
+    (b"L\0\0\0\1\x14\2\0", "a Windows shortcut, not the photo itself"),
+    (b"book\0\0\0\0mark", "a macOS alias, not the photo itself"),
+    (b"\0\5\x16\7", "what macOS notes about a file, not the photo itself"),
+    (b"bplist00", "a macOS property list, perhaps in place of a photo that iCloud holds"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the photo itself"),
 )
+_UNPACK = ("archive", "compressed")
+_STAND_INS = ("not the photo itself", "iCloud")
 
 
 def may_be_photo(name: str) -> bool:
@@ -114,13 +159,54 @@ def _kind(head: bytes) -> str:
         )
     for start, what in _FOREIGN:
         if head.startswith(start):
-            raise PhotoError(f"it is {what}.", "Save it as JPEG or PNG.")
-    if all(byte >= 32 or byte in b"\t\r\n\f" for byte in head):
-        raise PhotoError("it holds text, not a picture.", "Fetch the photo again.")
+            raise PhotoError(f"it is {what}.", _remedy(what))
+    if head[:4] == b"RIFF":
+        what = {b"AVI ": "a video", b"WAVE": "a sound file"}.get(head[8:12], "a RIFF file")
+        raise PhotoError(f"it is {what}.")
+    if head[:1] == b"P" and head[1:2] in b"1234567" and head[2:3].isspace():
+        raise PhotoError("it is a Netpbm picture (PBM, PGM, PPM or PAM).", _ANEW)
+    if text := _text(head):
+        raise _text_error(text)
     raise PhotoError(
         "its content is in no format that captioner reads "
         "(JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, raw photos)."
     )
+
+
+def _remedy(what: str) -> str:
+    if any(word in what for word in _UNPACK):
+        return "Unpack it first."
+    if any(word in what for word in _STAND_INS):
+        return "Download or copy the photo itself."
+    if "video" in what or "sound" in what or "database" in what:
+        return ""
+    return _ANEW
+
+
+def _text(head: bytes) -> str:
+    """The beginning of a text file, in lower case; empty where it is none."""
+    for mark, encoding in (
+        (b"\xff\xfe", "utf-16-le"),
+        (b"\xfe\xff", "utf-16-be"),
+        (b"", "utf-8"),
+    ):
+        if head.startswith(mark):
+            with suppress(UnicodeDecodeError):  # but for a last character cut in two
+                text = getincrementaldecoder(encoding)().decode(head.removeprefix(mark))
+                text = text.removeprefix("\ufeff")
+                if all(c.isprintable() or c in "\t\r\n\f" for c in text):
+                    return text.lower().strip()
+            return ""
+    return ""
+
+
+def _text_error(text: str) -> PhotoError:
+    if text.startswith(("<!doctype html", "<html", "<head", "<body")):
+        reason = "it is a web page, not a picture: perhaps an error page of the site it came from."
+        return PhotoError(reason, "Download the photo again.")
+    if "<svg" in text or "<!doctype svg" in text:
+        return PhotoError("it is an SVG drawing.", _ANEW)
+    return PhotoError("it holds text, not a picture.", "Download the photo again.")
 
 
 def _kind_of_boxes(head: bytes) -> str:
@@ -133,6 +219,12 @@ def _kind_of_boxes(head: bytes) -> str:
         return "HEIF"
     if b"crx " in brands:
         return "RAW"
+    if brands & {b"jxl "}:
+        raise PhotoError("it is a JPEG XL picture.", _ANEW)
+    if brands & {b"M4A ", b"M4B "}:
+        raise PhotoError("it is a sound file.")
+    if brands & _HEIF_OF_OTHER_CODECS:
+        raise PhotoError("it is a HEIF picture of a kind that captioner does not read.", _ANEW)
     raise PhotoError("it is a video.")
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import os
-from collections.abc import Container, Iterable
+import re
+import warnings
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from captioner.errors import UsageError
+from captioner.errors import CaptionerWarning, UsageError
 from captioner.photos.files import open_regular
 
 if TYPE_CHECKING:  # imported only where there is a pattern
@@ -24,6 +28,7 @@ _SYSTEM = frozenset(
     | {"system volume information", "lost+found", "__macosx"}
 )
 _LARGEST = 1 << 20
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
 def is_hidden(name: str) -> bool:
@@ -45,7 +50,7 @@ class Rules:
     """Levels from the command line, which stay the strongest."""
 
     @classmethod
-    def at(cls, root: Path, exclude: GitIgnoreSpec | None) -> Self:
+    def at(cls, root: Path, exclude: Sequence[str]) -> Self:
         """The rules for a folder that was named: what to exclude, and the ignore files above it.
 
         Such a file holds for the folder's content as it does when the walk comes from above, but
@@ -56,7 +61,7 @@ class Rules:
         UsageError, OSError
             Where a file above cannot be understood or read.
         """
-        levels = [(exclude, "")] if exclude else []
+        levels = [(patterns(exclude, root), "")] if exclude else []
         fixed = len(levels)
         real = Path(os.path.realpath(root))
         for above in real.parents:
@@ -108,17 +113,47 @@ def _read(folder: Path) -> GitIgnoreSpec | None:
     path = folder / IGNORE_FILE
     try:
         with open_regular(path) as file:
-            lines = os.fsdecode(file.read(_LARGEST)).splitlines()
+            content = file.read(_LARGEST)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        return patterns(lines)
+        return patterns(_lines(content), folder, path)
     except UsageError as error:
         raise UsageError(f"in {path}, {error.reason}", error.remedy) from error
 
 
-def patterns(lines: Iterable[str]) -> GitIgnoreSpec:
-    """Read patterns in gitignore's syntax.
+def _lines(content: bytes) -> list[str]:
+    """The lines of an ignore file as any editor writes it: with a byte-order mark, in UTF-16.
+
+    Raises
+    ------
+    UsageError
+        Where it is UTF-16 and damaged.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            text = content.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise UsageError(
+                f"the text is not valid UTF-16: {error.reason}.", "Save it as UTF-8."
+            ) from error
+    else:
+        text = os.fsdecode(content.removeprefix(codecs.BOM_UTF8))
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def patterns(
+    lines: Iterable[str], folder: Path | None, source: Path | None = None
+) -> GitIgnoreSpec:
+    """Read patterns in gitignore's syntax, and paths in it: `./x`, `/home/me/Photos/x`, `C:\\x`.
+
+    Parameters
+    ----------
+    folder
+        Where the patterns hold. A path below it means that path; one elsewhere means nothing here,
+        which is worth a `CaptionerWarning`. None only checks their syntax.
+    source
+        The file that the lines are from; None for the command line.
 
     Raises
     ------
@@ -129,8 +164,58 @@ def patterns(lines: Iterable[str]) -> GitIgnoreSpec:
     from pathspec.patterns.gitignore import GitIgnorePatternError
 
     try:
+        if folder is not None:
+            lines = [_anchored(line, folder, source) for line in lines]
         return GitIgnoreSpec.from_lines(lines)
     except GitIgnorePatternError as error:
         raise UsageError(
             f"a pattern makes no sense: {error}.", "Patterns are written as in .gitignore."
         ) from error
+
+
+def _anchored(line: str, folder: Path, source: Path | None) -> str:
+    """A pattern as gitignore has it: a path that begins with a slash starts at the folder."""
+    negation, pattern = ("!", line[1:]) if line.startswith("!") else ("", line)
+    drive = _DRIVE.match(pattern)
+    if pattern.startswith(("./", ".\\")):
+        return f"{negation}/{pattern[2:].lstrip('/')}"
+    if not (drive or pattern.startswith(("/", "~/"))):
+        return line
+    whole = pattern.replace("\\", "/") if drive else pattern
+    if pattern.startswith("~/"):
+        whole = f"{Path.home().as_posix()}{pattern[1:]}"
+    for start in _spellings(folder):
+        same = whole.casefold().startswith(start.casefold()) if drive else whole.startswith(start)
+        if same and len(start) > 1:
+            return f"{negation}/{whole[len(start) :] or '*'}"
+        if f"{whole.rstrip('/')}/" == start:
+            return f"{negation}/*"
+    if drive or pattern.startswith("~/") or _is_elsewhere(whole, folder):
+        where = f"in {source}" if source else "--exclude"
+        warnings.warn(
+            f"{where}: {pattern.strip()} is not below {folder}, so it excludes nothing there. "
+            "A pattern that begins with / starts at that folder.",
+            CaptionerWarning,
+            stacklevel=2,
+        )
+        return "" if drive or pattern.startswith("~/") else line
+    return line
+
+
+def _spellings(folder: Path) -> list[str]:
+    """A folder's absolute path as given and without links, with a slash at its end."""
+    found = dict.fromkeys((os.path.abspath(folder), os.path.realpath(folder)))  # noqa: PTH100
+    return [path.replace(os.sep, "/").rstrip("/") + "/" for path in found]
+
+
+def _is_elsewhere(pattern: str, folder: Path) -> bool:
+    """Whether a pattern that begins with a slash is a path of this system, not of the folder."""
+    parts = pattern.strip().strip("/").split("/")
+    literal = list(takewhile(lambda part: not set(part) & set("*?[\\"), parts))
+    if len(parts) < 2 or not literal:
+        return False
+    try:
+        here = (folder / literal[0]).exists()
+        return not here and Path("/", *literal[:2]).exists()
+    except (OSError, ValueError):
+        return False

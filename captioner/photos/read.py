@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from io import BufferedReader
 from itertools import chain
 
 from captioner.content import hasher
-from captioner.errors import PhotoUnavailableError
+from captioner.errors import PhotoError, PhotoUnavailableError
 from captioner.photos import apart, formats
-from captioner.photos.decode import LARGEST, Picture, decode
+from captioner.photos.decode import Picture, decode
+from captioner.photos.diagnosis import LARGEST, is_cut
 from captioner.photos.files import explain, open_regular
 from captioner.types import Photo, Pixels
 
@@ -30,6 +33,15 @@ _GIANT = 32 << 20
 _EXIF = 1 << 16
 """Bytes. Pillow reads a whole EXIF block, and one may refer to its own bytes time and again."""
 _PIECE = 1 << 20
+
+_JUST_NOW = 2.0
+"""Seconds since a file was changed, within which it may be being copied."""
+_PATIENCE = 0.3
+"""Seconds in which a file that is being copied grows."""
+_CUT_SHORT = "too early"
+# FILE_ATTRIBUTE_OFFLINE, …_RECALL_ON_OPEN, …_RECALL_ON_DATA_ACCESS; SF_DATALESS.
+_WINDOWS_ONLINE = 0x1000 | 0x40000 | 0x400000
+_MACOS_DATALESS = 0x40000000
 
 _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
@@ -52,11 +64,20 @@ def read(photo: Photo, size: int) -> Pixels:
         With a reason that completes "cannot read PATH: …", and a remedy where there is one.
     """
     try:
+        if is_online_only(photo.path.stat()):
+            raise PhotoUnavailableError(
+                "its content is not on this disk but in a cloud (OneDrive, iCloud or the like).",
+                "Download it first: choose to keep it always on this device.",
+            )
         with open_regular(photo.path) as file:
             kind = formats.recognise(file)
             file.seek(0)
             hashed = hasher()
             picture = _picture(file, kind, size, hashed)
+    except PhotoUnavailableError:
+        raise
+    except PhotoError as error:
+        raise _growing(photo, error) from error
     except OSError as error:
         raise PhotoUnavailableError(explain(error)) from error
     return Pixels(
@@ -68,6 +89,44 @@ def read(photo: Photo, size: int) -> Pixels:
         content_hash=hashed.digest(),
         facts=picture.facts,
     )
+
+
+def is_online_only(found: os.stat_result) -> bool:
+    """Whether a file is a placeholder: to read it would be to download it."""
+    windows = getattr(found, "st_file_attributes", 0)
+    return bool(windows & _WINDOWS_ONLINE or getattr(found, "st_flags", 0) & _MACOS_DATALESS)
+
+
+def _growing(photo: Photo, error: PhotoError) -> PhotoError:
+    """The error, or another one where the file is still being written, and is not damaged."""
+    try:
+        found = photo.path.stat()
+        ended = (isinstance(error.__cause__, Exception) and is_cut(error.__cause__)) or (
+            _CUT_SHORT in error.reason
+        )
+        fresh = ended and 0 <= time.time() - found.st_mtime_ns / 1e9 < _JUST_NOW
+        waited = 0.0
+        while _same(photo, found) and fresh and waited < _PATIENCE:
+            time.sleep(_PATIENCE / 10)
+            waited += _PATIENCE / 10
+            found = photo.path.stat()
+    except OSError:
+        return error
+    if not _same(photo, found):
+        return PhotoUnavailableError(
+            "another program is still writing it.", "It will be tried again next time."
+        )
+    if not fresh:
+        return error
+    return PhotoError(
+        error.reason,
+        "If it is still being copied, it will be tried again when it is complete; otherwise "
+        f"{error.remedy[:1].lower()}{error.remedy[1:]}",
+    )
+
+
+def _same(photo: Photo, found: os.stat_result) -> bool:
+    return (found.st_size, found.st_mtime_ns) == (photo.size, photo.mtime_ns)
 
 
 def _picture(file: BufferedReader, kind: str, size: int, hashed: hashlib.blake2b) -> Picture:

@@ -95,7 +95,9 @@ class _Open:
 class _Walk:
     def __init__(self, selection: Selection) -> None:
         self._hidden_too = selection.include_hidden
-        self._exclude = patterns(selection.exclude) if selection.exclude else None
+        self._exclude = selection.exclude
+        if self._exclude:
+            patterns(self._exclude, None)  # a mistake ends the command, and not only a folder
         self._folders: dict[_Identity, _Folder] = {}
 
     def under(self, start: Path) -> Iterator[Listing | Failure]:
