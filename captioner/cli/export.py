@@ -16,6 +16,7 @@ import typer
 
 from captioner.cli import console, options
 from captioner.errors import CaptionerError, UsageError
+from captioner.system.paths import forbidden
 
 if TYPE_CHECKING:
     from captioner.index import Record
@@ -175,6 +176,8 @@ def _back_up(path: Path, target: Path, *, force: bool) -> None:
 def _replacing(file: Path, database: Path, *, force: bool) -> Iterator[Path]:
     """A file to write in the place of another, which it becomes once it is complete."""
     name = console.shown(str(file))
+    if reason := forbidden(file):
+        raise UsageError(f"{name} {reason}", "Name another file.")
     file = file.resolve()
     if file == database.resolve():
         raise UsageError(f"{name} is the database itself.", "Name another file.")

@@ -108,14 +108,14 @@ class _Process:
         with suppress(BrokenPipeError):  # it has broken down: there will be no answer
             self._say({"kind": kind, "size": size})
             for piece in content:
-                self._to.write(len(piece).to_bytes(4) + piece)
-            self._to.write(bytes(4))
-            self._to.flush()
+                self._send(len(piece).to_bytes(4) + piece)
+            self._send(bytes(4))
+            self._flush()
         answer = self._answer(kind)
         if "giant" in answer:
             with _giants:
                 self._say({})
-                self._to.flush()
+                self._flush()
                 answer = self._answer(kind)
         if "reason" in answer:
             error = PhotoUnavailableError if answer.pop("unavailable") else PhotoError
@@ -126,7 +126,19 @@ class _Process:
         return Picture(rgb, answer["width"], answer["height"], Facts(**facts))
 
     def _say(self, words: dict[str, object]) -> None:
-        self._to.write(json.dumps(words).encode() + b"\n")
+        self._send(json.dumps(words).encode() + b"\n")
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._to.write(data)
+        except OSError as error:  # Windows reports EINVAL.
+            raise BrokenPipeError from error
+
+    def _flush(self) -> None:
+        try:
+            self._to.flush()
+        except OSError as error:
+            raise BrokenPipeError from error
 
     def _answer(self, kind: str) -> Any:
         late = threading.Event()
@@ -180,7 +192,9 @@ def serve(memory: int, seconds: float) -> None:
     seconds
         Of computing that one photo may take; beyond, the system ends us (SIGPROF).
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    for name in ("SIGINT", "SIGBREAK"):  # Ctrl-C and Ctrl-Break are for the parent, which ends us
+        if number := getattr(signal, name, None):
+            signal.signal(number, signal.SIG_IGN)
     _bound_memory(memory)
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "wb")
