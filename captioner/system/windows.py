@@ -10,7 +10,6 @@ import errno
 import os
 import re
 import stat
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +80,24 @@ def streams(path: Path) -> dict[str, int]:
     return {name: int(size) for size, name in found if name != "::$DATA"}
 
 
+def bound_memory(size: int) -> None:
+    """Bound the memory of this process, in bytes, if the system lets us."""
+    import pywintypes
+    import win32api
+    import win32job
+
+    try:
+        job: Any = win32job.CreateJobObject(None, "")
+        kind = win32job.JobObjectExtendedLimitInformation
+        limits = win32job.QueryInformationJobObject(job, kind)
+        limits["ProcessMemoryLimit"] = size
+        limits["BasicLimitInformation"]["LimitFlags"] |= win32job.JOB_OBJECT_LIMIT_PROCESS_MEMORY
+        win32job.SetInformationJobObject(job, kind, limits)
+        win32job.AssignProcessToJobObject(job, win32api.GetCurrentProcess())
+    except pywintypes.error:
+        return
+
+
 def attributes(found: os.stat_result) -> int:
     """The attributes of a file, as bits."""
     return int(getattr(found, "st_file_attributes", 0))
@@ -116,10 +133,13 @@ def _set_creation(source: Path, target: Path) -> None:
     found = source.stat()
     created: int = getattr(found, "st_birthtime_ns", found.st_ctime_ns)
     ticks = ctypes.c_uint64(created // 100 + _TICKS_1970)
-    kernel32: Any = getattr(ctypes, "windll").kernel32  # noqa: B009 (typed on Windows alone)
-    msvcrt: Any = import_module("msvcrt")
+    import msvcrt
+
+    # Known to type checkers on Windows alone.
+    kernel32: Any = getattr(ctypes, "windll").kernel32  # noqa: B009
+    get_handle: Any = getattr(msvcrt, "get_osfhandle")  # noqa: B009
     with target.open("r+b") as file:
-        handle = ctypes.c_void_p(msvcrt.get_osfhandle(file.fileno()))
+        handle = ctypes.c_void_p(get_handle(file.fileno()))
         kernel32.SetFileTime(handle, ctypes.byref(ticks), None, None)
 
 
