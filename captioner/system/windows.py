@@ -87,7 +87,8 @@ def bound_memory(size: int) -> None:
     import win32job
 
     try:
-        job: Any = win32job.CreateJobObject(None, "")
+        create: Any = win32job.CreateJobObject
+        job = create(None, "")
         kind = win32job.JobObjectExtendedLimitInformation
         limits = win32job.QueryInformationJobObject(job, kind)
         limits["ProcessMemoryLimit"] = size

@@ -173,6 +173,7 @@ def install() -> None:
     """Let captioner see this Windows from now on. It must not have been imported."""
     assert not any(name.startswith("captioner.") for name in sys.modules)
     import_ = builtins.__import__
+    patched: list[ModuleType] = []
 
     def seen(
         name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
@@ -184,8 +185,9 @@ def install() -> None:
             if name in INSTEAD:
                 return INSTEAD[name]
         module = import_(name, globals, locals, fromlist, level)
-        if "captioner" in name and (mounts := sys.modules.get("captioner.index.mounts")):
+        if not patched and (mounts := sys.modules.get("captioner.index.mounts")):
             mounts.TABLE = Path("/no/list/of/mounts")  # type: ignore[attr-defined]
+            patched.append(mounts)
         return module
 
     builtins.__import__ = seen
