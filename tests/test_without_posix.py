@@ -58,11 +58,10 @@ class Machine:
         assert done.returncode == 0, done.stderr
 
 
-INDEXING = (
-    """
+INDEXING = f"""
 import sys
 from pathlib import Path
-sys.path.insert(0, "%s")
+sys.path.insert(0, {str(Path(__file__).parent)!r})
 import colours
 from captioner.index import Index
 from captioner.library import update
@@ -71,8 +70,6 @@ folder, database = map(Path, sys.argv[1:])
 with Index.open(database, write=True) as index:
     update(index, listings([folder]), colours.ColourDescriber, roots=[folder])
 """
-    % Path(__file__).parent
-)
 
 
 @pytest.fixture

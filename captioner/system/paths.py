@@ -130,9 +130,11 @@ def _is_reserved(name: str) -> bool:
 
 def _listed(path: str) -> str:
     folder, name = _path.split(path)
-    if not name:
-        return folder[:1].upper() + folder[1:] if folder[1:2] == ":" else folder
-    return _path.join(_listed_folder(folder), _name(folder, name))
+    if not name:  # `/`, a drive, or a share, which ntpath gives without an end
+        root = folder[:1].upper() + folder[1:] if folder[1:2] == ":" else folder
+        return _path.join(root, _path.sep)
+    folder = _listed_folder(folder)
+    return _path.join(folder, _name(folder, name))
 
 
 @lru_cache(4096)
