@@ -183,6 +183,13 @@ class TestPathsOfWindows:
         assert first <= inside < last
         assert not first <= outside < last
 
+    def test_quoting_for_the_shell(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(system, "WINDOWS", True)
+        assert paths.quoted(r"C:\My Photos\a.jpg") == r'"C:\My Photos\a.jpg"'
+        assert paths.quoted(r"C:\a.jpg") == r"C:\a.jpg"
+        monkeypatch.setattr(system, "WINDOWS", False)
+        assert paths.quoted("/My Photos/a's.jpg") == """'/My Photos/a'"'"'s.jpg'"""
+
     def test_a_photo_given_relative_to_a_drive(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("captioner.types.os", SimpleNamespace(path=ntpath, fspath=os.fspath))
         listing = Listing.of(Photo(r"C:a.jpg", 1, 2))

@@ -104,6 +104,17 @@ def decoded(line: bytes) -> str:
         return line.decode("oem", "replace")
 
 
+def quoted(path: str) -> str:
+    """A path as it is typed in the system's shell."""
+    if system.WINDOWS:
+        from subprocess import list2cmdline
+
+        return list2cmdline([path])
+    from shlex import quote as quote_for_shell
+
+    return quote_for_shell(path)
+
+
 def is_marked_hidden(found: os.stat_result) -> bool:
     """Whether a file or folder is hidden by a mark that Windows or macOS keeps with it."""
     return bool(
