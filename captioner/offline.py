@@ -49,9 +49,10 @@ def prepare() -> None:
         # None makes the import system raise ModuleNotFoundError.
         sys.modules.setdefault(name, cast(Any, None))
     os.environ.update(_NO_USAGE_DATA)
-    cache = cache_folder().absolute()
-    for name, folder in _CACHES.items():
-        os.environ.setdefault(name, str(cache / folder))
+    cache = cache_folder()
+    if cache:  # otherwise the libraries take a temporary folder, or none
+        for name, folder in _CACHES.items():
+            os.environ.setdefault(name, str(cache.absolute() / folder))
     if _HUB_OFFLINE not in os.environ:
         os.environ[_HUB_OFFLINE] = "1"
         _set_here.add(_HUB_OFFLINE)

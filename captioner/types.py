@@ -78,8 +78,8 @@ class Listing:
     @classmethod
     def of(cls, photo: Photo) -> Self:
         """The listing of one photo."""
-        start = photo.spelled.rfind(os.sep) + 1
-        inside, name = photo.spelled[:start], photo.spelled[start:]
+        name = os.path.basename(photo.spelled)  # noqa: PTH119 (text)
+        inside = photo.spelled[: len(photo.spelled) - len(name)]
         return cls(inside, [name], [photo.size], [photo.mtime_ns])
 
     def __len__(self) -> int:

@@ -5,12 +5,43 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3  # noqa: F401  before TensorFlow: see captioner.training
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 # A shell starts what runs in the background with Ctrl-C ignored, and so would all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+WITHOUT_POSIX = bool(os.environ.get("CAPTIONER_TEST_WITHOUT_POSIX"))
+"""Run all tests, and what they start, on a simulated Windows."""
+
+if WITHOUT_POSIX:
+    SIMULATION = str(Path(__file__).parent / "without_posix")
+    sys.path.insert(0, SIMULATION)
+    import simulation
+
+    simulation.install()
+    os.environ["PYTHONPATH"] = os.pathsep.join([SIMULATION, os.environ.get("PYTHONPATH", "")])
+    start = subprocess.Popen.__init__
+
+    def start_simulated(process: Any, *words: Any, **options: Any) -> None:
+        if env := options.get("env"):
+            paths = env.get("PYTHONPATH", "").split(os.pathsep)
+            inside = os.pathsep.join(dict.fromkeys([SIMULATION, *paths]))
+            options["env"] = {**env, "PYTHONPATH": inside}
+        start(process, *words, **options)
+
+    subprocess.Popen.__init__ = start_simulated  # type: ignore[method-assign]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is about POSIX itself where that is simulated away."""
+    for item in items if WITHOUT_POSIX else ():
+        if item.get_closest_marker("posix"):
+            item.add_marker(pytest.mark.skip(reason="about what POSIX alone has"))
 
 
 @pytest.fixture(scope="session")

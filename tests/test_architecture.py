@@ -18,7 +18,9 @@ from captioner.types import FloatArray
 PACKAGE = ROOT / "captioner"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-SHARED = {"types", "errors", "places", "offline", "wording", "content", "names", "__init__"}
+SHARED = {
+    "types", "errors", "places", "offline", "wording", "content", "names", "system", "__init__",
+}  # fmt: skip
 ROOMS = {
     "photos": set(),
     "model": set(),

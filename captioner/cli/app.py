@@ -39,12 +39,6 @@ class Command(TyperCommand):
     In paths that options take, `~/` is the home folder, since not every shell sees to it.
     """
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
-        for name, value in ctx.params.items():
-            ctx.params[name] = [_at_home(v) for v in value] if _many(value) else _at_home(value)
-        return super().invoke(ctx)
-
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Name the arguments in the usage line as their help does."""
         return [
@@ -67,6 +61,8 @@ class Command(TyperCommand):
         """Run the command, unless it would write to what it reads or to what is no output."""
         from captioner.cli import outputs
 
+        for name, value in ctx.params.items():
+            ctx.params[name] = [_at_home(v) for v in value] if _many(value) else _at_home(value)
         outputs.check_options(ctx.params, {p.name: p.opts[0] for p in self.get_params(ctx)})
         return super().invoke(ctx)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,7 @@ import typer
 
 from captioner.cli import console, keeping, options, streams
 from captioner.errors import CaptionerError, UsageError
+from captioner.system.paths import quoted
 
 if TYPE_CHECKING:
     from captioner.index import Said
@@ -75,7 +75,7 @@ def edit(
 def _how_to_know(path: Path) -> str:
     if not path.exists():
         return "There is no such file, either: is the path right?"
-    return f"Add it with: captioner index {console.shown(shlex.quote(str(path)))}"
+    return f"Add it with: captioner index {console.shown(quoted(str(path)))}"
 
 
 def _asked(text: str | None, name: str, before: Said) -> str:

@@ -128,7 +128,11 @@ def check_file(file: Path, option: str, *, force: bool, database: bool = False) 
     UsageError
         Where it may not.
     """
+    from captioner.system.paths import forbidden
+
     name, another = _shown(file), f"Name another file with {option}."
+    if reason := forbidden(file):
+        raise UsageError(f"{name} {reason}", another)
     if file.is_symlink() and not file.exists():
         raise UsageError(f"{name} is a link to a file that does not exist.", another)
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from captioner.cli import interrupt, streams
 from captioner.errors import UsageError
 from captioner.places import home_folder
+from captioner.system.paths import decoded
 
 
 def seen_from(path: Path, roots: Iterable[Path]) -> Path | None:
@@ -84,9 +85,9 @@ class Given:
             if b"\0" in piece and self._end != b"\0":
                 raise UsageError("the paths on standard input end with NUL.", "Add -0.")
             *complete, rest = (rest + piece).split(self._end)
-            yield from (os.fsdecode(path) for path in complete if path)
+            yield from filter(None, map(decoded, complete))
         if rest:
-            yield os.fsdecode(rest)
+            yield decoded(rest)
 
     @property
     def one_file(self) -> bool:

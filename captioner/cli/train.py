@@ -227,7 +227,7 @@ def train(
 
     from captioner.cli import console
     from captioner.model.bundle import Bundle
-    from captioner.places import bundle_folder, usable_cache
+    from captioner.places import bundle_folder, cache_folder, usable_cache
     from captioner.training.corpora import find_data, read_corpus, read_samples, read_sentences
     from captioner.training.outputs import Outputs
 

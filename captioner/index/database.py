@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import platform
 import sqlite3
@@ -10,14 +9,15 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
 
 from captioner.errors import CaptionerError, LockedError, UsageError
 from captioner.index import migrations, mounts
+from captioner.system import locks, paths
 
 Ids = npt.NDArray[np.int64]
 """Of photos."""
@@ -56,8 +56,11 @@ _REASONS = {
 
 
 def path_key(path: Path | str) -> bytes:
-    """What the database knows a photo by: its absolute path, byte for byte, whatever its name."""
-    return os.fsencode(os.path.abspath(path))  # noqa: PTH100 (resolve() would follow links)
+    """What the database knows a photo by: its absolute path, byte for byte, whatever its name.
+
+    Where several spellings mean the same file, the one that its folder lists.
+    """
+    return paths.key(path)
 
 
 def inside(folder: bytes) -> tuple[bytes, bytes]:
@@ -122,24 +125,23 @@ def lock(path: Path) -> Iterator[None]:
         Where another process holds it: which one, and since when.
     """
     _refuse_folder(path)
+    if reason := paths.forbidden(path):
+        raise UsageError(f"{path} {reason}", _ANOTHER)
     with ExitStack() as resources:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Unbuffered: on a full disk, closing would fail once more.
             name = path.with_name(path.name + ".lock")
             file = resources.enter_context(name.open("ab+", buffering=0))
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not locks.lock(file.fileno()):
+                raise LockedError(
+                    f"{path} is being written by {_holder(file)}.",
+                    "Wait until it has finished, or end it. Searching works meanwhile.",
+                )
             holder = f"process {os.getpid()} on {platform.node()}"
             since = datetime.now().astimezone().isoformat(" ", "seconds")
             file.truncate(0)
-            file.write(f"{holder} since {since}\n".encode())
-        except BlockingIOError:
-            file.seek(0)
-            # Empty where the holder has this moment taken it, and not yet written its name.
-            raise LockedError(
-                f"{path} is being written by {file.read().decode().strip() or 'another process'}.",
-                "Wait until it has finished, or end it. Searching works meanwhile.",
-            ) from None
+            file.write(f"\n{holder} since {since}\n".encode())
         except OSError as error:
             raise CaptionerError(
                 f"{path} cannot be written: {error.strerror}.", _ELSEWHERE
@@ -153,6 +155,13 @@ def _refuse_folder(path: Path) -> None:
             f"{path} is a folder, not a database.",
             f"Name the file in it, {path / 'captioner.db'}, with --db or CAPTIONER_DB.",
         )
+
+
+def _holder(file: FileIO) -> str:
+    # Windows locks the first byte against reading as well.
+    file.seek(1)
+    # Empty if the holder has just taken the lock and has not yet written its name.
+    return file.read().decode(errors="replace").strip() or "another process"
 
 
 def writer(path: Path) -> sqlite3.Connection:
@@ -218,9 +227,7 @@ def _read_only(path: Path) -> str:
     as_it_lies = (
         not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
     )
-    # SQLite takes the bytes of an address as they are, so that a folder of any name works.
-    address = f"file:{quote(path_key(path))}?mode=ro"
-    return address + "&immutable=1" if as_it_lies else address
+    return paths.sqlite_address(path, "mode=ro&immutable=1" if as_it_lies else "mode=ro")
 
 
 def ids(connection: sqlite3.Connection, statement: str, parameters: Sequence[object] = ()) -> Ids:

@@ -7,10 +7,10 @@ import unicodedata
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from captioner.index.database import TIMEOUT, path_key
 from captioner.index.store import draw_texts
+from captioner.system.paths import sqlite_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def edit(path: Path, photo: Path, text: str) -> None:
     done. SQLite's own locks suffice for one transaction that takes them at its beginning.
     """
     text = _one_line(text)
-    address = f"file:{quote(path_key(path))}?mode=rw"
+    address = sqlite_address(path, "mode=rw")
     with closing(sqlite3.connect(address, uri=True, timeout=TIMEOUT)) as connection, connection:
         connection.execute("BEGIN IMMEDIATE")
         row = connection.execute(

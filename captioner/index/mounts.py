@@ -4,24 +4,43 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from functools import lru_cache
 from pathlib import Path
 
+from captioner import system
+
 TABLE = Path("/proc/self/mounts")
-"""Linux' own list. Elsewhere mounts are told by looking at folders, their kinds not at all."""
+"""Linux' own list."""
 
 _NETWORK = re.compile(
-    "nfs|cifs|smb|afs|9p|ncp|ceph|gluster|lustre|davfs|fuse.(sshfs|rclone|davfs|smb|gvfs|s3fs)"
+    "nfs|cifs|smb|afs|9p|ncp|ceph|gluster|lustre|davfs|afpfs|webdav"
+    "|fuse.(sshfs|rclone|davfs|smb|gvfs|s3fs)"
 )
 
 
 def points() -> dict[bytes, str] | None:
-    """Every place where a file system is mounted, and its kind; None where no list is kept."""
+    """Every place where a file system is mounted, and its kind; None if no list is kept."""
     try:
         lines = TABLE.read_bytes().splitlines()
     except OSError:
-        return None
+        # Asking a drive that does not answer takes a while: once a second is enough.
+        return _partitions(int(time.monotonic())) if system.WINDOWS or system.MAC else None
     fields = [line.split(b" ") for line in lines]
     return {_plain(field[1]): os.fsdecode(field[2]) for field in fields if len(field) > 2}
+
+
+@lru_cache(1)
+def _partitions(second: int) -> dict[bytes, str] | None:
+    try:
+        import psutil
+    except ImportError:
+        return None
+    return {
+        os.fsencode(one.mountpoint): "smb" if "remote" in one.opts.split(",") else one.fstype
+        for one in psutil.disk_partitions(all=True)
+        if one.fstype or not system.WINDOWS  # A drive letter without a medium has none.
+    }
 
 
 def _plain(point: bytes) -> bytes:
@@ -47,11 +66,21 @@ def about(folder: bytes) -> set[bytes]:
 
 def is_mounted(point: bytes) -> bool:
     """Whether anything is mounted there now."""
+    if _is_share(point):
+        return os.path.isdir(point)  # noqa: PTH112 (bytes)
     known = points()
     return point in known if known is not None else os.path.ismount(point)
 
 
 def network(path: bytes) -> str | None:
-    """The kind of the network drive that holds an absolute path; None where it is none."""
-    kind = (points() or {}).get(above(os.path.realpath(path)), "")
+    """The kind of the network drive that holds an absolute path; None if it is none."""
+    real = os.path.realpath(path)
+    if _is_share(real):
+        return "smb"
+    kind = (points() or {}).get(above(real), "")
     return kind if _NETWORK.match(kind) else None
+
+
+def _is_share(path: bytes) -> bool:
+    """Whether a path begins with a server, `\\\\nas\\photos`, which no list of drives names."""
+    return system.WINDOWS and path.startswith(b"\\\\")

@@ -34,6 +34,7 @@ class Reason(Enum):
     OWNER = "it belongs to another user"
     ATTRIBUTES = "its extended attributes cannot be kept"
     CHANGED = "another program changed it at the same moment"
+    IN_USE = "another program has it open"
     FOLDER = "its folder cannot be written"
     BUSY = "another captioner is writing in its folder"
     NO_RECORD = "captioner has no record of writing it"

@@ -6,18 +6,19 @@ and attributes, and then its name, which the system does in one step.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from captioner import system
+from captioner.errors import CaptionerError
 from captioner.metadata.refusal import Reason, Refused
+from captioner.system import attributes, files, locks
+from captioner.system.paths import verbatim
 
 _PREFIX, _SUFFIX = ".captioner-", ".tmp"
 
@@ -30,7 +31,7 @@ class Folders:
     """
 
     def __init__(self) -> None:
-        self._held: tuple[Path, int] | None = None
+        self._held: tuple[Path, locks.Folder] | None = None
 
     def __enter__(self) -> Folders:
         return self
@@ -50,18 +51,19 @@ class Folders:
             return
         self._leave()
         try:
-            handle = os.open(folder, os.O_RDONLY)
+            held = locks.Folder(folder)
         except OSError as error:
             raise Refused(Reason.FOLDER, error.strerror or "") from error
-        self._held = (folder, handle)
+        except CaptionerError as error:  # No place for locks.
+            raise Refused(Reason.FOLDER, error.reason) from error
+        self._held = (folder, held)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._leave()
-            raise Refused(Reason.BUSY) from None
+            if not held.lock():
+                self._leave()
+                raise Refused(Reason.BUSY)
         except OSError:
             return  # A file system without locks: whose the temporary files are is not known.
-        with os.scandir(folder) as entries:
+        with os.scandir(verbatim(folder)) as entries:
             stale = [
                 e.path for e in entries if e.name.startswith(_PREFIX) and e.name.endswith(_SUFFIX)
             ]
@@ -72,15 +74,11 @@ class Folders:
     def sync(self) -> None:
         """Let the folder's names reach the disk."""
         if self._held:
-            try:
-                os.fsync(self._held[1])
-            except OSError as error:
-                if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-                    raise
+            self._held[1].sync()
 
     def _leave(self) -> None:
         if self._held:
-            os.close(self._held[1])
+            self._held[1].close()
             self._held = None
 
 
@@ -108,7 +106,7 @@ def replaceable(path: Path) -> Path:
         raise Refused(Reason.HARD_LINKED)
     if not found.st_mode & 0o222 or not os.access(real, os.W_OK):
         raise Refused(Reason.READ_ONLY)
-    if os.geteuid() not in (0, found.st_uid):
+    if not files.may_take_owner(found):
         raise Refused(Reason.OWNER)
     if not os.access(real.parent, os.W_OK | os.X_OK):
         raise Refused(Reason.FOLDER)
@@ -147,14 +145,17 @@ def replace(
         was before.
     """
     folders.enter(path.parent)
+    path = verbatim(path)
     try:
         before = path.stat()
-        temporary = _write_beside(path, data, 0o600, sync=sync)
+        temporary = _temporary(path)
+        handle = files.create_like(temporary, path)
         try:
+            _fill(handle, data, sync=sync)
             _take_on(temporary, path, before, keep_times=keep_times)
             _expect_unchanged(path, before, expected)
             record()
-            os.replace(temporary, path)  # noqa: PTH105
+            files.replace(temporary, path)
         except BaseException:
             with suppress(FileNotFoundError):
                 temporary.unlink()
@@ -162,7 +163,7 @@ def replace(
         if sync:
             folders.sync()
     except OSError as error:
-        raise Refused(Reason.SYSTEM, error.strerror or str(error)) from error
+        raise _refused(error) from error
 
 
 def create(
@@ -182,19 +183,17 @@ def create(
         Where the folder cannot be written, or the file has appeared meanwhile.
     """
     folders.enter(path.parent)
+    path = verbatim(path)
     try:
         mode = like.stat().st_mode & 0o666 | 0o200
-        temporary = _write_beside(path, data, mode, sync=sync)
+        temporary = _temporary(path)
+        handle = files.create(temporary, mode)
         try:
+            _fill(handle, data, sync=sync)
             record()
-            try:
-                os.link(temporary, path)  # Unlike a renaming, it takes nobody's place.
-            except FileExistsError:
-                raise Refused(Reason.CHANGED) from None
-            except OSError:
-                if os.path.lexists(path):
-                    raise Refused(Reason.CHANGED) from None
-                os.replace(temporary, path)  # noqa: PTH105 (a disk without links)
+            files.rename_new(temporary, path)
+        except FileExistsError:
+            raise Refused(Reason.CHANGED) from None
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()
@@ -215,54 +214,48 @@ def remove(path: Path, expected: bytes, *, folders: Folders, sync: bool = True) 
         Where it is another.
     """
     folders.enter(path.parent)
+    path = verbatim(path)
     try:
         _expect_unchanged(path, path.stat(), expected)
-        path.unlink()
+        files.remove(path)
         if sync:
             folders.sync()
     except OSError as error:
-        raise Refused(Reason.SYSTEM, error.strerror or str(error)) from error
+        raise _refused(error) from error
 
 
-def _write_beside(path: Path, data: bytes, mode: int, *, sync: bool) -> Path:
-    temporary = path.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
-    handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    try:
-        with os.fdopen(handle, "w+b") as file:
-            file.write(data)
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
-            file.seek(0)
-            if file.read() != data:
-                raise Refused(Reason.UNVERIFIED, "the disk gives back something else")
-    except BaseException:
-        temporary.unlink()
-        raise
-    return temporary
+def _refused(error: OSError) -> Refused:
+    if isinstance(error, PermissionError) and system.WINDOWS:
+        return Refused(Reason.IN_USE)
+    return Refused(Reason.SYSTEM, error.strerror or str(error))
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
+
+
+def _fill(handle: int, data: bytes, *, sync: bool) -> None:
+    """Make these bytes the content of an open file, and close it."""
+    with os.fdopen(handle, "r+b") as file:
+        file.truncate(0)
+        file.write(data)
+        file.flush()
+        if sync:
+            os.fsync(file.fileno())
+        file.seek(0)
+        if file.read() != data:
+            raise Refused(Reason.UNVERIFIED, "the disk gives back something else")
 
 
 def _take_on(temporary: Path, path: Path, before: os.stat_result, *, keep_times: bool) -> None:
-    mine = temporary.stat()
-    if (mine.st_uid, mine.st_gid) != (before.st_uid, before.st_gid):
-        try:
-            os.chown(temporary, before.st_uid, before.st_gid)
-        except PermissionError:
-            raise Refused(Reason.OWNER) from None
-    shutil.copystat(path, temporary)
-    if hasattr(os, "listxattr") and _attributes(path) != _attributes(temporary):
+    try:
+        files.give_owner(temporary, before)
+    except PermissionError:
+        raise Refused(Reason.OWNER) from None
+    if not attributes.copy(path, temporary):
         raise Refused(Reason.ATTRIBUTES)
     if not keep_times:
         os.utime(temporary)
-
-
-def _attributes(path: Path) -> dict[str, bytes]:
-    try:
-        return {name: os.getxattr(path, name) for name in os.listxattr(path)}
-    except OSError as error:
-        if error.errno in (errno.ENOTSUP, errno.EINVAL):
-            return {}  # A file system without attributes.
-        raise
 
 
 def _expect_unchanged(path: Path, before: os.stat_result, expected: bytes) -> None:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import atexit
 import io
 import json
+import math
 import os
 import queue
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
@@ -24,6 +26,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from captioner import system
 from captioner.errors import PhotoError, PhotoUnavailableError
 from captioner.photos.decode import Picture, decode
 from captioner.types import Facts
@@ -36,6 +39,9 @@ MEMORY = 4 << 30
 """Bytes of address space for one process, where the system can bound it."""
 _GIANT = 32 << 20
 """Pixels. Unpacked, a giant takes up to a gigabyte on its way; one at a time has to do."""
+
+_TOO_LONG = 75
+"""Exit code of a process that ends itself because a photo takes too long."""
 
 _SCRIPT = "from captioner.photos.apart import serve; serve({}, {})"
 _giants = threading.Lock()
@@ -108,14 +114,14 @@ class _Process:
         with suppress(BrokenPipeError):  # it has broken down: there will be no answer
             self._say({"kind": kind, "size": size})
             for piece in content:
-                self._to.write(len(piece).to_bytes(4) + piece)
-            self._to.write(bytes(4))
-            self._to.flush()
+                self._send(len(piece).to_bytes(4) + piece)
+            self._send(bytes(4))
+            self._flush()
         answer = self._answer(kind)
         if "giant" in answer:
             with _giants:
                 self._say({})
-                self._to.flush()
+                self._flush()
                 answer = self._answer(kind)
         if "reason" in answer:
             error = PhotoUnavailableError if answer.pop("unavailable") else PhotoError
@@ -126,7 +132,19 @@ class _Process:
         return Picture(rgb, answer["width"], answer["height"], Facts(**facts))
 
     def _say(self, words: dict[str, object]) -> None:
-        self._to.write(json.dumps(words).encode() + b"\n")
+        self._send(json.dumps(words).encode() + b"\n")
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._to.write(data)
+        except OSError as error:  # Windows reports EINVAL.
+            raise BrokenPipeError from error
+
+    def _flush(self) -> None:
+        try:
+            self._to.flush()
+        except OSError as error:
+            raise BrokenPipeError from error
 
     def _answer(self, kind: str) -> Any:
         late = threading.Event()
@@ -147,7 +165,7 @@ class _Process:
             raise PhotoUnavailableError(
                 f"unpacking its {kind} data has not ended after {PATIENCE:.0f} seconds."
             )
-        if self._process.returncode == -getattr(signal, "SIGPROF", 0):
+        if self._process.returncode in (_TOO_LONG, -getattr(signal, "SIGPROF", -_TOO_LONG)):
             raise PhotoError(
                 f"unpacking its {kind} data takes longer than {SECONDS:.0f} seconds.",
                 "Save it anew with another program.",
@@ -178,13 +196,14 @@ def serve(memory: int, seconds: float) -> None:
     memory
         Bytes we may have.
     seconds
-        Of computing that one photo may take; beyond, the system ends us (SIGPROF).
+        Of computing that one photo may take; beyond, the process ends.
     """
     # They are for the parent, which ends us; terminals and systemd send them to all processes.
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     _bound_memory(memory)
+    bound = _Bound(seconds)
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries that print must not answer
@@ -204,7 +223,7 @@ def serve(memory: int, seconds: float) -> None:
         while length := int.from_bytes(requests.read(4)):
             content.write(requests.read(length))
         content.seek(0)
-        _bound_time(seconds)
+        bound.begin()
         try:
             picture = decode(content, **json.loads(request), weigh=weigh)
         except PhotoError as error:
@@ -223,15 +242,37 @@ def _words(error: PhotoError, memory: int) -> dict[str, object]:
     return {"reason": error.reason, "remedy": error.remedy, "unavailable": unavailable}
 
 
-def _bound_time(seconds: float) -> None:
-    if hasattr(signal, "setitimer"):  # not on Windows
-        signal.setitimer(signal.ITIMER_PROF, seconds)
+class _Bound:
+    """Ends this process when it has computed for too long: a timer, or on Windows a thread."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._end = math.inf
+        self._has_timer = hasattr(signal, "setitimer")
+        if not self._has_timer:
+            threading.Thread(target=self._watch, daemon=True).start()
+
+    def begin(self) -> None:
+        """Count from now on."""
+        if self._has_timer:
+            signal.setitimer(signal.ITIMER_PROF, self._seconds)
+        else:
+            self._end = time.process_time() + self._seconds
+
+    def _watch(self) -> None:
+        while time.process_time() < self._end:
+            time.sleep(0.1)
+        os._exit(_TOO_LONG)
 
 
 def _bound_memory(memory: int) -> None:
     try:
         import resource
-    except ImportError:  # Windows
+    except ImportError:
+        if system.WINDOWS:
+            from captioner.system import windows
+
+            windows.bound_memory(memory)
         return
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     bound = memory if hard == resource.RLIM_INFINITY else min(memory, hard)

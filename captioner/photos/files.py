@@ -8,6 +8,8 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
+from captioner.system.paths import verbatim
+
 NEITHER = "it is neither a file nor a folder."
 
 # A pipe is opened without waiting for its other end; a terminal does not become ours.
@@ -30,6 +32,7 @@ def open_regular(path: Path) -> BufferedReader:
     OSError, ValueError
         For `explain`.
     """
+    path = verbatim(path)
     if not stat.S_ISREG(path.stat().st_mode):  # to open some devices is to set them going
         raise OSError(errno.EINVAL, NEITHER.rstrip("."))
     number = os.open(path, _FLAGS)

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from captioner import system
 from captioner.errors import CaptionerError
 from captioner.photos.files import NEITHER, explain
 from captioner.photos.formats import may_be_photo
 from captioner.photos.ignore import IGNORE_FILE, NO_MEDIA, Rules, is_hidden, patterns
+from captioner.system.paths import absolute, is_marked_hidden, verbatim
 from captioner.types import Failure, Listing, Photo
 
 
@@ -64,8 +66,8 @@ def listings(
 _HERE = Path()
 _TOGETHER = 500
 """Photos in a listing, at most."""
-_Identity = tuple[int, int]
-"""Device and inode."""
+_Identity = tuple[int, int] | str
+"""Device and inode; the real path on a drive that numbers no files, as some network drives."""
 
 
 @dataclass(slots=True)
@@ -98,11 +100,13 @@ class _Walk:
         self._exclude = selection.exclude
         if self._exclude:
             patterns(self._exclude, None)  # a mistake ends the command, and not only a folder
+        # Asking each entry for its mark costs time on other systems, which have no such mark.
+        self._marks = (system.WINDOWS or system.MAC) and not self._hidden_too
         self._folders: dict[_Identity, _Folder] = {}
 
     def under(self, start: Path) -> Iterator[Listing | Failure]:
         try:
-            found = start.stat()
+            found = verbatim(start).stat()
             if stat.S_ISREG(found.st_mode):
                 if self._is_new(start):
                     yield Listing.of(Photo(start, found.st_size, found.st_mtime_ns))
@@ -147,6 +151,8 @@ class _Walk:
                 continue
             if rules and rules.leave_out(name, is_folder):
                 continue
+            if self._marks and _is_marked(entry):
+                continue
             if is_folder:
                 return name
             if name in taken:
@@ -174,7 +180,7 @@ class _Walk:
             known = self._known(path)
             if known.rules is not None:
                 return
-            with os.scandir(path) as found:
+            with os.scandir(verbatim(path)) as found:
                 for entry in found:  # keeps what came before an error
                     entries[entry.name] = entry
         except OSError as error:
@@ -203,7 +209,7 @@ class _Walk:
 
     def _is_new(self, path: Path) -> bool:
         """Whether a file that was named or linked to has not come, and will not come otherwise."""
-        real = Path(os.path.realpath(path))
+        real = Path(absolute(os.path.realpath(path)))
         folder = self._known(real.parent)
         if real.name in folder.taken:
             return False
@@ -214,5 +220,14 @@ class _Walk:
         return True
 
     def _known(self, folder: Path) -> _Folder:
-        found = folder.stat()
-        return self._folders.setdefault((found.st_dev, found.st_ino), _Folder())
+        found = verbatim(folder).stat()
+        number = (found.st_dev, found.st_ino)
+        identity = number if found.st_ino else os.path.realpath(folder)
+        return self._folders.setdefault(identity, _Folder())
+
+
+def _is_marked(entry: os.DirEntry[str]) -> bool:
+    try:
+        return is_marked_hidden(entry.stat(follow_symlinks=False))
+    except OSError:
+        return False  # What is wrong with it is said where it is looked at.
