@@ -18,7 +18,7 @@ from captioner.types import FloatArray
 PACKAGE = ROOT / "captioner"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-SHARED = {"types", "errors", "places", "wording", "content", "__init__"}
+SHARED = {"types", "errors", "places", "wording", "content", "regular", "__init__"}
 ROOMS = {
     "photos": set(),
     "model": set(),

@@ -95,10 +95,13 @@ def test_index_write(run: Run) -> None:
 
 def test_a_quiet_run_still_names_what_was_not_written(run: Run) -> None:
     Path("red.jpg.xmp").write_text("no packet")
+    Path("album/blue.jpg.xmp").mkdir()
     result = run("index", ".", "--write", "--quiet")
     assert result.exit_code == 1
-    assert result.stderr.startswith("captioner: ./red.jpg is not written: ")
-    assert len(result.stderr.splitlines()) == 1
+    blue, red = result.stderr.splitlines()
+    assert blue.startswith("captioner: ./album/blue.jpg is not written: its sidecar cannot be read")
+    assert red.startswith("captioner: ./red.jpg is skipped: a person's words may stand in red.jpg.")
+    assert Path("red.jpg.xmp").read_text() == "no packet"
 
 
 def test_a_photo_keeps_its_undo_when_index_has_moved_it(run: Run) -> None:
