@@ -42,8 +42,8 @@ _ELEMENT = re.compile(
 _ATTRIBUTE = re.compile(
     rf"\s(?:[\w.-]*:)?({_ANY_NAME})\s*=\s*(?:\"([^\"]*)\"?|'([^']*)'?)", re.DOTALL
 )
-_ENTRY = re.compile(r"<(?:[\w.-]*:)?li(?:\s[^<>]*)?>([^<]*)")
-_TAG = re.compile(r"<[^<>]*>?")
+_ENTRY = re.compile(r"<(?:[\w.-]*:)?li(?:\s[^<>]*)?>((?:[^<]|<(?![/A-Za-z_]))*)")
+_TAG = re.compile(r"</?[A-Za-z_][^<>]*>?")
 _INVALID = re.compile("[\udc80-\udcff]")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
@@ -124,7 +123,7 @@ def _jpeg(data: bytes, found: Survey) -> int | None:
         found.blocks.append(Block("photoshop", b"".join(blocks.pop("photoshop")), "further "))
     for kind, data_of_kind in blocks.items():
         found.add(kind, data_of_kind)
-    found.blocks += [Block("xmp", packet, EXTENDED) for packet in _joined(extensions)]
+    _extended(extensions, found)
     return broken
 
 
@@ -151,14 +150,17 @@ def _without(data: bytes, *starts: bytes) -> bytes:
     return data
 
 
-def _joined(extensions: list[bytes]) -> Iterator[bytes]:
-    """The packets that were too long for a segment: each part has a name, a length, a place."""
+def _extended(extensions: list[bytes], found: Survey) -> None:
+    """Add the packets that were too long for a segment: parts with a name, a length and a place."""
     parts: dict[bytes, dict[int, bytes]] = {}
     for extension in extensions:
         place = int.from_bytes(extension[36:40], "big")
-        parts.setdefault(extension[:32], {})[place] = extension[40:]
-    for pieces in parts.values():
-        yield b"".join(pieces[place] for place in sorted(pieces))
+        parts.setdefault(extension[:36], {})[place] = extension[40:]
+    for name, pieces in parts.items():
+        packet = b"".join(pieces[place] for place in sorted(pieces))
+        found.blocks.append(Block("xmp", packet, EXTENDED))
+        if len(packet) != int.from_bytes(name[32:], "big"):
+            found.unread.append(Refused(Reason.MALFORMED, "extended XMP"))
 
 
 def _png(data: bytes, found: Survey) -> int | None:
