@@ -281,7 +281,7 @@ class Writer:
         if mark.edit_digest is None and mark.edit_alt_digest is None:
             return False
         record = self._records.of(file.path, digest(file.data))
-        return record is not None and record.path == file.path
+        return record is not None and _same_place(record.path, file.path)
 
     def _original(self, file: _File) -> tuple[bytes | None, bytes | None]:
         """The file before captioner wrote to it, where the way back is known, and its digest."""
@@ -335,7 +335,9 @@ class Writer:
                     remove(real, data, folders=self._folders, sync=self._options.sync)
                 else:
                     self._replace(real, new, data, lambda: None)
-                if record and (record.path == path or not os.path.exists(record.path)):  # noqa: PTH110
+                if record and (
+                    _same_place(record.path, path) or not os.path.exists(record.path)  # noqa: PTH110
+                ):
                     self._records.forget(record.path)
         except Refused as error:
             return Outcome(photo, path, State.REFUSED, refused=error)
@@ -363,6 +365,11 @@ def _read(path: Path, most: int) -> bytes:
         raise Refused(Reason.TOO_LARGE) from error
     except OSError as error:
         raise _system(error) from error
+
+
+def _same_place(one: Path, other: Path) -> bool:
+    """Whether two paths are the same; the index knows them as absolute ones."""
+    return os.path.abspath(one) == os.path.abspath(other)  # noqa: PTH100 (keeps links)
 
 
 def _system(error: OSError) -> Refused:
