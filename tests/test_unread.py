@@ -260,6 +260,12 @@ READ = {
         "<HHHI4s", 1, DESCRIPTION, 2, 4, b"Rex\0")),
     "WebP EXIF": picture("WEBP", exif=WORDS_OF_REX),
     "GIF comment": picture("GIF", comment=REX.encode()),
+    "GIF comment behind the picture": picture("GIF")[:-1]
+    + b"!\xfe" + bytes((len(REX),)) + REX.encode() + b"\0;",
+    "JPEG with FotoStation's trailer": jpeg(
+        tail=struct.pack(">BBBH", 0x1C, 2, 120, len(REX)) + REX.encode() + b"\0\0\xa1\xb2\xc3\xd4"
+    ),
+    "Olympus' raw photo": b"IIRO" + WORDS_OF_REX[4:],
     "GIF with XMP": picture("GIF")[:-1] + b"!\xff\x0bXMP DataXMP" + PLAIN + b"\0;",
     "TIFF description": picture("TIFF", description=REX),
     "TIFF IPTC": picture("TIFF", tiffinfo={

@@ -25,6 +25,8 @@ _EXIF_IFD = 0x8769
 _USER_COMMENT = 0x9286
 _WINDOWS = {0x9C9B: "XPTitle", 0x9C9C: "XPComment", 0x9C9F: "XPSubject"}
 
+_RAW_MAGIC = (0x4F52, 0x5352, 0x55)
+"""What Olympus and Panasonic write in the place of 42."""
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _NUMBERS = {3: "H", 4: "I", 13: "I"}
 _POINTERS = (_EXIF_IFD, 0x8825, 0xA005, SUB_DIRECTORIES)
@@ -72,7 +74,7 @@ class Tiff:
         (magic,) = self.unpack("H", 2)
         if magic == 43:
             raise Refused(Reason.BIG_TIFF)
-        if magic != 42:
+        if magic != 42 and not (lenient and magic in _RAW_MAGIC):
             raise Refused(Reason.MALFORMED, "no TIFF header")
         (self._first,) = self.unpack("I", 4)
         self.fields, self._next = self._directory(self._first)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
@@ -29,7 +30,8 @@ _EXIF = (b"Exif\0\0", b"Exif\0\xff")
 _PHOTOSHOP = (b"Photoshop 3.0\0", b"Adobe_Photoshop2.5:")
 _SOS, _APP1, _APP13, _COM = 0xDA, 0xE1, 0xED, 0xFE
 _WITHOUT_LENGTH = {0x00, 0x01, *range(0xD0, 0xDA)}
-_TIFF_HEADERS = (b"II*\0", b"MM\0*")
+_TIFF_HEADERS = (b"II*\0", b"MM\0*", b"IIRO", b"IIRS", b"MMOR", b"IIU\0")
+"""Of TIFF, and of the raw photos that differ from it in two bytes."""
 
 _LARGEST_FOUND = 1 << 20
 _MOST_FOUND = 32
@@ -44,6 +46,7 @@ _WIDE_PACKET = re.compile(
     ).encode("latin-1")
 )
 _EXIF_BLOCK = re.compile(rb"Exif\0\0(?:II\*\0|MM\0\*)")
+_FIRST_DATASET = re.compile(rb"\x1c\x02[\x00\x05\x19\x78]\x00")
 _IPTC_RESOURCE = re.compile(rb"8BIM\x04\x04")
 _PROFILE = "raw profile type "
 _PROFILES_WITHOUT_WORDS = (" icc", " icm")
@@ -93,6 +96,7 @@ def survey(data: bytes) -> Survey:
     elif data.startswith(_TIFF_HEADERS):
         return _tiff(data, found)
     else:
+        found.texts += _gif_comments(data)
         rest = 0
     if rest is not None:
         _scan(data, rest, found)
@@ -124,6 +128,9 @@ def _jpeg(data: bytes, found: Survey) -> int | None:
     for kind, data_of_kind in blocks.items():
         found.add(kind, data_of_kind)
     _extended(extensions, found)
+    if trailer := _trailer(data):
+        captions, _, _ = iptc.readable(trailer)
+        found.texts += [("trailer IPTC caption", caption) for caption in captions]
     return broken
 
 
@@ -148,6 +155,14 @@ def _without(data: bytes, *starts: bytes) -> bytes:
     for start in starts:
         data = data.removeprefix(start)
     return data
+
+
+def _trailer(data: bytes) -> bytes | None:
+    """The IPTC that AFCP and FotoStation leave behind the picture."""
+    if data[-12:-8] not in (b"AXS!", b"AXS*") and data[-4:] != b"\xa1\xb2\xc3\xd4":
+        return None
+    start = _FIRST_DATASET.search(data, max(0, len(data) - _LARGEST_FOUND))
+    return data[start.start() :] if start else None
 
 
 def _extended(extensions: list[bytes], found: Survey) -> None:
@@ -241,6 +256,29 @@ def _webp(data: bytes, found: Survey) -> int | None:
     return broken
 
 
+def _gif_comments(data: bytes) -> Iterator[tuple[str, str]]:
+    """The comments of a GIF, which may stand before and behind any frame."""
+    if not data.startswith((b"GIF87a", b"GIF89a")) or len(data) < 13:
+        return
+    at = 13 + _colours(data[10])
+    while at + 10 <= len(data) and data[at] in (0x21, 0x2C):
+        is_picture = data[at] == 0x2C
+        is_comment = not is_picture and data[at + 1] == 0xFE
+        at += 11 + _colours(data[at + 9]) if is_picture else 2
+        parts = []
+        while at < len(data) and data[at]:
+            parts.append(data[at + 1 : at + 1 + data[at]])
+            at += 1 + data[at]
+        at += 1
+        if is_comment:
+            yield "comment", _decoded(b"".join(parts))
+
+
+def _colours(flags: int) -> int:
+    """Bytes of the table of colours that flags announce."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
 def _tiff(data: bytes, found: Survey) -> Survey:
     found.add("exif", [data])
     try:
@@ -281,10 +319,9 @@ def _scan(data: bytes, at: int, found: Survey) -> None:
         blocks = [_without(tags, *_EXIF)]
     found.add("xmp", packets)
     found.add("exif", blocks)
-    for name in ("comment", "Description", "Comment"):
-        said = info.get(name)
-        if isinstance(said, bytes | str):
-            found.texts.append(("comment", said if isinstance(said, str) else _decoded(said)))
+    if isinstance(comment := info.get("comment"), bytes):
+        found.texts.append(("comment", _decoded(comment)))
+    found.texts = list(dict.fromkeys(found.texts))
     _big_tiff(info.get("tags", {}), found)
 
 
