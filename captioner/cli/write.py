@@ -318,7 +318,7 @@ def _sum_up(tally: Counter[str], *, dry_run: bool) -> str:
         ("in_place", f"{would}written in place"),
         ("sidecar", f"{would}written beside the photo"),
         ("same", "written earlier"),
-        ("kept", "left with captioner's earlier caption (--existing replace renews it)"),
+        ("kept", "skipped: captioner's earlier caption was kept (--existing replace renews it)"),
         ("skipped", "skipped: already captioned by a person"),
         ("unsure", "left out, their sentences being too unsure"),
         ("unknown", "not in the index (`captioner index` describes them)"),

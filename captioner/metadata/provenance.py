@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from captioner import __version__, wording
 from captioner.metadata import iptc, recovery
@@ -152,16 +153,17 @@ def released(content: Content, words: Words) -> Content:
     return replace(content, edits_are_own=words.model is None or words.over_edits)
 
 
+@lru_cache(maxsize=8)
 def read_tolerantly(packet: bytes) -> Content:
     """What a packet says; where it cannot be read for certain, what seems to stand there, and why.
 
     Nothing that was recovered counts as captioner's own.
     """
-    if recovery.is_blank(packet):
-        return Content()
     try:
         return read_xmp(recovery.as_utf8(packet))
     except Refused as error:
+        if recovery.is_blank(packet):
+            return Content()
         if error.reason is Reason.XMP_FORM and not recovery.mentions(packet):
             return Content()  # Well-formed, and without any description.
         reason = error

@@ -26,7 +26,8 @@ _WIDE_STARTS = (
     (b"\0<", "utf-16-be"),
 )
 _SINGLE_BYTE = ("iso8859-1", "cp1252", "ascii")
-_PADDING = re.compile(rb"<\?(?:xpacket|xml)\b[^>]*\?>|[\0\s]|\xef\xbb\xbf")
+_WRAPPER = re.compile(rb"<\?(?:xpacket|xml)\b[^>]*\?>")
+_PADDING = b"\0 \t\r\n\xef\xbb\xbf"
 
 _NAMES = {
     "description": "dc:description",
@@ -49,7 +50,7 @@ _INVALID = re.compile("[\udc80-\udcff]")
 
 def is_blank(packet: bytes) -> bool:
     """Whether a packet holds nothing but padding and its wrapper."""
-    return len(packet) <= _LARGEST and not _PADDING.sub(b"", packet)
+    return len(packet) <= _LARGEST and not _WRAPPER.sub(b"", packet).strip(_PADDING)
 
 
 def as_utf8(packet: bytes) -> bytes:
