@@ -258,6 +258,10 @@ def test_a_name_without_room_for_a_sidecars_does_not_end_a_run(run: Run) -> None
         assert line.endswith("give the photo a shorter name, or use --in-place.")
         assert "1 could not be written" in result.stderr
     assert Path("album/blue.jpg.xmp").is_file()
+    Image.open(LONG).resize((40, 30)).save(LONG.replace(".jpg", ".gif"))
+    assert run("index", ".").exit_code == 0
+    result = run("write", "--in-place", LONG.replace(".jpg", ".gif"))
+    assert "The photo itself: captioner does not write into files of this format." in result.stderr
     assert run("write", "--in-place", LONG).exit_code == 0
     assert caption(LONG) == ["A red photo."]
     assert run("show", LONG).exit_code == 0

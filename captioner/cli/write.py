@@ -275,7 +275,8 @@ def _tell(path: str, outcome: Outcome, table: Table | None, *, dry_run: bool) ->
             fields = (str(outcome.target), outcome.before, outcome.after)
             console.line(*(field.replace("\t", " ").replace("\n", " ") for field in fields))
     if outcome.refused:
-        console.warning(f"{console.shown(path)} is not written: {outcome.refused}")
+        inside = f" The photo itself: {outcome.instead}" if outcome.instead else ""
+        console.warning(f"{console.shown(path)} is not written: {outcome.refused}{inside}")
     elif outcome.unread:
         console.warning(_unread(path, outcome.unread, outcome.before))
     elif outcome.instead and outcome.state is State.WRITTEN:

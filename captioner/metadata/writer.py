@@ -399,7 +399,7 @@ def _sidecar(beside: Beside) -> _File:
             elif error.reason is Reason.NOT_REGULAR:
                 blocked = Refused(Reason.SIDECAR, f"{path.name} is not a regular file")
             else:
-                raise Refused(Reason.SIDECAR, f"{path.name}: {error.detail}") from error
+                raise _unreadable(path, error) from error
     return _File(path, data, content, provenance.read_xmp, _into_sidecar, blocked)
 
 
@@ -418,7 +418,13 @@ def _other(path: Path) -> Content:
             return Content(unread=(error,))
         if error.reason is Reason.NOT_REGULAR or not os.path.lexists(path):
             return Content()
-        raise Refused(Reason.SIDECAR, f"{path.name}: {error.detail}") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Refused) -> Refused:
+    is_dangling = os.path.lexists(path) and not os.path.exists(path)  # noqa: PTH110
+    why = "a link whose target is missing" if is_dangling else error.detail
+    return Refused(Reason.SIDECAR, f"{path.name}: {why}")
 
 
 def _written_sidecar(path: Path) -> bytes | None:
