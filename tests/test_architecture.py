@@ -19,7 +19,8 @@ PACKAGE = ROOT / "captioner"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 SHARED = {
-    "types", "errors", "places", "offline", "wording", "content", "names", "system", "__init__",
+    "types", "errors", "places", "offline", "wording", "content", "names", "regular", "system",
+    "__init__",
 }  # fmt: skip
 ROOMS = {
     "photos": set(),

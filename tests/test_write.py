@@ -95,10 +95,13 @@ def test_index_write(run: Run) -> None:
 
 def test_a_quiet_run_still_names_what_was_not_written(run: Run) -> None:
     Path("red.jpg.xmp").write_text("no packet")
+    Path("album/blue.jpg.xmp").mkdir()
     result = run("index", ".", "--write", "--quiet")
     assert result.exit_code == 1
-    assert result.stderr.startswith("captioner: ./red.jpg is not written: ")
-    assert len(result.stderr.splitlines()) == 1
+    blue, red = result.stderr.splitlines()
+    assert blue.startswith("captioner: ./album/blue.jpg is not written: its sidecar cannot be read")
+    assert red.startswith("captioner: ./red.jpg is skipped: a person's words may stand in red.jpg.")
+    assert Path("red.jpg.xmp").read_text() == "no packet"
 
 
 def test_a_photo_keeps_its_undo_when_index_has_moved_it(run: Run) -> None:
@@ -239,3 +242,126 @@ def test_keywords_below_a_persons_words_are_captioners(run: Run) -> None:
     whose = {(about, where): by for about, where, _, by, _ in said}
     assert whose["caption", "red.jpg.xmp"] == "a person's"
     assert whose["keywords", "red.jpg.xmp"] == "captioner's"
+
+
+LONG = f"{'n' * 248}.jpg"
+
+
+def test_a_name_without_room_for_a_sidecars_does_not_end_a_run(run: Run) -> None:
+    Path("red.jpg").rename(LONG)
+    before = Path(LONG).read_bytes()
+    assert run("index", ".").exit_code == 0
+    for words in (["write", "."], ["write", ".", "--dry-run"], ["index", ".", "--write"]):
+        result = run(*words)
+        assert result.exit_code == 1
+        (line,) = [line for line in result.stderr.splitlines() if "not written" in line]
+        assert line.endswith("give the photo a shorter name, or use --in-place.")
+        assert "1 could not be written" in result.stderr
+    assert Path("album/blue.jpg.xmp").is_file()
+    Image.open(LONG).resize((40, 30)).save(LONG.replace(".jpg", ".gif"))
+    assert run("index", ".").exit_code == 0
+    result = run("write", "--in-place", LONG.replace(".jpg", ".gif"))
+    assert "The photo itself: captioner does not write into files of this format." in result.stderr
+    assert run("write", "--in-place", LONG).exit_code == 0
+    assert caption(LONG) == ["A red photo."]
+    assert run("show", LONG).exit_code == 0
+    assert "2 files taken back." in run("undo").stderr
+    assert Path(LONG).read_bytes() == before
+    assert not Path("album/blue.jpg.xmp").exists()
+
+
+def test_a_dry_run_says_what_would_be(run: Run) -> None:
+    def states(*words: str) -> list[str]:
+        return [told["state"] for told in objects(run(*words, "--json"))]
+
+    assert states("write", ".", "--dry-run") == ["would_write", "would_write"]
+    assert states("write", "red.jpg") == ["written"]
+    assert states("write", ".", "--dry-run") == ["would_write", "same"]
+    assert states("undo", "--dry-run") == ["would_undo"]
+    assert Path("red.jpg.xmp").is_file()
+    assert states("undo") == ["undone"]
+
+
+def test_what_cannot_be_read_is_named(run: Run) -> None:
+    packet = Path("red.jpg.xmp")
+    packet.write_text("<x:xmpmeta><dc:description>Anna & Rex</dc:description>")
+    (told,) = objects(run("write", "red.jpg", "--json"))
+    assert (told["state"], told["before"]) == ("skipped", "Anna & Rex")
+    assert told["unread"] == "red.jpg.xmp"
+    assert told["unread_because"].startswith("its XMP is not well-formed")
+    result = run("write", "red.jpg")
+    assert result.exit_code == 0
+    assert "a person's words (Anna & Rex) may stand in red.jpg.xmp" in result.stderr
+    shown = run("show", "red.jpg")
+    assert "a person's\tAnna & Rex" in shown.stdout
+    assert "cannot read all of red.jpg.xmp" in shown.stderr
+
+
+@pytest.mark.parametrize("where", ["--sidecar", "--in-place"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+def test_an_edit_takes_the_place_of_what_was_written(run: Run, where: str, suffix: str) -> None:
+    name = f"photo.{suffix}"
+    target = name if where == "--in-place" else f"{name}.xmp"
+    Image.open("red.jpg").save(name)
+    before = Path(name).read_bytes()
+    run("index", ".")
+
+    def said() -> set[str]:
+        data = Path(target).read_bytes()
+        read = provenance.read_xmp if target.endswith(".xmp") else read_photo
+        return {text.text for text in read(data).texts}
+
+    def state(*words: str) -> str:
+        (told,) = objects(run("write", where, "--json", name, *words))
+        return str(told["state"])
+
+    assert state() == "written"
+    run("edit", name, "Rex")
+    assert state() == "kept"
+    assert state("--existing", "replace") == "written"
+    assert said() == {"Rex"}
+    assert state() == "same"
+    run("edit", name, "Rex and Emma")
+    assert state() == "kept"
+    result = run("write", where, name)
+    assert "earlier caption" in result.stderr
+    assert said() == {"Rex"}
+    assert state("--existing", "replace") == "written"
+    assert said() == {"Rex and Emma"}
+    run("edit", name, "--remove")
+    assert state() == "skipped"
+    assert state("--existing", "replace") == "written"
+    assert said() == {"A red photo."}
+    run("edit", name, "Emma")
+    assert state("--existing", "replace") == "written"
+    assert run("undo").exit_code == 0
+    assert Path(name).read_bytes() == before
+    assert not Path(f"{name}.xmp").exists()
+
+
+@pytest.mark.parametrize("where", ["--sidecar", "--in-place"])
+def test_an_edit_that_another_index_wrote_is_a_persons(
+    run: Run, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("edit", "red.jpg", "Rex")
+    run("write", where, "red.jpg")
+    monkeypatch.setenv("CAPTIONER_DB", "other.db")
+    run("index", ".")
+    run("edit", "red.jpg", "--remove")
+    (told,) = objects(run("write", where, "red.jpg", "--existing", "replace", "--json"))
+    assert (told["state"], told["before"]) == ("skipped", "Rex")
+    assert run("undo", "red.jpg").exit_code == 0
+    assert "Rex" in run("show", "red.jpg").stdout
+    run("edit", "red.jpg", "Rex and Emma")
+    (told,) = objects(run("write", where, "red.jpg", "--existing", "replace", "--json"))
+    assert (told["state"], told["after"]) == ("written", "Rex and Emma")
+
+
+def test_an_edit_that_others_changed_since_stays(run: Run) -> None:
+    run("edit", "red.jpg", "Rex")
+    run("write", "red.jpg")
+    sidecar = Path("red.jpg.xmp")
+    sidecar.write_bytes(sidecar.read_bytes().replace(b">Rex<", b">Rex, our beagle<"))
+    run("edit", "red.jpg", "Rex and Emma")
+    (told,) = objects(run("write", "red.jpg", "--existing", "replace", "--json"))
+    assert (told["state"], told["before"]) == ("skipped", "Rex, our beagle")

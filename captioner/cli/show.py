@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -60,25 +61,41 @@ def show(
 
 
 def _in_photo(photo: Path) -> Iterator[Said]:
+    from captioner import regular
     from captioner.errors import PhotoError
-    from captioner.metadata.reading import read_photo
+    from captioner.metadata.reading import LARGEST, read_photo
 
     try:
-        yield from _of(PHOTO, read_photo(photo.read_bytes()))
+        content = read_photo(regular.read(photo, LARGEST))
+    except regular.TooLargeError as error:
+        raise PhotoError(f"cannot read {photo}: it is too large.") from error
     except OSError as error:
         raise PhotoError(f"cannot read {console.shown(str(photo))}: {error.strerror}.") from error
+    _warn(photo, content)
+    yield from _of(PHOTO, content)
 
 
 def _in_sidecars(photo: Path) -> Iterator[Said]:
+    from captioner import regular
     from captioner.metadata import provenance, sidecar
-    from captioner.metadata.refusal import Refused
 
-    for path in (sidecar.beside(photo), *sidecar.others(photo)):
+    beside = sidecar.Folders().of(photo)
+    for path in (beside.own, *beside.others):
         try:
-            if path.is_file():
-                yield from _of(path.name, provenance.read_xmp(path.read_bytes()))
-        except (OSError, Refused) as error:
-            console.warning(f"cannot read {console.shown(str(path))}: {error}")
+            content = provenance.read_tolerantly(regular.read(path, sidecar.LARGEST))
+        except regular.TooLargeError:
+            console.warning(f"cannot read {console.shown(str(path))}: it is too large.")
+        except OSError as error:
+            if os.path.lexists(path):
+                console.warning(f"cannot read {console.shown(str(path))}: {error.strerror}.")
+        else:
+            _warn(path, content)
+            yield from _of(path.name, content)
+
+
+def _warn(path: Path, content: Content) -> None:
+    for error in content.unread:
+        console.warning(f"cannot read all of {console.shown(str(path))}: {error}")
 
 
 def _in_index(photo: Path, database: Path | None) -> Iterator[Said]:

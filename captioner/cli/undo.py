@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -77,7 +80,7 @@ def undo(
                 for outcome in writer.undo(photo.path):
                     tally[outcome.state] += 1
                     if as_json:
-                        console.json_line(record(path, outcome))
+                        console.json_line(record(path, outcome, dry_run=dry_run))
                     elif dry_run and outcome.state is State.UNDONE:
                         console.line(str(outcome.target), outcome.before, outcome.after)
                     if outcome.refused:
@@ -103,15 +106,23 @@ def _written(records: Writes) -> Iterator[Photo | Failure]:
     seen = set()
     missing = 0
     for places in records.places().values():
-        there = sorted(path for path in places if path.is_file())
+        there = [(path, found) for path in sorted(places) if (found := _regular(path))]
         missing += not there
-        for path in there:
+        for path, found in there:
             if path not in seen:
                 seen.add(path)
-                found = path.stat()
                 yield Photo(path, found.st_size, found.st_mtime_ns)
     if missing:
         console.note(
             f"{console.counted(missing)} no longer where captioner wrote: name the folder where "
             "they are now, or let `captioner index` find them."
         )
+
+
+def _regular(path: Path) -> os.stat_result | None:
+    """What the system says of a file; None where there is none, or it cannot be reached."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from captioner.index import Index
     from captioner.index.writes import Writes
     from captioner.metadata.provenance import Words
-    from captioner.metadata.writer import Options, Outcome
+    from captioner.metadata.writer import Options, Outcome, Unread
     from captioner.types import Failure, Known, Photo
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")]
@@ -39,6 +39,9 @@ KeepTimes = Annotated[
         help="Keep the files' dates; other programs may then not notice what is new.",
     ),
 ]
+
+
+_WOULD = {"written": "would_write", "undone": "would_undo"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ def write(
     """Write captions from the index where other programs read them.
 
     A person's words are never replaced: a photo that has a caption by somebody else is skipped.
+    So is one whose metadata cannot be read for certain, since it may hold such a caption.
     `captioner undo` takes everything back to the byte. docs/metadata.md says what is written where.
 
     \b
@@ -181,7 +185,7 @@ def write_all(
                 kind, told = known, {"path": path, "state": known}
             else:
                 outcome = writer.write(photo.path, wanted.words(known))
-                kind, told = _kind(outcome), record(path, outcome)
+                kind, told = _kind(outcome), record(path, outcome, dry_run=how.dry_run)
                 _tell(path, outcome, table, dry_run=how.dry_run and not as_json)
                 if outcome.state is State.WRITTEN and outcome.in_place and not how.dry_run:
                     refresh(records, photo)
@@ -211,21 +215,33 @@ def _known(index: Index, photo: Photo, wanted: Wanted) -> Known | str:
 
 
 def refresh(records: Writes, before: Photo) -> None:
-    """Let the index know a photo as it is now."""
+    """Let the index know a photo as it is now.
+
+    One that was moved or deleted since is left to the next `captioner index`.
+    """
     from captioner.content import fingerprint
     from captioner.types import Photo
 
-    found = before.path.stat()
+    try:
+        found = before.path.stat()
+        content_hash = fingerprint(before.path)
+    except OSError:
+        return
     after = Photo(before.path, found.st_size, found.st_mtime_ns)
-    records.refresh(before, after, fingerprint(before.path))
+    records.refresh(before, after, content_hash)
 
 
-def record(path: str, outcome: Outcome) -> dict[str, object]:
-    """An outcome as an object for programs."""
+def record(path: str, outcome: Outcome, *, dry_run: bool) -> dict[str, object]:
+    """An outcome as an object for programs.
+
+    Of a dry run its `state` is `would_write` or `would_undo` where it would be `written` or
+    `undone` otherwise; the other states say what is so now, and are the same.
+    """
+    state = outcome.state.name.lower()
     told: dict[str, object] = {
         "path": path,
         "file": os.fspath(outcome.target),
-        "state": outcome.state.name.lower(),
+        "state": _WOULD.get(state, state) if dry_run else state,
         "before": outcome.before,
         "after": outcome.after,
     }
@@ -233,6 +249,9 @@ def record(path: str, outcome: Outcome) -> dict[str, object]:
         told["not_in_place"] = outcome.instead.reason.name.lower()
     if outcome.left:
         told["left"] = list(outcome.left)
+    if outcome.unread:
+        told["unread"] = os.fspath(outcome.unread.path)
+        told["unread_because"] = str(outcome.unread.why)
     if outcome.refused:
         told["error"] = str(outcome.refused)
     return told
@@ -270,7 +289,10 @@ def _tell(path: str, outcome: Outcome, table: Table | None, *, dry_run: bool) ->
             fields = (str(outcome.target), outcome.before, outcome.after)
             console.line(*(field.replace("\t", " ").replace("\n", " ") for field in fields))
     if outcome.refused:
-        console.warning(f"{console.shown(path)} is not written: {outcome.refused}")
+        inside = f" The photo itself: {outcome.instead}" if outcome.instead else ""
+        console.warning(f"{console.shown(path)} is not written: {outcome.refused}{inside}")
+    elif outcome.unread:
+        console.warning(_unread(path, outcome.unread, outcome.before))
     elif outcome.instead and outcome.state is State.WRITTEN:
         console.note(f"{console.shown(path)}: caption beside it, since {outcome.instead}")
     elif outcome.left:
@@ -279,6 +301,16 @@ def _tell(path: str, outcome: Outcome, table: Table | None, *, dry_run: bool) ->
             f"{console.shown(path)}: caption in XMP, and not in {where}, which has no room left "
             "or is in another encoding."
         )
+
+
+def _unread(path: str, unread: Unread, before: str) -> str:
+    """Say why a photo is skipped that may have a caption by a person."""
+    beside = "" if unread.path.name == Path(path).name else f" in {console.shown(unread.path.name)}"
+    seen = f" ({console.shown(before)})" if before else ""
+    return (
+        f"{console.shown(path)} is skipped: a person's words{seen} may stand{beside} where they "
+        f"cannot be read for certain: {unread.why}"
+    )
 
 
 def _kind(outcome: Outcome) -> str:
@@ -301,8 +333,8 @@ def _sum_up(tally: Counter[str], *, dry_run: bool) -> str:
         ("in_place", f"{would}written in place"),
         ("sidecar", f"{would}written beside the photo"),
         ("same", "written earlier"),
-        ("kept", "left with captioner's earlier caption (--existing replace renews it)"),
-        ("skipped", "left with a person's words"),
+        ("kept", "skipped: captioner's earlier caption was kept (--existing replace renews it)"),
+        ("skipped", "skipped: already captioned by a person"),
         ("unsure", "left out, their sentences being too unsure"),
         ("unknown", "not in the index (`captioner index` describes them)"),
         ("changed", "changed since they were described (`captioner index` does it anew)"),

@@ -67,11 +67,6 @@ class Container(Protocol):
         """Photoshop's image resources."""
         ...
 
-    @property
-    def comments(self) -> tuple[tuple[str, str], ...]:
-        """Field and text of what the format itself keeps as a comment."""
-        ...
-
     def put(self, edits: Edits) -> list[Splice]:
         """The splices over the file that make the changes."""
         ...

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from captioner import wording
-from captioner.metadata import exif, iptc, provenance, splice, xmp
+from captioner.metadata import exif, iptc, provenance, recovery, splice, xmp
 from captioner.metadata.container import Container, Edits
 from captioner.metadata.provenance import Content, Words
-from captioner.metadata.reading import content_of, take_apart, unbroken
+from captioner.metadata.reading import read_photo, take_apart, unbroken
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.splice import Splice
 from captioner.metadata.tiff import TiffFile
@@ -46,7 +46,7 @@ def write(data: bytes, words: Words, *, below: str | None = None, suffix: str = 
         Where the file cannot be written without a doubt.
     """
     before = take_apart(data, suffix)
-    content = content_of(before)
+    content = provenance.released(read_photo(data), words)
     embedded = unbroken(lambda: _embed(before, content, words, below))
     _check(before, content, splice.apply(data, embedded.splices), words, below)
     return embedded
@@ -91,7 +91,7 @@ def _xmp_edits(
     before: Container, content: Content, words: Words, below: str | None
 ) -> tuple[Splice, ...]:
     changes = provenance.changes(content, words, below, everywhere=False)
-    if before.xmp and not before.xmp.strip(b"\0 \r\n\t"):
+    if before.xmp and recovery.is_blank(before.xmp):
         return (Splice(0, len(before.xmp), xmp.edit(None, changes)[0].new),)
     return tuple(xmp.edit(before.xmp, changes))
 
@@ -134,7 +134,7 @@ def _check(before: Container, old: Content, data: bytes, words: Words, below: st
     """
     try:
         after = take_apart(data)
-        new = content_of(after)
+        new = read_photo(data)
     except Refused as error:
         raise Refused(Reason.UNVERIFIED, str(error)) from error
     _demand(after.carries(before), "other parts")
@@ -165,7 +165,7 @@ def _check(before: Container, old: Content, data: bytes, words: Words, below: st
 def _same_xmp(before: bytes | None, after: bytes) -> bool:
     ours = (provenance.DESCRIPTION, provenance.ALT, provenance.KEYWORDS, *provenance.MARKS)
     others = xmp.understood(after).others(*ours) if after else []
-    if not before or not before.strip(b"\0 \r\n\t"):
+    if not before or recovery.is_blank(before):
         return not others
     return xmp.understood(before).others(*ours) == others
 

@@ -8,7 +8,7 @@ end. Where a tag is new, the whole first directory is written again at the end.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from captioner.metadata.refusal import Reason, Refused
@@ -25,6 +25,8 @@ _EXIF_IFD = 0x8769
 _USER_COMMENT = 0x9286
 _WINDOWS = {0x9C9B: "XPTitle", 0x9C9C: "XPComment", 0x9C9F: "XPSubject"}
 
+_RAW_MAGIC = (0x4F52, 0x5352, 0x55)
+"""What Olympus and Panasonic write in the place of 42."""
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _NUMBERS = {3: "H", 4: "I", 13: "I"}
 _POINTERS = (_EXIF_IFD, 0x8825, 0xA005, SUB_DIRECTORIES)
@@ -51,14 +53,20 @@ class Field:
 class Tiff:
     """The first directory of a block.
 
+    Parameters
+    ----------
+    lenient
+        For reading alone: a directory may be empty, or lack the pointer to the one after it.
+
     Raises
     ------
     Refused
         Where it is not classic TIFF, or does not add up.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, *, lenient: bool = False) -> None:
         self.data = data
+        self._lenient = lenient
         order = {b"II": "<", b"MM": ">"}.get(data[:2])
         if not order or len(data) < 8:
             raise Refused(Reason.MALFORMED, "no TIFF header")
@@ -66,7 +74,7 @@ class Tiff:
         (magic,) = self.unpack("H", 2)
         if magic == 43:
             raise Refused(Reason.BIG_TIFF)
-        if magic != 42:
+        if magic != 42 and not (lenient and magic in _RAW_MAGIC):
             raise Refused(Reason.MALFORMED, "no TIFF header")
         (self._first,) = self.unpack("I", 4)
         self.fields, self._next = self._directory(self._first)
@@ -86,12 +94,17 @@ class Tiff:
         """Whether a tag is there."""
         return any(field.tag == tag for field in self.fields)
 
-    def sub_value(self, tag: int) -> bytes | None:
+    def values(self, tag: int) -> list[bytes]:
+        """The same of every entry that bears the tag, as damaged files have several."""
+        return [self._bytes(field) for field in self.fields if field.tag == tag]
+
+    def sub_values(self, tag: int) -> list[bytes]:
         """The same, of the EXIF directory."""
         pointer = next((f for f in self.fields if f.tag == _EXIF_IFD and f.count == 1), None)
         if not pointer or pointer.type not in (4, 13):
-            return None
-        return self._value(self._directory(self.unpack("I", pointer.at + 8)[0])[0], tag)
+            return []
+        fields, _ = self._directory(self.unpack("I", pointer.at + 8)[0])
+        return [self._bytes(field) for field in fields if field.tag == tag]
 
     def check_all(self) -> None:
         """Follow the directories, and those below them, to all that they say and point to.
@@ -171,12 +184,14 @@ class Tiff:
         if at < 8:
             raise Refused(Reason.MALFORMED, "a TIFF directory is out of place")
         (number,) = self.unpack("H", at)
-        (after,) = self.unpack("I", at + 2 + _ENTRY * number)
+        after = 0
+        if not self._lenient or at + 6 + _ENTRY * number <= len(self.data):
+            (after,) = self.unpack("I", at + 2 + _ENTRY * number)
         fields = []
         for entry in range(at + 2, at + 2 + _ENTRY * number, _ENTRY):
             tag, kind, count = self.unpack("HHI", entry)
             fields.append(Field(tag, kind, count, self.data[entry + 8 : entry + 12], entry))
-        if not fields:
+        if not (fields or self._lenient):
             raise Refused(Reason.MALFORMED, "a TIFF directory is empty")
         return fields, after
 
@@ -189,34 +204,49 @@ class Tiff:
         return [number for (number,) in struct.iter_unpack(self._order + _NUMBERS[kind], raw)]
 
     def _value(self, fields: list[Field], tag: int) -> bytes | None:
-        for field in fields:
-            if field.tag == tag:
-                length = _SIZES.get(field.type, 1) * field.count
-                if length <= 4:
-                    return field.raw[:length]
-                (at,) = self.unpack("I", field.at + 8)
-                if at + length > len(self.data):
-                    raise Refused(Reason.MALFORMED, "a value lies beyond the block")
-                return self.data[at : at + length]
-        return None
+        return next((self._bytes(field) for field in fields if field.tag == tag), None)
+
+    def _bytes(self, field: Field) -> bytes:
+        length = _SIZES.get(field.type, 1) * field.count
+        if length <= 4:
+            return field.raw[:length]
+        (at,) = self.unpack("I", field.at + 8)
+        if at + length > len(self.data):
+            raise Refused(Reason.MALFORMED, "a value lies beyond the block")
+        return self.data[at : at + length]
 
 
-def texts(block: bytes) -> Iterator[tuple[str, str]]:
+def texts(block: bytes) -> tuple[list[tuple[str, str]], list[Refused]]:
     """What a person may have written into an EXIF block: field and text, blank ones included.
 
-    A block that cannot be read has nothing to say.
+    And why some of it could not be read, although it is there.
     """
+    found: list[tuple[str, str]] = []
+    unread: list[Refused] = []
+    if not block.strip(b"\0"):
+        return found, unread
     try:
-        tiff = Tiff(block)
-    except Refused:
-        return
-    if (raw := _try(tiff.value, IMAGE_DESCRIPTION)) is not None:
-        yield "EXIF ImageDescription", _decode(raw)
+        tiff = Tiff(block, lenient=True)
+    except Refused as error:
+        return found, [error]
+
+    def read(name: str, values: Callable[[int], list[bytes]], tag: int) -> None:
+        try:
+            found.extend((f"EXIF {name}", _text_of(tag, raw, tiff)) for raw in values(tag))
+        except Refused as error:
+            unread.append(Refused(error.reason, f"EXIF {name}"))
+
+    read("ImageDescription", tiff.values, IMAGE_DESCRIPTION)
     for tag, name in _WINDOWS.items():
-        if (raw := _try(tiff.value, tag)) is not None:
-            yield f"EXIF {name}", raw.decode("utf-16-le", "replace").strip("\0 ")
-    if (raw := _try(tiff.sub_value, _USER_COMMENT)) is not None:
-        yield "EXIF UserComment", _comment(raw, tiff)
+        read(name, tiff.values, tag)
+    read("UserComment", tiff.sub_values, _USER_COMMENT)
+    return found, unread
+
+
+def _text_of(tag: int, raw: bytes, tiff: Tiff) -> str:
+    if tag in _WINDOWS:
+        return raw.decode("utf-16-le", "replace").strip("\0 ")
+    return _comment(raw, tiff) if tag == _USER_COMMENT else _decode(raw)
 
 
 def description(text: str) -> tuple[int, bytes]:
@@ -242,13 +272,6 @@ def same_but_description(before: bytes, after: bytes) -> bool:
     for at in entries:
         kept[at : at + _ENTRY] = before[at : at + _ENTRY]
     return kept == before and one.others(IMAGE_DESCRIPTION) == other.others(IMAGE_DESCRIPTION)
-
-
-def _try(read: Callable[[int], bytes | None], tag: int) -> bytes | None:
-    try:
-        return read(tag)
-    except Refused:
-        return None
 
 
 def _comment(raw: bytes, tiff: Tiff) -> str:

@@ -21,9 +21,9 @@ _CAPTION_BYTES = 2000
 _KEYWORD_BYTES = 64
 _BINARY = {0, 200, 201, 202}
 _SIGNATURES = (b"8BIM", b"PHUT", b"AgHg", b"DCSR", b"MeSa")
-_IPTC = 0x0404
+IPTC = 0x0404
 _DIGEST = 0x0425
-WRITTEN = (_IPTC, _DIGEST)
+WRITTEN = (IPTC, _DIGEST)
 """Resources that a caption changes."""
 
 
@@ -57,23 +57,25 @@ def resources(block: bytes) -> tuple[list[Resource], bytes]:
     Refused
         Where they do not add up.
     """
-    found = []
+    found, at = resources_until(block)
+    if block[at:].strip(b"\0"):
+        raise Refused(Reason.MALFORMED, "image resources")
+    return found, block[at:]
+
+
+def resources_until(block: bytes) -> tuple[list[Resource], int]:
+    """The image resources up to the first that does not add up, and where they end."""
+    found: list[Resource] = []
     at = 0
-    while at < len(block):
-        if not block[at : at + 4].startswith(_SIGNATURES):
-            if block[at:].strip(b"\0"):
-                raise Refused(Reason.MALFORMED, "image resources")
-            break
-        if at + 7 > len(block):
-            raise Refused(Reason.MALFORMED, "image resources")
+    while block[at : at + 4].startswith(_SIGNATURES) and at + 7 <= len(block):
         name = 1 + block[at + 6]
         start = at + 6 + name + name % 2
         length = int.from_bytes(block[start : start + 4], "big")
         if start + 4 + length > len(block):
-            raise Refused(Reason.MALFORMED, "image resources")
+            break
         found.append(Resource(block[at:start], block[start + 4 : start + 4 + length]))
         at = start + 4 + length + length % 2
-    return found, block[at:]
+    return found, at
 
 
 def iptc_of(block: bytes) -> bytes | None:
@@ -84,7 +86,7 @@ def iptc_of(block: bytes) -> bytes | None:
     Refused
         Where the resources do not add up, or hold several.
     """
-    found = [resource.data for resource in resources(block)[0] if resource.number == _IPTC]
+    found = [resource.data for resource in resources(block)[0] if resource.number == IPTC]
     if len(found) > 1:
         raise Refused(Reason.MALFORMED, "several IPTC blocks")
     return found[0] if found else None
@@ -98,36 +100,41 @@ def datasets(iptc: bytes) -> list[Dataset]:
     Refused
         Where it does not add up.
     """
-    found = []
-    at = 0
-    while at < len(iptc):
-        if iptc[at] != 0x1C:
-            if iptc[at:].strip(b"\0"):
-                raise Refused(Reason.MALFORMED, "IPTC")
-            break
-        if at + 5 > len(iptc):
-            raise Refused(Reason.MALFORMED, "IPTC")
-        record, number, length = struct.unpack_from(">BBH", iptc, at + 1)
-        if length & 0x8000 or at + 5 + length > len(iptc):
-            raise Refused(Reason.MALFORMED, "IPTC")
-        found.append(Dataset((record, number), iptc[at + 5 : at + 5 + length]))
-        at += 5 + length
+    found, at = _datasets_until(iptc)
+    if iptc[at:].strip(b"\0"):
+        raise Refused(Reason.MALFORMED, "IPTC")
     return found
 
 
 def texts(iptc: bytes, kind: tuple[int, int]) -> list[str]:
     """What the datasets of a kind say."""
-    found = datasets(iptc)
+    return _texts(datasets(iptc), kind)
+
+
+def readable(iptc: bytes) -> tuple[list[str], list[str], Refused | None]:
+    """Captions and keywords as far as a block can be read, and why it can be no further."""
+    found, at = _datasets_until(iptc)
+    broken = bool(iptc[at:].strip(b"\0"))
+    error = Refused(Reason.MALFORMED, "IPTC") if broken else None
+    return _texts(found, CAPTION), _texts(found, KEYWORD), error
+
+
+def _texts(found: list[Dataset], kind: tuple[int, int]) -> list[str]:
     encoding = "utf-8" if _is_utf_8(found) else "latin-1"
     return [d.value.decode(encoding, "replace").strip("\0 ") for d in found if d.kind == kind]
 
 
-def captions(block: bytes) -> list[str]:
-    """The captions in image resources that are only read; none where they do not add up."""
-    try:
-        return texts(iptc_of(block) or b"", CAPTION)
-    except Refused:
-        return []
+def _datasets_until(iptc: bytes) -> tuple[list[Dataset], int]:
+    """The datasets up to the first that does not add up, and where they end."""
+    found: list[Dataset] = []
+    at = 0
+    while at + 5 <= len(iptc) and iptc[at] == 0x1C:
+        record, number, length = struct.unpack_from(">BBH", iptc, at + 1)
+        if length & 0x8000 or at + 5 + length > len(iptc):
+            break
+        found.append(Dataset((record, number), iptc[at + 5 : at + 5 + length]))
+        at += 5 + length
+    return found, at
 
 
 def cut(text: str) -> str:
@@ -152,7 +159,7 @@ def edit(block: bytes, caption: str | None, keywords: Iterable[str]) -> bytes:
     parts = []
     for resource in found:
         data = resource.data
-        if resource.number == _IPTC:
+        if resource.number == IPTC:
             data = new
         elif resource.number == _DIGEST and data == fitting:
             data = hashlib.md5(new).digest()

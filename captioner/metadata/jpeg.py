@@ -7,21 +7,19 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from captioner.metadata import exif, iptc
+from captioner.metadata import exif
 from captioner.metadata.container import Container, Edits
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.splice import Splice, apply, between, shifted
 
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
-_MORE_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _EXIF = (b"Exif\0\0", b"Exif\0\xff")
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _MPF = b"MPF\0"
 _MPF_ENTRIES = 0xB002
-_SOS, _APP0, _APP1, _APP2, _APP11, _APP13, _COM = 0xDA, 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xFE
+_SOS, _APP0, _APP1, _APP2, _APP11, _APP13 = 0xDA, 0xE0, 0xE1, 0xE2, 0xEB, 0xED
 _WITHOUT_LENGTH = {0x00, 0x01, *range(0xD0, 0xDA)}
 _LONGEST = 0xFFFF
-_MORE_XMP_HEAD = len(_MORE_XMP) + 32 + 8
 
 
 class _Segment(NamedTuple):
@@ -75,26 +73,6 @@ class Jpeg:
     def photoshop(self) -> bytes | None:
         """The image resources."""
         return self._photoshop and self._photoshop.payload[len(_PHOTOSHOP) :]
-
-    @property
-    def comments(self) -> tuple[tuple[str, str], ...]:
-        """JPEG comments; EXIF and IPTC in parts."""
-        comments = [s.payload for s in self._segments if s.marker == _COM]
-        found = [("JPEG comment", text.decode("utf-8", "replace")) for text in comments]
-        if not self._exif:
-            for block in self._blocks:
-                said = exif.texts(block.payload[len(_EXIF[0]) :])
-                found += [(f"further {field}", text) for field, text in said]
-        if not self._photoshop:
-            whole = b"".join(part.payload[len(_PHOTOSHOP) :] for part in self._resources)
-            found += [("further IPTC caption", text) for text in iptc.captions(whole)]
-        return tuple(found)
-
-    @property
-    def more_xmp(self) -> bytes:
-        """The packet that did not fit into the main one, which is read and never written."""
-        found = self._starting(_APP1, _MORE_XMP)
-        return b"".join(segment.payload[_MORE_XMP_HEAD:] for segment in found)
 
     def put(self, edits: Edits) -> list[Splice]:
         """The splices over the file, lengths and the offsets of further pictures included."""

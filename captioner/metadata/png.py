@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 
-from captioner.metadata import exif, iptc
+from captioner.metadata import exif
 from captioner.metadata.container import Chunk, Container, Edits, only_xmp
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.splice import Splice, apply
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP = b"XML:com.adobe.xmp\0"
-_COMMENTS = ("description", "comment")
-_PROFILE = "raw profile type "
 _LONGEST_TEXT = 16 * 2**20
 _LONGEST_CHUNK = 2**31 - 1
 
@@ -40,19 +37,6 @@ class Png:
         blocks = [chunk for chunk in self._chunks if chunk.kind == b"eXIf"]
         self._exif = blocks[0] if len(blocks) == 1 else None
         self.exif = self._exif.data if self._exif else None
-
-    @property
-    def comments(self) -> tuple[tuple[str, str], ...]:
-        """What is said under Description and Comment, and in the profiles of ImageMagick."""
-        found: list[tuple[str, str]] = []
-        for chunk in self._chunks:
-            if chunk.kind in (b"tEXt", b"zTXt", b"iTXt") and chunk is not self._xmp:
-                keyword = chunk.data.split(b"\0")[0].decode("latin-1")
-                if keyword.lower() in _COMMENTS:
-                    found.append((f"PNG {keyword}", _text(chunk)))
-                elif keyword.lower().startswith(_PROFILE):
-                    found += _profile(_text(chunk))
-        return tuple(found)
 
     def put(self, edits: Edits) -> list[Splice]:
         """The splices over the file, checksums included."""
@@ -126,30 +110,18 @@ def _international(data: bytes) -> tuple[bytes, bytes, bytes]:
     return head, keyword, text
 
 
-def _text(chunk: Chunk) -> str:
-    """The text of a chunk; what cannot be read counts as somebody's words all the same."""
-    try:
-        if chunk.kind == b"iTXt":
-            return _international(chunk.data)[2].decode("utf-8", "replace")
-        text = chunk.data.partition(b"\0")[2]
-        if chunk.kind == b"zTXt":
-            text = _inflate(text[1:])
-        return text.decode("latin-1")
-    except Refused:
-        return "(unreadable)"
+def text(kind: bytes, data: bytes) -> bytes:
+    """What a text chunk says.
 
-
-def _profile(text: str) -> Iterator[tuple[str, str]]:
-    """What stands in a block that was written as text: its kind, its length, and hexadecimals."""
-    try:
-        _, _, digits = text.strip().split("\n", 2)
-        block = bytes.fromhex(digits)
-    except ValueError:
-        return
-    for field, said in exif.texts(block.removeprefix(b"Exif\0\0")):
-        yield f"PNG {field}", said
-    for said in iptc.captions(block):
-        yield "PNG IPTC caption", said
+    Raises
+    ------
+    Refused
+        Where it cannot be read.
+    """
+    if kind == b"iTXt":
+        return _international(data)[2]
+    said = data.partition(b"\0")[2]
+    return _inflate(said[1:]) if kind == b"zTXt" else said
 
 
 def _inflate(data: bytes) -> bytes:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import re
 import struct
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
-
-from PIL import Image
+from typing import TypeVar
 
 from captioner.metadata import exif, iptc, provenance
 from captioner.metadata.container import Container
@@ -20,6 +14,7 @@ from captioner.metadata.jpeg import Jpeg
 from captioner.metadata.png import Png
 from captioner.metadata.provenance import Content, Text
 from captioner.metadata.refusal import Reason, Refused
+from captioner.metadata.survey import EXTENDED, Block, survey
 from captioner.metadata.tiff import TiffFile
 from captioner.metadata.webp import WebP
 
@@ -37,16 +32,60 @@ _KINDS: tuple[tuple[bytes, Callable[[bytes], Container]], ...] = (
     (b"MM", TiffFile),
 )
 _TIFF_SUFFIXES = (".tif", ".tiff")
-_PACKET = re.compile(rb"<x:xmpmeta[\s>].*?</x:xmpmeta\s*>", re.DOTALL)
-_EXIF_BLOCK = re.compile(rb"Exif\0\0(?:II\*\0|MM\0\*)")
 
 
 def read_photo(data: bytes) -> Content:
-    """All that a photo says, whatever its format; what cannot be understood is left out."""
-    try:
-        return content_of(take_apart(data))
-    except Refused:
-        return _found(data)
+    """All that a photo says, whatever its format; with why some of it could not be read."""
+    found = survey(data)
+    content = Content()
+    texts: list[Text] = []
+    keywords: list[str] = []
+    unread = list(found.unread)
+    for block in found.blocks:
+        if block.kind == "xmp":
+            said = provenance.read_tolerantly(block.data)
+            unread += said.unread
+            if not block.prefix:
+                content = said
+                texts += said.texts
+                keywords += said.keywords
+            elif block.prefix == EXTENDED:
+                texts += said.texts
+            else:  # It has a mark of its own.
+                texts += [
+                    replace(text, field=f"{block.prefix}{text.field}")
+                    for text in said.persons(said.texts)
+                ]
+        elif block.kind == "exif":
+            tags, errors = exif.texts(block.data)
+            unread += errors
+            texts += [Text(f"{block.prefix}{name}", text) for name, text in tags]
+        else:
+            captions, words, errors = _iptc(block)
+            unread += errors
+            texts += [Text(f"{block.prefix}IPTC caption", text) for text in captions]
+            keywords += [word for word in words if word not in keywords]
+    texts += [Text(*said) for said in found.texts]
+    return replace(content, texts=tuple(texts), keywords=tuple(keywords), unread=tuple(unread))
+
+
+def _iptc(block: Block) -> tuple[list[str], list[str], list[Refused]]:
+    """Captions and keywords in IPTC or image resources, and why there may be more."""
+    errors = []
+    parts = [block.data]
+    if block.kind == "photoshop":
+        resources, end = iptc.resources_until(block.data)
+        parts = [resource.data for resource in resources if resource.number == iptc.IPTC]
+        if block.data[end:].strip(b"\0"):
+            errors.append(Refused(Reason.MALFORMED, "image resources"))
+    captions: list[str] = []
+    keywords: list[str] = []
+    for part in parts:
+        found, words, error = iptc.readable(part)
+        captions += found
+        keywords += words
+        errors += [error] if error else []
+    return captions, keywords, errors
 
 
 def take_apart(data: bytes, suffix: str = ".tif") -> Container:
@@ -80,77 +119,3 @@ def unbroken(act: Callable[[], _Result]) -> _Result:
         raise Refused(Reason.MALFORMED, f"{type(error).__name__}: {error}") from error
     except RecursionError as error:
         raise Refused(Reason.XMP_DEEP) from error
-
-
-def content_of(container: Container) -> Content:
-    """All that a photo says that was taken apart.
-
-    Raises
-    ------
-    Refused
-        Where its XMP cannot be understood.
-    """
-    packet = container.xmp
-    content = provenance.read_xmp(packet) if packet and packet.strip(b"\0 \r\n\t") else Content()
-    texts = list(content.texts)
-    keywords = list(content.keywords)
-    if isinstance(container, Jpeg) and container.more_xmp:
-        more = _tolerant(container.more_xmp)
-        texts += more.texts
-    if container.exif:
-        texts += [Text(field, text) for field, text in exif.texts(container.exif)]
-    for block in _iptc_blocks(container):
-        texts += [Text("IPTC caption", text) for text in iptc.texts(block, iptc.CAPTION)]
-        keywords += [w for w in iptc.texts(block, iptc.KEYWORD) if w not in keywords]
-    texts += [Text(field, text) for field, text in container.comments]
-    return Content(tuple(texts), content.alts, tuple(keywords), content.mark)
-
-
-def _iptc_blocks(container: Container) -> Iterator[bytes]:
-    """The IPTC of a file, as far as it can be read."""
-    found = [container.iptc] if isinstance(container, TiffFile) else []
-    if container.photoshop:
-        with suppress(Refused):
-            found.append(iptc.iptc_of(container.photoshop))
-    for block in found:
-        try:
-            if block and iptc.datasets(block):
-                yield block
-        except Refused:
-            continue
-
-
-def _tolerant(packet: bytes) -> Content:
-    try:
-        return provenance.read_xmp(packet)
-    except (Refused, ValueError, RecursionError):
-        return Content()
-
-
-def _found(data: bytes) -> Content:
-    """What stands in a file of another format, such as HEIC, or in one that does not add up."""
-    info = _information(data)
-    content = Content()
-    if wrapped := _PACKET.search(data):
-        content = _tolerant(wrapped.group())
-    elif isinstance(packet := info.get("xmp"), bytes):
-        content = _tolerant(packet)
-    texts = list(content.texts)
-    if found := _EXIF_BLOCK.search(data):
-        texts += [Text(*said) for said in exif.texts(data[found.end() - 4 :][: 2**16])]
-    elif isinstance(block := info.get("exif"), bytes):
-        texts += [Text(*said) for said in exif.texts(block.removeprefix(b"Exif\0\0"))]
-    elif data.startswith((b"II", b"MM")):
-        texts += [Text(*said) for said in exif.texts(data)]
-    if isinstance(comment := info.get("comment"), bytes):
-        texts.append(Text("comment", comment.decode("utf-8", "replace")))
-    return replace(content, texts=tuple(texts))
-
-
-def _information(data: bytes) -> dict[Any, Any]:
-    """What Pillow finds in a file beside the picture."""
-    try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
-            return dict(image.info)
-    except Exception:  # Pillow raises anything over what it cannot read.
-        return {}

@@ -29,6 +29,7 @@ class Reason(Enum):
     NO_APPEND = "a person's words stand there in a form that nothing can be added to"
     UNVERIFIED = "what would have been written did not pass the check"
     NOT_REGULAR = "it is not a regular file"
+    SIDECAR = "its sidecar cannot be read"
     HARD_LINKED = "the file has several names (hard links), which a replacement would part"
     READ_ONLY = "it is read-only"
     OWNER = "it belongs to another user"
@@ -39,6 +40,10 @@ class Reason(Enum):
     BUSY = "another captioner is writing in its folder"
     NO_RECORD = "captioner has no record of writing it"
     EDITED = "it was changed after captioner wrote it, or written with another index"
+    NAME_TOO_LONG = (
+        "the name of its sidecar would be longer than the system allows: give the photo a shorter "
+        "name, or use --in-place"
+    )
     SYSTEM = "the system reports an error"
 
     @property

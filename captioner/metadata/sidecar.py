@@ -6,25 +6,146 @@ That is the name which immich, digiKam and darktable read first, and which no tw
 
 from __future__ import annotations
 
+import errno
+import os
+import re
+import unicodedata
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from captioner.metadata import provenance, splice, xmp
+from captioner.metadata import provenance, recovery, splice, xmp
 from captioner.metadata.provenance import Content, Words
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.splice import Splice
 
 SUFFIX = ".xmp"
 
+LARGEST = 16 * 2**20
+"""Bytes of a sidecar that is read."""
 
-def beside(photo: Path) -> Path:
-    """The sidecar of a photo, whether it is there or not."""
-    return photo.with_name(photo.name + SUFFIX)
+_DUPLICATE = re.compile(r"(.+)_\d\d+(\.[^.]+)")
+"""How darktable names the sidecar of a photo's second version, before the suffix."""
 
 
-def others(photo: Path) -> list[Path]:
-    """Further files that other programs may have made for the photo, and that are there."""
-    path = photo.with_suffix(SUFFIX)
-    return [path] if path != beside(photo) and path.is_file() else []
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The sidecars of one photo."""
+
+    own: Path
+    """The one that belongs to the photo alone, whether it is there or not."""
+    others: tuple[Path, ...] = ()
+    """Further files that programs may have made for the photo, and that are there."""
+    variants: tuple[Path, ...] = ()
+    """Those among the others that belong to the photo alone, too: `a.jpg.XMP` and `a.jpg.xmp`."""
+    no_room: bool = False
+    """The name of its own would be longer than the system allows."""
+
+
+@dataclass(slots=True)
+class _Folder:
+    """The names in a folder."""
+
+    sidecars: dict[str, list[str]] = field(default_factory=dict)
+    """What comes before the suffix, folded, to the names of the sidecars."""
+    versions: dict[str, list[str]] = field(default_factory=dict)
+    """Names of photos, folded, to the sidecars of their further versions."""
+    photos: set[str] = field(default_factory=set)
+    """The names of all other files, and these without what follows their last dot."""
+
+
+class Folders:
+    """What sidecars there are in the folder that was looked at last; it is listed once."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._names = _Folder()
+
+    def of(self, photo: Path) -> Beside:
+        """The sidecars of a photo.
+
+        Suffixes count in whatever case they are written, and names in whatever case where no other
+        photo bears the name: cameras and Windows write `IMG_1.JPG`, other programs `img_1.jpg.xmp`.
+
+        Raises
+        ------
+        OSError
+            Where the folder cannot be listed.
+        """
+        if photo.parent != self._path:
+            try:
+                self._names = _listed(photo.parent)
+                self._path = photo.parent
+            except PermissionError:  # Files in it may be opened by name all the same.
+                self._names, self._path = _probed(photo), None
+        whole = self._named(photo.name)
+        others = [name for name in self._named(photo.stem) if name not in whole]
+        others += [
+            name
+            for name in self._names.versions.get(_folded(photo.name), [])
+            if name[: -len(SUFFIX)] not in self._names.photos
+        ]
+        exact = photo.name + SUFFIX
+        own = exact if exact in whole or not whole else whole[0]
+        variants = [photo.with_name(name) for name in whole if name != own]
+        return Beside(
+            photo.with_name(own),
+            (*variants, *map(photo.with_name, others)),
+            tuple(variants),
+            no_room=not whole and _no_room(photo.with_name(own)),
+        )
+
+    def made(self, path: Path) -> None:
+        """Take note of a sidecar that was made since."""
+        if path.parent == self._path:
+            _note(self._names, path.name)
+
+    def _named(self, name: str) -> list[str]:
+        """The sidecars of a photo with this name, those spelled exactly like it first."""
+        found = sorted(self._names.sidecars.get(_folded(name), []))
+        exact = [one for one in found if one[: -len(SUFFIX)] == name]
+        rest = [one for one in found if one not in exact]
+        return exact + [one for one in rest if one[: -len(SUFFIX)] not in self._names.photos]
+
+
+def _listed(folder: Path) -> _Folder:
+    found = _Folder()
+    for name in os.listdir(folder):  # noqa: PTH208 (paths of 100,000 files would take their time)
+        _note(found, name)
+    return found
+
+
+def _probed(photo: Path) -> _Folder:
+    found = _Folder()
+    for stem in (photo.name, photo.stem):
+        for suffix in (SUFFIX, SUFFIX.upper(), SUFFIX.title()):
+            if os.path.lexists(photo.with_name(stem + suffix)):
+                _note(found, stem + suffix)
+    return found
+
+
+def _note(found: _Folder, name: str) -> None:
+    stem, dot, suffix = name.rpartition(".")
+    if f"{dot}{suffix}".lower() != SUFFIX:
+        found.photos.update((name, stem) if dot else (name,))
+        return
+    names = found.sidecars.setdefault(_folded(stem), [])
+    if name not in names:
+        names.append(name)
+    if version := _DUPLICATE.fullmatch(stem):
+        found.versions.setdefault(_folded(version[1] + version[2]), []).append(name)
+
+
+def _folded(name: str) -> str:
+    """A name as a file system that ignores case and composition compares it."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _no_room(path: Path) -> bool:
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False
 
 
 def write(packet: bytes | None, words: Words, *, below: str | None = None) -> list[Splice]:
@@ -70,12 +191,16 @@ def without_ours(packet: bytes) -> list[Splice]:
 
 
 def _write(packet: bytes | None, words: Words, below: str | None) -> list[Splice]:
-    content = provenance.read_xmp(packet) if packet else Content()
+    blank = not packet or recovery.is_blank(packet)
+    read = Content() if blank else provenance.read_xmp(packet or b"")
+    content = provenance.released(read, words)
     changes = provenance.changes(content, words, below, everywhere=True)
-    splices = xmp.edit(packet, changes, embedded=False)
+    splices = xmp.edit(None if blank else packet, changes, embedded=False)
+    if blank:
+        splices = [Splice(0, len(packet or b""), splices[0].new)]
     after = xmp.understood(splice.apply(packet or b"", splices))
     names = (*changes.texts, *changes.tails, *changes.items, *changes.cut)
-    if after.others(*names) != (xmp.understood(packet).others(*names) if packet else []):
+    if after.others(*names) != ([] if blank else xmp.understood(packet or b"").others(*names)):
         raise Refused(Reason.UNVERIFIED)
     for name, text in changes.texts.items():
         if [entry.text for entry in after.texts(name)] != [text]:

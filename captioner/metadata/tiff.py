@@ -19,8 +19,6 @@ class TiffFile:
         Where its directories do not add up, or it is BigTIFF or a raw photo.
     """
 
-    comments = ()
-
     def __init__(self, data: bytes) -> None:
         self.data = data
         self._tiff = exif.Tiff(data)
@@ -43,12 +41,7 @@ class TiffFile:
 
     @property
     def photoshop(self) -> None:
-        """Image resources are read with the IPTC tag, and never written."""
-
-    @property
-    def iptc(self) -> bytes | None:
-        """The IPTC in its own tag, which is read and never written."""
-        return self._tiff.value(exif.IPTC)
+        """Image resources and IPTC of a TIFF are never written."""
 
     def _is_preview(self) -> bool:
         """Whether the first picture is a small one, and the real one hangs below it, as in raw."""

@@ -22,7 +22,6 @@ class WebP:
     """
 
     photoshop = None
-    comments = ()
 
     def __init__(self, data: bytes) -> None:
         self.data = data

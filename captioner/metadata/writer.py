@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -9,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from captioner import wording
+from captioner import regular, wording
 from captioner.metadata import embed, provenance, sidecar, splice, undo
 from captioner.metadata.embed import Embedded
 from captioner.metadata.provenance import Content, Text, Words
@@ -17,6 +19,7 @@ from captioner.metadata.reading import LARGEST, read_photo
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.replace import Folders, create, digest, remove, replaceable
 from captioner.metadata.replace import replace as replace_file
+from captioner.metadata.sidecar import Beside
 from captioner.metadata.undo import Records
 from captioner.metadata.xmp import DEFAULT
 
@@ -49,6 +52,15 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """Metadata that cannot be read for certain, and counts as a person's words for that reason."""
+
+    path: Path
+    """The photo, or one of its sidecars."""
+    why: Refused
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one photo, or of its sidecar."""
 
@@ -63,6 +75,8 @@ class Outcome:
     """What does not say the words, though other programs may look there: EXIF, IPTC."""
     instead: Refused | None = None
     """Why the sidecar was written and not the photo."""
+    unread: Unread | None = None
+    """What could not be read for certain, where the photo is skipped for that."""
     refused: Refused | None = None
 
     @property
@@ -80,6 +94,8 @@ class _File:
     content: Content
     read: Callable[[bytes], Content]
     build: Callable[[bytes | None, Words, str | None], Embedded]
+    blocked: Refused | None = None
+    """Why it cannot be written, whatever it would hold."""
 
 
 class Writer:
@@ -95,6 +111,7 @@ class Writer:
         self._records = records
         self._options = options or Options()
         self._folders = Folders()
+        self._sidecars = sidecar.Folders()
 
     def __enter__(self) -> Writer:
         return self
@@ -103,35 +120,76 @@ class Writer:
         self._folders.__exit__()
 
     def write(self, photo: Path, words: Words) -> Outcome:
-        """Write words for one photo, whole or not at all."""
+        """Write words for one photo, whole or not at all.
+
+        Whatever is the matter with one photo is told by its outcome.
+        """
         words = _cleaned(words)
+        beside = Beside(photo.with_name(photo.name + sidecar.SUFFIX))
         try:
-            data = _read(photo)
-            beside = _sidecar(photo)
+            data = _read(photo, LARGEST)
+            beside = self._sidecars.of(photo)
+            file = _sidecar(beside)
+            others = {path: _other(path) for path in beside.others}
+            return self._write(photo, data, file, others, words)
         except Refused as error:
-            return Outcome(photo, sidecar.beside(photo), State.REFUSED, refused=error)
-        build = partial(_into_photo, suffix=photo.suffix)
-        inside = _File(photo, data, read_photo(data), read_photo, build)
-        others = [_tolerant(path) for path in sidecar.others(photo)]
-        said = [inside.content, beside.content, *others]
-        instead = None
-        if self._options.in_place:
-            try:
-                return self._write_to(inside, inside, said, words)
-            except Refused as error:
-                instead = error
-        try:
-            return replace(self._write_to(inside, beside, said, words), instead=instead)
-        except Refused as error:
-            return Outcome(photo, beside.path, State.REFUSED, instead=instead, refused=error)
+            return Outcome(photo, beside.own, State.REFUSED, refused=error)
+        except OSError as error:
+            return Outcome(photo, beside.own, State.REFUSED, refused=_system(error))
 
     def undo(self, photo: Path) -> list[Outcome]:
         """Take back what captioner wrote into a photo and beside it: an outcome for each file."""
-        found = [self._undo_file(photo, photo), self._undo_file(photo, sidecar.beside(photo))]
+        try:
+            beside = self._sidecars.of(photo)
+        except OSError as error:
+            return [Outcome(photo, photo, State.REFUSED, refused=_system(error))]
+        paths = [photo, beside.own, *beside.variants]
+        found = [self._undo_file(photo, path) for path in paths]
         return [outcome for outcome in found if outcome]
 
+    def _write(
+        self, photo: Path, data: bytes, beside: _File, others: dict[Path, Content], words: Words
+    ) -> Outcome:
+        build = partial(_into_photo, suffix=photo.suffix)
+        inside = _File(photo, data, read_photo(data), read_photo, build)
+        for path, content in {photo: inside.content, beside.path: beside.content, **others}.items():
+            if content.unread:
+                shown = _first([*inside.content.texts, *beside.content.texts, *content.texts])
+                target = photo if self._options.in_place else beside.path
+                unread = Unread(path, content.unread[0])
+                return Outcome(photo, target, State.SKIPPED, shown, shown, unread=unread)
+        if self._options.in_place:
+            try:
+                return self._write_to(inside, inside, [beside.content, *others.values()], words)
+            except Refused as error:
+                try:
+                    return replace(self._beside(inside, beside, others, words), instead=error)
+                except Refused as further:
+                    return Outcome(
+                        photo, beside.path, State.REFUSED, instead=error, refused=further
+                    )
+        return self._beside(inside, beside, others, words)
+
+    def _beside(
+        self, inside: _File, beside: _File, others: dict[Path, Content], words: Words
+    ) -> Outcome:
+        if beside.blocked:
+            raise beside.blocked
+        return self._write_to(inside, beside, [inside.content, *others.values()], words)
+
     def _write_to(self, inside: _File, file: _File, said: list[Content], words: Words) -> Outcome:
+        """Write to one file.
+
+        Parameters
+        ----------
+        said
+            What the other files say.
+        """
         photo = inside.path
+        said = [provenance.released(content, words) for content in said]
+        words = replace(words, over_edits=self._over_edits(file))
+        content = provenance.released(file.content, words)
+        said = [content, *said]
         persons = [text for content in said for text in content.persons(content.texts)]
         shown = _first([*persons, *file.content.texts])
         below = None
@@ -141,6 +199,7 @@ class Writer:
             if any(t.text.endswith(f"\n{words.description}") for t in persons):
                 return Outcome(photo, file.path, State.SAME, shown, shown)
         asked = replace(words, alt=None) if _persons_alt(said) else words
+        file = replace(file, content=content)
         complete = self._complete(file.content, asked)
         if complete is None:
             same = _same(file.content, asked)
@@ -163,7 +222,7 @@ class Writer:
         real = None if current is None else replaceable(file.path)
         if self._options.dry_run:
             return outcome
-        left = new if file is inside else inside.data or b""
+        left = new if file.path == photo else inside.data or b""
         record = undo.recorded(photo, left, file.path, digest_before, new, way_back)
         if current is None or real is None:
             create(
@@ -172,6 +231,8 @@ class Writer:
             )  # fmt: skip
         else:
             self._replace(real, new, current, lambda: self._records.keep(record))
+        if file.path != photo:
+            self._sidecars.made(file.path)
         self._records.forget(file.path, record.after)
         return outcome
 
@@ -185,6 +246,16 @@ class Writer:
         own_alts = [text for text in content.alts if content.own(text)]
         if own and not renew and not _holds(own, asked.description):
             return None  # What else there is to write belongs to another caption.
+        written = replace(content, edits_are_own=True)
+        edited = [
+            text
+            for text in (*content.texts, *content.alts)
+            if written.own(text) and not replace(content, edits_are_own=False).own(text)
+        ]
+        if asked.description is None:
+            own += [text for text in edited if _is_description(text) and text not in own]
+        if asked.alt is None:
+            own_alts += [text for text in edited if text in content.alts and text not in own_alts]
         description = _renewed(own, asked.description, renew=renew)
         alt = _renewed(own_alts, asked.alt, renew=renew)
         present = {word.lower() for word in content.keywords}
@@ -194,7 +265,23 @@ class Writer:
         keywords = (*content.mark.keywords, *missing)
         if renew and asked.keywords:
             keywords = asked.keywords
-        return replace(asked, description=description, alt=alt, keywords=keywords)
+        return replace(
+            asked, description=description, alt=alt, keywords=keywords,
+            edited=tuple(text.text for text in edited),
+        )  # fmt: skip
+
+    def _over_edits(self, file: _File) -> bool:
+        """Whether words of anybody may replace a person's that captioner wrote.
+
+        They may where this index has the way back: it knows, too, that the person took them back.
+        """
+        mark = file.content.mark
+        if self._options.existing != "replace" or file.data is None:
+            return False
+        if mark.edit_digest is None and mark.edit_alt_digest is None:
+            return False
+        record = self._records.of(file.path, digest(file.data))
+        return record is not None and _same_place(record.path, file.path)
 
     def _original(self, file: _File) -> tuple[bytes | None, bytes | None]:
         """The file before captioner wrote to it, where the way back is known, and its digest."""
@@ -215,6 +302,7 @@ class Writer:
         if any(text.language != DEFAULT for text in persons):
             raise Refused(Reason.NO_APPEND)
         content = file.read(base) if base is not None else Content()
+        content = replace(content, edits_are_own=file.content.edits_are_own)
         own = [text for text in content.persons(content.texts) if _is_description(text)]
         others = [text for text in persons if not file.content.own_tail(text)]
         return own[0].text if own else wording.writable(others[0].text)
@@ -227,9 +315,9 @@ class Writer:
 
     def _undo_file(self, photo: Path, path: Path) -> Outcome | None:
         try:
-            if path != photo and not path.exists():
+            data = _read(path, LARGEST) if path == photo else _written_sidecar(path)
+            if data is None:
                 return None
-            data = _read(path)
             record = self._records.of(path, digest(data))
             if record is None and not _ours(path == photo, data):
                 return None
@@ -247,10 +335,14 @@ class Writer:
                     remove(real, data, folders=self._folders, sync=self._options.sync)
                 else:
                     self._replace(real, new, data, lambda: None)
-                if record and (record.path == path or not record.path.exists()):
+                if record and (
+                    _same_place(record.path, path) or not os.path.exists(record.path)  # noqa: PTH110
+                ):
                     self._records.forget(record.path)
         except Refused as error:
             return Outcome(photo, path, State.REFUSED, refused=error)
+        except OSError as error:
+            return Outcome(photo, path, State.REFUSED, refused=_system(error))
         before = _first(_content(path == photo, data).texts)
         after = "" if new is None else _first(_content(path == photo, new).texts)
         return Outcome(photo, path, State.UNDONE, before, after)
@@ -264,39 +356,97 @@ def _into_sidecar(packet: bytes | None, words: Words, below: str | None) -> Embe
     return Embedded(sidecar.write(packet, words, below=below), ())
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, most: int) -> bytes:
     try:
-        if path.stat().st_size > LARGEST:
-            raise Refused(Reason.TOO_LARGE)
-        return path.read_bytes()
+        return regular.read(path, most)
+    except regular.NotRegularError as error:
+        raise Refused(Reason.NOT_REGULAR) from error
+    except regular.TooLargeError as error:
+        raise Refused(Reason.TOO_LARGE) from error
     except OSError as error:
-        raise Refused(Reason.SYSTEM, error.strerror or str(error)) from error
+        raise _system(error) from error
 
 
-def _sidecar(photo: Path) -> _File:
-    path = sidecar.beside(photo)
-    data = _read(path) if path.exists() or path.is_symlink() else None
-    content = provenance.read_xmp(data) if data is not None else Content()
-    return _File(path, data, content, provenance.read_xmp, _into_sidecar)
+def _same_place(one: Path, other: Path) -> bool:
+    """Whether two paths are the same; the index knows them as absolute ones."""
+    return os.path.abspath(one) == os.path.abspath(other)  # noqa: PTH100 (keeps links)
 
 
-def _tolerant(path: Path) -> Content:
+def _system(error: OSError) -> Refused:
+    return Refused(Reason.SYSTEM, error.strerror or str(error))
+
+
+def _sidecar(beside: Beside) -> _File:
+    """The sidecar that belongs to a photo alone, and what it says.
+
+    Raises
+    ------
+    Refused
+        Where it is there and cannot be read: it may say anything.
+    """
+    path = beside.own
+    data = blocked = None
+    content = Content()
+    if beside.no_room:
+        blocked = Refused(Reason.NAME_TOO_LONG)
+    elif os.path.lexists(path):
+        try:
+            data = _read(path, sidecar.LARGEST)
+            content = provenance.read_tolerantly(data)
+        except Refused as error:
+            if error.reason is Reason.TOO_LARGE:
+                content = Content(unread=(error,))
+            elif error.reason is Reason.NOT_REGULAR:
+                blocked = Refused(Reason.SIDECAR, f"{path.name} is not a regular file")
+            else:
+                raise _unreadable(path, error) from error
+    return _File(path, data, content, provenance.read_xmp, _into_sidecar, blocked)
+
+
+def _other(path: Path) -> Content:
+    """What a sidecar says that captioner never writes to.
+
+    Raises
+    ------
+    Refused
+        Where it cannot be read.
+    """
     try:
-        return provenance.read_xmp(_read(path))
-    except Refused:
-        return Content()
+        return provenance.read_tolerantly(_read(path, sidecar.LARGEST))
+    except Refused as error:
+        if error.reason is Reason.TOO_LARGE:
+            return Content(unread=(error,))
+        if error.reason is Reason.NOT_REGULAR or not os.path.lexists(path):
+            return Content()
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Refused) -> Refused:
+    is_dangling = os.path.lexists(path) and not os.path.exists(path)  # noqa: PTH110
+    why = "a link whose target is missing" if is_dangling else error.detail
+    return Refused(Reason.SIDECAR, f"{path.name}: {why}")
+
+
+def _written_sidecar(path: Path) -> bytes | None:
+    """What a sidecar holds that captioner may have written; None where it cannot be one."""
+    try:
+        return regular.read(path, sidecar.LARGEST)
+    except (regular.NotRegularError, regular.TooLargeError, FileNotFoundError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return None
+        raise
 
 
 def _content(in_photo: bool, data: bytes) -> Content:
-    try:
-        return read_photo(data) if in_photo else provenance.read_xmp(data)
-    except Refused:
-        return Content()
+    return read_photo(data) if in_photo else provenance.read_tolerantly(data)
 
 
 def _ours(in_photo: bool, data: bytes) -> bool:
-    """Whether a file bears captioner's mark."""
-    return _content(in_photo, data).mark != provenance.Mark()
+    """Whether a file bears captioner's mark of a model's words, or of keywords."""
+    mark = _content(in_photo, data).mark
+    return any((mark.digest, mark.alt_digest, mark.model, mark.keywords))
 
 
 def _cleaned(words: Words) -> Words:
@@ -309,7 +459,7 @@ def _cleaned(words: Words) -> Words:
 
 
 def _is_description(text: Text) -> bool:
-    return text.field.endswith(f" {provenance.DESCRIPTION}")
+    return text.field == f"XMP {provenance.DESCRIPTION}"
 
 
 def _persons_alt(said: list[Content]) -> bool:

@@ -111,6 +111,24 @@ class Xmp:
                 found.append(Entry(_language(node), node.all_text().strip() or resource))
         return found
 
+    def namesakes(self, name: str) -> list[Entry]:
+        """What properties say that are spelled like it, and belong to another namespace.
+
+        Programs such as exiftool go by the prefix, and show them.
+        """
+        prefix, _, local = name.partition(":")
+        found = []
+        for subject in self._subjects:
+            for spelled, (value, used) in subject.attributes.items():
+                if used == prefix and _is_namesake(spelled, name, local):
+                    found.append(Entry(DEFAULT, value))
+            found += [
+                Entry(_language(node), node.all_text().strip())
+                for node in subject.children
+                if node.prefix == prefix and _is_namesake(node.name, name, local)
+            ]
+        return found
+
     def items(self, name: str) -> list[str]:
         """The entries of a list."""
         return [entry.text for entry in self.texts(name) if entry.text]
@@ -304,6 +322,10 @@ def _block(
     for name, value in values.items():
         add(name, escape(value))
     return "\n".join([*lines, f"  </{rdf}:Description>"]).encode()
+
+
+def _is_namesake(spelled: str, name: str, local: str) -> bool:
+    return spelled != full(name) and spelled.rpartition(" ")[2] == local
 
 
 def _entries(node: Node) -> Iterator[Node]:

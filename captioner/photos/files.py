@@ -2,47 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
-from io import BufferedReader
-from pathlib import Path
+from captioner.regular import NEITHER, open_regular
 
-from captioner.system.paths import verbatim
-
-NEITHER = "it is neither a file nor a folder."
-
-# A pipe is opened without waiting for its other end; a terminal does not become ours.
-_FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_NOCTTY", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
-
-
-def open_regular(path: Path) -> BufferedReader:
-    """Open a file for reading, unless it is a pipe, a socket or a device.
-
-    Between the walk and now it may have become one, and to read from it could take for ever.
-
-    Raises
-    ------
-    OSError, ValueError
-        For `explain`.
-    """
-    path = verbatim(path)
-    if not stat.S_ISREG(path.stat().st_mode):  # to open some devices is to set them going
-        raise OSError(errno.EINVAL, NEITHER.rstrip("."))
-    number = os.open(path, _FLAGS)
-    try:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise OSError(errno.EINVAL, NEITHER.rstrip("."))
-        return open(number, "rb")  # noqa: PTH123
-    except BaseException:
-        os.close(number)
-        raise
+__all__ = ["NEITHER", "explain", "open_regular"]
 
 
 def explain(error: OSError | ValueError) -> str:

@@ -56,7 +56,7 @@ class Outputs:
             work = work.with_name(f"{work.name}-training") if real.name else real
         return cls(out, work, download, force=force, resume=resume)
 
-    def check(self, inputs: Mapping[str, Path | None], *, cache: Path) -> None:
+    def check(self, inputs: Mapping[str, Path | None], *, cache: Path | None) -> None:
         """See that everything can be written, and that nothing is lost by it.
 
         Parameters
@@ -64,7 +64,7 @@ class Outputs:
         inputs
             Files and folders that are read, by the option that names them.
         cache
-            Where features are kept.
+            Where features are kept; None if nowhere.
 
         Raises
         ------
@@ -78,7 +78,7 @@ class Outputs:
         if self.download is not None:
             check_download(self.download)
 
-    def _check_nesting(self, inputs: Mapping[str, Path | None], cache: Path) -> None:
+    def _check_nesting(self, inputs: Mapping[str, Path | None], cache: Path | None) -> None:
         out, work = _real(self.out), _real(self.work)
         read = {option: _real(path) for option, path in inputs.items() if path is not None}
         for option, path in read.items():
@@ -88,7 +88,7 @@ class Outputs:
                         f"{option} and {ours} are both {path}.",
                         f"Name another folder with {ours}.",
                     )
-        inside = {"--work": work, "the cache": _real(cache)} | read
+        inside = {"--work": work} | ({"the cache": _real(cache)} if cache else {}) | read
         if self.download is not None:
             inside["--download"] = _real(self.download)
         for option, path in inside.items():
