@@ -154,12 +154,12 @@ class TestPrune:
         run("index", ".")
         asked = run("prune")
         assert asked.exit_code == 2
-        assert "nobody to ask" in asked.stderr
-        path, since, caption = asked.stdout.rstrip("\n").split("\t")
-        assert (path, caption) == (str(folder / "red.jpg"), "A red photo.")
+        assert "no terminal to confirm on" in asked.stderr
+        path, reason, since, caption = asked.stdout.rstrip("\n").split("\t")
+        assert (path, reason, caption) == (str(folder / "red.jpg"), "gone", "A red photo.")
         assert since.startswith("20")
         done = run("prune", "--yes")
-        assert (done.exit_code, done.stderr) == (0, "1 photo removed.\n")
+        assert (done.exit_code, done.stderr) == (0, "Removed 1 photo from the index.\n")
         with Index.open(folder.parent / "home/captioner.db") as index:
             assert index.counts().photos == 2
             assert [hit.caption for hit in index.search("red", exact=True)] == []
@@ -174,7 +174,7 @@ class TestPrune:
         assert f"2 of 3 photos below {folder} are gone." in refused.stderr
         Path("green.jpg").unlink()
         assert f"{folder} is empty." in run("prune", "--yes").stderr
-        assert "2 photos removed." in run("prune", "--yes", "--force").stderr
+        assert "Removed 2 photos from the index." in run("prune", "--yes", "--force").stderr
 
     def test_refuses_where_the_folder_is_away(self, run: Run, folder: Path) -> None:
         run("index", ".")
@@ -184,14 +184,14 @@ class TestPrune:
         folder.rename(folder.with_name("unplugged"))
         refused = run("prune", "--yes")
         assert refused.exit_code == 1
-        assert f"{folder} cannot be looked at: No such file" in refused.stderr
+        assert f"{folder} no longer exists, and 3 of 3 photos with it." in refused.stderr
 
     def test_what_is_there_again_is_left_alone(self, run: Run, folder: Path) -> None:
         run("index", ".")
         Path("red.jpg").rename("../red.jpg")
         run("index", ".")
         Path("../red.jpg").rename("red.jpg")
-        assert "1 photo there again" in run("prune", "--yes").stderr
+        assert "1 photo can be found again" in run("prune", "--yes").stderr
         run("index", ".")
         with Index.open(folder.parent / "home/captioner.db") as index:
             assert (index.counts().photos, index.counts().missing) == (3, 0)
@@ -203,7 +203,7 @@ class TestPrune:
         Path("red.jpg").unlink()
         Path("album/a.jpg").unlink()
         run("index", ".")
-        assert "1 photo removed." in run("prune", "album", "--yes").stderr
+        assert "Removed 1 photo from the index." in run("prune", "album", "--yes").stderr
         with Index.open(folder.parent / "home/captioner.db") as index:
             assert [one.path.name for one in index.missing()] == ["red.jpg"]
 

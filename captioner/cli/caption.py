@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, loading, options
+from captioner.cli import console, keeping, loading, options
 from captioner.cli.paths import Given
 from captioner.cli.progress import progress
 
@@ -76,11 +76,12 @@ def caption(
     console.configure(quiet=quiet, log_file=log_file)
     given = Given(paths, nul=nul)
     selection = Selection(tuple(exclude or ()), include_hidden)
+    skipped = keeping.Skipped(given)
     total = failed = 0
     # Where captions scroll by on the terminal, they are the progress.
     with (
         progress(quiet=given.one_file or console.for_the_eye()) as bar,
-        closing(_described(walk(given, selection), load)) as results,
+        closing(_described(walk(given, selection, skipped), load)) as results,
     ):
         for result in results:
             total += 1
@@ -101,6 +102,7 @@ def caption(
                         in_place(k.word for k in result.keywords) if keywords else None,
                     )
             bar.done(path)
+    skipped.sum_up()
     if not total:
         console.note("No photos found.")
     if failed:

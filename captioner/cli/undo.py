@@ -101,7 +101,7 @@ def _written(records: Writes) -> Iterator[Photo | Failure]:
             if path not in seen:
                 seen.add(path)
                 found = path.stat()
-                yield Photo(path, found.st_size, found.st_mtime_ns)
+                yield Photo.of(path, found)
     if missing:
         console.note(
             f"{console.counted(missing)} no longer where captioner wrote: name the folder where "

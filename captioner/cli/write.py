@@ -202,8 +202,7 @@ def refresh(records: Writes, before: Photo) -> None:
     from captioner.content import fingerprint
     from captioner.types import Photo
 
-    found = before.path.stat()
-    after = Photo(before.path, found.st_size, found.st_mtime_ns)
+    after = Photo.of(before.path, before.path.stat())
     records.refresh(before, after, fingerprint(before.path))
 
 

@@ -48,7 +48,8 @@ def adopt(connection: sqlite3.Connection, photo: Photo, content_hash: bytes) -> 
         case "copied":
             store.copy(connection, twin.id, photo)
     connection.execute(
-        "UPDATE photos SET size = ?, mtime_ns = ?, missing_since = NULL WHERE path = ?",
+        "UPDATE photos SET size = ?, mtime_ns = ?, missing_since = NULL, missing_reason = NULL "
+        "WHERE path = ?",
         [photo.size, photo.mtime_ns, key],
     )
     return kept
@@ -105,6 +106,7 @@ def _move(connection: sqlite3.Connection, row: _Row, key: bytes) -> None:
     if there:
         gone = not os.path.lexists(row.path)
         connection.execute(
-            "UPDATE photos SET path = ?, missing_since = iif(?, ?, missing_since) WHERE id = ?",
+            "UPDATE photos SET path = ?1, missing_since = iif(?2, ?3, missing_since), "
+            "missing_reason = iif(?2, 'gone', missing_reason) WHERE id = ?4",
             [row.path, gone, now(), *there],
         )

@@ -42,6 +42,22 @@ def open_regular(path: Path) -> BufferedReader:
         raise
 
 
+def explain_link(path: Path) -> str | None:
+    """Say where a symbolic link leads to nothing; None if it is no link, or leads somewhere."""
+    try:
+        target = os.readlink(path)  # noqa: PTH115 (as it was written)
+    except (OSError, ValueError):
+        return None
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return f"it is a link to {target}, which does not exist."
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return f"it is a link to {target}, which leads back to the link itself."
+    return None
+
+
 def explain(error: OSError | ValueError) -> str:
     """Say in plain words why a path cannot be looked at; completes "cannot read PATH: …"."""
     match error:
