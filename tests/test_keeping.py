@@ -307,7 +307,7 @@ class TestWatch:
             _, said = child.communicate(timeout=300)
         assert child.returncode == 0, said
         assert "1 moved" in said
-        assert "No longer watching." in said
+        assert "Stopped watching." in said
 
     def test_only_folders(self, run: Run) -> None:
         result = run("watch", "red.jpg")
