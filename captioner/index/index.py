@@ -420,7 +420,7 @@ class Index:
             row = self._connection.execute(
                 "SELECT count(*), count(*) FILTER (WHERE status = 'described'), "
                 "count(*) FILTER (WHERE status = 'failed'), "
-                "count(*) FILTER (WHERE missing_reason = 'gone'), "
+                "count(missing_since) - count(*) FILTER (WHERE missing_reason = 'ignored'), "
                 "count(*) FILTER (WHERE missing_reason = 'ignored') FROM photos"
             ).fetchone()
         return Counts(*row)

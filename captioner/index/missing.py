@@ -199,7 +199,7 @@ def vanished(
         Whether the ignore files in a folder leave out a path below it.
     """
     absence = Absence(connection, set(unreadable) - set(walked.absent))
-    known_roots = set(roots(connection))
+    known_roots = {*roots(connection), *walked.folders}
     met: set[int] = set()
     for root in walked.folders:
         known = ids(connection, "SELECT id FROM photos WHERE path >= ? AND path < ?", inside(root))
@@ -215,6 +215,8 @@ def vanished(
             if number in met:
                 continue
             for (path,) in connection.execute(present, [number]):
+                if path in new:
+                    continue
                 if absence.proved(path):
                     reason: Reason = "gone"
                     if emptied:
@@ -356,8 +358,8 @@ def doubts(connection: sqlite3.Connection, gone: Iterable[Entry]) -> Iterator[st
             continue
         name = os.fsdecode(root)
         total, marked = connection.execute(
-            "SELECT count(*), count(*) FILTER (WHERE missing_reason = 'gone') FROM photos "
-            "WHERE path >= ? AND path < ?",
+            "SELECT count(*), count(missing_since) - count(*) FILTER "
+            "(WHERE missing_reason = 'ignored') FROM photos WHERE path >= ? AND path < ?",
             inside(root),
         ).fetchone()
         lost = max(listed, marked)

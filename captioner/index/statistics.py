@@ -65,7 +65,7 @@ def count(connection: sqlite3.Connection, path: Path) -> Statistics:
     photos, described, failed, missing, ignored = connection.execute(
         "SELECT count(*), count(*) FILTER (WHERE status = 'described'), "
         "count(*) FILTER (WHERE status = 'failed'), "
-        "count(*) FILTER (WHERE missing_reason = 'gone'), "
+        "count(missing_since) - count(*) FILTER (WHERE missing_reason = 'ignored'), "
         "count(*) FILTER (WHERE missing_reason = 'ignored') FROM photos"
     ).fetchone()
     captioned, dated, placed = connection.execute(
