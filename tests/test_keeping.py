@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import colours
 import pytest
@@ -308,6 +310,40 @@ class TestWatch:
         assert child.returncode == 0, said
         assert "1 moved" in said
         assert "Stopped watching." in said
+
+    def test_a_folder_that_goes_and_comes_back_and_one_behind_a_link(self, folder: Path) -> None:
+        away, elsewhere = folder.with_name("away"), folder.with_name("elsewhere")
+        elsewhere.mkdir()
+        (folder / "link").symlink_to(elsewhere)
+        said: list[str] = []
+        with process("watch", str(folder), "--settle", "0.2") as child:
+            late = Timer(120, child.kill)  # or a test that fails would wait for ever
+            late.daemon = True
+            late.start()
+
+            def heard(words: str) -> str:
+                assert child.stderr
+                for line in child.stderr:
+                    said.append(line)
+                    if words in line:
+                        return line
+                raise AssertionError(f"never said: {words}, but {said}")
+
+            assert f"Watching {folder} (2 folders in all)." in heard("Watching")
+            heard("3 photos indexed")
+            colours.photo(elsewhere / "new.jpg", "red")
+            assert re.match(r"\d\d:\d\d:\d\d ", heard("1 photo indexed"))
+            folder.rename(away)
+            heard(f"{folder} no longer exists: waiting for it to come back.")
+            heard("4 gone.")
+            away.rename(folder)
+            heard(f"{folder} is back: watching it again.")
+            heard("4 back")
+            child.send_signal(signal.SIGINT)
+            heard("Stopped watching.")
+            late.cancel()
+        with Index.open(folder.parent / "home/captioner.db") as index:
+            assert (index.counts().photos, index.counts().missing) == (4, 0)
 
     def test_only_folders(self, run: Run) -> None:
         result = run("watch", "red.jpg")
