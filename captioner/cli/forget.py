@@ -34,7 +34,7 @@ def forget(
     log_file: options.LogFile = None,
     database: options.Database = None,
 ) -> None:
-    """Remove photos or folders from the index; their files are not touched.
+    """Remove photos or folders from the index, not from disk.
 
     Everything recorded about them is removed, your own captions in the index included. A folder
     is forgotten with all photos below it, and `captioner index` without arguments no longer

@@ -30,11 +30,12 @@ def prune(
     log_file: options.LogFile = None,
     database: options.Database = None,
 ) -> None:
-    """Remove missing and ignored photos and everything recorded about them.
+    """Remove missing and ignored photos from the index.
 
     `captioner index` marks photos as missing when their files or folders were deleted, and as
     ignored when a .captionerignore or .nomedia file names them; it restores them if they
-    reappear. This lists both, asks, and removes them from the index. Files are not touched.
+    reappear. This lists both, asks, and removes them with everything recorded about them. Files
+    are not touched.
 
     \b
     Examples:

@@ -82,6 +82,8 @@ def watch(
                     everywhere=there != touched,
                     stamped=True,
                 )
+                named = {os.path.abspath(folder) for folder in there}  # noqa: PTH100
+                keeping.note_emptied(one for one in index.emptied() if str(one[0]) in named)
         except LockedError as error:
             console.error(error.reason, "Trying again until it is free.")
             return False

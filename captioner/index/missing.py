@@ -147,9 +147,10 @@ def note(connection: sqlite3.Connection, walked: Walked) -> None:
     points: set[bytes] = set()
     for root in walked.folders:
         connection.execute("INSERT OR IGNORE INTO roots VALUES (?)", [root])
-        points |= mounts.about(root) | mounts.about(os.path.realpath(root))
-    for folder in walked.beside:
-        points |= {mounts.above(folder), mounts.above(os.path.realpath(folder))}
+        for folder in {root, os.path.realpath(root)}:
+            points |= mounts.about(folder)
+    for beside in walked.beside:
+        points |= {mounts.above(folder) for folder in {beside, os.path.realpath(beside)}}
     connection.executemany("INSERT OR IGNORE INTO mounts VALUES (?)", ([one] for one in points))
 
 

@@ -71,14 +71,14 @@ def _find(
         return None
     if twins[0].path == key:
         return Kept(photo, "same", photo.path), twins[0]
-    away = missing.away(connection)
+    absence = missing.Absence(connection)
     replaced = connection.execute("SELECT 1 FROM photos WHERE path = ?", [key]).fetchone()
-    moved = next((twin for twin in twins if _left(twin, away, bool(replaced))), None)
+    moved = next((twin for twin in twins if _left(twin, absence, bool(replaced))), None)
     twin = moved or twins[0]
     return Kept(photo, "moved" if moved else "copied", Path(os.fsdecode(twin.path))), twin
 
 
-def _left(row: _Row, away: list[bytes], replaced: bool) -> bool:
+def _left(row: _Row, absence: missing.Absence, replaced: bool) -> bool:
     """Whether the content that a row describes has left the place that the row says.
 
     Where another content is there now, that tells of a move only if the photo in question has
@@ -87,7 +87,7 @@ def _left(row: _Row, away: list[bytes], replaced: bool) -> bool:
     try:
         found = os.stat(row.path)  # noqa: PTH116 (bytes)
     except (FileNotFoundError, NotADirectoryError):
-        return not missing.is_below(row.path, away)
+        return absence.proved(row.path)
     except OSError:
         return False  # it cannot be told
     return replaced and (found.st_size, found.st_mtime_ns) != (row.size, row.mtime_ns)
