@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
-from captioner.index import Change, Index, Survey
+from captioner.index import Change, Entry, Index, Lost, Survey, Walked
+from captioner.index.database import path_key
+from captioner.index.missing import is_file
+from captioner.photos.ignored import IgnoreFiles
 from captioner.recognition import TOGETHER, groups, unknown
 from captioner.types import Describer, Description, Failure, Kept, Listing, Photo, Weights
 
@@ -33,11 +36,13 @@ class Summary:
     back: int = 0
     """Of the unchanged, those that had been missing."""
     missing: int = 0
-    """Not found any more, since this update."""
+    """Gone, since this update."""
     retold: int = 0
     """Described by another model from the features of before, unopened."""
     stopped: bool = False
     """Whether `stop` ended it early."""
+    ignored: int = 0
+    """Named by an ignore file, since this update."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,7 @@ def update(
     load: Callable[[], Describer],
     *,
     roots: Sequence[Path] = (),
+    everywhere: bool = False,
     options: Options = Options(),
     planned: Callable[[int], None] = lambda total: None,
     progress: Progress = lambda result: None,
@@ -127,7 +133,11 @@ def update(
     load
         Makes the describer; called only where a photo can be read, or retold, that needs it.
     roots
-        The paths walked. What is gone below those that are folders is marked as missing.
+        The paths walked. What is gone at or below them is marked as missing, and so is what was
+        once named and is gone from the folders of named files.
+    everywhere
+        Look for what is gone outside these paths as well: below folders that were deleted, and
+        among all photos that were once named.
     planned
         Called once, before anything is described, with how often `progress` will be called.
     progress
@@ -150,24 +160,47 @@ def update(
     run.summary.unchanged += made.survey.unchanged
     run.summary.stopped = stop()
     if not run.summary.stopped:
-        gone = vanished(index, made, roots)
-        index.close_survey(made.survey, _folders(roots), [number for number, _ in gone])
-        run.summary.back, run.summary.missing = len(made.survey.back), len(gone)
+        walked = Walked.of(map(path_key, roots), everywhere=everywhere)
+        lost = vanished(index, made, walked)
+        index.close_survey(made.survey, walked, lost)
+        run.summary.back = len(made.survey.back)
+        run.summary.missing = sum(one.reason == "gone" for one in lost)
+        run.summary.ignored = len(lost) - run.summary.missing
     return run.summary
 
 
-def vanished(index: Index, made: Plan, roots: Sequence[Path]) -> list[tuple[int, Path]]:
-    """Id and path of the photos that are gone from below folders that were walked to the end."""
+def vanished(index: Index, made: Plan, walked: Walked) -> list[Lost]:
+    """The photos that a walk to the end did not find though the index knows them."""
+    files: dict[Path, IgnoreFiles] = {}
+
+    def ignored(root: Path, path: Path) -> bool:
+        return files.setdefault(root, IgnoreFiles(root)).leave_out(path)
+
     return index.vanished(
         made.survey,
-        _folders(roots),
+        walked,
         new=(photo.path for photo in made.todo),
         unreadable=(failure.path for failure in made.unseen),
+        ignored=ignored,
     )
 
 
-def _folders(paths: Sequence[Path]) -> list[Path]:
-    return [path for path in paths if os.path.isdir(path)]  # noqa: PTH112 (is_dir may raise)
+def removable(index: Index, below: Sequence[Path] = ()) -> tuple[list[Entry], int]:
+    """The photos that are gone or ignored now, and how many marked ones are found again."""
+    roots = set(index.roots())
+    files = {root: IgnoreFiles(root) for root in roots}
+    found: list[Entry] = []
+    marked = index.missing(below)
+    for one in marked:
+        if not is_file(os.fsencode(one.path)):
+            found.append(replace(one, reason="gone"))
+        elif one.reason == "ignored":
+            root = next((above for above in one.path.parents if above in roots), None)
+            if root and files[root].leave_out(one.path):
+                found.append(one)
+    back = len(marked) - len(found)
+    found += index.unmarked(below)
+    return sorted(found, key=lambda one: os.fsencode(one.path)), back
 
 
 class _Run:

@@ -19,6 +19,18 @@ FloatArray = npt.NDArray[np.float32]
 HalfArray = npt.NDArray[np.float16]
 PixelArray = npt.NDArray[np.uint8]
 
+_LARGEST = 2**63 - 1
+"""Of SQLite's integers, and of NumPy's."""
+
+
+def _int64(number: int) -> int:
+    """The nearest number that a database column or an int64 array can hold.
+
+    File systems keep modification times up to the year 2446; nanoseconds since 1970 in 64 bits
+    end in 2262.
+    """
+    return min(max(number, -_LARGEST), _LARGEST)
+
 
 class Photo:
     """A file found by the walk; nothing of it has been opened yet. Not to be changed.
@@ -40,6 +52,11 @@ class Photo:
         self.size: Final = size
         self.mtime_ns: Final = mtime_ns
         self._path: Path | None = None
+
+    @classmethod
+    def of(cls, path: Path | str, status: os.stat_result) -> Self:
+        """A file with the size and the modification time that `stat` reports of it."""
+        return cls(path, _int64(status.st_size), _int64(status.st_mtime_ns))
 
     @property
     def path(self) -> Path:
@@ -81,6 +98,12 @@ class Listing:
         name = os.path.basename(photo.spelled)  # noqa: PTH119 (text)
         inside = photo.spelled[: len(photo.spelled) - len(name)]
         return cls(inside, [name], [photo.size], [photo.mtime_ns])
+
+    def add(self, name: str, status: os.stat_result) -> None:
+        """Add a file of the folder, with what `stat` reports of it."""
+        self.names.append(name)
+        self.sizes.append(_int64(status.st_size))
+        self.mtimes_ns.append(_int64(status.st_mtime_ns))
 
     def __len__(self) -> int:
         return len(self.names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import colours
 import pytest
@@ -154,12 +156,12 @@ class TestPrune:
         run("index", ".")
         asked = run("prune")
         assert asked.exit_code == 2
-        assert "nobody to ask" in asked.stderr
-        path, since, caption = asked.stdout.rstrip("\n").split("\t")
-        assert (path, caption) == (str(folder / "red.jpg"), "A red photo.")
+        assert "no terminal to confirm on" in asked.stderr
+        path, reason, since, caption = asked.stdout.rstrip("\n").split("\t")
+        assert (path, reason, caption) == (str(folder / "red.jpg"), "gone", "A red photo.")
         assert since.startswith("20")
         done = run("prune", "--yes")
-        assert (done.exit_code, done.stderr) == (0, "1 photo removed.\n")
+        assert (done.exit_code, done.stderr) == (0, "Removed 1 photo from the index.\n")
         with Index.open(folder.parent / "home/captioner.db") as index:
             assert index.counts().photos == 2
             assert [hit.caption for hit in index.search("red", exact=True)] == []
@@ -174,7 +176,7 @@ class TestPrune:
         assert f"2 of 3 photos below {folder} are gone." in refused.stderr
         Path("green.jpg").unlink()
         assert f"{folder} is empty." in run("prune", "--yes").stderr
-        assert "2 photos removed." in run("prune", "--yes", "--force").stderr
+        assert "Removed 2 photos from the index." in run("prune", "--yes", "--force").stderr
 
     def test_refuses_where_the_folder_is_away(self, run: Run, folder: Path) -> None:
         run("index", ".")
@@ -184,14 +186,14 @@ class TestPrune:
         folder.rename(folder.with_name("unplugged"))
         refused = run("prune", "--yes")
         assert refused.exit_code == 1
-        assert f"{folder} cannot be looked at: No such file" in refused.stderr
+        assert f"{folder} no longer exists, and 3 of 3 photos with it." in refused.stderr
 
     def test_what_is_there_again_is_left_alone(self, run: Run, folder: Path) -> None:
         run("index", ".")
         Path("red.jpg").rename("../red.jpg")
         run("index", ".")
         Path("../red.jpg").rename("red.jpg")
-        assert "1 photo there again" in run("prune", "--yes").stderr
+        assert "1 photo can be found again" in run("prune", "--yes").stderr
         run("index", ".")
         with Index.open(folder.parent / "home/captioner.db") as index:
             assert (index.counts().photos, index.counts().missing) == (3, 0)
@@ -203,7 +205,7 @@ class TestPrune:
         Path("red.jpg").unlink()
         Path("album/a.jpg").unlink()
         run("index", ".")
-        assert "1 photo removed." in run("prune", "album", "--yes").stderr
+        assert "Removed 1 photo from the index." in run("prune", "album", "--yes").stderr
         with Index.open(folder.parent / "home/captioner.db") as index:
             assert [one.path.name for one in index.missing()] == ["red.jpg"]
 
@@ -307,7 +309,41 @@ class TestWatch:
             _, said = child.communicate(timeout=300)
         assert child.returncode == 0, said
         assert "1 moved" in said
-        assert "No longer watching." in said
+        assert "Stopped watching." in said
+
+    def test_a_folder_that_goes_and_comes_back_and_one_behind_a_link(self, folder: Path) -> None:
+        away, elsewhere = folder.with_name("away"), folder.with_name("elsewhere")
+        elsewhere.mkdir()
+        (folder / "link").symlink_to(elsewhere)
+        said: list[str] = []
+        with process("watch", str(folder), "--settle", "0.2") as child:
+            late = Timer(120, child.kill)  # or a test that fails would wait for ever
+            late.daemon = True
+            late.start()
+
+            def heard(words: str) -> str:
+                assert child.stderr
+                for line in child.stderr:
+                    said.append(line)
+                    if words in line:
+                        return line
+                raise AssertionError(f"never said: {words}, but {said}")
+
+            assert f"Watching {folder} (2 folders in all)." in heard("Watching")
+            heard("3 photos indexed")
+            colours.photo(elsewhere / "new.jpg", "red")
+            assert re.match(r"\d\d:\d\d:\d\d ", heard("1 photo indexed"))
+            folder.rename(away)
+            heard(f"{folder} no longer exists: waiting for it to come back.")
+            heard("4 gone.")
+            away.rename(folder)
+            heard(f"{folder} is back: watching it again.")
+            heard("4 back")
+            child.send_signal(signal.SIGINT)
+            heard("Stopped watching.")
+            late.cancel()
+        with Index.open(folder.parent / "home/captioner.db") as index:
+            assert (index.counts().photos, index.counts().missing) == (4, 0)
 
     def test_only_folders(self, run: Run) -> None:
         result = run("watch", "red.jpg")

@@ -43,7 +43,7 @@ def home(tmp_path: Path, originals: dict[Path, bytes]) -> Path:
     described = []
     for path in originals:
         found = path.stat()
-        photo = Photo(path, found.st_size, found.st_mtime_ns)
+        photo = Photo.of(path, found)
         described.append(invented.description(photo, f"Photo {path.stem}."))
     with Index.open(tmp_path / "home/captioner.db", write=True) as index:
         index.store(described, "m")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -15,7 +17,7 @@ from fakes import WatchedDescriber
 from captioner.index import Index, database, mounts
 from captioner.library import Options, Result, Summary, update
 from captioner.photos import formats
-from captioner.photos.walk import listings, walk
+from captioner.photos.walk import Selection, listings, walk
 from captioner.types import Failure, Kept, Listing, Pixels, Weights
 
 
@@ -377,9 +379,228 @@ def test_an_empty_root_marks_nothing(folder: Path, index: Index) -> None:
     for path in folder.iterdir():
         path.unlink()
     assert again(index, folder) == Summary()
-    folder.rmdir()
-    assert again(index, folder).missing == 0
     assert index.counts().missing == 0
+    assert index.emptied() == [(folder, 3)]
+
+
+def test_a_folder_that_holds_other_things_is_not_an_empty_drive(folder: Path, index: Index) -> None:
+    make(folder, 3)
+    again(index, folder, load=WatchedDescriber)
+    (folder / "notes.txt").touch()
+    for path in folder.glob("*.jpg"):
+        path.unlink()
+    assert again(index, folder) == Summary(missing=3)
+    assert index.emptied() == []
+
+
+def everywhere(index: Index, *roots: Path, **options: object) -> Summary:
+    """Update an index as `captioner index` without arguments does."""
+    return again(index, *roots, everywhere=True, **options)
+
+
+def test_a_folder_that_was_deleted(folder: Path, index: Index) -> None:
+    keep, old = folder / "keep", folder / "old"
+    make(keep, 1)
+    make(old / "deeper", 2)
+    again(index, keep, old, load=WatchedDescriber)
+    shutil.rmtree(old)
+    assert again(index, keep) == Summary(unchanged=1)
+    assert everywhere(index, keep) == Summary(unchanged=1, missing=2)
+    assert {one.reason for one in index.missing()} == {"gone"}
+    assert index.search("green", exact=True) == []
+    assert everywhere(index, keep) == Summary(unchanged=1)
+    make(old / "deeper", 2)
+    assert again(index, old) == Summary(unchanged=2)  # by their content
+    assert index.counts().missing == 0
+
+
+def test_a_folder_that_was_deleted_and_is_named_all_the_same(folder: Path, index: Index) -> None:
+    make(folder / "deeper", 2)
+    again(index, folder, load=WatchedDescriber)
+    shutil.rmtree(folder / "deeper")
+    summary = again(index, folder / "deeper")
+    assert (summary.failed, summary.missing) == (1, 2)
+
+
+def test_a_deleted_folder_is_forgotten_with_its_last_photo(folder: Path, index: Index) -> None:
+    (path,) = make(folder / "old", 1)
+    make(folder / "keep", 1)
+    again(index, folder / "old", folder / "keep", load=WatchedDescriber)
+    path.rename(folder / "keep/moved.jpg")
+    (folder / "old").rmdir()
+    assert everywhere(index, folder / "keep") == Summary(moved=1, unchanged=1)
+    assert index.roots() == [folder / "keep"]
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty mount point", "a broken link"])
+def test_a_folder_behind_a_link_to_a_drive_that_is_away(
+    folder: Path, index: Index, left: str
+) -> None:
+    drive, link = folder / "drive", folder / "link"
+    make(drive / "photos", 2)
+    link.symlink_to(drive)
+    again(index, link / "photos", load=WatchedDescriber)
+    shutil.rmtree(drive)
+    if left == "an empty mount point":
+        drive.mkdir()
+    elif left == "nothing":
+        link.unlink()
+    gone = 2 if left == "nothing" else 0
+    assert everywhere(index) == Summary(missing=gone)
+    (folder.parent / "x.txt").touch()
+    assert everywhere(index) == Summary()
+    assert index.roots() == [link / "photos"]
+
+
+def test_a_deleted_folder_whose_drive_is_away(
+    folder: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, drive = folder.parent / "mounts", folder / "drive"
+    make(drive / "photos", 2)
+    mounted(monkeypatch, table, f"/dev/sdb1 {drive} vfat")
+    again(index, drive / "photos", load=WatchedDescriber)
+    shutil.rmtree(drive / "photos")
+    mounted(monkeypatch, table)
+    assert everywhere(index) == Summary()
+    assert index.unmarked() == []
+    mounted(monkeypatch, table, f"/dev/sdb1 {drive} vfat")
+    assert [one.path.name for one in index.unmarked()] == ["000.jpg", "001.jpg"]
+    assert everywhere(index) == Summary(missing=2)
+
+
+def test_a_file_that_cannot_be_looked_at_is_not_gone(
+    folder: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(folder, 2)
+    again(index, folder, load=WatchedDescriber)
+    stat = os.stat
+
+    def stale(path: object, **options: object) -> os.stat_result:
+        if os.fsencode(path).endswith(b"000.jpg"):  # type: ignore[arg-type]
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return stat(path, **options)  # type: ignore[call-overload,no-any-return]
+
+    (folder / "000.jpg").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", stale)
+        assert again(index, folder) == Summary(unchanged=1)
+    assert again(index, folder) == Summary(unchanged=1, missing=1)
+
+
+# Files that were named
+
+
+def test_a_named_file_that_was_deleted(folder: Path, index: Index) -> None:
+    here = make(folder / "here", 3)
+    there = make(folder / "there", 2)
+    again(index, *here, *there, load=WatchedDescriber)
+    here[1].unlink()
+    there[1].unlink()
+    assert again(index, here[0]) == Summary(unchanged=1, missing=1)
+    assert [one.path for one in index.missing()] == [here[1]]
+    assert [one.path for one in index.unmarked()] == [there[1]]
+    assert everywhere(index) == Summary(missing=1)
+
+
+def test_a_named_file_that_was_deleted_and_is_named_again(folder: Path, index: Index) -> None:
+    path, _ = make(folder, 2)
+    again(index, path, load=WatchedDescriber)
+    path.unlink()
+    summary = again(index, path)
+    assert (summary.failed, summary.missing) == (1, 1)
+
+
+def test_named_files_on_a_drive_that_is_away(
+    folder: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, drive = folder.parent / "mounts", folder / "drive"
+    paths = make(drive, 2)
+    mounted(monkeypatch, table, f"/dev/sdb1 {drive} vfat")
+    again(index, *paths, load=WatchedDescriber)
+    for path in paths:
+        path.unlink()
+    mounted(monkeypatch, table)
+    assert everywhere(index) == Summary()
+    mounted(monkeypatch, table, f"/dev/sdb1 {drive} vfat")
+    assert everywhere(index) == Summary(missing=2)
+
+
+def test_a_photo_whose_link_leads_to_nothing(folder: Path, index: Index) -> None:
+    (target,) = make(folder.parent / "elsewhere", 1)
+    make(folder, 1)
+    (folder / "link.jpg").symlink_to(target)
+    again(index, folder, load=WatchedDescriber)
+    target.unlink()
+    assert again(index, folder) == Summary(unchanged=1)  # the drive may be away
+    photo(target.with_name("other.jpg"), "blue")
+    assert again(index, folder) == Summary(unchanged=1, missing=1)
+
+
+# What is ignored
+
+
+def test_what_an_ignore_file_names_now_is_ignored_until_it_no_longer_does(
+    folder: Path, index: Index
+) -> None:
+    make(folder, 2)
+    make(folder / "private", 2)
+    make(folder / "covers/deeper", 2)
+    again(index, folder, load=WatchedDescriber)
+    (folder / ".captionerignore").write_text("private/\n/001.jpg\n")
+    (folder / "covers/.nomedia").touch()
+    assert again(index, folder) == Summary(unchanged=1, ignored=5)
+    assert (index.counts().missing, index.counts().ignored) == (0, 5)
+    assert len(index.search("red")) == 1
+    assert {one.reason for one in index.missing()} == {"ignored"}
+    assert again(index, folder) == Summary(unchanged=1)
+    (folder / ".captionerignore").unlink()
+    (folder / "covers/.nomedia").unlink()
+    assert again(index, folder) == Summary(unchanged=6, back=5)
+    assert index.counts().ignored == 0
+
+
+def test_a_folder_that_an_ignore_file_leaves_out_whole(folder: Path, index: Index) -> None:
+    make(folder, 2)
+    again(index, folder, load=WatchedDescriber)
+    (folder / ".captionerignore").write_text("*\n")
+    assert again(index, folder) == Summary(ignored=2)
+
+
+def test_what_one_run_leaves_out_is_not_ignored(folder: Path, index: Index) -> None:
+    make(folder, 2)
+    make(folder / ".hidden", 1)
+    again(index, folder, folder / ".hidden", load=WatchedDescriber)
+    excluding = Selection(exclude=("000.jpg",))
+    summary = update(index, listings([folder], excluding), unloadable, roots=[folder])
+    assert summary == Summary(unchanged=1)
+
+
+def test_a_folder_that_is_ignored_and_was_named_itself(folder: Path, index: Index) -> None:
+    make(folder, 1)
+    make(folder / "private", 1)
+    (folder / ".captionerignore").write_text("private/\n")
+    again(index, folder, folder / "private", load=WatchedDescriber)
+    assert again(index, folder) == Summary(unchanged=1)
+    assert index.counts().ignored == 0
+
+
+def test_an_ignore_file_that_makes_no_sense_ignores_nothing(folder: Path, index: Index) -> None:
+    make(folder, 1)
+    again(index, folder, load=WatchedDescriber)
+    (folder / ".captionerignore").write_text("!\n*.jpg\n")
+    assert again(index, folder) == Summary(failed=1)
+
+
+@pytest.mark.parametrize("seconds", [-1_000_000_000, 15_032_385_535])
+def test_files_of_the_far_past_and_future(folder: Path, index: Index, seconds: int) -> None:
+    path, other, _ = make(folder, 3)
+    try:
+        os.utime(path, (seconds, seconds))
+        os.utime(other, (seconds, seconds))
+    except OSError:
+        pytest.skip("this file system cannot hold it")
+    assert again(index, folder, load=WatchedDescriber) == Summary(described=3)
+    assert again(index, folder) == Summary(unchanged=3)
 
 
 def test_only_what_was_walked_is_judged(folder: Path, index: Index) -> None:

@@ -49,7 +49,7 @@ def test_statistics(database: Path) -> None:
     with Index.open(database) as index:
         found = index.statistics()
     assert found == Statistics(
-        bytes=found.bytes, photos=8, described=5, wordless=1, failed=3, missing=1,
+        bytes=found.bytes, photos=8, described=5, wordless=1, failed=3, missing=1, ignored=0,
         edited=1, captioned=1, dated=2, placed=1,
         formats={"JPEG": 4, "PNG": 1},
         reasons=[

@@ -93,7 +93,15 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a/1.jpg", "a/to_b/2.jpg"]
 
 
-def test_links_to_files_are_photos_and_broken_ones_failures(tmp_path: Path) -> None:
+def skipped(*paths: Path) -> dict[Path, str]:
+    """What a walk skips, and why; fails on a failure."""
+    found: dict[Path, str] = {}
+    walked = list(walk(paths, skipped=found.__setitem__))
+    assert not any(isinstance(one, Failure) for one in walked), walked
+    return found
+
+
+def test_links_to_files_are_photos_and_broken_ones_skipped(tmp_path: Path) -> None:
     touch(tmp_path / "elsewhere/photo")
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -101,7 +109,58 @@ def test_links_to_files_are_photos_and_broken_ones_failures(tmp_path: Path) -> N
     assert names(folder) == ["a.jpg"]
     (folder / "a.jpg").unlink()
     (folder / "b.jpg").symlink_to(tmp_path / "gone")
-    assert only_failure(folder).path == folder / "b.jpg"
+    (folder / "album").symlink_to(tmp_path / "gone/album")
+    (folder / "notes.txt").symlink_to(tmp_path / "gone")
+    (folder / "c.jpg").symlink_to("c.jpg")
+    (folder / "d.jpg").symlink_to("b.jpg")
+    assert skipped(folder) == {
+        folder / "album": f"it is a link to {tmp_path}/gone/album, which does not exist.",
+        folder / "b.jpg": f"it is a link to {tmp_path}/gone, which does not exist.",
+        folder / "c.jpg": "it is a link to c.jpg, which leads back to the link itself.",
+        folder / "d.jpg": "it is a link to b.jpg, which does not exist.",
+    }
+
+
+def test_a_broken_link_that_is_named_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").symlink_to("gone.jpg")
+    (tmp_path / "b").symlink_to("b")
+    reason = only_failure(tmp_path / "a.jpg").reason
+    assert reason == "it is a link to gone.jpg, which does not exist."
+    assert "leads back to the link itself" in only_failure(tmp_path / "b").reason
+
+
+def test_a_file_that_is_deleted_meanwhile_is_no_failure(tmp_path: Path) -> None:
+    touch(*(tmp_path / name for name in ("a/1.jpg", "b.jpg", "c.jpg")))
+    found = walk([tmp_path])
+    assert isinstance(next(found), Photo)  # what is beside the folder is known by name
+    (tmp_path / "b.jpg").unlink()
+    assert [one.path for one in found if isinstance(one, Photo)] == [tmp_path / "c.jpg"]
+
+
+@pytest.mark.parametrize("seconds", [-(2**33), -1, 2**33, 15_032_385_535])
+def test_any_modification_time_fits(tmp_path: Path, seconds: int) -> None:
+    touch(tmp_path / "a.jpg")
+    status = list((tmp_path / "a.jpg").stat())
+    ns = seconds * 10**9
+    made = Photo.of("a.jpg", os.stat_result(status, {"st_mtime_ns": ns}))
+    assert made.mtime_ns == max(min(ns, 2**63 - 1), 1 - 2**63)
+    listing = Listing("")
+    listing.add("a.jpg", os.stat_result(status, {"st_mtime_ns": ns}))
+    assert list(listing) == [made]
+
+
+def test_a_file_system_without_inodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(*(tmp_path / name for name in ("a/1.jpg", "b/2.jpg")))
+    (tmp_path / "b/up").symlink_to(tmp_path)
+    stat = Path.stat
+
+    def without(path: Path, **options: bool) -> os.stat_result:
+        found = list(stat(path, **options))
+        found[1] = 0
+        return os.stat_result(found)
+
+    monkeypatch.setattr(Path, "stat", without)
+    assert names(tmp_path) == ["a/1.jpg", "b/2.jpg"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux only")
@@ -115,7 +174,8 @@ def test_a_name_that_is_no_text_survives(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.jpg")
-    assert only_failure(tmp_path).reason == "it is neither a file nor a folder."
+    assert skipped(tmp_path) == {tmp_path / "a.jpg": "it is neither a file nor a folder."}
+    assert only_failure(tmp_path / "a.jpg").reason == "it is neither a file nor a folder."
 
 
 def test_a_path_that_cannot_exist_is_a_failure() -> None:
@@ -361,7 +421,7 @@ class TestNeverOpened:
             listening.bind(str(tmp_path / "b.jpg"))
             for path in (tmp_path / "a.jpg", tmp_path / "b.jpg", Path("/dev/zero")):
                 assert only_failure(path).reason == "it is neither a file nor a folder."
-            assert len(list(walk([tmp_path]))) == 2
+            assert set(skipped(tmp_path)) == {tmp_path / "a.jpg", tmp_path / "b.jpg"}
 
     def test_a_file_that_becomes_a_pipe(self, tmp_path: Path) -> None:
         touch(tmp_path / "a.jpg")
@@ -374,9 +434,10 @@ class TestNeverOpened:
 
 def test_a_listing_ends_at_a_subfolder_a_failure_and_when_it_is_long(tmp_path: Path) -> None:
     touch(*(tmp_path / f"{number:04}.jpg" for number in range(1100)), tmp_path / "0700/a.jpg")
-    os.mkfifo(tmp_path / "0900.png")
+    (tmp_path / "0900").mkdir()
+    os.mkfifo(tmp_path / "0900/.captionerignore")
     found = [
         len(each) if isinstance(each, Listing) else each.path.name for each in listings([tmp_path])
     ]
-    assert found == [500, 200, 1, 201, "0900.png", 199]
+    assert found == [500, 200, 1, 200, ".captionerignore", 200]
     assert len(list(walk([tmp_path]))) == 1102

@@ -24,8 +24,8 @@ from captioner.places import expanded
 
 # Each is a function of that name in the module of that name: `captioner.cli.search.search`.
 COMMANDS = (
-    "caption", "index", "watch", "prune", "search", "similar", "write", "undo", "show", "edit",
-    "stats", "export", "train", "evaluate", "info",
+    "caption", "index", "watch", "prune", "forget", "search", "similar", "write", "undo", "show",
+    "edit", "stats", "export", "train", "evaluate", "info",
 )  # fmt: skip
 
 

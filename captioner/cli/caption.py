@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, loading, options
+from captioner.cli import console, keeping, loading, options
 from captioner.cli.interrupt import finishing
 from captioner.cli.paths import Given
 from captioner.cli.progress import progress
@@ -77,12 +77,13 @@ def caption(
     console.configure(quiet=quiet, log_file=log_file)
     given = Given(paths, nul=nul)
     selection = Selection(tuple(exclude or ()), include_hidden)
+    skipped = keeping.Skipped(given)
     total = failed = 0
     # Where captions scroll by on the terminal, they are the progress.
     with (
         progress(quiet=given.one_file or console.for_the_eye()) as bar,
         finishing() as stop,
-        closing(_described(walk(given, selection), load)) as results,
+        closing(_described(walk(given, selection, skipped), load)) as results,
     ):
         for result in takewhile(lambda _: not stop(), results):
             total += 1
@@ -103,6 +104,7 @@ def caption(
                         _seen(result) if keywords else None,
                     )
             bar.done(path)
+    skipped.sum_up()
     if stop():
         console.note("Interrupted.")
         raise typer.Exit(stop.exit_code)

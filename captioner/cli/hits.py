@@ -120,7 +120,7 @@ def _show(path: str) -> None:
         ) from None
     try:
         found = Path(path).stat()
-        pixels = read(Photo(Path(path), found.st_size, found.st_mtime_ns), PREVIEW)
+        pixels = read(Photo.of(path, found), PREVIEW)
     except (OSError, PhotoError) as error:
         reason = error.reason if isinstance(error, PhotoError) else f"{error.strerror}."
         console.cannot_read(path, reason)

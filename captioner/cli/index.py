@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,11 @@ from captioner.cli import console, keeping, loading, options
 from captioner.cli.interrupt import finishing
 from captioner.cli.paths import Given, seen_from
 from captioner.errors import UsageError
+
+_REMEDY = (
+    "Connect its drive; or if it was deleted, remove its photos from the index with "
+    "`captioner prune` or `captioner forget {}`."
+)
 
 if TYPE_CHECKING:
     from captioner.index import Index
@@ -70,8 +76,9 @@ def index(
 
     Photos that the index holds are not opened again unless their size or date has changed. Those
     that were moved or renamed keep all that is known of them, and copies take it over. What is
-    gone is marked as missing, and forgotten only by `captioner prune`. An interrupted run keeps
-    what it has done; the same command goes on from there.
+    gone is marked as missing, and what an ignore file names now as ignored: neither is found by
+    searches, and only `captioner prune` or `captioner forget` removes them. An interrupted run
+    keeps what it has done; the same command goes on from there.
 
     Below a folder, what is hidden is passed over, and what a .captionerignore file in it or above
     it names, in the syntax of .gitignore. A photo that is reached in several ways is taken once.
@@ -107,7 +114,8 @@ def index(
     )
     if dry_run:
         with _as_it_is(path) as opened:
-            _preview(opened, _given(paths, opened, nul=nul), how, selection)
+            given = _given(paths, opened, nul=nul)
+            _preview(opened, given, how, selection, everywhere=not paths)
         return
     unwritten = 0
     with keeping.to_write(path) as opened:
@@ -115,10 +123,19 @@ def index(
         found: list[Photo] = []
         with finishing() as stop:
             summary = keeping.update(
-                opened, given, load, how, selection, stop, found=found if write else None
+                opened,
+                given,
+                load,
+                how,
+                selection,
+                stop,
+                found=found if write else None,
+                everywhere=not paths,
             )
             if write and not summary.stopped:
                 unwritten = _write(opened, found, given, stop, in_place=in_place)
+        if not summary.stopped:
+            keeping.note_emptied(opened.emptied())
         console.note(f"{opened.path} holds {keeping.content(opened.counts())}.")
     if stop():
         raise typer.Exit(stop.exit_code)
@@ -139,12 +156,36 @@ def _write(
 
 
 def _given(paths: list[str] | None, opened: Index, *, nul: bool) -> Given:
-    words = paths or [os.fspath(root) for root in opened.roots()]
-    if not words:
+    from captioner.photos.files import explain_link
+
+    if paths:
+        return Given(paths, nul=nul)
+    roots = opened.roots()
+    if not roots and not opened.counts().photos:
         raise UsageError(
             "no folder was named, and none was indexed before.", "captioner index FOLDER does it."
         )
-    return Given(words, nul=nul)
+    there = []
+    for root in roots:
+        name = console.shown(str(root))
+        if not _is_absent(root):
+            there.append(os.fspath(root))
+        elif broken := explain_link(root):
+            console.note(f"{name} cannot be indexed: {broken} {_REMEDY.format(name)}")
+        else:
+            console.note(f"{name} no longer exists. {_REMEDY.format(name)}")
+    return Given(there, nul=nul)
+
+
+def _is_absent(root: Path) -> bool:
+    """Whether a folder is known not to exist, which a lack of permission does not show."""
+    try:
+        root.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 @contextmanager
@@ -165,14 +206,19 @@ def _as_it_is(path: Path) -> Iterator[Index]:
         yield opened
 
 
-def _preview(opened: Index, given: Given, how: Options, selection: Selection) -> None:
+def _preview(
+    opened: Index, given: Given, how: Options, selection: Selection, *, everywhere: bool
+) -> None:
     """Print a line for each photo that something would be done about: what, and its path."""
+    from captioner.index import Walked
+    from captioner.index.database import path_key
     from captioner.library import plan, vanished
     from captioner.photos.walk import listings
     from captioner.recognition import unknown
 
     roots: list[Path] = []
-    made = plan(opened, listings(keeping.noted(given, roots), selection), how, below=roots)
+    skipped = keeping.Skipped(given)
+    made = plan(opened, listings(keeping.noted(given, roots), selection, skipped), how, below=roots)
     copies: dict[Photo, bytes] = {}
     left: set[Path] = set()
     lines = 0
@@ -188,15 +234,17 @@ def _preview(opened: Index, given: Given, how: Options, selection: Selection) ->
         if one.how != "same":
             tell(one.how, one.photo.path, one.of)
 
+    skipped.sum_up()
     for failure in made.unseen:
         console.cannot_read(given.spelled(failure.path), failure.reason)
     for photo in unknown(opened, made.todo, opened.recognise, copies, done=kept):
         tell(made.todo[photo].value, photo.path)
     for photo in copies:
         tell("copied", photo.path)
-    for _, path in vanished(opened, made, roots):
-        if path not in left:
-            tell("gone", path)
+    walked = Walked.of(map(path_key, roots), everywhere=everywhere)
+    for lost in vanished(opened, made, walked):
+        if lost.path not in left:
+            tell(lost.reason, lost.path)
     if made.retell:
         console.note(f"{console.counted(len(made.retell))} would be described again, unopened.")
     console.note(

@@ -103,6 +103,7 @@ def _database(chosen: Path | None) -> dict[str, Any]:
             "described": counts.described,
             "failed": counts.failed,
             "missing": counts.missing,
+            "ignored": counts.ignored,
             "described by": index.model_ids(),
         }
 

@@ -50,6 +50,8 @@ def update(
     *,
     told: set[tuple[str, str]] | None = None,
     found: list[Photo] | None = None,
+    everywhere: bool = False,
+    stamped: bool = False,
 ) -> Summary:
     """Bring an index in step with the paths given, and say what came of it.
 
@@ -63,6 +65,10 @@ def update(
         Failures, path and reason, that were named before and are not named again.
     found
         Collects the photos that the walk finds.
+    everywhere
+        Look for photos that are gone outside the paths given, too.
+    stamped
+        Print the time of day with the summary.
     """
     from captioner import library
     from captioner.photos.walk import listings
@@ -71,9 +77,10 @@ def update(
     roots: list[Path] = []
     start = time.monotonic()
     described = 0
+    skipped = Skipped(given, told)
 
     def walked() -> Iterator[Listing | Failure]:
-        for one in listings(noted(given, roots), selection):
+        for one in listings(noted(given, roots), selection, skipped):
             if found is not None and isinstance(one, Listing):
                 found.extend(one)
             yield one
@@ -99,6 +106,7 @@ def update(
                 walked(),
                 loaded,
                 roots=roots,
+                everywhere=everywhere,
                 options=options,
                 planned=bar.planned,
                 progress=tell,
@@ -107,10 +115,55 @@ def update(
     except KeyboardInterrupt:
         console.note(f"{console.counted(described)} indexed; {_GOES_ON}")
         raise
-    console.note(sum_up(summary, time.monotonic() - start))
+    skipped.sum_up()
+    summed = sum_up(summary, time.monotonic() - start)
+    console.note(f"{time.strftime('%H:%M:%S')} {summed}" if stamped else summed)
     if summary.stopped:
         console.note(f"Stopped: {_GOES_ON}")
     return summary
+
+
+class Skipped:
+    """Names what a walk skips: the first few of a run, and how many more there were.
+
+    Parameters
+    ----------
+    told
+        What was named before, and is not named again.
+    """
+
+    _LINES = 10
+
+    def __init__(self, given: Given, told: set[tuple[str, str]] | None = None) -> None:
+        self._given = given
+        self._told = told
+        self._number = 0
+
+    def __call__(self, path: Path, reason: str) -> None:
+        """Name one path, and why it is skipped."""
+        spelled = self._given.spelled(path)
+        if self._told is not None:
+            if (spelled, reason) in self._told:
+                return
+            self._told.add((spelled, reason))
+        self._number += 1
+        if self._number <= self._LINES:
+            console.note(f"Skipped {console.shown(spelled)}: {console.shown(reason)}")
+
+    def sum_up(self) -> None:
+        """Say how many were not named."""
+        if self._number > self._LINES:
+            console.note(f"Skipped {self._number - self._LINES:,} more links or special files.")
+
+
+def note_emptied(emptied: Iterable[tuple[Path, int]]) -> None:
+    """Say that photos are kept whose folder is empty: its drive may not be connected."""
+    for folder, photos in emptied:
+        name = console.shown(str(folder))
+        console.note(
+            f"{name} is empty; {console.counted(photos)} found there before stay in the index. "
+            f"Connect the drive, or remove them with `captioner forget {name}`."
+        )
 
 
 def walk_all(given: Given, known: Iterable[Path]) -> Iterator[Photo | Failure]:
@@ -128,9 +181,11 @@ def walk_all(given: Given, known: Iterable[Path]) -> Iterator[Photo | Failure]:
 
     roots: list[Path] = []
     met = set()
-    for photo in walk(noted(given, roots)):
+    skipped = Skipped(given)
+    for photo in walk(noted(given, roots), skipped=skipped):
         met.add(os.path.abspath(photo.path))  # noqa: PTH100 (resolve() would follow links)
         yield photo
+    skipped.sum_up()
     for path in known:
         spelled = seen_from(path, roots)
         if spelled and os.fspath(path) not in met and os.path.isfile(path):  # noqa: PTH113
@@ -158,6 +213,7 @@ def sum_up(summary: Summary, seconds: float) -> str:
             (summary.copied, "copy of another" if summary.copied == 1 else "copies of others"),
             (summary.failed, "could not be read"),
             (summary.missing, "gone"),
+            (summary.ignored, "ignored now"),
             (summary.back, "back"),
         )
         if number
@@ -180,4 +236,6 @@ def content(counts: Counts) -> str:
         parts.append(f"{counts.failed:,} of them unreadable")
     if counts.missing:
         parts.append(f"{counts.missing:,} missing")
+    if counts.ignored:
+        parts.append(f"{counts.ignored:,} ignored")
     return ", ".join(parts)

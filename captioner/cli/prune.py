@@ -1,8 +1,7 @@
-"""`captioner prune`: forget photos that are gone for good."""
+"""`captioner prune`: remove photos that are gone, or ignored, from the index."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -30,30 +29,37 @@ def prune(
     log_file: options.LogFile = None,
     database: options.Database = None,
 ) -> None:
-    """Remove photos that are gone from the index, with all that was said of them.
+    """Remove missing and ignored photos from the index.
 
-    `captioner index` marks photos as missing that it does not find any more, and takes them up
-    again where they return. This lists them, asks, and then forgets them. Files are not touched.
+    `captioner index` marks photos as missing when their files or folders were deleted, and as
+    ignored when a .captionerignore or .nomedia file names them; it restores them if they
+    reappear. This lists both, asks, and removes them with everything recorded about them. Files
+    are not touched.
 
     \b
     Examples:
       captioner prune
       captioner prune holiday/ --yes
     """
+    from captioner import library
     from captioner.index import Index
     from captioner.places import database_path
 
     console.configure(quiet=quiet, log_file=log_file)
     path = database or database_path()
     with Index.open(path) as index:
-        gone = index.missing(paths or ())
-        there = sum(os.path.lexists(one.path) for one in gone)
-        gone = [one for one in gone if not os.path.lexists(one.path)]
+        gone, back = library.removable(index, paths or ())
         doubts = index.doubts(gone)
+        emptied = index.emptied()
     for one in gone:
-        console.line(console.shown(str(one.path)), one.since, one.caption or "")
-    if there:
-        console.note(f"{console.counted(there)} there again: `captioner index` takes them up.")
+        console.line(
+            console.shown(str(one.path)), one.reason or "", one.since or "", one.caption or ""
+        )
+    if back:
+        console.note(
+            f"{console.counted(back)} can be found again: `captioner index` restores them."
+        )
+    keeping.note_emptied(emptied)
     if not gone:
         console.note("No photo is missing.")
         return
@@ -62,11 +68,16 @@ def prune(
             " ".join(doubts), "If they are gone for good, add --force. Nothing was removed."
         )
     words = sum(one.by_person for one in gone)
-    what = console.counted(len(gone)) + (f", {words:,} with words of a person" if words else "")
+    ignored = sum(one.reason == "ignored" for one in gone)
+    counts = ((ignored, "ignored"), (words, "with a caption of yours"))
+    details = ", ".join(f"{number:,} {kind}" for number, kind in counts if number)
+    what = console.counted(len(gone)) + (f" ({details})" if details else "")
     if not yes:
         if not streams.stdin_is_terminal():
-            raise UsageError(f"{what} to be removed, and nobody to ask.", "Add --yes.")
+            raise UsageError(
+                f"{what} would be removed, and there is no terminal to confirm on.", "Add --yes."
+            )
         typer.confirm(f"Remove {what} from the index?", abort=True, err=True)
     with keeping.to_write(path) as index:
         index.forget(gone)
-    console.note(f"{what} removed.")
+    console.note(f"Removed {what} from the index.")

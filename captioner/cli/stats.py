@@ -94,6 +94,7 @@ def _photos(found: Statistics) -> Table:
         ("by keywords alone", found.wordless),
         ("failed", found.failed),
         ("missing", found.missing),
+        ("ignored", found.ignored),
         ("with your words", found.edited),
         ("captioned in the file", found.captioned),
         ("with a date", found.dated),

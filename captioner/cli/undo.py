@@ -111,7 +111,7 @@ def _written(records: Writes) -> Iterator[Photo | Failure]:
         for path, found in there:
             if path not in seen:
                 seen.add(path)
-                yield Photo(path, found.st_size, found.st_mtime_ns)
+                yield Photo.of(path, found)
     if missing:
         console.note(
             f"{console.counted(missing)} no longer where captioner wrote: name the folder where "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache, partial
 from typing import Annotated
 
@@ -33,12 +34,17 @@ def watch(
     device: options.Device = "auto",
     precision: options.Precision = "int8",
 ) -> None:
-    """Index folders, and again whenever something changes in them, until Ctrl-C.
+    """Index folders and keep the index up to date, until Ctrl-C.
+
+    Folders that links lead to are watched, too. A folder that is deleted, or whose drive is
+    disconnected, is watched again when it returns. Where the system does not notify of changes,
+    as on network drives, the folders are looked into every few seconds instead.
 
     \b
     Example:
       captioner watch ~/Pictures
     """
+    from captioner.index import mounts
     from captioner.library import Options
     from captioner.photos.walk import Selection
     from captioner.photos.watch import Watcher
@@ -63,17 +69,41 @@ def watch(
     def update(touched: list[str]) -> bool:
         """Whether that could be done now."""
         try:
+            there = [folder for folder in touched if os.path.isdir(folder)]  # noqa: PTH112
             with keeping.to_write(path) as index:
-                keeping.update(index, Given(touched), load, Options(), selection, stop, told=told)
+                keeping.update(
+                    index,
+                    Given(there),
+                    load,
+                    Options(),
+                    selection,
+                    stop,
+                    told=told,
+                    everywhere=there != touched,
+                    stamped=True,
+                )
+                named = {os.path.abspath(folder) for folder in there}  # noqa: PTH100
+                keeping.note_emptied(one for one in index.emptied() if str(one[0]) in named)
         except LockedError as error:
             console.error(error.reason, "Trying again until it is free.")
             return False
         return True
 
-    with Watcher(paths) as watcher, finishing() as stop:
+    watcher = Watcher(
+        paths,
+        lambda line: console.note(console.shown(line)),
+        network=mounts.network,
+        mounted=mounts.points,
+        include_hidden=include_hidden,
+    )
+    with watcher, finishing() as stop:
+        # What changes from here on is noticed, even while the folders are indexed first.
+        names = ", ".join(map(console.shown, paths))
+        number = console.counted(watcher.folders, "folder")
+        console.note(f"Watching {names} ({number} in all). Press Ctrl-C to stop.")
         touched = list(paths)
         while not stop():
             late = not update(touched)
             again = watcher.touched(settle, stop, wait=30 if late else None)
             touched = list(dict.fromkeys((touched if late else []) + again))
-    console.note("No longer watching.")
+    console.note("Stopped watching.")

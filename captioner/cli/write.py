@@ -223,11 +223,10 @@ def refresh(records: Writes, before: Photo) -> None:
     from captioner.types import Photo
 
     try:
-        found = before.path.stat()
+        after = Photo.of(before.path, before.path.stat())
         content_hash = fingerprint(before.path)
     except OSError:
         return
-    after = Photo(before.path, found.st_size, found.st_mtime_ns)
     records.refresh(before, after, content_hash)
 
 

@@ -4,7 +4,7 @@ from captioner.index.changes import Change, Survey
 from captioner.index.edits import Said
 from captioner.index.filters import Filters
 from captioner.index.index import Counts, Index
-from captioner.index.missing import Missing
+from captioner.index.missing import Entry, Lost, Walked
 from captioner.index.records import Record
 from captioner.index.search import Hit
 from captioner.index.statistics import Statistics
@@ -12,12 +12,14 @@ from captioner.index.statistics import Statistics
 __all__ = [
     "Change",
     "Counts",
+    "Entry",
     "Filters",
     "Hit",
     "Index",
-    "Missing",
+    "Lost",
     "Record",
     "Said",
     "Statistics",
     "Survey",
+    "Walked",
 ]

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,7 +29,7 @@ from captioner.index import search as searching
 from captioner.index.changes import Survey
 from captioner.index.edits import Said
 from captioner.index.filters import Filters
-from captioner.index.missing import Missing
+from captioner.index.missing import Entry, Lost, Walked
 from captioner.index.records import Record
 from captioner.index.search import Hit
 from captioner.index.sketches import Sketches
@@ -55,12 +55,16 @@ ALL = Filters()
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many photos the index knows, and how they fare. A missing one counts in each."""
+    """How many photos the index knows, and how they fare.
+
+    One that is missing, because its file was deleted, or ignored counts among the others as well.
+    """
 
     photos: int
     described: int
     failed: int
     missing: int
+    ignored: int = 0
 
 
 class Index:
@@ -137,22 +141,24 @@ class Index:
         """What a walk finds, held against this index; see `Survey`. Writes nothing."""
         return Survey(self.path, retry_failed=retry_failed, weights=weights)
 
-    def close_survey(self, survey: Survey, roots: Sequence[Path], gone: Iterable[int]) -> None:
+    def close_survey(self, survey: Survey, walked: Walked, lost: Iterable[Lost]) -> None:
         """Remember the folders of a walk that is over, what came back, and what has vanished."""
         with database.explained(self.path), self._connection:
             missing.unmark(self._connection, survey.back)
-            missing.mark(self._connection, gone)
-            missing.note(self._connection, map(database.path_key, roots))
+            missing.mark(self._connection, lost)
+            missing.note(self._connection, walked)
+            missing.forget_deleted_roots(self._connection)
 
     def vanished(
         self,
         survey: Survey,
-        roots: Sequence[Path],
+        walked: Walked,
         *,
         new: Iterable[Path],
         unreadable: Iterable[Path],
-    ) -> list[tuple[int, Path]]:
-        """Id and path of the photos that a walk of `roots` did not find, as far as can be told.
+        ignored: Callable[[Path, Path], bool],
+    ) -> list[Lost]:
+        """The photos that a walk did not find though it should have, as far as can be told.
 
         Parameters
         ----------
@@ -160,35 +166,70 @@ class Index:
             What it found that was not as the index has it.
         unreadable
             What it could not look at.
+        ignored
+            Whether the ignore files in a folder leave out a path below it.
         """
+
+        def leave_out(root: bytes, path: bytes) -> bool:
+            return ignored(Path(os.fsdecode(root)), Path(os.fsdecode(path)))
+
         with database.explained(self.path):
-            gone = missing.vanished(
-                self._connection,
-                map(database.path_key, roots),
-                survey.unseen,
-                {database.path_key(path) for path in new},
-                {database.path_key(path) for path in unreadable},
+            return list(
+                missing.vanished(
+                    self._connection,
+                    walked,
+                    survey.unseen,
+                    {database.path_key(path) for path in new},
+                    {database.path_key(path) for path in unreadable},
+                    leave_out,
+                )
             )
-            return [(number, Path(os.fsdecode(path))) for number, path in gone]
 
     def roots(self) -> list[Path]:
         """The folders that were indexed, by name."""
         with database.explained(self.path):
             return [Path(os.fsdecode(path)) for path in missing.roots(self._connection)]
 
-    def missing(self, below: Iterable[Path] = ()) -> list[Missing]:
-        """The photos that are gone, below some folders or everywhere, by path."""
+    def missing(self, below: Iterable[Path] = ()) -> list[Entry]:
+        """The photos that are missing or ignored, below some folders or everywhere, by path."""
         with database.explained(self.path):
             return missing.found(self._connection, set(map(database.path_key, below)))
 
-    def doubts(self, gone: Sequence[Missing]) -> list[str]:
+    def unmarked(self, below: Iterable[Path] = ()) -> list[Entry]:
+        """Photos that are gone though no run has marked them: as of a folder that was deleted."""
+        folders = set(map(database.path_key, below))
+        with database.explained(self.path):
+            lost = [
+                one
+                for one in missing.unmarked(self._connection)
+                if not folders or missing.is_below(os.fsencode(one.path), folders)
+            ]
+            found = missing.entries(self._connection, [one.id for one in lost])
+        return [replace(one, since=database.now(), reason="gone") for one in found]
+
+    def at(self, path: Path) -> list[Entry]:
+        """All photos at a path or below it, whether or not their files exist."""
+        with database.explained(self.path):
+            return missing.at_or_below(self._connection, database.path_key(path))
+
+    def emptied(self) -> list[tuple[Path, int]]:
+        """Folders that hold nothing now, though photos were found in them; how many these were."""
+        with database.explained(self.path):
+            return [
+                (Path(os.fsdecode(root)), number)
+                for root, number in missing.emptied(self._connection)
+            ]
+
+    def doubts(self, gone: Sequence[Entry]) -> list[str]:
         """Reasons to believe that photos are not gone for good, a sentence each."""
         with database.explained(self.path):
             return list(missing.doubts(self._connection, gone))
 
-    def forget(self, gone: Sequence[Missing]) -> None:
-        """Remove photos and all that was said of them."""
+    def forget(self, gone: Sequence[Entry], roots: Iterable[Path] = ()) -> None:
+        """Remove photos and everything recorded of them, and the roots at or below some paths."""
         with database.explained(self.path), self._connection:
+            for root in roots:
+                missing.forget_roots(self._connection, database.path_key(root))
             missing.remove(self._connection, gone)
 
     def sizes(self, some: Iterable[int]) -> set[int]:
@@ -379,7 +420,9 @@ class Index:
         with database.explained(self.path):
             row = self._connection.execute(
                 "SELECT count(*), count(*) FILTER (WHERE status = 'described'), "
-                "count(*) FILTER (WHERE status = 'failed'), count(missing_since) FROM photos"
+                "count(*) FILTER (WHERE status = 'failed'), "
+                "count(missing_since) - count(*) FILTER (WHERE missing_reason = 'ignored'), "
+                "count(*) FILTER (WHERE missing_reason = 'ignored') FROM photos"
             ).fetchone()
         return Counts(*row)
 

@@ -212,6 +212,16 @@ def m007_sidecars(db: Database) -> None:
     """)
 
 
+def m009_missing(db: Database) -> None:
+    """Why a photo is missing."""
+    db.executescript("""
+        -- 'gone': the file was deleted; 'ignored': an ignore file names it now. NULL while the
+        -- photo is found.
+        ALTER TABLE photos ADD COLUMN missing_reason TEXT;
+        UPDATE photos SET missing_reason = 'gone' WHERE missing_since IS NOT NULL;
+    """)
+
+
 STEPS: tuple[Callable[[Database], None], ...] = (
     m001_photos,
     m002_writes,
@@ -220,6 +230,7 @@ STEPS: tuple[Callable[[Database], None], ...] = (
     m005_sketches,
     m006_planes,
     m007_sidecars,
+    m009_missing,
 )
 
 

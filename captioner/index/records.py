@@ -61,6 +61,8 @@ class Record(TypedDict):
     recorded_at: str
     """UTC, ISO 8601, as is the next."""
     missing_since: str | None
+    missing_reason: str | None
+    """"gone" or "ignored"; None while the photo is found."""
     taken_at: str | None
     """Local time, ISO 8601."""
     taken_offset: str | None
@@ -78,8 +80,9 @@ class Record(TypedDict):
 
 _PHOTOS = """
     SELECT photos.id, path, status, reason, format, width, height, size, mtime_ns,
-        lower(hex(content_hash)), recorded_at, missing_since, taken_at, taken_offset, camera, lens,
-        latitude, longitude, facts.caption, coalesce(facts.keywords, '[]'), model_id
+        lower(hex(content_hash)), recorded_at, missing_since, missing_reason, taken_at,
+        taken_offset, camera, lens, latitude, longitude, facts.caption,
+        coalesce(facts.keywords, '[]'), model_id
     FROM photos
     LEFT JOIN facts ON facts.photo = photos.id
     LEFT JOIN vectors ON vectors.photo = photos.id
@@ -99,8 +102,8 @@ def records(connection: sqlite3.Connection) -> Iterator[Record]:
     """Every photo's record, in the order of their paths; no more than one is held at a time."""
     for (
         photo, path, status, reason, format_, width, height, size, mtime_ns, content_hash,
-        recorded_at, missing_since, taken_at, taken_offset, camera, lens, latitude, longitude,
-        file_caption, file_keywords, model,
+        recorded_at, missing_since, missing_reason, taken_at, taken_offset, camera, lens,
+        latitude, longitude, file_caption, file_keywords, model,
     ) in connection.execute(_PHOTOS):  # fmt: skip
         captions = connection.execute(_CAPTIONS, [photo]).fetchall()
         caption, source, score = captions[0] if captions else (None, None, None)
@@ -130,6 +133,7 @@ def records(connection: sqlite3.Connection) -> Iterator[Record]:
             content_hash=content_hash or None,
             recorded_at=recorded_at,
             missing_since=missing_since,
+            missing_reason=missing_reason,
             taken_at=taken_at,
             taken_offset=taken_offset,
             camera=camera,

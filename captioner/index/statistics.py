@@ -32,6 +32,9 @@ class Statistics:
     """Of these, photos of which the model trusts no sentence, and nobody has said one."""
     failed: int
     missing: int
+    """Photos whose files were deleted."""
+    ignored: int
+    """Photos that an ignore file names now."""
     edited: int
     """Photos with a person's words in the index."""
     captioned: int
@@ -59,9 +62,11 @@ def count(connection: sqlite3.Connection, path: Path) -> Statistics:
         (found,) = connection.execute(query).fetchone()
         return int(found)
 
-    photos, described, failed, missing = connection.execute(
+    photos, described, failed, missing, ignored = connection.execute(
         "SELECT count(*), count(*) FILTER (WHERE status = 'described'), "
-        "count(*) FILTER (WHERE status = 'failed'), count(missing_since) FROM photos"
+        "count(*) FILTER (WHERE status = 'failed'), "
+        "count(missing_since) - count(*) FILTER (WHERE missing_reason = 'ignored'), "
+        "count(*) FILTER (WHERE missing_reason = 'ignored') FROM photos"
     ).fetchone()
     captioned, dated, placed = connection.execute(
         "SELECT count(caption), count(taken_at), count(latitude) FROM facts"
@@ -76,6 +81,7 @@ def count(connection: sqlite3.Connection, path: Path) -> Statistics:
         ),
         failed=failed,
         missing=missing,
+        ignored=ignored,
         edited=number("SELECT count(DISTINCT photo) FROM captions WHERE source = 'person'"),
         captioned=captioned,
         dated=dated,

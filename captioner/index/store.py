@@ -96,6 +96,7 @@ def _record(
         "reason": failed and failed.reason,
         "recorded_at": now(),
         "missing_since": None,
+        "missing_reason": None,
     }
     connection.execute(
         f"INSERT INTO photos ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)}) "

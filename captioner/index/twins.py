@@ -48,7 +48,8 @@ def adopt(connection: sqlite3.Connection, photo: Photo, content_hash: bytes) -> 
         case "copied":
             store.copy(connection, twin.id, photo)
     connection.execute(
-        "UPDATE photos SET size = ?, mtime_ns = ?, missing_since = NULL WHERE path = ?",
+        "UPDATE photos SET size = ?, mtime_ns = ?, missing_since = NULL, missing_reason = NULL "
+        "WHERE path = ?",
         [photo.size, photo.mtime_ns, key],
     )
     return kept
@@ -70,14 +71,14 @@ def _find(
         return None
     if twins[0].path == key:
         return Kept(photo, "same", photo.path), twins[0]
-    away = missing.away(connection)
+    absence = missing.Absence(connection)
     replaced = connection.execute("SELECT 1 FROM photos WHERE path = ?", [key]).fetchone()
-    moved = next((twin for twin in twins if _left(twin, away, bool(replaced))), None)
+    moved = next((twin for twin in twins if _left(twin, absence, bool(replaced))), None)
     twin = moved or twins[0]
     return Kept(photo, "moved" if moved else "copied", Path(os.fsdecode(twin.path))), twin
 
 
-def _left(row: _Row, away: list[bytes], replaced: bool) -> bool:
+def _left(row: _Row, absence: missing.Absence, replaced: bool) -> bool:
     """Whether the content that a row describes has left the place that the row says.
 
     Where another content is there now, that tells of a move only if the photo in question has
@@ -86,7 +87,7 @@ def _left(row: _Row, away: list[bytes], replaced: bool) -> bool:
     try:
         found = os.stat(row.path)  # noqa: PTH116 (bytes)
     except (FileNotFoundError, NotADirectoryError):
-        return not missing.is_below(row.path, away)
+        return absence.proved(row.path)
     except OSError:
         return False  # it cannot be told
     return replaced and (found.st_size, found.st_mtime_ns) != (row.size, row.mtime_ns)
@@ -105,6 +106,7 @@ def _move(connection: sqlite3.Connection, row: _Row, key: bytes) -> None:
     if there:
         gone = not os.path.lexists(row.path)
         connection.execute(
-            "UPDATE photos SET path = ?, missing_since = iif(?, ?, missing_since) WHERE id = ?",
+            "UPDATE photos SET path = ?1, missing_since = iif(?2, ?3, missing_since), "
+            "missing_reason = iif(?2, 'gone', missing_reason) WHERE id = ?4",
             [row.path, gone, now(), *there],
         )

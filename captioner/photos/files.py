@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+
 from captioner.regular import NEITHER, open_regular
 
-__all__ = ["NEITHER", "explain", "open_regular"]
+__all__ = ["NEITHER", "explain", "explain_link", "open_regular"]
+
+
+def explain_link(path: Path) -> str | None:
+    """Say where a symbolic link leads to nothing; None if it is no link, or leads somewhere."""
+    try:
+        target = os.readlink(path)
+    except (OSError, ValueError):
+        return None
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return f"it is a link to {target}, which does not exist."
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return f"it is a link to {target}, which leads back to the link itself."
+    return None
 
 
 def explain(error: OSError | ValueError) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from captioner import system
 from captioner.errors import CaptionerError
-from captioner.photos.files import NEITHER, explain
+from captioner.photos.files import NEITHER, explain, explain_link
 from captioner.photos.formats import may_be_photo
 from captioner.photos.ignore import IGNORE_FILE, NO_MEDIA, Rules, is_hidden, patterns
 from captioner.system.paths import absolute, is_marked_hidden, verbatim
@@ -27,7 +27,17 @@ class Selection:
     """Take hidden files and folders too, and folders with a `.nomedia` in them."""
 
 
-def walk(paths: Iterable[Path], selection: Selection = Selection()) -> Iterator[Photo | Failure]:
+Skipped = Callable[[Path, str], None]
+"""Called with what is not taken although its name may be a photo's, and the reason."""
+
+
+def _ignore(path: Path, reason: str) -> None:
+    pass
+
+
+def walk(
+    paths: Iterable[Path], selection: Selection = Selection(), skipped: Skipped = _ignore
+) -> Iterator[Photo | Failure]:
     """Find the photos under each path, in the order given.
 
     A file that is named is taken, whatever it is called. Inside a folder, files whose names may
@@ -36,6 +46,9 @@ def walk(paths: Iterable[Path], selection: Selection = Selection()) -> Iterator[
     file in the folder or above it. Links are followed. No folder is entered twice, so that links
     in a circle end, and a file that is reached in several ways, by links or because paths overlap,
     comes once. (Hard links are files of their own.)
+
+    What is found in a folder and can never be a photo as it is, a link that leads to nothing or a
+    pipe, is no failure, or each run over the folder would fail: it is skipped.
 
     Yields
     ------
@@ -47,7 +60,7 @@ def walk(paths: Iterable[Path], selection: Selection = Selection()) -> Iterator[
     UsageError
         Where a pattern of `selection` makes no sense.
     """
-    for found in listings(paths, selection):
+    for found in listings(paths, selection, skipped):
         if isinstance(found, Listing):
             yield from found
         else:
@@ -55,10 +68,10 @@ def walk(paths: Iterable[Path], selection: Selection = Selection()) -> Iterator[
 
 
 def listings(
-    paths: Iterable[Path], selection: Selection = Selection()
+    paths: Iterable[Path], selection: Selection = Selection(), skipped: Skipped = _ignore
 ) -> Iterator[Listing | Failure]:
     """As `walk`, but those photos of a folder together that follow each other."""
-    finding = _Walk(selection)
+    finding = _Walk(selection, skipped)
     for path in paths:
         yield from finding.under(path)
 
@@ -94,8 +107,16 @@ class _Open:
     """Those that may concern the walk, in order."""
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
 class _Walk:
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, selection: Selection, skipped: Skipped) -> None:
+        self._skipped = skipped
         self._hidden_too = selection.include_hidden
         self._exclude = selection.exclude
         if self._exclude:
@@ -109,13 +130,13 @@ class _Walk:
             found = verbatim(start).stat()
             if stat.S_ISREG(found.st_mode):
                 if self._is_new(start):
-                    yield Listing.of(Photo(start, found.st_size, found.st_mtime_ns))
+                    yield Listing.of(Photo.of(start, found))
             elif stat.S_ISDIR(found.st_mode):
                 yield from self._search(start, Rules.at(start, self._exclude))
             else:
                 yield Failure(start, NEITHER)
         except (OSError, ValueError) as error:
-            yield Failure(start, explain(error))
+            yield Failure(start, explain_link(start) or explain(error))
         except CaptionerError as error:
             yield Failure(start, str(error))
 
@@ -143,11 +164,10 @@ class _Walk:
         taken, inside = folder.taken, folder.inside
         for name in folder.names:
             entry = folder.entries.pop(name)
-            try:
-                is_folder = entry.is_dir()
-            except OSError:  # a link to itself: no folder
-                is_folder = False
+            is_folder = _is_folder(entry)
             if not (is_folder or may_be_photo(name)):
+                if entry.is_symlink() and "." not in name:  # it may have led to a folder
+                    self._skip(Path(inside + name))
                 continue
             if rules and rules.leave_out(name, is_folder):
                 continue
@@ -159,17 +179,29 @@ class _Walk:
                 continue
             try:
                 found = entry.stat()
-                if not stat.S_ISREG(found.st_mode):
-                    return Failure(Path(inside + name), NEITHER)  # to open it may take for ever
+                if not stat.S_ISREG(found.st_mode):  # to open it may take for ever
+                    self._skip(Path(inside + name), NEITHER)
                 elif not entry.is_symlink() or self._is_new(Path(inside + name)):
-                    listing.names.append(name)
-                    listing.sizes.append(found.st_size)
-                    listing.mtimes_ns.append(found.st_mtime_ns)
+                    listing.add(name, found)
                     if len(listing.names) == _TOGETHER:
                         return None
             except OSError as error:
-                return Failure(Path(inside + name), explain(error))
+                if failure := self._judge(entry, Path(inside + name), error):
+                    return failure
         return None
+
+    def _judge(self, entry: os.DirEntry[str], path: Path, error: OSError) -> Failure | None:
+        """A failure, unless the file is a broken link or was deleted since its folder was read."""
+        if entry.is_symlink() and self._skip(path):
+            return None
+        return None if isinstance(error, FileNotFoundError) else Failure(path, explain(error))
+
+    def _skip(self, path: Path, reason: str | None = None) -> bool:
+        """Report what is not taken, for this reason or because it is a link that leads nowhere."""
+        reason = reason or explain_link(path)
+        if reason:
+            self._skipped(path, reason)
+        return bool(reason)
 
     def _enter(
         self, path: Path, rules: Rules, stack: list[_Open], *, named: bool = False
