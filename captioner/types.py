@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, Protocol, Self
+from typing import Final, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,16 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float32]
 HalfArray = npt.NDArray[np.float16]
 PixelArray = npt.NDArray[np.uint8]
+
+
+class Sidecar(NamedTuple):
+    """A file beside a photo that says something about it, as the walk found it."""
+
+    name: str
+    """In the photo's folder."""
+    size: int
+    """Bytes."""
+    mtime_ns: int
 
 
 class Photo:
@@ -31,14 +41,19 @@ class Photo:
         and most photos of a library are as they were and need none.
     size
         Bytes.
+    sidecars
+        Most important first.
     """
 
-    __slots__ = ("_path", "mtime_ns", "size", "spelled")
+    __slots__ = ("_path", "mtime_ns", "sidecars", "size", "spelled")
 
-    def __init__(self, path: Path | str, size: int, mtime_ns: int) -> None:
+    def __init__(
+        self, path: Path | str, size: int, mtime_ns: int, sidecars: tuple[Sidecar, ...] = ()
+    ) -> None:
         self.spelled: Final = path if isinstance(path, str) else os.fspath(path)
         self.size: Final = size
         self.mtime_ns: Final = mtime_ns
+        self.sidecars: Final = sidecars
         self._path: Path | None = None
 
     @property
@@ -74,25 +89,32 @@ class Listing:
     sizes: list[int] = field(default_factory=list)
     """Bytes."""
     mtimes_ns: list[int] = field(default_factory=list)
+    sidecars: dict[str, tuple[Sidecar, ...]] = field(default_factory=dict)
+    """By the names of the photos that have such."""
 
     @classmethod
     def of(cls, photo: Photo) -> Self:
         """The listing of one photo."""
         start = photo.spelled.rfind(os.sep) + 1
         inside, name = photo.spelled[:start], photo.spelled[start:]
-        return cls(inside, [name], [photo.size], [photo.mtime_ns])
+        sidecars = {name: photo.sidecars} if photo.sidecars else {}
+        return cls(inside, [name], [photo.size], [photo.mtime_ns], sidecars)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __iter__(self) -> Iterator[Photo]:
         for name, size, mtime_ns in zip(self.names, self.sizes, self.mtimes_ns, strict=True):
-            yield Photo(self.inside + name, size, mtime_ns)
+            yield Photo(self.inside + name, size, mtime_ns, self.sidecars.get(name, ()))
+
+
+FACTS_VERSION = 1
+"""Of the rules by which `Facts` are read; 0 before titles, XMP's dates and places were."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the camera and people wrote into the photo's file. What is not there is None."""
+    """What the camera and people wrote about a photo. What is not there is None."""
 
     taken_at: str | None = None
     """Local time as the camera's clock had it, ISO 8601 without offset: "2024-05-06T07:08:09"."""
@@ -251,8 +273,9 @@ class Kept:
     """A photo that is new by its path or date, but whose content the index knows."""
 
     photo: Photo
-    how: Literal["same", "moved", "copied"]
-    """Only its date is new; it was elsewhere before; it is there, too, still."""
+    how: Literal["same", "moved", "copied", "sidecar"]
+    """Only its date is new; it was elsewhere before; it is there, too, still; only what its
+    sidecars say is new."""
     of: Path
     """Where that content was, or is."""
 

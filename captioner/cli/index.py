@@ -73,6 +73,9 @@ def index(
     gone is marked as missing, and forgotten only by `captioner prune`. An interrupted run keeps
     what it has done; the same command goes on from there.
 
+    Captions, titles, keywords, dates and places in sidecar files (photo.jpg.xmp, photo.xmp, and
+    Google Takeout's photo.jpg.json) are indexed with the photo, and again when a sidecar changes.
+
     Below a folder, what is hidden is passed over, and what a .captionerignore file in it or above
     it names, in the syntax of .gitignore. A photo that is reached in several ways is taken once.
 
@@ -162,6 +165,7 @@ def _as_it_is(path: Path) -> Iterator[Index]:
 
 def _preview(opened: Index, given: Given, how: Options, selection: Selection) -> None:
     """Print a line for each photo that something would be done about: what, and its path."""
+    from captioner.index import Change
     from captioner.library import plan, vanished
     from captioner.photos.walk import listings
     from captioner.recognition import unknown
@@ -185,6 +189,8 @@ def _preview(opened: Index, given: Given, how: Options, selection: Selection) ->
 
     for failure in made.unseen:
         console.cannot_read(given.spelled(failure.path), failure.reason)
+    for photo in made.sidecars:
+        tell(Change.SIDECAR.value, photo.path)
     for photo in unknown(opened, made.todo, opened.recognise, copies, done=kept):
         tell(made.todo[photo].value, photo.path)
     for photo in copies:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from captioner.errors import CaptionerError
 from captioner.photos.files import NEITHER, explain
 from captioner.photos.formats import may_be_photo
 from captioner.photos.ignore import IGNORE_FILE, NO_MEDIA, Rules, is_hidden, patterns
-from captioner.types import Failure, Listing, Photo
+from captioner.photos.sidecars import SidecarNames
+from captioner.types import Failure, Listing, Photo, Sidecar
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ class _Open:
     """All that is in it and was not come to yet, by name."""
     names: Iterator[str]
     """Those that may concern the walk, in order."""
+    sidecars: SidecarNames | None
+    """None where there are none."""
 
 
 class _Walk:
@@ -97,13 +101,16 @@ class _Walk:
         self._hidden_too = selection.include_hidden
         self._exclude = patterns(selection.exclude) if selection.exclude else None
         self._folders: dict[_Identity, _Folder] = {}
+        self._sidecars: dict[Path, SidecarNames | None] = {}
+        """Of folders from which photos were named one by one."""
 
     def under(self, start: Path) -> Iterator[Listing | Failure]:
         try:
             found = start.stat()
             if stat.S_ISREG(found.st_mode):
                 if self._is_new(start):
-                    yield Listing.of(Photo(start, found.st_size, found.st_mtime_ns))
+                    sidecars = self._sidecars_of(start)
+                    yield Listing.of(Photo(start, found.st_size, found.st_mtime_ns, sidecars))
             elif stat.S_ISDIR(found.st_mode):
                 yield from self._search(start, Rules.at(start, self._exclude))
             else:
@@ -157,6 +164,8 @@ class _Walk:
                     listing.names.append(name)
                     listing.sizes.append(found.st_size)
                     listing.mtimes_ns.append(found.st_mtime_ns)
+                    if folder.sidecars and (sidecars := folder.sidecars.of(name)):
+                        listing.sidecars[name] = sidecars
                     if len(listing.names) == _TOGETHER:
                         return None
             except OSError as error:
@@ -192,7 +201,8 @@ class _Walk:
                 entries if self._hidden_too else [name for name in entries if not is_hidden(name)]
             )
             inside = "" if path == _HERE else os.path.join(path, "")  # noqa: PTH118 (text)
-            stack.append(_Open(inside, known.rules, known.taken, entries, iter(names)))
+            sidecars = SidecarNames.among(entries, known.rules)
+            stack.append(_Open(inside, known.rules, known.taken, entries, iter(names), sidecars))
 
     def _leaves_out(self, rules: Rules | None, name: str, is_folder: bool) -> bool:
         if is_hidden(name) and not self._hidden_too:
@@ -210,6 +220,17 @@ class _Walk:
             return False
         folder.taken.add(real.name)
         return True
+
+    def _sidecars_of(self, photo: Path) -> tuple[Sidecar, ...]:
+        """Those of a photo that was named itself."""
+        folder = photo.parent
+        if folder not in self._sidecars:
+            entries: dict[str, os.DirEntry[str]] = {}
+            with suppress(OSError), os.scandir(folder) as found:
+                entries.update((entry.name, entry) for entry in found)
+            self._sidecars[folder] = SidecarNames.among(entries)
+        sidecars = self._sidecars[folder]
+        return sidecars.of(photo.name) if sidecars else ()
 
     def _known(self, folder: Path) -> _Folder:
         found = folder.stat()

@@ -26,6 +26,7 @@ from watchdog.observers import Observer
 
 from captioner.errors import CaptionerError, UsageError
 from captioner.photos.formats import may_be_photo
+from captioner.photos.sidecars import is_sidecar
 
 _FILES = (FileClosedEvent, FileCreatedEvent, FileDeletedEvent, FileModifiedEvent, FileMovedEvent)
 _FOLDERS = (DirCreatedEvent, DirDeletedEvent, DirMovedEvent)
@@ -118,6 +119,6 @@ class _Handler(FileSystemEventHandler):
         # database perhaps.
         names = (str(event.src_path), str(event.dest_path))
         if isinstance(event, _FOLDERS) or (
-            isinstance(event, _FILES) and any(map(may_be_photo, names))
+            isinstance(event, _FILES) and any(may_be_photo(n) or is_sidecar(n) for n in names)
         ):
             self._events.put(self._folder)
