@@ -133,6 +133,8 @@ class Facts:
     """A person's, in the file's order."""
     title: str | None = None
     """A person's: of XMP, IPTC, or of a sidecar."""
+    others: tuple[str, ...] = ()
+    """Further captions and titles of people, from places that count less: for search alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from captioner.index.database import path_key
 from captioner.types import FACTS_VERSION, Facts, Photo, Sidecar
 
 _COLUMNS = tuple(one.name for one in fields(Facts))
+_LISTS = ("keywords", "others")
+"""Stored as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ def keep(
     """Store a photo's facts in place of earlier ones, and that it has no sidecars."""
     remove(connection, photo)
     row: dict[str, Any] = {name: getattr(facts, name) for name in _COLUMNS}
-    row |= {"keywords": json.dumps(facts.keywords, ensure_ascii=False)}
+    row |= {name: json.dumps(row[name], ensure_ascii=False) for name in _LISTS}
     row |= {"photo": photo, "version": version}
     connection.execute(
         f"INSERT INTO facts ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})",
@@ -133,6 +135,7 @@ def changed(connection: sqlite3.Connection, photo: Photo) -> bool:
 
 
 def _facts(values: dict[str, Any]) -> Facts:
-    words = values["keywords"]
-    words = json.loads(words) if isinstance(words, str) else words
-    return Facts(**{**values, "keywords": tuple(words or ())})
+    for name in _LISTS:
+        found = values.get(name)
+        values[name] = tuple(json.loads(found) if isinstance(found, str) else found or ())
+    return Facts(**values)

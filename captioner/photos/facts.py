@@ -13,6 +13,7 @@ caption   EXIF ImageDescription, XMP (dc:description, tiff:ImageDescription, exi
 title     XMP dc:title, IPTC 2:5, EXIF XPTitle, XMP photoshop:Headline, IPTC 2:105, PNG's Title
 camera    EXIF, XMP
 keywords  all, each once: XMP, IPTC 2:25, EXIF XPKeywords
+others    further captions and titles
 ========  ==========================================================================================
 
 Nothing here is worth failing a photo: what is damaged or makes no sense is left out.
@@ -84,6 +85,7 @@ _EXIF_IN_APP1 = b"Exif\0\0"
 _LONGEST_CAPTION = 10_000
 _LONGEST_NAME = 200
 _MOST_KEYWORDS = 200
+_MOST_TEXTS = 20
 _LETTERS = {"Lu", "Ll", "Lo", "Nd"}
 """What a name has one of at least: the letters, and digits."""
 
@@ -143,6 +145,8 @@ def _facts(data: _Metadata, *, original_date: bool = False) -> Facts:
     taken_at, offset = next(dates, (None, None))
     latitude, longitude = _exif_place(data.tags) or _xmp_place(data.packet) or (None, None)
     packet = data.packet
+    captions, titles = list(_captions(data)), list(_titles(data))
+    caption, title = next(iter(captions), None), next(iter(titles), None)
     return Facts(
         taken_at=taken_at,
         taken_offset=offset,
@@ -153,9 +157,10 @@ def _facts(data: _Metadata, *, original_date: bool = False) -> Facts:
         lens=_lens(_name(_text(data.tags, "EXIF LensModel")) or _first_name(packet, *_LENSES)),
         latitude=latitude,
         longitude=longitude,
-        caption=_caption(data),
+        caption=caption,
         keywords=_keywords(data),
-        title=_title(data),
+        title=title,
+        others=distinct((*captions, *titles), caption, title),
     )
 
 
@@ -272,8 +277,8 @@ def _lens(name: str) -> str | None:
     return name if name and not name.startswith("0.0 mm") else None
 
 
-def _caption(data: _Metadata) -> str | None:
-    """The first that a person wrote, in the order of the Metadata Working Group."""
+def _captions(data: _Metadata) -> Iterator[str]:
+    """What people wrote, in the order of the Metadata Working Group."""
     own = set(data.packet.get(_DIGEST, ()))
     described = [text for name in _CAPTIONS for text in data.packet.get(name, ())]
     # IPTC holds no more than 2,000 bytes of the text that bears captioner's digest.
@@ -294,8 +299,7 @@ def _caption(data: _Metadata) -> str | None:
             plain = _without_own(clean(text), own)
             blank = is_placeholder(plain) if people_write else nobodys(plain)
             if not (blank or plain.lower() in cameras or plain in cut):
-                return plain[:_LONGEST_CAPTION]
-    return None
+                yield plain[:_LONGEST_CAPTION]
 
 
 def _without_own(text: str, own: set[str]) -> str:
@@ -310,7 +314,7 @@ def _cut(text: str) -> str:
     return text.encode(errors="replace")[:_IPTC_CAPTION_BYTES].decode("utf-8", "ignore").rstrip()
 
 
-def _title(data: _Metadata) -> str | None:
+def _titles(data: _Metadata) -> Iterator[str]:
     for text in (
         *data.packet.get(_TITLE, ()),
         *data.datasets.get(_IPTC_TITLE, ()),
@@ -321,8 +325,18 @@ def _title(data: _Metadata) -> str | None:
     ):
         plain = " ".join(clean(text).split())
         if not is_placeholder(plain):
-            return plain[:_LONGEST_CAPTION]
-    return None
+            yield plain[:_LONGEST_CAPTION]
+
+
+def distinct(texts: Iterable[str | None], *besides: str | None) -> tuple[str, ...]:
+    """Texts that are there, each once, whatever its case, and without some others."""
+    seen = {text.casefold() for text in besides if text}
+    found = []
+    for text in texts:
+        if text and text.casefold() not in seen:
+            seen.add(text.casefold())
+            found.append(text)
+    return tuple(found[:_MOST_TEXTS])
 
 
 def _keywords(data: _Metadata) -> tuple[str, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from captioner.photos import takeout, xmp
-from captioner.photos.facts import packet_facts, united
+from captioner.photos.facts import distinct, packet_facts, united
 from captioner.photos.files import explain, open_regular
 from captioner.photos.sidecars import XMP
 from captioner.types import Facts, Photo, Sidecar
@@ -51,6 +52,8 @@ def read(photo: Photo, own: Facts, warn: Warn) -> tuple[Facts, tuple[Sidecar, ..
             content = _content(path)
         except (OSError, ValueError) as error:
             warn(path, explain(error))
+            if isinstance(error, OSError) and error.errno == errno.EINVAL:  # a pipe stays one
+                opened.append(sidecar)
             continue
         opened.append(sidecar)
         if sidecar.name.lower().endswith(XMP):
@@ -75,20 +78,24 @@ def _content(path: Path) -> bytes:
 
 
 def _filled(facts: Facts, further: Iterable[Facts]) -> Facts:
-    """Facts, with what they lack taken from further ones, and the keywords of all."""
+    """Facts, with what they lack taken from further ones, and the words of all."""
+    texts = list(facts.others)
     for other in further:
+        texts += filter(None, (other.caption, other.title, *other.others))
         for group in _GROUPS:
             if getattr(facts, group[0]) is None:
                 facts = replace(facts, **{name: getattr(other, name) for name in group})
         facts = replace(facts, keywords=united((*facts.keywords, *other.keywords)))
-    return facts
+    return replace(facts, others=distinct(texts, facts.caption, facts.title))
 
 
 def _laid_over(own: Facts, later: Facts) -> Facts:
     """Facts, with what later ones say in their place, but for the camera, which nobody edits."""
-    day = later.taken_at and later.taken_at.removesuffix(_MIDNIGHT)
-    if day and own.taken_at and own.taken_at.startswith(f"{day}T"):
-        later = replace(later, taken_at=None, taken_offset=None)  # only the day, or the same
+    if later.taken_at and own.taken_at:
+        day = later.taken_at.removesuffix(_MIDNIGHT)
+        same = later.taken_at == own.taken_at and later.taken_offset is None
+        if same or own.taken_at.startswith(f"{day}T"):  # the photo's own says more
+            later = replace(later, taken_at=None, taken_offset=None)
     return _filled(
         replace(later, camera=own.camera or later.camera, lens=own.lens or later.lens), [own]
     )
