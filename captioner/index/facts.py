@@ -35,7 +35,7 @@ class WithSidecars:
 
 def signature(sidecars: Sequence[Sidecar]) -> str:
     """Sidecars in a text: they are unchanged while it is the same."""
-    return json.dumps([list(one) for one in sidecars], separators=(",", ":"))
+    return json.dumps(sidecars, separators=(",", ":"))
 
 
 def keep(

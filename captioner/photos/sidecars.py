@@ -60,7 +60,10 @@ class SidecarNames:
 
     def of(self, photo: str) -> tuple[Sidecar, ...]:
         """The sidecars of a photo, most important first; their content is not known yet."""
-        names = [*self._xmp.get(photo, ()), *self._xmp.get(os.path.splitext(photo)[0], ())]  # noqa: PTH122 (text)
+        whole, short = self._xmp.get(photo), self._xmp.get(photo.rpartition(".")[0])
+        if not (whole or short or self._json):
+            return ()
+        names = [*(whole or ()), *(short or ())]
         if self._json:
             names += next(filter(None, map(self._json.get, takeout_names.lookups(photo))), ())
         found = []
