@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,18 @@ class TestXmp:
         assert seen.caption
         assert seen.caption.startswith("Grandma Ruth")
         assert seen.keywords == ("Sils",)
+
+    @pytest.mark.parametrize(
+        "piece",
+        [b"a", b" ", b"<a ", b'<a "', b"<a b='", b"</a", b"</ ", b"<!--", b"<![CDATA[", b"&",
+         b"&#1", b"<a b=", b"a= ", b'""', b"<?", b"<"],
+    )  # fmt: skip
+    def test_nonsense_takes_time_in_proportion(self, piece: bytes) -> None:
+        began = time.process_time()
+        for start in (b"<a>&", b"<a>&<b ", b"<a>&</", b"<a>&<b"):
+            for end in (b"", b">"):
+                assert xmp.texts(start + piece * (200_000 // len(piece)) + end, set()) == {}
+        assert time.process_time() - began < 20  # to look at all for each takes an hour
 
     def test_ill_formed_letters(self) -> None:
         name = xmp.qualified("dc:description")

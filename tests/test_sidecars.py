@@ -10,18 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from colours import photo
+from colours import ColourDescriber, photo
 from fakes import WatchedDescriber
 from PIL import Image
 from test_fact_sources import xmp_of
 from test_facts import described, exif_of, listed, packet
+from typer.testing import CliRunner
 
 from captioner import library
+from captioner.cli.app import app
 from captioner.index import Index
 from captioner.library import Options, Summary, plan, update
 from captioner.photos import sidecar_facts, takeout
 from captioner.photos.sidecar_facts import read
 from captioner.photos.walk import Selection, listings, walk
+from captioner.photos.watch import Watcher
 from captioner.types import Facts, Failure, Kept, Photo
 from captioner.wording import digest
 
@@ -576,3 +579,61 @@ def _forbidden(path: Path) -> None:
 def test_no_failure_comes_of_a_sidecar(folder: Path) -> None:
     (folder / "a.jpg.xmp").write_bytes(b"\xff" * 1000)
     assert not [one for one in walk([folder]) if isinstance(one, Failure)]
+
+
+# On the command line
+
+
+@pytest.fixture
+def command(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs captioner on the folder, which is indexed already; no command may load the model."""
+    monkeypatch.setenv("CAPTIONER_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("captioner.model.load", lambda *_, **__: ColourDescriber())
+    runner = CliRunner()
+    assert runner.invoke(app, ["index", "."]).exit_code == 0
+    monkeypatch.delattr("captioner.model.load")
+    return lambda *words, **options: runner.invoke(app, list(words), **options)
+
+
+class TestCommands:
+    def test_index(self, command: Any, folder: Path) -> None:
+        write(folder / "a.jpg.xmp", "Rex")
+        (folder / "b.jpg.json").write_bytes(b"{")
+        result = command("index", ".", "--dry-run")
+        assert result.stdout.splitlines() == [
+            "sidecar changed\t./a.jpg",
+            "sidecar changed\t./b.jpg",
+        ]
+        result = command("index", ".")
+        assert result.exit_code == 0, result.stderr
+        assert "No photo indexed, 2 with changed sidecars." in result.stderr
+        assert "cannot read ./b.jpg.json: it is not JSON." in result.stderr
+        result = command("index", ".")
+        assert "Nothing new: 2 photos unchanged." in result.stderr
+        assert "cannot read" not in result.stderr
+
+    def test_index_of_paths_on_standard_input(self, command: Any, folder: Path) -> None:
+        write(folder / "a.jpg.xmp", "Rex")
+        result = command("index", "-", input="a.jpg\nb.jpg\n")
+        assert "1 with changed sidecars, 1 unchanged." in result.stderr
+
+    def test_show_and_export(self, command: Any, folder: Path) -> None:
+        words = described("Rex") + "<dc:title>Our dog</dc:title>" + listed("dc:subject", "dog")
+        (folder / "a.jpg.xmp").write_bytes(packet(words))
+        command("index", ".")
+        shown = [line.split("\t") for line in command("show", "a.jpg").stdout.splitlines()]
+        assert ["title", "index", "", "a person's", "Our dog"] in shown
+        assert ["caption in the file", "index", "", "a person's", "Rex"] in shown
+        records = [json.loads(line) for line in command("export").stdout.splitlines()]
+        assert [records[0][f"file_{name}"] for name in ("title", "caption", "keywords")] == [
+            *("Our dog", "Rex"),
+            ["dog"],
+        ]
+
+
+@pytest.mark.parametrize("name", ["a.jpg.xmp", "a.XMP", "a.jpg.supplemental-metadata.json"])
+def test_a_watcher_sees_sidecars(folder: Path, name: str) -> None:
+    with Watcher([str(folder)]) as watcher:
+        write(folder / name, "Rex")
+        assert watcher.touched(0.05, lambda: False, wait=60) == [str(folder)]

@@ -36,11 +36,14 @@ _PREFIXES = {
 
 _TOKEN = re.compile(
     r"<!--.*?(?:-->|$)|<\?.*?(?:\?>|$)|<!\[CDATA\[(?P<cdata>.*?)(?:\]\]>|$)"
-    r"|<!(?P<doctype>[A-Za-z])|</\s*(?P<end>[^\s<>/]+)[^<>]*>"
-    r"|<(?P<start>[A-Za-z_][^\s<>/=]*)(?P<rest>(?:\"[^\"]*\"|'[^']*'|[^<>\"'])*)>",
+    r"|<!(?P<doctype>[A-Za-z])|</\s*(?P<end>[^\s<>/]+)(?:[\s/][^<>]*)?>"
+    r"|<(?P<start>[A-Za-z_][^\s<>/=\"']*)"
+    r"(?P<rest>(?:[\s/](?:\"[^\"<]*\"|'[^'<]*'|[^<>\"'])*)?)>",
     re.DOTALL,
 )
-_ATTRIBUTE = re.compile(r"([^\s=\"'/]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.DOTALL)
+# Both take time in proportion to the text, whatever stands in it: no two parts that follow each
+# other can share a character.
+_ATTRIBUTE = re.compile(r"(?<![^\s\"'])([^\s=\"'/]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.DOTALL)
 _REFERENCE = re.compile(r"&(?:#(\d{1,7})|#[xX]([0-9A-Fa-f]{1,6})|(amp|lt|gt|quot|apos));")
 _ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _UNICODE_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"),
