@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
-from captioner.index import Change, Entry, Index, Lost, Survey, Walked
+from captioner.index import Change, Entry, Index, Lost, Survey, Walked, WithSidecars
 from captioner.index.database import path_key
 from captioner.index.missing import is_file
 from captioner.photos.ignored import IgnoreFiles
 from captioner.recognition import TOGETHER, groups, unknown
-from captioner.types import Describer, Description, Failure, Kept, Listing, Photo, Weights
+from captioner.types import (
+    Describer,
+    Description,
+    Facts,
+    Failure,
+    Kept,
+    Listing,
+    Photo,
+    Pixels,
+    Weights,
+)
 
 Result = Description | Failure | Kept
 Progress = Callable[[Result], None]
+Warn = Callable[[Path, str], None]
 
 MANY = 1000
 """Results that are stored at once at most, when most of them are failures."""
+_SMALL = 32
+"""Side of the square, where what matters is not the pixels."""
 
 
 @dataclass
@@ -43,6 +57,8 @@ class Summary:
     """Whether `stop` ended it early."""
     ignored: int = 0
     """Named by an ignore file, since this update."""
+    sidecars: int = 0
+    """Unchanged themselves, with sidecars that are new, have changed or are gone."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +88,8 @@ class Plan:
     """What the walk could not look at."""
     retell: list[int] = field(default_factory=list)
     """Ids of the photos to describe from their features."""
+    sidecars: list[Photo] = field(default_factory=list)
+    """The photos that are as they were, but for their sidecars."""
 
 
 def plan(
@@ -103,7 +121,9 @@ def plan(
             else:
                 made.unseen.append(one)
 
-    made.todo = dict(survey.changes(seen()))  # folders may be named twice
+    todo = dict(survey.changes(seen()))  # folders may be named twice
+    made.todo = {photo: why for photo, why in todo.items() if why is not Change.SIDECAR}
+    made.sidecars = [photo for photo in todo if photo not in made.todo]
     if options.recaption:
         made.retell = index.retellable(options.recaption, below)
     return made
@@ -120,6 +140,7 @@ def update(
     planned: Callable[[int], None] = lambda total: None,
     progress: Progress = lambda result: None,
     stop: Callable[[], bool] = lambda: False,
+    warn: Warn = lambda sidecar, reason: None,
     workers: int | None = None,
 ) -> Summary:
     """Bring an index in step with a walk: describe what is new, keep what only moved.
@@ -144,6 +165,8 @@ def update(
         Called as soon as a photo is done with: what it has to say is stored by then.
     stop
         Asked between two photos. Once it says yes, those in hand are finished and stored.
+    warn
+        Told of each sidecar that cannot be read, and why. Its photo is indexed all the same.
     workers
         Threads that decode; see `pipeline.describe`.
 
@@ -151,10 +174,11 @@ def update(
     before it is raised on.
     """
     made = plan(index, found, options, below=roots, stop=stop)
-    planned(len(made.unseen) + len(made.todo) + len(made.retell))
-    run = _Run(index, load, progress, stop, workers)
+    planned(len(made.unseen) + len(made.sidecars) + len(made.todo) + len(made.retell))
+    run = _Run(index, load, progress, stop, warn, workers)
     for failure in made.unseen:
         run.done(failure)
+    run.read_sidecars(made.sidecars)
     run.describe(made.todo)
     run.retell(made.retell)
     run.summary.unchanged += made.survey.unchanged
@@ -203,6 +227,13 @@ def removable(index: Index, below: Sequence[Path] = ()) -> tuple[list[Entry], in
     return sorted(found, key=lambda one: os.fsencode(one.path)), back
 
 
+def _with_sidecars(result: Description | Failure) -> tuple[Photo, Facts] | None:
+    """A photo that has sidecars, and the facts in its own file; None if it has none."""
+    if result.photo is None or not result.photo.sidecars:
+        return None
+    return result.photo, result.facts if isinstance(result, Description) else Facts()
+
+
 class _Run:
     """One update at work."""
 
@@ -212,6 +243,7 @@ class _Run:
         load: Callable[[], Describer],
         progress: Progress,
         stop: Callable[[], bool],
+        warn: Warn,
         workers: int | None,
     ) -> None:
         self.summary = Summary()
@@ -219,6 +251,7 @@ class _Run:
         self._load = load
         self._progress = progress
         self._stop = stop
+        self._warn = warn
         self._workers = workers
         self._describer: Describer | None = None
 
@@ -233,6 +266,8 @@ class _Run:
                 self.summary.moved += 1
             case Kept(how="copied"):
                 self.summary.copied += 1
+            case Kept(how="sidecar"):
+                self.summary.sidecars += 1
             case Kept():
                 self.summary.unchanged += 1
         self._progress(result)
@@ -240,7 +275,7 @@ class _Run:
     def describe(self, todo: dict[Photo, Change]) -> None:
         """Describe photos and store what is said of them, but keep those whose content is known."""
         copies: dict[Photo, bytes] = {}
-        keep = self._index.keep
+        keep = self._keep
         self._describe(unknown(self._index, todo, keep, copies, done=self.done, stop=self._stop))
         for some in groups(copies.items(), TOGETHER):
             if self._stop():
@@ -250,6 +285,15 @@ class _Run:
                 self.done(one)
             # Those left are copies of a photo that failed: so will they, each in its own name.
             self._describe(photo for photo, _ in some if photo not in kept)
+
+    def read_sidecars(self, photos: Sequence[Photo]) -> None:
+        """Read again what is said beside photos; they are not described again."""
+        for some in groups(photos, TOGETHER):
+            if self._stop():
+                return
+            self._store_sidecars({photo: self._index.own_facts(photo) for photo in some})
+            for photo in some:
+                self.done(Kept(photo, "sidecar", photo.path))
 
     def retell(self, ids: Sequence[int]) -> None:
         """Describe photos from their features."""
@@ -262,6 +306,44 @@ class _Run:
             self.summary.retold += len(descriptions)
             for description in descriptions:
                 self._progress(description)
+
+    def _keep(self, photos: Iterable[tuple[Photo, bytes]]) -> list[Kept]:
+        """`Index.keep`, and what is said beside the photos where they are now."""
+        kept = self._index.keep(photos)
+        others = self._index.other_sidecars(one.photo for one in kept)
+        self._store_sidecars({photo: self._index.own_facts(photo) for photo in others})
+        return kept
+
+    def _store_sidecars(self, own: Mapping[Photo, Facts | None]) -> None:
+        """Read the sidecars of photos, and store what they say with the facts in the photos.
+
+        Photos whose facts are None, which an older captioner has read, are opened for them.
+        """
+        if not own:
+            return
+        from captioner.photos.sidecar_facts import read
+
+        unread = [photo for photo, facts in own.items() if facts is None]
+        facts = {**own, **self._read_own(unread)}
+        found = []
+        for photo in own:
+            known = facts[photo] or Facts()
+            said, files = read(photo, known, self._warn)
+            found.append(WithSidecars(photo, said, known, files))
+        self._index.store_sidecars(found)
+
+    def _read_own(self, photos: Sequence[Photo]) -> dict[Photo, Facts | None]:
+        """The facts in photos' own files; as they are known where a file cannot be read now."""
+        if not photos:
+            return {}
+        from captioner.pipeline import decode
+
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="facts") as pool:
+            read = pool.map(lambda photo: decode(photo, _SMALL), photos)
+            return {
+                photo: one.facts if isinstance(one, Pixels) else self._index.facts(photo.path)
+                for photo, one in zip(photos, read, strict=True)
+            }
 
     def _describe(self, photos: Iterator[Photo]) -> None:
         photos = self._from_first_readable(photos)
@@ -293,7 +375,7 @@ class _Run:
         for photo in photos:
             from captioner.pipeline import decode
 
-            result = decode(photo, 32)
+            result = decode(photo, _SMALL)
             if not isinstance(result, Failure):
                 yield photo
                 break
@@ -306,6 +388,7 @@ class _Run:
             self._index.store(finished, self._describer.model_id, self._describer.encoder_id)
         else:  # nothing but failures yet
             self._index.store(finished, model_id="")
+        self._store_sidecars(dict(filter(None, map(_with_sidecars, finished))))
         told = finished.copy()
         finished.clear()
         for result in told:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, Protocol, Self
+from typing import Final, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,16 @@ def _int64(number: int) -> int:
     return min(max(number, -_LARGEST), _LARGEST)
 
 
+class Sidecar(NamedTuple):
+    """A file beside a photo that says something about it, as the walk found it."""
+
+    name: str
+    """In the photo's folder."""
+    size: int
+    """Bytes."""
+    mtime_ns: int
+
+
 class Photo:
     """A file found by the walk; nothing of it has been opened yet. Not to be changed.
 
@@ -43,20 +53,27 @@ class Photo:
         and most photos of a library are as they were and need none.
     size
         Bytes.
+    sidecars
+        Most important first.
     """
 
-    __slots__ = ("_path", "mtime_ns", "size", "spelled")
+    __slots__ = ("_path", "mtime_ns", "sidecars", "size", "spelled")
 
-    def __init__(self, path: Path | str, size: int, mtime_ns: int) -> None:
+    def __init__(
+        self, path: Path | str, size: int, mtime_ns: int, sidecars: tuple[Sidecar, ...] = ()
+    ) -> None:
         self.spelled: Final = path if isinstance(path, str) else os.fspath(path)
         self.size: Final = size
         self.mtime_ns: Final = mtime_ns
+        self.sidecars: Final = sidecars
         self._path: Path | None = None
 
     @classmethod
-    def of(cls, path: Path | str, status: os.stat_result) -> Self:
+    def of(
+        cls, path: Path | str, status: os.stat_result, sidecars: tuple[Sidecar, ...] = ()
+    ) -> Self:
         """A file with the size and the modification time that `stat` reports of it."""
-        return cls(path, _int64(status.st_size), _int64(status.st_mtime_ns))
+        return cls(path, _int64(status.st_size), _int64(status.st_mtime_ns), sidecars)
 
     @property
     def path(self) -> Path:
@@ -91,31 +108,40 @@ class Listing:
     sizes: list[int] = field(default_factory=list)
     """Bytes."""
     mtimes_ns: list[int] = field(default_factory=list)
+    sidecars: dict[str, tuple[Sidecar, ...]] = field(default_factory=dict)
+    """By the names of the photos that have such."""
 
     @classmethod
     def of(cls, photo: Photo) -> Self:
         """The listing of one photo."""
         name = os.path.basename(photo.spelled)  # noqa: PTH119 (text)
         inside = photo.spelled[: len(photo.spelled) - len(name)]
-        return cls(inside, [name], [photo.size], [photo.mtime_ns])
+        sidecars = {name: photo.sidecars} if photo.sidecars else {}
+        return cls(inside, [name], [photo.size], [photo.mtime_ns], sidecars)
 
-    def add(self, name: str, status: os.stat_result) -> None:
+    def add(self, name: str, status: os.stat_result, sidecars: tuple[Sidecar, ...] = ()) -> None:
         """Add a file of the folder, with what `stat` reports of it."""
         self.names.append(name)
         self.sizes.append(_int64(status.st_size))
         self.mtimes_ns.append(_int64(status.st_mtime_ns))
+        if sidecars:
+            self.sidecars[name] = sidecars
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __iter__(self) -> Iterator[Photo]:
         for name, size, mtime_ns in zip(self.names, self.sizes, self.mtimes_ns, strict=True):
-            yield Photo(self.inside + name, size, mtime_ns)
+            yield Photo(self.inside + name, size, mtime_ns, self.sidecars.get(name, ()))
+
+
+FACTS_VERSION = 1
+"""Of the rules by which `Facts` are read; 0 before titles, XMP's dates and places were."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the camera and people wrote into the photo's file. What is not there is None."""
+    """What the camera and people wrote about a photo. What is not there is None."""
 
     taken_at: str | None = None
     """Local time as the camera's clock had it, ISO 8601 without offset: "2024-05-06T07:08:09"."""
@@ -134,6 +160,8 @@ class Facts:
     """A person's, in the file's order."""
     title: str | None = None
     """A person's: of XMP, IPTC, or of a sidecar."""
+    others: tuple[str, ...] = ()
+    """Further captions and titles of people, from places that count less: for search alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +302,9 @@ class Kept:
     """A photo that is new by its path or date, but whose content the index knows."""
 
     photo: Photo
-    how: Literal["same", "moved", "copied"]
-    """Only its date is new; it was elsewhere before; it is there, too, still."""
+    how: Literal["same", "moved", "copied", "sidecar"]
+    """Only its date is new; it was elsewhere before; it is there, too, still; only what its
+    sidecars say is new."""
     of: Path
     """Where that content was, or is."""
 

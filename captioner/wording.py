@@ -20,7 +20,9 @@ _WHOLE = (
     "acd systems digital imaging|applemark|created by accusoft corp\\.|created with (?:the )?gimp|"
     "creator: gd-jpeg .*|creator_id:\\S+ v.*|file written by adobe photoshop.*|"
     "intel\\(r\\) jpeg library.*|lavc[\\d.]+|lead technologies inc\\..*|optimized by jpegmini.*|"
-    "software: microsoft office"
+    "software: microsoft office|"
+    "compressed by jpeg-recompress|(?:gif created|resized|optimized|edited|cropped) (?:with|on) "
+    "ezgif.*|processed by ebay with imagemagick.*|oppo_\\d+|file?terintensity: .*|filter: \\d+; .*"
 )
 _HUAWEI = (
     "rhdr hdrpl oznor oznorWO fbt rbt ptr fbthdr btr mon nor dav mde mde_soft edf btf btfhdr "

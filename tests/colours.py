@@ -69,6 +69,7 @@ class ColourDescriber:
             keywords=tuple(Keyword(COLOURS[k], float(shares[k])) for k in order[:2]),
             feature=feature.astype(np.float16),
             vectors=SearchVectors(joint, joint[:3]),
+            facts=pixels.facts,
         )
 
 

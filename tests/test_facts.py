@@ -96,6 +96,7 @@ SEEN = Facts(
     longitude=151.21,
     caption="Our garden",
     keywords=("garden", "Rose"),
+    others=("Not the first",),
 )
 
 

@@ -80,6 +80,9 @@ def index(
     searches, and only `captioner prune` or `captioner forget` removes them. An interrupted run
     keeps what it has done; the same command goes on from there.
 
+    Captions, titles, keywords, dates and places in sidecar files (photo.jpg.xmp, photo.xmp, and
+    Google Takeout's photo.jpg.json) are indexed with the photo, and again when a sidecar changes.
+
     Below a folder, what is hidden is passed over, and what a .captionerignore file in it or above
     it names, in the syntax of .gitignore. A photo that is reached in several ways is taken once.
 
@@ -210,7 +213,7 @@ def _preview(
     opened: Index, given: Given, how: Options, selection: Selection, *, everywhere: bool
 ) -> None:
     """Print a line for each photo that something would be done about: what, and its path."""
-    from captioner.index import Walked
+    from captioner.index import Change, Walked
     from captioner.index.database import path_key
     from captioner.library import plan, vanished
     from captioner.photos.walk import listings
@@ -237,6 +240,8 @@ def _preview(
     skipped.sum_up()
     for failure in made.unseen:
         console.cannot_read(given.spelled(failure.path), failure.reason)
+    for photo in made.sidecars:
+        tell(Change.SIDECAR.value, photo.path)
     for photo in unknown(opened, made.todo, opened.recognise, copies, done=kept):
         tell(made.todo[photo].value, photo.path)
     for photo in copies:

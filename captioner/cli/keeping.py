@@ -99,6 +99,13 @@ def update(
                 told.add((path, result.reason))
         bar.done(path)
 
+    def warn(sidecar: Path, reason: str) -> None:
+        path = given.spelled(sidecar)
+        if told is None or (path, reason) not in told:
+            console.warning(f"cannot read {console.shown(path)}: {reason}")
+            if told is not None:
+                told.add((path, reason))
+
     try:
         with progress() as bar:
             summary = library.update(
@@ -111,6 +118,7 @@ def update(
                 planned=bar.planned,
                 progress=tell,
                 stop=stop,
+                warn=warn,
             )
     except KeyboardInterrupt:
         console.note(f"{console.counted(described)} indexed; {_GOES_ON}")
@@ -211,6 +219,7 @@ def sum_up(summary: Summary, seconds: float) -> str:
             (summary.retold, "described again"),
             (summary.moved, "moved"),
             (summary.copied, "copy of another" if summary.copied == 1 else "copies of others"),
+            (summary.sidecars, "with changed sidecars"),
             (summary.failed, "could not be read"),
             (summary.missing, "gone"),
             (summary.ignored, "ignored now"),

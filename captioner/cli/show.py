@@ -13,6 +13,7 @@ from captioner.cli import console, options
 
 if TYPE_CHECKING:
     from captioner.metadata.provenance import Content, Text
+    from captioner.types import Facts
 
 PHOTO, INDEX = "photo", "index"
 
@@ -106,6 +107,7 @@ def _in_index(photo: Path, database: Path | None) -> Iterator[Said]:
     try:
         with Index.open(database or database_path()) as index:
             known = index.known(photo)
+            facts = index.facts(photo)
     except UsageError as error:  # The files speak for themselves.
         console.warning(error.reason)
         return
@@ -117,6 +119,23 @@ def _in_index(photo: Path, database: Path | None) -> Iterator[Said]:
             yield Said("keywords", INDEX, "", "captioner's", ", ".join(known.keywords))
         if known.model_id and known.text:
             yield Said("score", INDEX, "", whose, f"{known.score:.2f}")
+    if facts:
+        yield from _of_facts(facts)
+
+
+def _of_facts(facts: Facts) -> Iterator[Said]:
+    """What the photo's file and its sidecars said when they were indexed."""
+    person = "a person's"
+    if facts.title:
+        yield Said("title", INDEX, "", person, facts.title)
+    if facts.caption:
+        yield Said("caption in the file", INDEX, "", person, facts.caption)
+    if facts.keywords:
+        yield Said("keywords in the file", INDEX, "", person, ", ".join(facts.keywords))
+    if facts.taken_at:
+        yield Said("taken", INDEX, "", "", facts.taken_at + (facts.taken_offset or ""))
+    if facts.latitude is not None:
+        yield Said("place", INDEX, "", "", f"{facts.latitude:.6f}, {facts.longitude:.6f}")
 
 
 def _of(where: str, content: Content) -> Iterator[Said]:

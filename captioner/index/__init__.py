@@ -2,6 +2,7 @@
 
 from captioner.index.changes import Change, Survey
 from captioner.index.edits import Said
+from captioner.index.facts import WithSidecars
 from captioner.index.filters import Filters
 from captioner.index.index import Counts, Index
 from captioner.index.missing import Entry, Lost, Walked
@@ -22,4 +23,5 @@ __all__ = [
     "Statistics",
     "Survey",
     "Walked",
+    "WithSidecars",
 ]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import closing
 from enum import Enum
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from captioner.index import database
+from captioner.index import database, facts
 from captioner.index.database import Ids, path_key
 from captioner.types import Listing, Photo, Weights
 
@@ -37,13 +38,20 @@ _KNOWN = """
 """
 
 
+_SIDECARS = """
+    SELECT substr(path, ?), files FROM photos CROSS JOIN sidecars ON photo = id
+    WHERE path BETWEEN ? AND ?
+"""
+
+
 class Change(Enum):
-    """Why a photo is to be opened."""
+    """Why a photo, or what is said beside it, is to be opened."""
 
     NEW = "new"
     CHANGED = "changed"
     FAILED = "failed before"
     OUTDATED = "described by another model"
+    SIDECAR = "sidecar changed"
 
 
 class Survey:
@@ -65,6 +73,7 @@ class Survey:
         self._as_known = _AS_KNOWN % (of_model + (_NOT_FAILED if retry_failed else ""))
         self._known = _KNOWN % of_model
         self._seen = np.zeros(0, bool)  # by id
+        self._with_sidecars: npt.NDArray[np.bool_] | None = None  # by id
         self.unchanged = 0
         """Photos that the index holds as they are."""
         self.back: list[int] = []
@@ -94,21 +103,46 @@ class Survey:
         *known, ids = connection.execute(
             self._as_known, [len(folder) + 1, *ends, *self._model, len(listing) + 1]
         ).fetchone()
+        numbers = None
         if known == [
             os.fsencode("/".join(listing.names)),
             ",".join(map(str, listing.sizes)),
             ",".join(map(str, listing.mtimes_ns)),
         ]:
-            self.unchanged += self._see(np.fromstring(ids, np.int64, sep=","))
+            numbers = np.fromstring(ids, np.int64, sep=",")
+            if not listing.sidecars and not self._had_sidecars(connection, numbers):
+                self.unchanged += self._see(numbers)
+                return []
+        found = {os.fsencode(n): facts.signature(some) for n, some in listing.sidecars.items()}
+        stored = dict(connection.execute(_SIDECARS, [len(folder) + 1, *ends]))
+        if numbers is not None and stored == found:
+            self.unchanged += self._see(numbers)
             return []
+        differ = {name for name, _ in stored.items() ^ found.items()}
         return [
             (photo, change)
             for photo, name in zip(listing, listing.names, strict=True)
-            if (change := self._look(connection, photo, folder + os.fsencode(name)))
+            if (change := self._look(connection, photo, folder, os.fsencode(name), differ))
         ]
 
-    def _look(self, connection: sqlite3.Connection, photo: Photo, key: bytes) -> Change | None:
-        known = connection.execute(self._known, [*self._model, key]).fetchone()
+    def _had_sidecars(self, connection: sqlite3.Connection, numbers: Ids) -> bool:
+        """Whether one of some photos (N,) had sidecars when the index last read these."""
+        if self._with_sidecars is None:
+            known = database.ids(connection, "SELECT photo FROM sidecars")
+            self._with_sidecars = np.zeros(int(known.max(initial=-1)) + 1, bool)
+            self._with_sidecars[known] = True
+        numbers = numbers[numbers < len(self._with_sidecars)]
+        return bool(self._with_sidecars[numbers].any())
+
+    def _look(
+        self,
+        connection: sqlite3.Connection,
+        photo: Photo,
+        folder: bytes,
+        name: bytes,
+        other_sidecars: Container[bytes],
+    ) -> Change | None:
+        known = connection.execute(self._known, [*self._model, folder + name]).fetchone()
         if known is None:
             return Change.NEW
         number, size, mtime_ns, failed, missing, outdated = known
@@ -119,9 +153,11 @@ class Survey:
             return Change.FAILED
         if outdated:
             return Change.OUTDATED
-        self.unchanged += first
         if missing and first:
             self.back.append(number)
+        if name in other_sidecars:
+            return Change.SIDECAR
+        self.unchanged += first
         return None
 
     def _see(self, ids: Ids) -> int:

@@ -14,6 +14,7 @@ from typing import Self
 from captioner.index import (
     database,
     edits,
+    facts,
     features,
     missing,
     mounts,
@@ -26,8 +27,9 @@ from captioner.index import (
     writes,
 )
 from captioner.index import search as searching
-from captioner.index.changes import Survey
+from captioner.index.changes import Change, Survey
 from captioner.index.edits import Said
+from captioner.index.facts import WithSidecars
 from captioner.index.filters import Filters
 from captioner.index.missing import Entry, Lost, Walked
 from captioner.index.records import Record
@@ -37,6 +39,7 @@ from captioner.index.statistics import Statistics
 from captioner.index.writes import Writes
 from captioner.types import (
     Description,
+    Facts,
     Failure,
     FloatArray,
     HalfArray,
@@ -135,7 +138,8 @@ class Index:
         Opens none of them. One that failed is tried again only when its file has changed. May be
         consumed in another thread than the index's own, while that one stores.
         """
-        return (photo for photo, _ in self.survey().changes(map(Listing.of, photos)))
+        changes = self.survey().changes(map(Listing.of, photos))
+        return (photo for photo, change in changes if change is not Change.SIDECAR)
 
     def survey(self, *, retry_failed: bool = False, weights: Weights | None = None) -> Survey:
         """What a walk finds, held against this index; see `Survey`. Writes nothing."""
@@ -266,6 +270,29 @@ class Index:
             store.store(self._connection, results, model_id, encoder_id)
             if sketches.last_run(self._connection) > run >= 0:
                 sketches.draw(self._connection, run)
+
+    def facts(self, photo: Path) -> Facts | None:
+        """What cameras and people wrote about a photo; None where the index has nothing of it."""
+        with database.explained(self.path):
+            return facts.of(self._connection, photo)
+
+    def own_facts(self, photo: Photo) -> Facts | None:
+        """What a photo's own file says, without sidecars; None where it is to be read (again)."""
+        with database.explained(self.path):
+            return facts.own(self._connection, photo)
+
+    def other_sidecars(self, photos: Iterable[Photo]) -> list[Photo]:
+        """Those of some photos whose sidecars are not those that were read, or have changed."""
+        with database.explained(self.path):
+            return [photo for photo in photos if facts.changed(self._connection, photo)]
+
+    def store_sidecars(self, read: Iterable[WithSidecars]) -> None:
+        """Keep what sidecars say, all of it or, on any error, none."""
+        with database.explained(self.path), self._connection:
+            for one in read:
+                photo = facts.keep_with_sidecars(self._connection, one)
+                if photo is not None:
+                    store.draw_texts(self._connection, photo)
 
     def retellable(self, weights: Weights, below: Iterable[Path] = ()) -> list[int]:
         """Ids of photos that another model described, from features that `weights` share."""

@@ -203,6 +203,10 @@ def m007_sidecars(db: Database) -> None:
     """Titles, and what the sidecar files beside a photo say."""
     db.executescript("""
         ALTER TABLE facts ADD COLUMN title TEXT;      -- a person's
+        -- A person's further captions and titles, for search: JSON list.
+        ALTER TABLE facts ADD COLUMN others TEXT NOT NULL DEFAULT '[]';
+        -- Of the rules by which they were read; NULL before titles were.
+        ALTER TABLE facts ADD COLUMN version INTEGER;
         -- Of a photo with sidecars: its facts are those of its own file and of them together.
         CREATE TABLE sidecars (
             photo INTEGER PRIMARY KEY REFERENCES photos (id) ON DELETE CASCADE,

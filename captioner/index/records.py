@@ -73,15 +73,16 @@ class Record(TypedDict):
     """Degrees, north positive."""
     longitude: float | None
     """Degrees, east positive."""
+    file_title: str | None
+    """What a person wrote into the file or a sidecar, as is what follows."""
     file_caption: str | None
-    """What a person wrote into the file itself."""
     file_keywords: list[str]
 
 
 _PHOTOS = """
     SELECT photos.id, path, status, reason, format, width, height, size, mtime_ns,
         lower(hex(content_hash)), recorded_at, missing_since, missing_reason, taken_at,
-        taken_offset, camera, lens, latitude, longitude, facts.caption,
+        taken_offset, camera, lens, latitude, longitude, facts.title, facts.caption,
         coalesce(facts.keywords, '[]'), model_id
     FROM photos
     LEFT JOIN facts ON facts.photo = photos.id
@@ -103,7 +104,7 @@ def records(connection: sqlite3.Connection) -> Iterator[Record]:
     for (
         photo, path, status, reason, format_, width, height, size, mtime_ns, content_hash,
         recorded_at, missing_since, missing_reason, taken_at, taken_offset, camera, lens,
-        latitude, longitude, file_caption, file_keywords, model,
+        latitude, longitude, file_title, file_caption, file_keywords, model,
     ) in connection.execute(_PHOTOS):  # fmt: skip
         captions = connection.execute(_CAPTIONS, [photo]).fetchall()
         caption, source, score = captions[0] if captions else (None, None, None)
@@ -140,6 +141,7 @@ def records(connection: sqlite3.Connection) -> Iterator[Record]:
             lens=lens,
             latitude=latitude,
             longitude=longitude,
+            file_title=file_title,
             file_caption=file_caption,
             file_keywords=json.loads(file_keywords),
         )

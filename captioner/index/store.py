@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
 
+from captioner.index import facts
 from captioner.index.database import now, path_key
-from captioner.types import Description, Facts, Failure, HalfArray, Photo, SearchVectors
+from captioner.types import Description, Failure, HalfArray, Photo, SearchVectors
 
 _CONTENT = "size, mtime_ns, content_hash, width, height, format, status, reason, recorded_at"
 _EXCLUDED = ", ".join(f"excluded.{name}" for name in _CONTENT.split(", "))
@@ -25,7 +25,7 @@ def store(
             case Description():
                 photo = _record(connection, result.photo, described=result)
                 _describe(connection, photo, result, model_id, encoder_id)
-                _keep_facts(connection, photo, result.facts)
+                facts.keep(connection, photo, result.facts)
             case Failure(photo=Photo() as found):
                 photo = _record(connection, found, failed=result)
             case _:
@@ -59,14 +59,14 @@ def copy(connection: sqlite3.Connection, twin: int, photo: Photo) -> None:
     )
     number = _number(connection, photo)
     _forget(connection, number)
-    connection.execute("DELETE FROM facts WHERE photo = ?", [number])
+    facts.copy(connection, twin, number)
     connection.execute(
         "INSERT INTO captions (photo, source, model_id, rank, text, score, log_probability) "
         "SELECT ?1, source, model_id, rank, text, score, log_probability FROM captions "
         "WHERE photo = ?2 AND source NOT IN (SELECT source FROM captions WHERE photo = ?1)",
         [number, twin],
     )
-    for table in ("keywords", "features", "vectors", "facts"):
+    for table in ("keywords", "features", "vectors"):
         columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info ({table})")]
         rest = ", ".join(columns[1:])  # the first is the photo
         connection.execute(
@@ -105,7 +105,7 @@ def _record(
     )
     number = _number(connection, photo)
     _forget(connection, number)
-    connection.execute("DELETE FROM facts WHERE photo = ?", [number])
+    facts.remove(connection, number)
     return number
 
 
@@ -155,18 +155,6 @@ def _keep_vectors(
         "INSERT INTO vectors (photo, model_id, joint, words) VALUES (?, ?, ?, ?)",
         [photo, model_id, _blob(vectors.joint), _blob(vectors.words)],
     )
-
-
-def _keep_facts(connection: sqlite3.Connection, photo: int, facts: Facts) -> None:
-    connection.execute(
-        "INSERT INTO facts (photo, taken_at, taken_offset, camera, lens, latitude, longitude, "
-        "caption, title, keywords) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            photo, facts.taken_at, facts.taken_offset, facts.camera, facts.lens, facts.latitude,
-            facts.longitude, facts.caption, facts.title,
-            json.dumps(facts.keywords, ensure_ascii=False),
-        ],
-    )  # fmt: skip
 
 
 def _blob(numbers: HalfArray) -> bytes:

@@ -127,7 +127,7 @@ class _Process:
             error = PhotoUnavailableError if answer.pop("unavailable") else PhotoError
             raise error(**answer)
         facts = answer["facts"]
-        facts["keywords"] = tuple(facts["keywords"])
+        facts |= {name: tuple(facts[name]) for name in ("keywords", "others")}
         rgb = np.frombuffer(self._from.read(size * size * 3), np.uint8).reshape(size, size, 3)
         return Picture(rgb, answer["width"], answer["height"], Facts(**facts))
 

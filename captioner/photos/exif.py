@@ -4,6 +4,9 @@ exifread reads each value of each tag, follows what refers to itself, and may be
 hours by a small damaged block. So it never sees the file: the wanted entries, at most one of each
 and each of bounded length, are copied into a small block of their own, and that is what it reads.
 This is also four times as fast as to let it read them all.
+
+What it does not read at all, the texts of Windows and the comment in UTF-16 or another encoding, is
+decoded here.
 """
 
 from __future__ import annotations
@@ -16,10 +19,12 @@ from typing import Any, BinaryIO
 
 import exifread
 
+from captioner.photos.xmp import utf_8_or_latin
+
 logging.getLogger("exifread").setLevel(logging.CRITICAL + 1)
 
-_IMAGE = {0x010E, 0x010F, 0x0110, 0x8769, 0x8825}
-_EXIF = {0x9003, 0x9004, 0x9011, 0x9012, 0xA434}
+_IMAGE = {0x010E, 0x010F, 0x0110, 0x0132, 0x8769, 0x8825}
+_EXIF = {0x9003, 0x9004, 0x9010, 0x9011, 0x9012, 0xA434}
 _GPS = {1, 2, 3, 4}
 _BELOW = {0x8769: _EXIF, 0x8825: _GPS}
 """Entries that tell where another table begins."""
@@ -32,9 +37,27 @@ _LONGEST = 16_000
 """Bytes of a text."""
 _MOST_VALUES = 8
 
+_BYTES = (1, 7)
+_LONG = 4
+_LARGEST_PACKET = 1 << 20
+_UNREAD = {
+    0x9286: ("EXIF UserComment", _LONGEST),
+    0x9C9B: ("Image XPTitle", _LONGEST),
+    0x9C9C: ("Image XPComment", _LONGEST),
+    0x9C9E: ("Image XPKeywords", _LONGEST),
+    0x9C9F: ("Image XPSubject", _LONGEST),
+    # In a TIFF or a raw photo, whole blocks of another kind.
+    0x02BC: ("Image XMP", _LARGEST_PACKET),
+    0x83BB: ("Image IPTC", _LARGEST_PACKET),
+}
+"""What exifread passes over, and how many bytes of it are read."""
+
 
 def tags(file: BinaryIO) -> Mapping[str, Any]:
     """The wanted tags of a file that is a TIFF structure, as exifread names and reads them.
+
+    Beside them are texts, "Image XPTitle" and the like and "EXIF UserComment", and as bytes what
+    is there of "Image XMP" and "Image IPTC".
 
     Raises
     ------
@@ -46,7 +69,22 @@ def tags(file: BinaryIO) -> Mapping[str, Any]:
     (first,) = struct.unpack_from(f"{order}I", head, 4)
     block = _Block(file, order)
     block.copy(first, _IMAGE)
-    return exifread.process_file(block.whole(), details=False, extract_thumbnail=False)
+    found = exifread.process_file(block.whole(), details=False, extract_thumbnail=False)
+    return {**found, **block.texts}
+
+
+def _comment(value: bytes, order: str) -> str:
+    """The text of a UserComment, in the encoding that its first eight bytes name."""
+    code, text = value[:8], value[8:]
+    if code.startswith(b"UNICODE"):
+        # By the standard in the block's byte order, but many programs have one of their own: in
+        # most languages the zeros are those of the high bytes.
+        low, high = text[::2].count(0), text[1::2].count(0)
+        big = low > high if low != high else order == ">"
+        return text.decode("utf-16-be" if big else "utf-16-le", "replace").lstrip("\ufeff")
+    if code.startswith(b"JIS"):
+        return text.decode("iso2022_jp", "replace")
+    return utf_8_or_latin(text if code.startswith(b"ASCII") or not any(code) else value)
 
 
 class _Block:
@@ -55,6 +93,8 @@ class _Block:
     def __init__(self, file: BinaryIO, order: str) -> None:
         self._file = file
         self._order = order
+        self.texts: dict[str, str | bytes] = {}
+        """What is not for exifread."""
         self._new = bytearray((b"II*\0" if order == "<" else b"MM\0*") + bytes(4))
 
     def copy(self, at: int, wanted: set[int]) -> int:
@@ -65,6 +105,8 @@ class _Block:
         entries: dict[int, bytes] = {}
         for entry in struct.iter_unpack(f"{self._order}HHI4s", table[: len(table) // 12 * 12]):
             tag, kind, count, value = entry
+            if wanted is not _GPS:
+                self._read(tag, kind, count, value)
             if tag in wanted and tag not in entries and kind in _SIZES:
                 if tag in _BELOW:
                     (below,) = self._unpack("I", value)
@@ -80,6 +122,23 @@ class _Block:
         if wanted is _IMAGE:
             self._new[4:8] = self._pack("I", start)
         return start
+
+    def _read(self, tag: int, kind: int, count: int, value: bytes) -> None:
+        """Read an entry that exifread passes over, if it is one that is wanted."""
+        name, most = _UNREAD.get(tag, ("", 0))
+        if not name or name in self.texts or kind not in (*_BYTES, _TEXT, _LONG):
+            return
+        length = min(_SIZES[kind] * count, most)
+        if length > 4:
+            self._file.seek(*self._unpack("I", value))
+            value = self._file.read(length)
+        value = value[:length]
+        if name == "EXIF UserComment":
+            self.texts[name] = _comment(value, self._order)
+        elif most == _LONGEST:
+            self.texts[name] = value.decode("utf-16-le", "replace").partition("\0")[0]
+        else:
+            self.texts[name] = value
 
     def _value(self, length: int, value: bytes) -> bytes:
         if length <= 4:

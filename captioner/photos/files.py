@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
 
 from captioner.regular import NEITHER, open_regular
@@ -14,7 +13,7 @@ __all__ = ["NEITHER", "explain", "explain_link", "open_regular"]
 def explain_link(path: Path) -> str | None:
     """Say where a symbolic link leads to nothing; None if it is no link, or leads somewhere."""
     try:
-        target = os.readlink(path)
+        target = path.readlink()
     except (OSError, ValueError):
         return None
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from captioner.errors import CaptionerError
 from captioner.photos.files import NEITHER, explain, explain_link
 from captioner.photos.formats import may_be_photo
 from captioner.photos.ignore import IGNORE_FILE, NO_MEDIA, Rules, is_hidden, patterns
+from captioner.photos.sidecars import SidecarNames
 from captioner.system.paths import absolute, is_marked_hidden, verbatim
-from captioner.types import Failure, Listing, Photo
+from captioner.types import Failure, Listing, Photo, Sidecar
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class _Open:
     """All that is in it and was not come to yet, by name."""
     names: Iterator[str]
     """Those that may concern the walk, in order."""
+    sidecars: SidecarNames | None
+    """None where there are none."""
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -124,13 +128,15 @@ class _Walk:
         # Asking each entry for its mark costs time on other systems, which have no such mark.
         self._marks = (system.WINDOWS or system.MAC) and not self._hidden_too
         self._folders: dict[_Identity, _Folder] = {}
+        self._sidecars: dict[Path, SidecarNames | None] = {}
+        """Of folders from which photos were named one by one."""
 
     def under(self, start: Path) -> Iterator[Listing | Failure]:
         try:
             found = verbatim(start).stat()
             if stat.S_ISREG(found.st_mode):
                 if self._is_new(start):
-                    yield Listing.of(Photo.of(start, found))
+                    yield Listing.of(Photo.of(start, found, self._sidecars_of(start)))
             elif stat.S_ISDIR(found.st_mode):
                 yield from self._search(start, Rules.at(start, self._exclude))
             else:
@@ -171,18 +177,16 @@ class _Walk:
                 continue
             if rules and rules.leave_out(name, is_folder):
                 continue
-            if self._marks and _is_marked(entry):
+            if (self._marks and _is_marked(entry)) or (name in taken and not is_folder):
                 continue
             if is_folder:
                 return name
-            if name in taken:
-                continue
             try:
                 found = entry.stat()
                 if not stat.S_ISREG(found.st_mode):  # to open it may take for ever
                     self._skip(Path(inside + name), NEITHER)
                 elif not entry.is_symlink() or self._is_new(Path(inside + name)):
-                    listing.add(name, found)
+                    listing.add(name, found, folder.sidecars.of(name) if folder.sidecars else ())
                     if len(listing.names) == _TOGETHER:
                         return None
             except OSError as error:
@@ -232,7 +236,8 @@ class _Walk:
                 entries if self._hidden_too else [name for name in entries if not is_hidden(name)]
             )
             inside = "" if path == _HERE else os.path.join(path, "")  # noqa: PTH118 (text)
-            stack.append(_Open(inside, known.rules, known.taken, entries, iter(names)))
+            sidecars = SidecarNames.among(entries, known.rules)
+            stack.append(_Open(inside, known.rules, known.taken, entries, iter(names), sidecars))
 
     def _leaves_out(self, rules: Rules | None, name: str, is_folder: bool) -> bool:
         if is_hidden(name) and not self._hidden_too:
@@ -250,6 +255,17 @@ class _Walk:
             return False
         folder.taken.add(real.name)
         return True
+
+    def _sidecars_of(self, photo: Path) -> tuple[Sidecar, ...]:
+        """Those of a photo that was named itself."""
+        folder = photo.parent
+        if folder not in self._sidecars:
+            entries: dict[str, os.DirEntry[str]] = {}
+            with suppress(OSError), os.scandir(folder) as found:
+                entries.update((entry.name, entry) for entry in found)
+            self._sidecars[folder] = SidecarNames.among(entries)
+        sidecars = self._sidecars[folder]
+        return sidecars.of(photo.name) if sidecars else ()
 
     def _known(self, folder: Path) -> _Folder:
         found = verbatim(folder).stat()

@@ -26,6 +26,7 @@ from watchdog.observers import Observer
 from captioner.errors import UsageError
 from captioner.photos.formats import may_be_photo
 from captioner.photos.ignore import IGNORE_FILE, NO_MEDIA, is_hidden
+from captioner.photos.sidecars import is_sidecar
 
 if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver, ObservedWatch
@@ -65,7 +66,7 @@ _TOO_MANY = (
 
 def concerns(name: str) -> bool:
     """Whether the file of a name has a say in what is indexed."""
-    return may_be_photo(name) or name in (IGNORE_FILE, NO_MEDIA)
+    return may_be_photo(name) or is_sidecar(name) or name in (IGNORE_FILE, NO_MEDIA)
 
 
 @dataclass(slots=True)

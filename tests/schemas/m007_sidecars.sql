@@ -169,6 +169,8 @@ PRAGMA journal_mode = wal;
 
 -- m007_sidecars
 ALTER TABLE facts ADD COLUMN title TEXT;      -- a person's
+ALTER TABLE facts ADD COLUMN others TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE facts ADD COLUMN version INTEGER;
 CREATE TABLE sidecars (
     photo INTEGER PRIMARY KEY REFERENCES photos (id) ON DELETE CASCADE,
     files TEXT NOT NULL,            -- name, size and mtime_ns of each: JSON
