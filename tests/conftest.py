@@ -41,7 +41,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what is about POSIX itself where that is simulated away."""
     for item in items if WITHOUT_POSIX else ():
         if item.get_closest_marker("posix"):
-            item.add_marker(pytest.mark.skip(reason="about what POSIX alone has"))
+            item.add_marker(
+                pytest.mark.skip(reason="about POSIX itself, or simulates a system by itself")
+            )
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path, PureWindowsPath
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import colours
 import pytest
@@ -243,6 +244,7 @@ class TestPathsOfMac:
         assert len(found) == 1
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("name", ["plain.db", "a%20b?#.db", "é:x.db", "back\\slash.db"])
 def test_databases_of_any_name_are_opened_here(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
@@ -377,6 +379,7 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.posix
 class TestAttributesOfMac:
     """Python has no `os.listxattr` there; the library xattr works on Linux, too."""
 
@@ -468,12 +471,8 @@ class TestFilesOfWindows:
         files._patiently(act)
         assert (attempts, waited) == (3, list(files.PAUSES[:2]))
         attempts = -100
-        with pytest.raises(PermissionError):
+        with pytest.raises(files.InUseError):
             files._patiently(act)
-
-    def test_a_photo_that_stands_for_one_in_a_cloud_is_not_replaced(self, photo: Path) -> None:
-        reparse = SimpleNamespace(st_file_attributes=stat.FILE_ATTRIBUTE_REPARSE_POINT)
-        assert windows.attributes(reparse) & stat.FILE_ATTRIBUTE_REPARSE_POINT  # type: ignore[arg-type]
 
     def test_a_lock_of_a_folder_leaves_nothing(
         self, photo: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -487,6 +486,93 @@ class TestFilesOfWindows:
             assert locks.lock_file(photo.parent / "../photos") == file
             assert sorted(photo.parent.iterdir()) == [photo]
         assert not file.exists()
+
+
+@pytest.mark.posix
+class TestWhatWindowsFilesCarry:
+    class Error(Exception):
+        winerror = 5
+
+    @pytest.fixture
+    def carried(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, dict[str, Any]]:
+        """Streams, rights and attributes of two files, as pywin32 gives them."""
+        both = {}
+        for name in ("source", "target"):
+            (tmp_path / name).touch()
+            both[name] = {
+                "streams": [(9, "::$DATA"), (5, ":Zone.Identifier:$DATA")],
+                "rights": "O:S-1-5-21D:PAI(A;;FA;;;SY)",
+                "attributes": stat.FILE_ATTRIBUTE_HIDDEN | stat.FILE_ATTRIBUTE_ARCHIVE,
+            }
+
+        def of(path: str) -> dict[str, Any]:
+            return both[Path(path).name]
+
+        def set_rights(path: str, part: int, security: str) -> None:
+            if of(path).get("locked"):
+                raise self.Error
+            of(path)["rights"] = security
+
+        fakes = {
+            "pywintypes": {"error": self.Error},
+            "win32file": {"FindStreams": lambda path: of(path)["streams"]},
+            "win32security": {
+                "GetFileSecurity": lambda path, parts: of(path)["rights"],
+                "SetFileSecurity": set_rights,
+                "ConvertSecurityDescriptorToStringSecurityDescriptor": lambda found, *_: found,
+            },
+        }
+        for name, functions in fakes.items():
+            monkeypatch.setitem(sys.modules, name, SimpleNamespace(**functions))  # type: ignore[arg-type]
+        monkeypatch.setattr(windows, "_set_creation", lambda *_: None)
+        asked = iter(["source", "source", "target"])  # in the order that complete() asks
+        monkeypatch.setattr(windows, "attributes", lambda found: both[next(asked)]["attributes"])
+        return both
+
+    def complete(self, folder: Path) -> bool:
+        return windows.complete(folder / "source", folder / "target")
+
+    def test_all_of_it_is_there(self, carried: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+        carried["target"]["attributes"] = stat.FILE_ATTRIBUTE_HIDDEN  # not archived yet
+        carried["target"]["rights"] = "O:S-1-5-21D:P(A;;FA;;;SY)"  # the same, inherited of late
+        assert self.complete(tmp_path)
+
+    def test_rights_are_set(self, carried: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+        carried["target"]["rights"] = "O:S-1-5-21D:AI(A;ID;FA;;;WD)"
+        assert self.complete(tmp_path)
+        assert carried["target"]["rights"] == carried["source"]["rights"]
+
+    @pytest.mark.parametrize(
+        "lost",
+        [
+            {"streams": [(9, "::$DATA")]},
+            {"streams": [(9, "::$DATA"), (4, ":Zone.Identifier:$DATA")]},
+            {"attributes": 0},
+            {"rights": "O:S-1-5-32D:P(A;;FA;;;SY)", "locked": True},
+        ],
+    )
+    def test_anything_lost_is_noticed(
+        self, carried: dict[str, dict[str, Any]], tmp_path: Path, lost: dict[str, Any]
+    ) -> None:
+        carried["target"].update(lost)
+        assert not self.complete(tmp_path)
+
+    def test_a_file_in_a_cloud_is_not_replaced(
+        self, carried: dict[str, dict[str, Any]], tmp_path: Path
+    ) -> None:
+        carried["source"]["attributes"] |= stat.FILE_ATTRIBUTE_REPARSE_POINT
+        assert not self.complete(tmp_path)
+
+    def test_a_disk_without_streams_and_rights(
+        self, carried: dict[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise self.Error
+
+        monkeypatch.setattr(self.Error, "winerror", 50)
+        monkeypatch.setattr(sys.modules["win32file"], "FindStreams", fail)
+        monkeypatch.setattr(sys.modules["win32security"], "GetFileSecurity", fail)
+        assert self.complete(tmp_path)
 
 
 @pytest.mark.posix

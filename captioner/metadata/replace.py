@@ -14,7 +14,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from captioner import system
 from captioner.errors import CaptionerError
 from captioner.metadata.refusal import Reason, Refused
 from captioner.system import attributes, files, locks
@@ -53,7 +52,10 @@ class Folders:
         try:
             held = locks.Folder(folder)
         except OSError as error:
-            raise Refused(Reason.FOLDER, error.strerror or "") from error
+            # On Windows that may be the folder with the lock.
+            other = error.filename if error.filename not in (folder, str(folder)) else None
+            detail = ": ".join(filter(None, (other and os.fspath(other), error.strerror)))
+            raise Refused(Reason.FOLDER, detail) from error
         except CaptionerError as error:  # No place for locks.
             raise Refused(Reason.FOLDER, error.reason) from error
         self._held = (folder, held)
@@ -157,7 +159,7 @@ def replace(
             record()
             files.replace(temporary, path)
         except BaseException:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 temporary.unlink()
             raise
         if sync:
@@ -195,10 +197,12 @@ def create(
         except FileExistsError:
             raise Refused(Reason.CHANGED) from None
         finally:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 temporary.unlink()
         if sync:
             folders.sync()
+    except files.InUseError as error:
+        raise _refused(error) from error
     except PermissionError as error:
         raise Refused(Reason.FOLDER) from error
     except OSError as error:
@@ -225,7 +229,7 @@ def remove(path: Path, expected: bytes, *, folders: Folders, sync: bool = True) 
 
 
 def _refused(error: OSError) -> Refused:
-    if isinstance(error, PermissionError) and system.WINDOWS:
+    if isinstance(error, files.InUseError):
         return Refused(Reason.IN_USE)
     return Refused(Reason.SYSTEM, error.strerror or str(error))
 

@@ -15,6 +15,10 @@ PAUSES = (0.05, 0.1, 0.2, 0.4)
 """Seconds between attempts at a file that another program has open, as virus scanners do."""
 
 
+class InUseError(PermissionError):
+    """Another program keeps a file open. Raised on Windows alone."""
+
+
 def create(path: Path, mode: int) -> int:
     """Make an empty file that is not there yet, and open it for reading and writing."""
     return os.open(path, _OPEN | os.O_CREAT | os.O_EXCL, mode)
@@ -38,8 +42,8 @@ def replace(source: Path, target: Path) -> None:
 
     Raises
     ------
-    PermissionError
-        On Windows if another program keeps the target open.
+    InUseError
+        If another program keeps the target open.
     """
     _patiently(lambda: os.replace(source, target))  # noqa: PTH105
 
@@ -58,7 +62,7 @@ def rename_new(source: Path, target: Path) -> None:
         If a file has it.
     """
     if system.WINDOWS:
-        source.rename(target)  # Refuses by itself, other than POSIX.
+        _patiently(lambda: source.rename(target))  # Other than POSIX, it replaces no file.
         return
     try:
         os.link(source, target)
@@ -91,10 +95,16 @@ def give_owner(path: Path, found: os.stat_result) -> None:
         os.chown(path, found.st_uid, found.st_gid)
 
 
-def _patiently(act: Callable[[], None]) -> None:
-    for pause in PAUSES if system.WINDOWS else ():
+def _patiently(act: Callable[[], object]) -> None:
+    if not system.WINDOWS:
+        act()
+        return
+    for pause in (*PAUSES, None):
         try:
-            return act()
-        except PermissionError:
+            act()
+        except PermissionError as error:
+            if pause is None:
+                raise InUseError(*error.args) from error
             time.sleep(pause)
-    return act()
+        else:
+            return
