@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from captioner import regular, wording
-from captioner.metadata import embed, provenance, sidecar, splice, undo
+from captioner import wording
+from captioner.metadata import embed, files, provenance, sidecar, splice, undo
 from captioner.metadata.embed import Embedded
 from captioner.metadata.provenance import Content, Text, Words
 from captioner.metadata.reading import LARGEST, read_photo
@@ -127,22 +126,22 @@ class Writer:
         words = _cleaned(words)
         beside = Beside(photo.with_name(photo.name + sidecar.SUFFIX))
         try:
-            data = _read(photo, LARGEST)
+            data = files.read(photo, LARGEST)
             beside = self._sidecars.of(photo)
             file = _sidecar(beside)
-            others = {path: _other(path) for path in beside.others}
+            others = {path: files.other(path) for path in beside.others}
             return self._write(photo, data, file, others, words)
         except Refused as error:
             return Outcome(photo, beside.own, State.REFUSED, refused=error)
         except OSError as error:
-            return Outcome(photo, beside.own, State.REFUSED, refused=_system(error))
+            return Outcome(photo, beside.own, State.REFUSED, refused=files.system(error))
 
     def undo(self, photo: Path) -> list[Outcome]:
         """Take back what captioner wrote into a photo and beside it: an outcome for each file."""
         try:
             beside = self._sidecars.of(photo)
         except OSError as error:
-            return [Outcome(photo, photo, State.REFUSED, refused=_system(error))]
+            return [Outcome(photo, photo, State.REFUSED, refused=files.system(error))]
         paths = [photo, beside.own, *beside.variants]
         found = [self._undo_file(photo, path) for path in paths]
         return [outcome for outcome in found if outcome]
@@ -315,7 +314,7 @@ class Writer:
 
     def _undo_file(self, photo: Path, path: Path) -> Outcome | None:
         try:
-            data = _read(path, LARGEST) if path == photo else _written_sidecar(path)
+            data = files.read(path, LARGEST) if path == photo else files.written_sidecar(path)
             if data is None:
                 return None
             record = self._records.of(path, digest(data))
@@ -342,7 +341,7 @@ class Writer:
         except Refused as error:
             return Outcome(photo, path, State.REFUSED, refused=error)
         except OSError as error:
-            return Outcome(photo, path, State.REFUSED, refused=_system(error))
+            return Outcome(photo, path, State.REFUSED, refused=files.system(error))
         before = _first(_content(path == photo, data).texts)
         after = "" if new is None else _first(_content(path == photo, new).texts)
         return Outcome(photo, path, State.UNDONE, before, after)
@@ -356,24 +355,9 @@ def _into_sidecar(packet: bytes | None, words: Words, below: str | None) -> Embe
     return Embedded(sidecar.write(packet, words, below=below), ())
 
 
-def _read(path: Path, most: int) -> bytes:
-    try:
-        return regular.read(path, most)
-    except regular.NotRegularError as error:
-        raise Refused(Reason.NOT_REGULAR) from error
-    except regular.TooLargeError as error:
-        raise Refused(Reason.TOO_LARGE) from error
-    except OSError as error:
-        raise _system(error) from error
-
-
 def _same_place(one: Path, other: Path) -> bool:
     """Whether two paths are the same; the index knows them as absolute ones."""
     return os.path.abspath(one) == os.path.abspath(other)  # noqa: PTH100 (keeps links)
-
-
-def _system(error: OSError) -> Refused:
-    return Refused(Reason.SYSTEM, error.strerror or str(error))
 
 
 def _sidecar(beside: Beside) -> _File:
@@ -391,7 +375,7 @@ def _sidecar(beside: Beside) -> _File:
         blocked = Refused(Reason.NAME_TOO_LONG)
     elif os.path.lexists(path):
         try:
-            data = _read(path, sidecar.LARGEST)
+            data = files.read(path, sidecar.LARGEST)
             content = provenance.read_tolerantly(data)
         except Refused as error:
             if error.reason is Reason.TOO_LARGE:
@@ -399,44 +383,8 @@ def _sidecar(beside: Beside) -> _File:
             elif error.reason is Reason.NOT_REGULAR:
                 blocked = Refused(Reason.SIDECAR, f"{path.name} is not a regular file")
             else:
-                raise _unreadable(path, error) from error
+                raise files.unreadable(path, error) from error
     return _File(path, data, content, provenance.read_xmp, _into_sidecar, blocked)
-
-
-def _other(path: Path) -> Content:
-    """What a sidecar says that captioner never writes to.
-
-    Raises
-    ------
-    Refused
-        Where it cannot be read.
-    """
-    try:
-        return provenance.read_tolerantly(_read(path, sidecar.LARGEST))
-    except Refused as error:
-        if error.reason is Reason.TOO_LARGE:
-            return Content(unread=(error,))
-        if error.reason is Reason.NOT_REGULAR or not os.path.lexists(path):
-            return Content()
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Refused) -> Refused:
-    is_dangling = os.path.lexists(path) and not os.path.exists(path)  # noqa: PTH110
-    why = "a link whose target is missing" if is_dangling else error.detail
-    return Refused(Reason.SIDECAR, f"{path.name}: {why}")
-
-
-def _written_sidecar(path: Path) -> bytes | None:
-    """What a sidecar holds that captioner may have written; None where it cannot be one."""
-    try:
-        return regular.read(path, sidecar.LARGEST)
-    except (regular.NotRegularError, regular.TooLargeError, FileNotFoundError):
-        return None
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            return None
-        raise
 
 
 def _content(in_photo: bool, data: bytes) -> Content:
