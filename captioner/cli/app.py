@@ -58,9 +58,9 @@ class Commands(TyperGroup):
         """Import the command's module and build the command; None where there is none."""
         if cmd_name not in COMMANDS:
             return None
-        function = getattr(import_module(f"captioner.cli.{cmd_name}"), cmd_name)
+        module = import_module(f"captioner.cli.{cmd_name}")
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        alone.command(cmd_name, cls=Command)(function)
+        alone.command(cmd_name, cls=getattr(module, "COMMAND", Command))(getattr(module, cmd_name))
         return typer.main.get_command(alone)
 
     def invoke(self, ctx: Any) -> Any:

@@ -142,7 +142,7 @@ class Filters:
         if self.near:
             connection.create_function("near", 2, self.near.holds, deterministic=True)
         if self.keywords:
-            connection.create_function("folded", 1, keyword, deterministic=True)
+            connection.create_function("folded", 1, _folded, deterministic=True)
         found = None
         for statement, parameters in self.queries():
             some = ids(connection, statement, parameters)
@@ -158,6 +158,10 @@ def newest_first(connection: sqlite3.Connection) -> Ids:
     )
     every = ids(connection, "SELECT photo FROM texts ORDER BY photo DESC")
     return np.concatenate([dated[np.isin(dated, every)], every[~np.isin(every, dated)]])
+
+
+def _folded(word: str | None) -> str | None:
+    return None if word is None else keyword(word)
 
 
 def _below(folder: Path) -> tuple[bytes, bytes]:

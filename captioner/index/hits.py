@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from captioner.types import Keyword, in_place
+
+_SOME = "(SELECT value FROM json_each(?))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,57 +50,72 @@ class Hit:
     """Other paths with the same content."""
 
 
-def hit_of(connection: sqlite3.Connection, photo: int, score: float | None) -> Hit:
-    """A photo as a hit."""
-    path, content, title, own, tags, taken_at, camera, latitude, longitude = connection.execute(
-        "SELECT path, content_hash, title, caption, coalesce(keywords, '[]'), taken_at, camera, "
-        "latitude, longitude FROM photos LEFT JOIN facts ON photo = id WHERE id = ?",
-        [photo],
-    ).fetchone()
-    keywords = tuple(
-        Keyword(word, probability)
-        for word, probability in connection.execute(
-            "SELECT word, round(probability, 4) FROM keywords WHERE photo = ? "
-            "ORDER BY probability DESC, word",
-            [photo],
+def hits_of(
+    connection: sqlite3.Connection,
+    photos: Sequence[int],
+    scores: Sequence[float | None],
+    matched: Mapping[int, Sequence[str]] = MappingProxyType({}),
+) -> list[Hit]:
+    """Photos as hits, in their order; `matched` is where a person's words hold the query's."""
+    some = json.dumps(list(photos))
+    rows = {
+        photo: rest
+        for photo, *rest in connection.execute(
+            "SELECT id, path, content_hash, title, caption, coalesce(keywords, '[]'), taken_at, "
+            "camera, latitude, longitude FROM photos LEFT JOIN facts ON photo = id "
+            f"WHERE id IN {_SOME}",
+            [some],
         )
-    )
-    source: Literal["person", "model"] | None
-    text, source, confidence = connection.execute(
-        "SELECT text, source, round(score, 4) FROM captions WHERE photo = ? "
-        "ORDER BY source = 'person' DESC, rank LIMIT 1",
-        [photo],
-    ).fetchone() or (None, None, None)
-    if own and source != "person":
-        text, source, confidence = own, "person", None
-    kind: Literal["sentence", "keywords"] | None = "sentence"
-    if not text:
-        text = in_place(keyword.word for keyword in keywords)
-        kind, source = ("keywords", "model") if text else (None, None)
-    return Hit(
-        path=os.fsdecode(path),
-        caption=text,
-        score=score,
-        kind=kind,
-        source=source,
-        confidence=confidence,
-        title=title,
-        taken_at=taken_at,
-        camera=camera,
-        latitude=latitude,
-        longitude=longitude,
-        keywords=keywords,
-        file_keywords=tuple(json.loads(tags)),
-        copies=_copies(connection, photo, content),
-    )
+    }
+    keywords: dict[int, list[Keyword]] = {}
+    for photo, word, probability in connection.execute(
+        f"SELECT photo, word, round(probability, 4) FROM keywords WHERE photo IN {_SOME} "
+        "ORDER BY photo, probability DESC, word",
+        [some],
+    ):
+        keywords.setdefault(photo, []).append(Keyword(word, probability))
+    captions: dict[int, tuple[str, Literal["person", "model"], float | None]] = {}
+    for photo, text, source, confidence in connection.execute(
+        f"SELECT photo, text, source, round(score, 4) FROM captions WHERE photo IN {_SOME} "
+        "ORDER BY photo, source = 'person' DESC, rank",
+        [some],
+    ):
+        captions.setdefault(photo, (text, source, confidence))
+    copies: dict[bytes, list[str]] = {}
+    for path, content in connection.execute(
+        "SELECT path, content_hash FROM photos WHERE missing_since IS NULL AND content_hash IN "
+        f"(SELECT content_hash FROM photos WHERE id IN {_SOME}) ORDER BY path",
+        [some],
+    ):
+        copies.setdefault(content, []).append(os.fsdecode(path))
 
+    def hit(photo: int, score: float | None) -> Hit:
+        name, content, title, own, tags, taken_at, camera, latitude, longitude = rows[photo]
+        path, seen = os.fsdecode(name), tuple(keywords.get(photo, ()))
+        source: Literal["person", "model"] | None
+        kind: Literal["sentence", "keywords"] | None = "sentence"
+        text, source, confidence = captions.get(photo, ("", None, None))
+        if own and source != "person":
+            text, source, confidence = own, "person", None
+        if not text:
+            text = in_place(keyword.word for keyword in seen)
+            kind, source = ("keywords", "model") if text else (None, None)
+        return Hit(
+            path=path,
+            caption=text,
+            score=score,
+            kind=kind,
+            source=source,
+            confidence=confidence,
+            matched=tuple(matched.get(photo, ())),
+            title=title,
+            taken_at=taken_at,
+            camera=camera,
+            latitude=latitude,
+            longitude=longitude,
+            keywords=seen,
+            file_keywords=tuple(json.loads(tags)),
+            copies=tuple(other for other in copies.get(content, ()) if other != path),
+        )
 
-def _copies(connection: sqlite3.Connection, photo: int, content: bytes | None) -> tuple[str, ...]:
-    if content is None:
-        return ()
-    rows = connection.execute(
-        "SELECT path FROM photos WHERE content_hash = ? AND id != ? AND missing_since IS NULL "
-        "ORDER BY path",
-        [content, photo],
-    )
-    return tuple(os.fsdecode(path) for (path,) in rows)
+    return [hit(photo, score) for photo, score in zip(photos, scores, strict=True)]

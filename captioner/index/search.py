@@ -12,10 +12,8 @@ is in the collection. Scores never rise from one hit to the next.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +22,7 @@ import numpy.typing as npt
 from captioner.index import words
 from captioner.index.database import Ids, ids, path_key
 from captioner.index.filters import Filters, newest_first
-from captioner.index.hits import Hit, hit_of
+from captioner.index.hits import Hit, hits_of
 from captioner.index.query import Query, parse
 from captioner.index.sketches import Sketches, exact
 from captioner.types import FloatArray, HalfArray, Look, Rank, SearchVectors
@@ -100,8 +98,7 @@ def search(
     order = best[np.lexsort((photos[best], -scores[best]))]
     falling = _falling(fits[order])
     enough = falling >= min_score
-    found = _hits(connection, photos[order][enough], falling[enough], limit)
-    return _with_matches(connection, asked, found)
+    return _hits(connection, photos[order][enough], falling[enough], limit, asked)
 
 
 def search_captions(
@@ -129,8 +126,7 @@ def search_captions(
     # What is asked for is there to the letter: a doubt remains where a model wrote it.
     fits = np.where(written, 1, TEXT_FITS + (1 - TEXT_FITS) / 2 * shares)[order]
     enough = fits >= min_score
-    found = _hits(connection, photos[order][enough], fits[enough], limit)
-    return _with_matches(connection, asked, found)
+    return _hits(connection, photos[order][enough], fits[enough], limit, asked)
 
 
 def similar(
@@ -309,21 +305,25 @@ def _best(scores: FloatArray, kept: npt.NDArray[np.bool_], limit: int) -> npt.ND
 
 
 def _hits(
-    connection: sqlite3.Connection, photos: Ids, scores: FloatArray | None, limit: int
+    connection: sqlite3.Connection,
+    photos: Ids,
+    scores: FloatArray | None,
+    limit: int,
+    asked: Query | None = None,
 ) -> list[Hit]:
     """The first `limit` photos, each content once: the copies are named by their best one."""
-    found: list[Hit] = []
+    found: dict[int, float | None] = {}
     seen: set[bytes] = set()
     for place, (photo, content) in enumerate(_contents(connection, photos)):
-        if content is not None and content in seen:
-            continue
+        if content is None or content not in seen:
+            found[photo] = None if scores is None else float(scores[place])
         if content is not None:
             seen.add(content)
-        score = None if scores is None else float(scores[place])
-        found.append(hit_of(connection, photo, score))
         if len(found) == limit:
             break
-    return found
+    numbers = list(found)
+    matched = words.used_by_person(connection, asked, numbers) if asked else {}
+    return hits_of(connection, numbers, list(found.values()), matched)
 
 
 def _contents(connection: sqlite3.Connection, photos: Ids) -> Iterator[tuple[int, bytes | None]]:
@@ -337,15 +337,3 @@ def _contents(connection: sqlite3.Connection, photos: Ids) -> Iterator[tuple[int
             )
         )
         yield from ((photo, known[photo]) for photo in some)
-
-
-def _with_matches(connection: sqlite3.Connection, asked: Query, found: list[Hit]) -> list[Hit]:
-    numbers = {
-        photo: hit
-        for hit in found
-        for (photo,) in connection.execute(
-            "SELECT id FROM photos WHERE path = ?", [os.fsencode(hit.path)]
-        )
-    }
-    matched = words.used_by_person(connection, asked, list(numbers))
-    return [replace(hit, matched=tuple(matched.get(photo, ()))) for photo, hit in numbers.items()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -142,15 +141,13 @@ def used_by_person(
 ) -> dict[int, list[str]]:
     """For some photos, where in a person's words those of a query are: "caption", "name", …"""
     found: dict[int, list[str]] = {}
-    words = " OR ".join(map(quoted, asked.telling()))
+    expression = " OR ".join(map(quoted, asked.telling()))
+    if not photos or not _count(connection, "person_texts_fts", expression):
+        return found
     columns = {"caption": "caption", "title": "title", "keywords": "keyword", "name": "name"}
-    for column, what in columns.items() if words and photos else ():
-        rows = connection.execute(
-            "SELECT rowid FROM person_texts_fts WHERE person_texts_fts MATCH ? "
-            "AND rowid IN (SELECT value FROM json_each(?))",
-            [f"{column} : ({words})", json.dumps(list(photos))],
-        )
-        for (photo,) in rows:
+    for column, what in columns.items():
+        matching = _matching(connection, "person_texts_fts", f"{column} : ({expression})")
+        for photo in np.intersect1d(matching, photos).tolist():
             found.setdefault(photo, []).append(what)
     return found
 
