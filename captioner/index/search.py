@@ -74,7 +74,10 @@ def search(
     look = rank(asked.text) if rank else None
     sight = _sight(connection, sketches, look, model_id) if look and model_id else _NOTHING
     texts, own = words.with_any(connection, asked), words.by_person(connection, asked)
-    photos = np.union1d(np.union1d(sight.photos, texts.photos), own.photos)
+    photos = sight.photos
+    for found in (texts.photos, own.photos):
+        if len(new := found[~_among(found, photos)]):
+            photos = np.sort(np.concatenate([photos, new]))
     seen, read, said = (np.searchsorted(photos, some.photos) for some in (sight, texts, own))
     scores, text = np.zeros((2, len(photos)), np.float32)
     is_seen, whole = np.zeros((2, len(photos)), np.bool_)
@@ -84,7 +87,9 @@ def search(
     written, named, shares = np.zeros((3, len(photos)), np.float32)
     written[said], named[said], shares[said] = own.written, own.named, own.shares
     scores += _person_bonus(written, named, shares)
-    kept = _kept(connection, photos, filters) & ~np.isin(photos, excluded)
+    kept = _kept(connection, photos, filters)
+    if len(excluded):
+        kept &= ~np.isin(photos, excluded)
     if asked.phrases:
         kept &= np.isin(photos, words.in_captions(connection, asked.phrases)[0])
     best = _best(scores, kept, limit)
@@ -284,6 +289,11 @@ def _falling(values: FloatArray) -> FloatArray:
             means[-1] = (means[-1] * sizes[-1] + mean * size) / (sizes[-1] + size)
             sizes[-1] += size
     return np.repeat(np.array(means, np.float32), np.array(sizes, np.intp))
+
+
+def _among(some: Ids, photos: Ids) -> npt.NDArray[np.bool_]:
+    """Which of some photos are among others, which are ascending: (len(some),)."""
+    return np.append(photos, -1)[np.searchsorted(photos, some)] == some
 
 
 def _kept(connection: sqlite3.Connection, photos: Ids, filters: Filters) -> npt.NDArray[np.bool_]:

@@ -89,7 +89,11 @@ def by_person(connection: sqlite3.Connection, asked: Query) -> Own:
     words = asked.telling()
     counts = [_count(connection, "person_texts_fts", quoted(word)) for word in words]
     unknown = [word for word, number in zip(words, counts, strict=True) if not number]
-    (total,) = connection.execute("SELECT count(*) FROM person_texts").fetchone()
+    nothing = np.empty(0, np.float32)
+    if not any(counts):
+        return Own(np.empty(0, np.int64), nothing, nothing, nothing, unknown)
+    # The highest id, since to count rows is to read them all.
+    (total,) = connection.execute("SELECT max(photo) FROM person_texts").fetchone()
     # What is in the names of most of a large library, as a common folder is, tells nothing apart.
     common = max(MOST, total // 2)
     weights = [0 if n > common else float(np.log1p(total / (n or 1))) for n in counts]
