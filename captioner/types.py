@@ -325,6 +325,9 @@ class Look:
     """Of how far N photos lie along them, (N, A) and (N, B): float32 (N, P), larger is better."""
     shares: FloatArray
     """(P,): what each measure counts, once it is standardised over all photos."""
+    log_odds: Callable[[FloatArray], FloatArray] | None = None
+    """Evidence (N, P) → (N,): calibrated log odds that a photo shows what was asked, comparable
+    between queries. None where nobody calibrated them."""
 
     def at(self, vectors: SearchVectors) -> FloatArray:
         """The evidence (N, P) of stacked photos (N rows)."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +22,16 @@ def description(
     keywords: Sequence[str] = (),
     joint: Sequence[float] = (1, 0),
     words: Sequence[float] = (0, 0),
+    content_hash: bytes | None = None,
 ) -> Description:
+    """Of a photo whose content is its own, unless it is given that of another."""
+    of = photo(of) if isinstance(of, str) else of
     return Description(
-        photo=photo(of) if isinstance(of, str) else of,
+        photo=of,
         width=640,
         height=480,
         format="JPEG",
-        content_hash=b"\0" * 20,
+        content_hash=content_hash or blake2b(os.fsencode(of.path), digest_size=20).digest(),
         captions=tuple(Caption(text, 0.5, -10.0) for text in captions or ["A dog runs."]),
         keywords=tuple(Keyword(word, 0.9) for word in keywords),
         feature=np.arange(8, dtype=np.float16),

@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 
 from captioner.cli.app import app
 from captioner.index import Index
-from captioner.types import Facts
+from captioner.types import Facts, Look
 
 Run = Callable[..., Result]
 ODD = os.fsdecode(b"li\xffne\nbreak.jpg")
@@ -73,17 +73,81 @@ def test_filters_work_with_words_and_without(run: Run, tmp_path: Path) -> None:
     )
     assert newest.stderr == ""
     [red] = run("search", "red", "--camera", "canon").stdout.splitlines()
-    assert red == f"{tmp_path}/red.jpg\tA red wall.\t1.0000"
-    assert run("search", "--in", "/photos", "--json", "--before", "2024").stdout == (
-        '{"path": "/photos/dog.jpg", "caption": "A dog on a beach.", "kind": "sentence", '
-        '"score": null}\n'
-    )
+    path, caption, score = red.split("\t")
+    assert (path, caption) == (f"{tmp_path}/red.jpg", "A red wall.")
+    assert float(score) > 0.5
+    [line] = run("search", "--in", "/photos", "--json", "--before", "2024").stdout.splitlines()
+    found = json.loads(line)
+    assert (found["path"], found["score"]) == ("/photos/dog.jpg", None)
+
+
+def test_without_words_and_filters_the_newest_come_first(run: Run, tmp_path: Path) -> None:
+    result = run("search", "--print-path", "-n", "2")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"{tmp_path}/red.jpg\n/photos/dog.jpg\n"
+    assert run("search", "", "--print-path").exit_code == 2  # an unset variable of a shell
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["-beach", "-car"], "red.jpg"),
+        (["red", "-wall"], "car"),
+        (["-wall", "red"], "car"),
+        (["red", "-red car"], "red.jpg"),
+        (["-car red"], "red.jpg"),
+        (["red", "-n1", "-car"], "red.jpg"),
+        (["red", "-0", "-car"], "red.jpg"),
+        (["red", "-n", "1", "-car"], "red.jpg"),
+        (["red", "--", "-car"], "red.jpg"),
+        (["red", "-nowhere", "-car"], "red.jpg"),
+        (["red", "--camera", "-canon"], ""),
+        (["red", "--exact", "-car"], "red.jpg"),
+    ],
+)
+def test_words_after_a_minus_are_left_out(run: Run, words: list[str], found: str) -> None:
+    result = run("search", "--print-path", *words)
+    assert result.exit_code == 0, result.stderr
+    # The name of the red car is no text, and has a line break.
+    names = result.stdout.rstrip("\0\n").replace("ne\nbreak.jpg", "car")
+    assert names.endswith(found)
+    assert "\n" not in names
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["search"], "the query is empty"),
+        (["red", "--limt", "3"], "No such option: --limt"),
+        (["red", "-limit", "3"], "may mean the option --limit"),
+        (["red", "-x"], "No such option: -x"),
+        (["--exact"], "--exact requires words"),
+    ],
+)
+def test_mistyped_options_are_no_exclusions(run: Run, words: list[str], said: str) -> None:
+    result = run("search", *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_what_fits_badly_is_left_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sees(query: str) -> Look:
+        return replace(
+            invented.look((1, 0), (0, 0)), log_odds=lambda evidence: evidence[:, 0] * 0 - 4
+        )
+
+    monkeypatch.setattr("captioner.model.query.load_rank", lambda bundle=None: ("m", sees))
+    result = run("search", "zebra", "--json")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "No photo fits well: --min-score 0 shows the nearest.\n"
+    lines = run("search", "zebra", "--json", "--min-score", "0").stdout.splitlines()
+    assert [json.loads(line)["score"] for line in lines] == [pytest.approx(0.018, abs=0.001)] * 3
+    assert run("search", "dog", "--print-path").stdout == "/photos/dog.jpg\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["search", " "], "the query is empty"),
         (["search", "--after", "yesterday"], "'yesterday' is not a date"),
         (["search", "--near=-91,0,1"], "is not a place"),
         (["similar", "red.jpg", "--near", "here"], "is not a place"),
@@ -101,7 +165,7 @@ def test_wrong_use(run: Run, words: list[str], said: str) -> None:
 def test_negative_degrees_need_no_equals_sign(run: Run) -> None:
     result = run("search", "--near", "-33.9,-18.4,10")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "No photo in the index fulfils the filters" in result.stderr
+    assert "No photo in the index matches the filters" in result.stderr
 
 
 def test_words_nobody_knows_are_respelled_aloud(run: Run) -> None:
@@ -131,7 +195,7 @@ def test_an_empty_result_says_what_to_do(run: Run, database: Path) -> None:
     assert nothing == "Nothing found for: dog"
     assert missing.startswith("1 photo left out, missing from where")
     assert remedy
-    assert "fulfils the filters" in run("search", "red", "--after", "2030").stderr
+    assert "matches the filters" in run("search", "red", "--after", "2030").stderr
 
 
 def test_open_hands_the_best_to_the_system(
@@ -145,7 +209,7 @@ def test_open_hands_the_best_to_the_system(
                       f'mv "{tmp_path}/seen.part" "{tmp_path}/seen"\n')  # fmt: skip
     viewer.chmod(0o755)
     monkeypatch.setenv("PATH", str(viewer.parent), prepend=os.pathsep)
-    result = run("search", "red", "wall", "--open")
+    result = run("search", "red", "wall", "--open", "--min-score", "0")
     assert result.exit_code == 0
     assert result.stderr == "Opened the best 1 of 2.\n"
     deadline = time.monotonic() + 60
@@ -189,9 +253,14 @@ def test_preview_draws_in_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert b"cannot read /photos/li\\xffne\\nbreak.jpg: No such file" in said
 
 
-def test_json_names_what_a_caption_is(run: Run) -> None:
-    [line] = run("search", "dog", "--json").stdout.splitlines()
-    assert json.loads(line) == {
+def test_json_says_all_that_is_known_of_a_hit(run: Run) -> None:
+    [dog] = map(json.loads, run("search", "dog", "--json").stdout.splitlines())
+    assert dog.pop("score") > 0.9  # the file is named so
+    assert dog == {
         "path": "/photos/dog.jpg", "caption": "A dog on a beach.", "kind": "sentence",
-        "score": 1.0,
+        "source": "model", "confidence": 0.5, "matched": ["name"], "title": None,
+        "taken_at": "2023-01-01T00:00:00", "camera": None, "latitude": None, "longitude": None,
+        "keywords": [], "file_keywords": [], "copies": [],
     }  # fmt: skip
+    similar = json.loads(run("similar", "/photos/dog.jpg", "--json").stdout.splitlines()[0])
+    assert similar.keys() == {*dog, "score"}

@@ -138,7 +138,7 @@ def test_everything_described_is_kept(path: Path) -> None:
     assert np.array_equal(kept.joint, said.vectors.joint)
     assert np.array_equal(kept.words, said.vectors.words)
     assert rows(path, "SELECT path, size, mtime_ns, content_hash, width, height FROM photos") == [
-        (b"/photos/a.jpg", 1000, 1, bytes(20), 640, 480)
+        (b"/photos/a.jpg", 1000, 1, said.content_hash, 640, 480)
     ]
     assert rows(path, "SELECT text, rank, score, log_probability FROM captions") == [
         ("A dog runs.", 0, 0.5, -10.0),

@@ -7,7 +7,6 @@ SIGTERM, 129 by SIGHUP.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -27,10 +26,6 @@ COMMANDS = (
     "caption", "index", "watch", "prune", "forget", "search", "similar", "write", "undo", "show",
     "edit", "stats", "export", "train", "evaluate", "info",
 )  # fmt: skip
-
-
-# A dash and what no option's name has: a space, or no letter after the dashes.
-_TEXT = re.compile(r"-+[^a-zA-Z-]|-.*\s", re.DOTALL)
 
 
 class Command(TyperCommand):
@@ -67,36 +62,6 @@ class Command(TyperCommand):
         return super().invoke(ctx)
 
 
-class TextCommand(Command):
-    """A command whose last argument is a text, which may begin with a dash: "-5 degrees"."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line; what cannot be an option after the first argument is a text."""
-        if "--" in args:
-            return super().parse_args(ctx, args)
-        takes_value = {
-            name: not getattr(param, "is_flag", False)
-            for param in self.get_params(ctx)
-            for name in (*param.opts, *param.secondary_opts)
-            if name.startswith("-")
-        }
-        arguments, texts, rest = 0, [], iter(args)
-        others: list[str] = []
-        for word in rest:
-            if arguments and _TEXT.match(word):
-                texts.append(word)
-                continue
-            others.append(word)
-            if takes_value.get(word):
-                others += [value for value in [next(rest, None)] if value is not None]
-            elif word == "-" or not word.startswith("-"):
-                arguments += 1
-        return super().parse_args(ctx, [*others, "--", *texts] if texts else others)
-
-
-_CLASSES: dict[str, type[Command]] = {"edit": TextCommand}
-
-
 class Commands(TyperGroup):
     """All commands; a command's module is imported when the command is named or listed."""
 
@@ -109,9 +74,9 @@ class Commands(TyperGroup):
         """Import the command's module and build the command; None where there is none."""
         if cmd_name not in COMMANDS:
             return None
-        function = getattr(import_module(f"captioner.cli.{cmd_name}"), cmd_name)
+        module = import_module(f"captioner.cli.{cmd_name}")
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        alone.command(cmd_name, cls=_CLASSES.get(cmd_name, Command))(function)
+        alone.command(cmd_name, cls=getattr(module, "COMMAND", Command))(getattr(module, cmd_name))
         return typer.main.get_command(alone)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

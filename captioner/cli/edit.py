@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from captioner.cli import console, keeping, options, streams
+from captioner.cli.text_argument import TextCommand
 from captioner.errors import CaptionerError, UsageError
 from captioner.system.paths import quoted
 
 if TYPE_CHECKING:
     from captioner.index import Said
 
+COMMAND = TextCommand
 _SCISSORS = "# ------------------------ what follows is not kept ------------------------"
 
 

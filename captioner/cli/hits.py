@@ -52,9 +52,7 @@ def print_hits(hits: Sequence[Hit], form: Form, *, preview: bool = False) -> Non
     for hit in hits:
         score = None if hit.score is None else round(hit.score, 4)
         if form == "json":
-            console.json_line(
-                {"path": hit.path, "caption": hit.caption, "kind": hit.kind, "score": score}
-            )
+            console.json_line(_record(hit, score))
         elif form in {"paths", "nul"}:
             # As bytes, since a name may be no text; but none that would steer a terminal.
             end = b"\0" if form == "nul" else b"\n"
@@ -63,13 +61,46 @@ def print_hits(hits: Sequence[Hit], form: Form, *, preview: bool = False) -> Non
             sys.stdout.buffer.write(os.fsencode(path) + end)
         elif console.for_the_eye():
             shown = "" if score is None else f"{score:.2f}"
-            console.block(hit.path, [hit.caption or console.NOTHING], score=shown)
+            aside = _whose(hit)
+            console.block(hit.path, [hit.caption or console.NOTHING], score=shown, aside=aside)
             if preview:
                 _show(hit.path)
         else:
             said = hit.caption or console.NOTHING
             console.line(hit.path, said, "" if score is None else f"{score:.4f}")
     sys.stdout.flush()
+
+
+def _record(hit: Hit, score: float | None) -> dict[str, object]:
+    return {
+        "path": hit.path,
+        "caption": hit.caption or None,
+        "kind": hit.kind,
+        "source": hit.source,
+        "confidence": hit.confidence,
+        "score": score,
+        "matched": list(hit.matched),
+        "title": hit.title,
+        "taken_at": hit.taken_at,
+        "camera": hit.camera,
+        "latitude": hit.latitude,
+        "longitude": hit.longitude,
+        "keywords": [
+            {"word": keyword.word, "probability": keyword.probability} for keyword in hit.keywords
+        ],
+        "file_keywords": list(hit.file_keywords),
+        "copies": list(hit.copies),
+    }
+
+
+def _whose(hit: Hit) -> str:
+    """What of a hit is a person's, and where else the same photo is."""
+    own = ["your caption"] if hit.source == "person" else []
+    own += [f"your {what}" for what in hit.matched if what in {"title", "keyword"}]
+    own += ["its name"] if "name" in hit.matched else []
+    copies = len(hit.copies)
+    own += [f"{copies} more {'copy' if copies == 1 else 'copies'}"] if copies else []
+    return f"({', '.join(own)})" if own else ""
 
 
 def open_hits(hits: Sequence[Hit]) -> None:

@@ -88,6 +88,18 @@ Database = Annotated[
 
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="Photos to print.")]
 
+MinScore = Annotated[
+    float | None,
+    typer.Option(
+        "--min-score",
+        min=0,
+        max=1,
+        metavar="P",
+        help="Only photos that are at least this likely to fit the query; 0 also shows those that "
+        "fit badly. [default: 0.05]",
+    ),
+]
+
 Quiet = Annotated[
     bool,
     typer.Option(

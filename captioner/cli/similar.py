@@ -39,8 +39,8 @@ def similar(
 ) -> None:
     """Find photos in the index that look like a photo.
 
-    A photo that is in the index is not opened again, nor found again. A line a photo, most similar
-    first: path, caption and score, parted by tabs.
+    A photo that is in the index is not opened again, and neither it nor a copy of it is found. One
+    line per photo, most similar first: path, caption and score, separated by tabs.
 
     \b
     Examples:
@@ -63,6 +63,7 @@ def similar(
     with Index.open(database or database_path()) as index:
         known = isinstance(found, Failure) or not any(index.pending([found]))
         vectors = index.vectors_of(path, model_id) if known else None
+        content_hash: bytes | None = None
         if vectors is None:
             result = _look(found, partial(loading.load, model, device=device, precision=precision))
             if isinstance(result, Failure):
@@ -70,8 +71,15 @@ def similar(
                 if as_json:
                     console.json_line({"path": photo, "error": result.reason})
                 raise typer.Exit(1)
-            vectors = result.vectors
-        likely = index.similar(vectors.joint, model_id, limit=limit, but_not=path, filters=filters)
+            vectors, content_hash = result.vectors, result.content_hash
+        likely = index.similar(
+            vectors.joint,
+            model_id,
+            limit=limit,
+            but_not=path,
+            content_hash=content_hash,
+            filters=filters,
+        )
     hits.print_hits(likely, form, preview=preview)
     if not likely:
         console.note("Nothing found: no photo that this model described fulfils what was asked.")

@@ -16,9 +16,21 @@ import numpy as np
 
 from captioner.errors import UsageError
 from captioner.index.database import Ids, ids, path_key
+from captioner.index.folding import keyword
 
 EARTH = 6371.0088
 """Mean radius, kilometres."""
+
+_MODEL_WORDS = """
+    WITH RECURSIVE known_words (word) AS (
+        SELECT min(word COLLATE NOCASE) FROM keywords
+        UNION ALL
+        SELECT (SELECT min(next.word COLLATE NOCASE) FROM keywords AS next
+            WHERE next.word > known_words.word COLLATE NOCASE)
+        FROM known_words WHERE word IS NOT NULL
+    )
+"""
+"""The different words of all photos: a step each in the index of words."""
 
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
 
@@ -55,7 +67,8 @@ class Filters:
     """All these words are in the camera's name."""
     near: Circle | None = None
     keywords: tuple[str, ...] = ()
-    """Each is among the keywords, the model's or a person's; case does not matter."""
+    """Each is among the keywords, the model's or a person's, or part of a hierarchical one
+    ("Places|Europe"). Neither case nor accents matter."""
 
     @classmethod
     def parse(
@@ -116,17 +129,20 @@ class Filters:
                 [self.near.latitude - degrees, self.near.latitude + degrees],
             )
         for word in self.keywords:
+            # A model has a few thousand words: it is these that are folded, not every photo's.
             yield (
-                "SELECT photo FROM keywords WHERE word = ?1 COLLATE NOCASE UNION "
-                "SELECT photo FROM facts, json_each(facts.keywords) "
-                "WHERE facts.keywords != '[]' AND json_each.value = ?1 COLLATE NOCASE",
-                [word.strip()],
+                f"{_MODEL_WORDS} SELECT photo FROM keywords WHERE word COLLATE NOCASE IN "
+                "(SELECT word FROM known_words WHERE folded(word) = ?1) UNION "
+                "SELECT photo FROM person_keywords WHERE folded = ?1",
+                [keyword(word)],
             )
 
     def select(self, connection: sqlite3.Connection) -> Ids | None:
         """The ids of the photos that fulfil all; None where nothing is asked for."""
         if self.near:
             connection.create_function("near", 2, self.near.holds, deterministic=True)
+        if self.keywords:
+            connection.create_function("folded", 1, _folded, deterministic=True)
         found = None
         for statement, parameters in self.queries():
             some = ids(connection, statement, parameters)
@@ -142,6 +158,10 @@ def newest_first(connection: sqlite3.Connection) -> Ids:
     )
     every = ids(connection, "SELECT photo FROM texts ORDER BY photo DESC")
     return np.concatenate([dated[np.isin(dated, every)], every[~np.isin(every, dated)]])
+
+
+def _folded(word: str | None) -> str | None:
+    return None if word is None else keyword(word)
 
 
 def _below(folder: Path) -> tuple[bytes, bytes]:

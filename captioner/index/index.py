@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from captioner.errors import CaptionerError
 from captioner.index import (
     database,
     edits,
@@ -23,6 +24,7 @@ from captioner.index import (
     spelling,
     statistics,
     store,
+    texts,
     twins,
     writes,
 )
@@ -31,9 +33,9 @@ from captioner.index.changes import Change, Survey
 from captioner.index.edits import Said
 from captioner.index.facts import WithSidecars
 from captioner.index.filters import Filters
+from captioner.index.hits import Hit
 from captioner.index.missing import Entry, Lost, Walked
 from captioner.index.records import Record
-from captioner.index.search import Hit
 from captioner.index.sketches import Sketches
 from captioner.index.statistics import Statistics
 from captioner.index.writes import Writes
@@ -108,6 +110,15 @@ class Index:
             resources.callback(connection.close)
             if write:
                 resources.callback(connection.commit)
+            with database.explained(path):
+                if not texts.is_current(connection):
+                    if not write:
+                        raise CaptionerError(
+                            f"{path} was made by an older captioner.",
+                            "Bring it up to date with `captioner index FOLDER`; nothing in it is "
+                            "lost.",
+                        )
+                    texts.rebuild(connection)
             return cls(path, connection, resources.pop_all(), write=write)
 
     @property
@@ -319,24 +330,31 @@ class Index:
         limit: int = 10,
         exact: bool = False,
         filters: Filters = ALL,
+        min_score: float = 0,
     ) -> list[Hit]:
-        """The photos that fit a query, best first.
+        """The photos that fit a query, best first; of files with the same content only one.
 
         Parameters
         ----------
         query
-            Plain words; those in double quotes must stand in the caption, together and in order.
+            Plain words; those in double quotes must stand in the caption, or in what a person
+            wrote, together and in order; those after a minus (`-word`) must not. Of exclusions
+            alone, the newest of the other photos are found.
         rank, model_id
             How the model scores its vectors, and which model; without them, text alone counts.
         exact
-            Find only captions that hold all the words, and let nothing else count.
+            Find only captions, and a person's other words, that hold all the words, and let
+            nothing else count.
         filters
             Find only photos that fulfil them.
+        min_score
+            Leave out hits with a lower score.
 
         Returns
         -------
-        Hits, whose `score` is 1 for the best of this search and 0 for one that fits no better than
-        the average photo. Equal photos stand in the order in which they were first stored.
+        Hits, those with a person's words first. `score` is how likely the photo fits the query,
+        whatever the collection: the best of nothing is near 0. Equal photos stand in the order in
+        which they were first stored.
 
         Raises
         ------
@@ -345,9 +363,9 @@ class Index:
         """
         with database.explained(self.path), database.snapshot(self._connection) as connection:
             if exact:
-                return searching.search_captions(connection, query, limit, filters)
+                return searching.search_captions(connection, query, limit, filters, min_score)
             return searching.search(
-                connection, self._sketches, query, rank, model_id, limit, filters
+                connection, self._sketches, query, rank, model_id, limit, filters, min_score
             )
 
     def newest(self, *, limit: int = 10, filters: Filters = ALL) -> list[Hit]:
@@ -370,15 +388,24 @@ class Index:
         *,
         limit: int = 10,
         but_not: Path | None = None,
+        content_hash: bytes | None = None,
         filters: Filters = ALL,
     ) -> list[Hit]:
         """The photos nearest to a vector (256,) of the same model's joint space, nearest first.
 
-        `score` is the cosine, negative ones as 0.
+        `score` is the cosine, negative ones as 0. Neither the photo `but_not` nor one with its
+        content, or with that of `content_hash`, is among them.
         """
         with database.explained(self.path), database.snapshot(self._connection) as connection:
             return searching.similar(
-                connection, self._sketches, joint, model_id, limit, but_not, filters
+                connection,
+                self._sketches,
+                joint,
+                model_id,
+                limit,
+                but_not,
+                filters,
+                content_hash,
             )
 
     def vectors_of(self, path: Path, model_id: str) -> SearchVectors | None:

@@ -216,6 +216,50 @@ def m007_sidecars(db: Database) -> None:
     """)
 
 
+def m008_words(db: Database) -> None:
+    """A person's words and the names of files and folders in a full-text index of their own."""
+    db.executescript("""
+        DROP TRIGGER texts_ai;
+        DROP TRIGGER texts_ad;
+        DROP TRIGGER texts_au;
+        DROP TABLE texts_fts;
+        DROP TABLE texts;
+        -- Both tables are filled from the others by `index.texts`, and hold folded words: they are
+        -- searched, never shown. A photo that nothing is known of has no row.
+        CREATE TABLE texts (
+            photo INTEGER PRIMARY KEY REFERENCES photos (id) ON DELETE CASCADE,
+            caption TEXT NOT NULL,          -- the one shown, and all that a person wrote
+            others TEXT NOT NULL,           -- a model's captions that are not shown
+            keywords TEXT NOT NULL          -- a model's
+        );
+        CREATE TABLE person_texts (
+            photo INTEGER PRIMARY KEY REFERENCES photos (id) ON DELETE CASCADE,
+            caption TEXT NOT NULL,          -- edited, in the file and in its sidecars
+            title TEXT NOT NULL,
+            keywords TEXT NOT NULL,
+            name TEXT NOT NULL              -- of the file and of its folders
+        );
+        -- What --keyword compares: each keyword of a person, folded, and its parts.
+        CREATE TABLE person_keywords (
+            folded TEXT NOT NULL,
+            photo INTEGER NOT NULL REFERENCES photos (id) ON DELETE CASCADE,
+            PRIMARY KEY (folded, photo)
+        ) WITHOUT ROWID;
+        CREATE INDEX person_keywords_photo ON person_keywords (photo);
+        DROP INDEX facts_keywords;
+    """)
+    for table, columns in (
+        ("texts", ["caption", "others", "keywords"]),
+        ("person_texts", ["caption", "title", "keywords", "name"]),
+    ):
+        db.table(table).enable_fts(
+            columns,
+            create_triggers=True,
+            # Marks are parts of words: in Thai and in the scripts of India they are vowels.
+            tokenize="porter unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'",
+        )
+
+
 def m009_missing(db: Database) -> None:
     """Why a photo is missing."""
     db.executescript("""
@@ -234,6 +278,7 @@ STEPS: tuple[Callable[[Database], None], ...] = (
     m005_sketches,
     m006_planes,
     m007_sidecars,
+    m008_words,
     m009_missing,
 )
 

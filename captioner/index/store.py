@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from captioner.index import facts
+from captioner.index import facts, texts
 from captioner.index.database import now, path_key
 from captioner.types import Description, Failure, HalfArray, Photo, SearchVectors
 
@@ -162,29 +162,8 @@ def _blob(numbers: HalfArray) -> bytes:
 
 
 def draw_texts(connection: sqlite3.Connection, photo: int) -> None:
-    """Write anew what the full-text index sees of a photo: a person's words before a model's."""
-    captions = [
-        text
-        for (text,) in connection.execute(
-            "SELECT text FROM captions WHERE photo = ? ORDER BY source = 'person' DESC, rank",
-            [photo],
-        )
-    ]
-    [(described,)] = connection.execute(
-        "SELECT status = 'described' FROM photos WHERE id = ?", [photo]
-    )
-    connection.execute("DELETE FROM texts WHERE photo = ?", [photo])
-    # Without a sentence that is to be trusted, a photo is found by its keywords and by sight.
-    if captions or described:
-        connection.execute(
-            "INSERT INTO texts (photo, caption, others, keywords) VALUES (?, ?, ?, ?)",
-            [
-                photo,
-                captions[0] if captions else "",
-                "\n".join(captions[1:]),
-                " ".join(words_of(connection, photo)),
-            ],
-        )
+    """Bring what is searched of a photo up to date with all that is known of it."""
+    texts.refresh(connection, photo)
 
 
 def words_of(connection: sqlite3.Connection, photo: int) -> list[str]:

@@ -15,6 +15,13 @@ from captioner.model.vocabulary import stem, words
 from captioner.places import bundle_folder
 from captioner.types import FloatArray, Look, Rank, SearchVectors
 
+# Log odds that somebody who describes a photo uses all words of a query: logistic regressions on
+# 771 queries of one word to whole sentences against the five captions of each of Flickr8k's 1,000
+# dev photos. `n` words; word evidence as its mean over them; cosine in the joint space.
+_BOTH = {"offset": 0.945, "words": 0.871, "log n": -4.72, "cosine log n": 8.131}
+_WORDS_ALONE = {"offset": 1.433, "words": 1.006, "log n": -3.235}
+_COSINE_ALONE = {"offset": -4.761, "cosine": 10.476, "log n": -1.658}
+
 
 def load_rank(
     bundle: Path | None = None, settings: Mapping[str, float] | None = None
@@ -68,9 +75,27 @@ def ranking(
         def evidence(cosine: FloatArray, logits: FloatArray) -> FloatArray:
             return np.hstack([cosine, _seen(parts, logits)]) if parts else cosine
 
-        return Look(place, np.hstack(kernels), evidence, np.array(shares, np.float32))
+        known = {word for word in asked if head.knows(word) or space.text([[word]]).any()}
+        log_odds = _log_odds(max(1, len(known)), joint=place.shape[1] > 0, words=bool(parts))
+        return Look(place, np.hstack(kernels), evidence, np.array(shares, np.float32), log_odds)
 
     return rank
+
+
+def _log_odds(count: int, *, joint: bool, words: bool) -> Callable[[FloatArray], FloatArray]:
+    """Calibrated log odds of a query of `count` known words, of the measures that it has."""
+    fitted = _BOTH if joint and words else _WORDS_ALONE if words else _COSINE_ALONE
+    log_count = float(np.log(count))
+    of_cosine = fitted.get("cosine", 0) + fitted.get("cosine log n", 0) * log_count
+    of_words = fitted.get("words", 0) / count
+    slopes = [of_cosine] * joint + [of_words] * words
+    offset = fitted["offset"] + fitted["log n"] * log_count
+
+    def log_odds(evidence: FloatArray) -> FloatArray:
+        out: FloatArray = evidence @ np.array(slopes, np.float32) + np.float32(offset)
+        return out
+
+    return log_odds
 
 
 class _Part(NamedTuple):

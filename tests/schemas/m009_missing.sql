@@ -169,6 +169,8 @@ PRAGMA journal_mode = wal;
 
 -- m007_sidecars
 ALTER TABLE facts ADD COLUMN title TEXT;      -- a person's
+ALTER TABLE facts ADD COLUMN others TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE facts ADD COLUMN version INTEGER;
 CREATE TABLE sidecars (
     photo INTEGER PRIMARY KEY REFERENCES photos (id) ON DELETE CASCADE,
     files TEXT NOT NULL,            -- name, size and mtime_ns of each: JSON
@@ -176,9 +178,67 @@ CREATE TABLE sidecars (
 ) WITHOUT ROWID;
 INSERT INTO "_sqlite_migrations" VALUES (7, 'captioner', 'm007_sidecars', '2026-11-28 00:15:00+00:00');
 
+-- m008_words
+DROP TRIGGER texts_ai;
+DROP TRIGGER texts_ad;
+DROP TRIGGER texts_au;
+DROP TABLE texts_fts;
+DROP TABLE texts;
+DROP INDEX facts_keywords;
+CREATE TABLE texts (
+            photo INTEGER PRIMARY KEY REFERENCES photos (id) ON DELETE CASCADE,
+            caption TEXT NOT NULL,          -- the one shown, and all that a person wrote
+            others TEXT NOT NULL,           -- a model's captions that are not shown
+            keywords TEXT NOT NULL          -- a model's
+        );
+CREATE TABLE person_texts (
+            photo INTEGER PRIMARY KEY REFERENCES photos (id) ON DELETE CASCADE,
+            caption TEXT NOT NULL,          -- edited, in the file and in its sidecars
+            title TEXT NOT NULL,
+            keywords TEXT NOT NULL,
+            name TEXT NOT NULL              -- of the file and of its folders
+        );
+CREATE TABLE person_keywords (
+            folded TEXT NOT NULL,
+            photo INTEGER NOT NULL REFERENCES photos (id) ON DELETE CASCADE,
+            PRIMARY KEY (folded, photo)
+        ) WITHOUT ROWID;
+CREATE INDEX person_keywords_photo ON person_keywords (photo);
+CREATE VIRTUAL TABLE "texts_fts" USING FTS5 (
+    "caption", "others", "keywords",
+    tokenize='porter unicode61 remove_diacritics 2 categories ''L* N* Co Mn Mc''',
+    content="texts"
+);
+CREATE TRIGGER "texts_ai" AFTER INSERT ON "texts" BEGIN
+  INSERT INTO "texts_fts" (rowid, "caption", "others", "keywords") VALUES (new.rowid, new."caption", new."others", new."keywords");
+END;
+CREATE TRIGGER "texts_ad" AFTER DELETE ON "texts" BEGIN
+  INSERT INTO "texts_fts" ("texts_fts", rowid, "caption", "others", "keywords") VALUES('delete', old.rowid, old."caption", old."others", old."keywords");
+END;
+CREATE TRIGGER "texts_au" AFTER UPDATE ON "texts" BEGIN
+  INSERT INTO "texts_fts" ("texts_fts", rowid, "caption", "others", "keywords") VALUES('delete', old.rowid, old."caption", old."others", old."keywords");
+  INSERT INTO "texts_fts" (rowid, "caption", "others", "keywords") VALUES (new.rowid, new."caption", new."others", new."keywords");
+END;
+CREATE VIRTUAL TABLE "person_texts_fts" USING FTS5 (
+    "caption", "title", "keywords", "name",
+    tokenize='porter unicode61 remove_diacritics 2 categories ''L* N* Co Mn Mc''',
+    content="person_texts"
+);
+CREATE TRIGGER "person_texts_ai" AFTER INSERT ON "person_texts" BEGIN
+  INSERT INTO "person_texts_fts" (rowid, "caption", "title", "keywords", "name") VALUES (new.rowid, new."caption", new."title", new."keywords", new."name");
+END;
+CREATE TRIGGER "person_texts_ad" AFTER DELETE ON "person_texts" BEGIN
+  INSERT INTO "person_texts_fts" ("person_texts_fts", rowid, "caption", "title", "keywords", "name") VALUES('delete', old.rowid, old."caption", old."title", old."keywords", old."name");
+END;
+CREATE TRIGGER "person_texts_au" AFTER UPDATE ON "person_texts" BEGIN
+  INSERT INTO "person_texts_fts" ("person_texts_fts", rowid, "caption", "title", "keywords", "name") VALUES('delete', old.rowid, old."caption", old."title", old."keywords", old."name");
+  INSERT INTO "person_texts_fts" (rowid, "caption", "title", "keywords", "name") VALUES (new.rowid, new."caption", new."title", new."keywords", new."name");
+END;
+INSERT INTO "_sqlite_migrations" VALUES (8, 'captioner', 'm008_words', '2026-11-28 00:30:00+00:00');
+
 -- m009_missing
 -- 'gone': the file was deleted; 'ignored': an ignore file names it now. NULL while the
 -- photo is found.
 ALTER TABLE photos ADD COLUMN missing_reason TEXT;
 UPDATE photos SET missing_reason = 'gone' WHERE missing_since IS NOT NULL;
-INSERT INTO "_sqlite_migrations" VALUES (8, 'captioner', 'm009_missing', '2026-11-28 00:40:00+00:00');
+INSERT INTO "_sqlite_migrations" VALUES (9, 'captioner', 'm009_missing', '2026-11-28 00:40:00+00:00');
