@@ -32,9 +32,9 @@ def rebuild(connection: sqlite3.Connection) -> None:
 
 def refresh(connection: sqlite3.Connection, photo: int) -> None:
     """Write the texts of one photo, inside the caller's transaction."""
-    path, described, caption, title, keywords = connection.execute(
-        "SELECT path, status = 'described', caption, title, coalesce(keywords, '[]') "
-        "FROM photos LEFT JOIN facts ON photo = id WHERE id = ?",
+    path, described, caption, title, keywords, others = connection.execute(
+        "SELECT path, status = 'described', caption, title, coalesce(keywords, '[]'), "
+        "coalesce(others, '[]') FROM photos LEFT JOIN facts ON photo = id WHERE id = ?",
         [photo],
     ).fetchone()
     said = connection.execute(
@@ -42,7 +42,7 @@ def refresh(connection: sqlite3.Connection, photo: int) -> None:
     ).fetchall()
     edited = [text for source, text in said if source == "person"]
     model = [text for source, text in said if source == "model"]
-    tags: list[str] = [word for word in json.loads(keywords) if isinstance(word, str)]
+    tags, further = _texts(keywords), _texts(others)
     own = [*edited, *(text for text in (caption,) if text)]
     shown = own or model[:1]
     for table in ("texts", "person_texts", "person_keywords"):
@@ -60,16 +60,20 @@ def refresh(connection: sqlite3.Connection, photo: int) -> None:
         "INSERT INTO texts (photo, caption, others, keywords) VALUES (?, ?, ?, ?)",
         [
             photo,
-            joined([*shown, *titles, *tags]),
+            joined([*shown, *titles, *further, *tags]),
             joined(model if own else model[1:]),
             " ".join(joined([word]) for word in words),
         ],
     )
     connection.execute(
         "INSERT INTO person_texts (photo, caption, title, keywords, name) VALUES (?, ?, ?, ?, ?)",
-        [photo, joined(own), joined(titles), joined(tags), name_words(path)],
+        [photo, joined([*own, *further]), joined(titles), joined(tags), name_words(path)],
     )
     connection.executemany(
         "INSERT OR IGNORE INTO person_keywords (folded, photo) VALUES (?, ?)",
         [(part, photo) for tag in tags for part in keyword_parts(tag)],
     )
+
+
+def _texts(listed: str) -> list[str]:
+    return [text for text in json.loads(listed) if isinstance(text, str)]
