@@ -20,7 +20,7 @@ import pytest
 from pictures import WORDS, Memory, picture
 
 from captioner import system
-from captioner.cli.paths import Given
+from captioner.cli.paths import Given, seen_from
 from captioner.errors import LockedError, UsageError
 from captioner.index import database, mounts
 from captioner.metadata.refusal import Reason
@@ -228,6 +228,16 @@ class TestPathsOfMac:
         for other in ("NFC", "NFD"):
             asked = tmp_path / unicodedata.normalize(other, "ÖSTERREICH/É.jpg")
             assert database.path_key(asked) == os.fsencode(tmp_path / stored)
+
+    def test_a_photo_of_the_index_is_found_below_a_folder_spelled_otherwise(
+        self, tmp_path: Path
+    ) -> None:
+        (tmp_path / "Österreich").mkdir()
+        (tmp_path / "Österreich/a.jpg").touch()
+        root = tmp_path / unicodedata.normalize("NFD", "österreich")
+        known = Path(os.fsdecode(database.path_key(root / "A.jpg")))
+        assert known == tmp_path / "Österreich/a.jpg"
+        assert seen_from(known, [root]) == root / "a.jpg"
 
     def test_files_whose_names_differ_in_case_stay_two(self, tmp_path: Path) -> None:
         (tmp_path / "a.jpg").touch()

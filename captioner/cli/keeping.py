@@ -186,12 +186,13 @@ def walk_all(given: Given, known: Iterable[Path]) -> Iterator[Photo | Failure]:
     """
     from captioner.cli.paths import seen_from
     from captioner.photos.walk import walk
+    from captioner.system.paths import absolute
 
     roots: list[Path] = []
     met = set()
     skipped = Skipped(given)
     for photo in walk(noted(given, roots), skipped=skipped):
-        met.add(os.path.abspath(photo.path))  # noqa: PTH100 (resolve() would follow links)
+        met.add(absolute(photo.path))
         yield photo
     skipped.sum_up()
     for path in known:

@@ -10,13 +10,13 @@ from pathlib import Path
 from captioner.cli import interrupt, streams
 from captioner.errors import UsageError
 from captioner.places import home_folder
-from captioner.system.paths import decoded
+from captioner.system.paths import absolute, decoded
 
 
 def seen_from(path: Path, roots: Iterable[Path]) -> Path | None:
     """An absolute path as a walk of some roots would name it; None where it is below none."""
     for root in roots:
-        above = os.path.abspath(root)  # noqa: PTH100 (resolve() would follow links)
+        above = absolute(root)
         if path.is_relative_to(above):
             return root / path.relative_to(above)
     return None
