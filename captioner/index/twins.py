@@ -108,3 +108,5 @@ def _move(connection: sqlite3.Connection, row: _Row, key: bytes) -> None:
             "UPDATE photos SET path = ?, missing_since = iif(?, ?, missing_since) WHERE id = ?",
             [row.path, gone, now(), *there],
         )
+        store.draw_texts(connection, *there)
+    store.draw_texts(connection, row.id)  # the words of the new name
