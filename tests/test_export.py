@@ -74,7 +74,7 @@ class TestRecords:
                 {"word": "dog", "probability": 0.9}, {"word": "run", "probability": 0.9},
             ],
             model="model", format="JPEG", width=640, height=480, size=1000, mtime_ns=1,
-            content_hash="00" * 20, recorded_at=dog["recorded_at"], missing_since=None,
+            content_hash=dog["content_hash"], recorded_at=dog["recorded_at"], missing_since=None,
             missing_reason=None, taken_at="2024-05-06T07:08:09", taken_offset="+02:00",
             camera="Canon EOS R6", lens="50 mm", latitude=54.9, longitude=8.3, file_title=None,
             file_caption="Süd",

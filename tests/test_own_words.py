@@ -17,7 +17,7 @@ from invented import description, failure, look
 
 from captioner.index import Filters, Index
 from captioner.index.folding import fold, indexed, name_words
-from captioner.types import Description, Facts, Look
+from captioner.types import Description, Facts, Look, Photo
 
 SYLLABLES = ("ba", "de", "fi", "go", "lu", "ma", "ne", "pi", "ro", "su", "ta", "vo", "xe", "zu")
 SOURCES = ("caption", "title", "keyword", "edit", "name", "folder")
@@ -230,6 +230,18 @@ def test_names_are_words(path: str, words: str) -> None:
     found = name_words(path.encode()).replace("'", " ").replace("_", " ").replace("-", " ")
     assert set(words.split()) <= set(found.replace(".", " ").split())
     assert not {"home", "anna", "volumes", "media"} & set(found.split())
+
+
+def test_a_photo_that_was_moved_is_found_by_its_new_name(index: Index, tmp_path: Path) -> None:
+    content = b"c" * 20
+    before, after = tmp_path / "Oslo.jpg", tmp_path / "Norway" / "Bergen.jpg"
+    index.store([description(Photo(before, 3, 1), content_hash=content)], "m")
+    after.parent.mkdir()
+    after.write_bytes(b"...")
+    [kept] = index.keep([(Photo(after, 3, 2), content)])
+    assert kept.how == "moved"
+    assert index.search("oslo") == []
+    assert [hit.path for hit in index.search("norway bergen")] == [str(after)]
 
 
 def test_names_of_no_text_are_words_too(index: Index) -> None:

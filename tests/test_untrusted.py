@@ -108,10 +108,11 @@ def test_only_its_keywords_are_written(run: Run) -> None:
 def test_a_copy_is_without_a_sentence_too(run: Run) -> None:
     Path("rouge.jpg").write_bytes(Path("red.jpg").read_bytes())
     assert "1 copy of another" in run("index", ".").stderr
-    found = objects(run("search", "red", "--json", "-n", "2"))
-    assert [(Path(hit["path"]).name, hit["caption"]) for hit in found] == [
-        ("red.jpg", KEYWORDS), ("rouge.jpg", KEYWORDS),
-    ]  # fmt: skip
+    [found, *_] = objects(run("search", "red", "--json", "-n", "2"))
+    assert (Path(found["path"]).name, found["caption"]) == ("red.jpg", KEYWORDS)
+    assert [Path(path).name for path in found["copies"]] == ["rouge.jpg"]
+    found = objects(run("search", "rouge", "--json"))[0]
+    assert (Path(found["path"]).name, found["caption"]) == ("rouge.jpg", KEYWORDS)
 
 
 def test_another_threshold_brings_the_sentences_back(run: Run) -> None:

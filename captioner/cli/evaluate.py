@@ -188,7 +188,8 @@ def _real_search(
 
         def search(query: str) -> FloatArray:
             hits = index.search(query, rank=rank, model_id=model_id, limit=len(places))
-            return by_order([places[Path(hit.path).name] for hit in hits], len(places))
+            found = [Path(path).name for hit in hits for path in (hit.path, *hit.copies)]
+            return by_order([places[name] for name in found], len(places))
 
         yield search
 

@@ -49,6 +49,8 @@ TEXT_ODDS = 1.33
 """Log odds that all words in a model's texts add to what it saw; fitted with the latter."""
 TEXT_FITS = 0.6
 """How likely a photo fits by a model's texts alone: measured for those that hold all words."""
+TEXT_LEAST = 0.25
+"""The same at least, with whatever the model saw: measured for queries of four words and more."""
 SURE = 0.5
 """A photo that shows an excluded word more likely than this is left out."""
 MIN_SCORE = 0.05
@@ -97,7 +99,8 @@ def search(
     standard, log_odds = sight.closely(photos[again])
     scores[again] += standard - sight.scores[np.searchsorted(sight.photos, photos[again])]
     fits = TEXT_FITS * text * np.where(whole, 1, 0.5)
-    fits[again] = _logistic(log_odds + TEXT_ODDS * whole[again])
+    seen_fits = _logistic(log_odds + TEXT_ODDS * whole[again])
+    fits[again] = np.maximum(seen_fits, TEXT_LEAST * whole[again])
     fits *= 1 - len(_unknown(asked, texts, own, rank)) / len(asked.telling())
     fits = 1 - (1 - fits) * (1 - NAME_FITS * named) * (1 - WRITTEN_FITS * written)
     order = best[np.lexsort((photos[best], -scores[best]))]

@@ -110,3 +110,5 @@ def _move(connection: sqlite3.Connection, row: _Row, key: bytes) -> None:
             "missing_reason = iif(?2, 'gone', missing_reason) WHERE id = ?4",
             [row.path, gone, now(), *there],
         )
+        store.draw_texts(connection, *there)
+    store.draw_texts(connection, row.id)  # the words of the new name
