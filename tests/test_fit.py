@@ -119,6 +119,7 @@ def test_an_interrupt_leaves_a_checkpoint(tmp_path, monkeypatch, place):
 
     monkeypatch.setattr(stopped, "train_on_batch", interrupted)
     lines = []
+    handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         fit(
             stopped, batch, Plan(3, 5, 0.01, patience=9), validate=validate, metric="score",
@@ -126,7 +127,7 @@ def test_an_interrupt_leaves_a_checkpoint(tmp_path, monkeypatch, place):
         )  # fmt: skip
     where = "epoch 2, step 3 of 5" if place == "step" else "epoch 1, step 5 of 5"
     assert lines[-1] == f"tiny: stopped at {where}; --resume goes on from there"
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
 
     resumed = network()
     run(resumed, tmp_path / "stopped", resume=True)

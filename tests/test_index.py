@@ -378,10 +378,9 @@ def test_a_damaged_database_is_said(path: Path) -> None:
 
 
 def test_a_folder_is_no_database(tmp_path: Path) -> None:
-    with pytest.raises(CaptionerError, match="cannot be opened"):
-        Index.open(tmp_path, write=True)
-    with pytest.raises(UsageError, match="no index"):
-        Index.open(tmp_path)
+    for write in (True, False):
+        with pytest.raises(UsageError, match="is a folder, not a database"):
+            Index.open(tmp_path, write=write)
 
 
 def test_a_place_that_cannot_be_made_is_said(tmp_path: Path) -> None:

@@ -220,7 +220,7 @@ def test_watch_stores_what_is_in_hand_and_has_done_what_it_was_asked(folder: Pat
         code, _, said = child.end()
     assert code == 0
     assert 4 <= described(folder) < 30
-    assert said.endswith("No longer watching.\n")
+    assert said.endswith("Stopped watching.\n")
 
 
 def test_write_and_undo_end_between_two_photos(indexed: Path) -> None:

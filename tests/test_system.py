@@ -162,7 +162,7 @@ class TestPathsOfWindows:
 
         codecs.register(find)
         text = "\ufeffC:\\é.jpg\r\nC:\\ü.jpg\r\n\r\n".encode() + b"C:\\\x84.jpg"  # ä in cp850
-        stdin = SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(text)))  # type: ignore[arg-type]
+        stdin = SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(text)), closed=False)  # type: ignore[arg-type]
         monkeypatch.setattr(sys, "stdin", stdin)
         found = [str(path) for path in Given(["-"])]
         codecs.unregister(find)
@@ -628,11 +628,11 @@ def test_another_users_photo_is_refused_where_there_are_users(
 def test_a_command_names_the_forbidden_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from captioner.cli.export import _replacing
+    from captioner.cli.outputs import replacing
 
     colours.photo(tmp_path / "red.jpg", "red")
     monkeypatch.setattr(system, "WINDOWS", True)
     refused = pytest.raises(UsageError, match="which Windows does not allow")
-    with refused, _replacing(tmp_path / "red.jpg:x.csv", tmp_path / "captioner.db", force=True):
+    with refused, replacing(tmp_path / "red.jpg:x.csv", "--output", force=True):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["red.jpg"]

@@ -98,7 +98,8 @@ def test_a_quiet_run_still_names_what_was_not_written(run: Run) -> None:
     Path("album/blue.jpg.xmp").mkdir()
     result = run("index", ".", "--write", "--quiet")
     assert result.exit_code == 1
-    blue, red = result.stderr.splitlines()
+    sidecar, blue, red = result.stderr.splitlines()
+    assert sidecar == "captioner: cannot read ./red.jpg.xmp: it is not XMP."
     assert blue.startswith("captioner: ./album/blue.jpg is not written: its sidecar cannot be read")
     assert red.startswith("captioner: ./red.jpg is skipped: a person's words may stand in red.jpg.")
     assert Path("red.jpg.xmp").read_text() == "no packet"

@@ -99,6 +99,7 @@ def check(path: Path) -> None:
         mode = path.stat().st_mode
     except OSError:
         return  # absent, or opening says why not
+    _refuse_folder(path)
     if not stat.S_ISREG(mode):
         raise CaptionerError(f"{path} cannot be opened: it is not a file.", _ANOTHER)
     # By SQLite: opening and closing the file here would end the locks of connections to it.
@@ -124,7 +125,6 @@ def lock(path: Path) -> Iterator[None]:
     LockedError
         Where another process holds it: which one, and since when.
     """
-    _refuse_folder(path)
     if reason := paths.forbidden(path):
         raise UsageError(f"{path} {reason}", _ANOTHER)
     with ExitStack() as resources:
