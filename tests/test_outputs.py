@@ -105,7 +105,9 @@ def test_an_export_is_never_a_photo_or_a_folder(
 
 def test_a_database_is_replaced_by_a_backup_alone(here: Path, run: Run) -> None:
     before = contents(here)
-    assert_refused(run("export", "-f", "csv", "-o", "other.db", "--force"), before, here, "is a database")
+    assert_refused(
+        run("export", "-f", "csv", "-o", "other.db", "--force"), before, here, "is a database"
+    )
     assert run("export", "--backup", "other.db", "--force").exit_code == 0
 
 

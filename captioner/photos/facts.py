@@ -79,6 +79,7 @@ _IPTC_CAPTION = (2, 120)
 _IPTC_CAPTION_BYTES = 2000
 
 _RAW_PROFILE = "raw profile type "
+_PHOTOSHOP_IN_APP13 = b"Photoshop 3.0\0"
 _XMP_IN_APP1 = b"http://ns.adobe.com/xap/1.0/\0"
 _EXIF_IN_APP1 = b"Exif\0\0"
 
@@ -182,7 +183,7 @@ def _metadata(image: Image.Image, file: BinaryIO) -> _Metadata:
     )
     photoshop = info.get("photoshop")
     datasets = (
-        photoshop.get(0x0404) if isinstance(photoshop, dict) else photoshop,
+        _photoshop(image) or (None if isinstance(photoshop, dict) else photoshop),
         _tiff_tag(image, ExifTags.Base.IPTCNAA),
         *(profiles.get("iptc"), profiles.get("8bim"), tags.get("Image IPTC")),
     )
@@ -213,6 +214,19 @@ def _xmp(packet: Any) -> _Properties:
             packet = packet.encode()
         return xmp.texts(bytes(packet).removeprefix(_XMP_IN_APP1), _XMP) if packet else {}
     return {}
+
+
+def _photoshop(image: Image.Image) -> bytes:
+    """The image resources of a JPEG, of all its segments together.
+
+    Pillow's own reading of them ends at the first resource that is not as it should be.
+    """
+    segments: list[tuple[str, bytes]] = getattr(image, "applist", [])
+    return b"".join(
+        content.removeprefix(_PHOTOSHOP_IN_APP13)
+        for name, content in segments
+        if name == "APP13" and content.startswith(_PHOTOSHOP_IN_APP13)
+    )
 
 
 def _iptc(block: Any) -> _Datasets:
