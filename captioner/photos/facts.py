@@ -8,8 +8,8 @@ date      the original's: EXIF DateTimeOriginal, XMP (exif:DateTimeOriginal, pho
           xmp:CreateDate), IPTC 2:62; else EXIF DateTime, PNG's Creation Time
 place     EXIF, XMP
 caption   EXIF ImageDescription, XMP (dc:description, tiff:ImageDescription, exif:UserComment,
-          ACDSee's, alternative texts), IPTC 2:120, EXIF UserComment, XPComment, XPSubject, PNG's Description and Comment, the comment
-          of JPEG and GIF
+          ACDSee's, alternative texts), IPTC 2:120, EXIF UserComment, XPComment, XPSubject, PNG's
+          Description and Comment, the comment of JPEG and GIF
 title     XMP dc:title, IPTC 2:5, EXIF XPTitle, XMP photoshop:Headline, IPTC 2:105, PNG's Title
 camera    EXIF, XMP
 keywords  all, each once: XMP, IPTC 2:25, EXIF XPKeywords
