@@ -45,6 +45,8 @@ NAMESPACES = " ".join(
         "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0/",
         "mwg-rs": "http://www.metadataworkinggroup.com/schemas/regions/",
         "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
+        "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
+        "acdsee": "http://ns.acdsee.com/iptc/1.0/",
     }.items()
 )
 
@@ -139,6 +141,13 @@ class TestExif:
         block = exif_bytes(USER_COMMENT, comment, 7, 0x8769)
         assert facts(tmp_path, exif=block).caption == "Grandma"
 
+    def test_a_user_comment_without_zeros(self, tmp_path: Path) -> None:
+        """Of Japanese in the other byte order than the block's: fewer high bytes than low ones."""
+        for encoding in ("utf-16-le", "utf-16-be"):
+            comment = b"UNICODE\0" + "おばあさんのたんじょうび".encode(encoding)
+            block = exif_bytes(USER_COMMENT, comment, 7, 0x8769)
+            assert facts(tmp_path, exif=block).caption == "おばあさんのたんじょうび"
+
     @pytest.mark.parametrize("comment", [b"ASCII\0\0\0" + b" " * 40, bytes(64), b"ASCII\0\0\0{a}"])
     def test_no_user_comment(self, tmp_path: Path, comment: bytes) -> None:
         block = exif_bytes(USER_COMMENT, comment, 7, 0x8769)
@@ -174,6 +183,14 @@ class TestXmp:
              Facts(keywords=("Places", "Alps", "Sils"))),
             (listed("digiKam:TagsList", "People/Ruth"), Facts(keywords=("People", "Ruth"))),
             (listed("MicrosoftPhoto:LastKeywordXMP", "Ruth"), Facts(keywords=("Ruth",))),
+            (described("{C}").replace("dc:description", "Iptc4xmpCore:AltTextAccessibility"),
+             Facts(caption="{C}")),
+            ("acdsee:caption='C' acdsee:notes='N'", Facts(caption="N", others=("C",))),
+            ("photoshop:City='Sils' photoshop:Country='Switzerland'",
+             Facts(others=("Sils", "Switzerland"))),
+            ("<Iptc4xmpExt:LocationShown><rdf:Bag><rdf:li rdf:parseType='Resource'>"
+             "<Iptc4xmpExt:City>Sils</Iptc4xmpExt:City></rdf:li></rdf:Bag>"
+             "</Iptc4xmpExt:LocationShown>", Facts(others=("Sils",))),
             (listed("Iptc4xmpExt:PersonInImage", "Ruth"), Facts(keywords=("Ruth",))),
             ('<mwg-rs:Regions><rdf:Bag><rdf:li><rdf:Description mwg-rs:Name="Ruth"/></rdf:li>'
              "</rdf:Bag></mwg-rs:Regions>", Facts(keywords=("Ruth",))),
@@ -198,6 +215,11 @@ class TestXmp:
             ("2019-05-04T10:11Z", "2019-05-04T10:11:00", "+00:00"),
             ("2019-05-04", "2019-05-04T00:00:00", None),
             ("1950", "1950-01-01T00:00:00", None),
+            ("2019-05-04T24:00:00", "2019-05-04T00:00:00", None),
+            ("2019-05-04T10:11:60", "2019-05-04T10:11:59", None),
+            ("2019-00-00T00:00:00", "2019-01-01T00:00:00", None),
+            ("2019- 5- 4T 1: 2: 3", "2019-05-04T01:02:03", None),
+            ("2019-02-30T10:11:12", None, None),
             ("20190504", None, None),
             ("0000-00-00T00:00:00", None, None),
         ],
@@ -289,6 +311,15 @@ class TestXmp:
         whole = packet(described("A dog runs.") + mark + "<dc:rights>A & B</dc:rights>")
         assert facts(tmp_path, xmp=whole) == Facts()
 
+    def test_captioners_alternative_text(self, tmp_path: Path) -> None:
+        inside = described("A dog.").replace("dc:description", "Iptc4xmpCore:AltTextAccessibility")
+        mark = f"<captioner:AltDigest>{digest('A dog.')}</captioner:AltDigest>"
+        own = xmp_of(inside + mark).replace(
+            b" xmlns:exif=", b' xmlns:captioner="https://captioner.dev/ns/1.0/" xmlns:exif='
+        )
+        assert facts(tmp_path, xmp=own) == Facts()
+        assert facts(tmp_path, xmp=own.replace(b"A dog", b"Rex")).caption == "Rex."
+
     def test_a_line_of_captioners_below_a_persons(self, tmp_path: Path) -> None:
         mark = f"<captioner:CaptionDigest>{digest('A dog runs.')}</captioner:CaptionDigest>"
         whole = packet(described("Rex\nA dog runs.") + mark)
@@ -344,6 +375,30 @@ class TestIptc:
         tags.tagtype[33723] = 7
         seen = facts(tmp_path, "a.tif", tiffinfo=tags)
         assert (seen.caption, seen.keywords) == ("C", ("k",))
+
+    def test_in_a_tiff_as_numbers_of_four_bytes(self, tmp_path: Path) -> None:
+        block = iim(_120=b"C" * 15)
+        assert len(block) == 20
+        tags = TiffImagePlugin.ImageFileDirectory_v2()
+        tags[33723] = block
+        tags.tagtype[33723] = 7
+        facts(tmp_path, "a.tif", tiffinfo=tags)
+        path = tmp_path / "a.tif"
+        content = path.read_bytes()
+        entry = struct.pack("<HHI", 33723, 7, 20)  # Pillow itself writes one number at most
+        assert content.count(entry) == 1
+        path.write_bytes(content.replace(entry, struct.pack("<HHI", 33723, 4, 5)))
+        assert facts_of(path).caption == "C" * 15
+
+    def test_in_a_tiff_as_one_large_number(self, tmp_path: Path) -> None:
+        tags = TiffImagePlugin.ImageFileDirectory_v2()
+        tags[33723] = 0xFFFFFFFF
+        tags.tagtype[33723] = 4
+        assert facts(tmp_path, "a.tif", tiffinfo=tags) == Facts()
+
+    def test_names_of_places(self, tmp_path: Path) -> None:
+        seen = with_iptc(tmp_path, iim(_90=b"Sils", _101=b"Switzerland", _120=b"C"))
+        assert (seen.caption, seen.others) == ("C", ("Sils", "Switzerland"))
 
     @pytest.mark.parametrize(
         "block",
@@ -420,6 +475,17 @@ class TestComments:
     )  # fmt: skip
     def test_a_programs(self, tmp_path: Path, comment: bytes) -> None:
         assert facts(tmp_path, comment=comment) == Facts()
+
+    def test_xmp_in_a_gif(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.gif"
+        Image.new("RGB", (8, 6)).save(path)
+        content = path.read_bytes()
+        trailer = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
+        block = b"\x21\xff\x0bXMP DataXMP" + packet(described("Grandma")) + trailer
+        assert content.count(b"\x2c\0\0\0\0") == 1
+        start = content.index(b"\x2c\0\0\0\0")
+        path.write_bytes(content[:start] + block + content[start:])
+        assert facts_of(path).caption == "Grandma"
 
 
 class TestOrder:

@@ -217,6 +217,14 @@ class TestPlace:
         seen = facts(tmp_path, exif=exif_of(gps=gps))
         assert (seen.latitude, seen.longitude) == (None, None)
 
+    def test_unknown_seconds(self, tmp_path: Path) -> None:
+        unknown = TiffImagePlugin.IFDRational(0, 0)
+        gps = {1: "N", 2: (47.0, 30.0, unknown), 3: "E", 4: (8.0, unknown, unknown)}
+        seen = facts(tmp_path, exif=exif_of(gps=gps))
+        assert (seen.latitude, seen.longitude) == (47.5, 8)
+        gps[2] = (unknown, unknown, unknown)
+        assert facts(tmp_path, exif=exif_of(gps=gps)).latitude is None
+
     def test_on_the_equator(self, tmp_path: Path) -> None:
         gps = {1: "N", 2: (0.0, 0.0, 0.0), 3: "W", 4: (9.0, 30.0, 0.0)}
         seen = facts(tmp_path, exif=exif_of(gps=gps))

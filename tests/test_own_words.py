@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 import unicodedata
@@ -247,6 +248,34 @@ def test_a_photo_that_was_moved_is_found_by_its_new_name(index: Index, tmp_path:
 def test_names_of_no_text_are_words_too(index: Index) -> None:
     index.store([own("caf\udce9 Rome.jpg")], "m")
     assert paths(index, "rome") == ["/photos/caf\udce9 Rome.jpg"]
+
+
+def test_bytes_of_latin_1_in_names_are_letters(index: Index) -> None:
+    index.store([own(os.fsdecode("Käthe".encode("latin-1") + b".jpg")), own("b.jpg")], "m")
+    for query in ("käthe", "kathe", "KÄTHE"):
+        assert paths(index, query)[:1] == ["/photos/K\udce4the.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("Grandma bakes", "grandma's"),
+        ("Grandma's kitchen", "grandma"),
+        ("Grandma\u2019s kitchen", "grandma's kitchen"),
+        ("Grandma\u2019s kitchen", '"grandma kitchen"'),
+        ("Zwiebel\u00adturm", "zwiebelturm"),
+        ("Quillby", "quill\u200bby"),
+        ("Quillby", "\u202equillby\u202c"),
+        ("می\u200cروم", "میروم"),
+        ("unfold\ufeffed", "unfolded"),
+    ],
+)
+def test_possessives_and_what_nobody_sees_do_not_matter(
+    index: Index, text: str, query: str
+) -> None:
+    index.store([own("a.jpg", caption=text), own("b.jpg", caption="Another")], "m")
+    assert paths(index, query)[:1] == ["/photos/a.jpg"]
+    assert paths(index, query, exact=True) == ["/photos/a.jpg"]
 
 
 def test_folding_is_the_same_for_all_forms_and_never_fails() -> None:

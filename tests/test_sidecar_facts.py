@@ -91,6 +91,12 @@ class TestNames:
             ("a-edited(1).jpg", ["a.jpg(1).json"]),
             ("a-bearbeitet.jpg", ["a.jpg.supplemental-metadata.json"]),
             ("a b (c).jpg", ["a b (c).jpg.xmp"]),
+            ("IMG_1.JPG", ["img_1.jpg.xmp"]),
+            ("IMG_1.JPG", ["img_1.XMP"]),
+            ("IMG_1.JPG", ["IMG_1.JPG.xmp", "Img_1.jpg.xmp"]),
+            ("a.jpg", ["a.jpg.xmp", "a_01.jpg.xmp"]),
+            ("é.jpg", ["e\u0301.jpg.xmp"]),
+            ("e\u0301.jpg", ["é.xmp", "é.jpg.json"]),
         ],
     )  # fmt: skip
     def test_belong(self, tmp_path: Path, name: str, sidecars: list[str]) -> None:
@@ -110,12 +116,32 @@ class TestNames:
             ("a.jpg", "a.jpg.metadata.json"),
             ("a.jpg", "b.json"),
             ("a.jpg", "a-edited.jpg.json"),
+            ("a.jpg", "a_1.jpg.xmp"),
+            ("a.jpg", "a_01.xmp"),
         ],
     )
     def test_do_not_belong(self, tmp_path: Path, name: str, other: str) -> None:
         photo(tmp_path / name, "red")
         (tmp_path / other).write_bytes(b"{}")
         assert sidecars_of(tmp_path / name) == []
+
+    @pytest.mark.parametrize(
+        ("name", "other", "sidecar"),
+        [
+            ("A.JPG", "a.jpg", "a.jpg.xmp"),
+            ("A.JPG", "a.png", "a.xmp"),
+            ("a.jpg", "a_01.jpg", "a_01.jpg.xmp"),
+            ("a.jpg", "a_01.jpg", "a_01.xmp"),
+        ],
+    )
+    def test_another_photo_bears_the_name(
+        self, tmp_path: Path, name: str, other: str, sidecar: str
+    ) -> None:
+        photo(tmp_path / name, "red")
+        photo(tmp_path / other, "red")
+        (tmp_path / sidecar).write_bytes(b"")
+        assert sidecars_of(tmp_path / name) == []
+        assert sidecars_of(tmp_path / other) == [sidecar]
 
     def test_an_own_file_before_the_original_s(self, tmp_path: Path) -> None:
         photo(tmp_path / "a-edited.jpg", "red")

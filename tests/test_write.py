@@ -366,3 +366,24 @@ def test_an_edit_that_others_changed_since_stays(run: Run) -> None:
     run("edit", "red.jpg", "Rex and Emma")
     (told,) = objects(run("write", "red.jpg", "--existing", "replace", "--json"))
     assert (told["state"], told["before"]) == ("skipped", "Rex, our beagle")
+
+
+def test_an_edit_beside_what_cannot_be_written_in_place(run: Run) -> None:
+    """Where a photo's format leaves the sidecar alone, the same holds as for sidecars."""
+    Image.open("red.jpg").save("photo.gif")
+    run("index", ".")
+    run("edit", "photo.gif", "Rex")
+    (told,) = objects(run("write", "--in-place", "--json", "photo.gif"))
+    assert (told["state"], told["not_in_place"]) == ("written", "format")
+    run("edit", "photo.gif", "--remove")
+    (told,) = objects(run("write", "--in-place", "--json", "photo.gif", "--existing", "replace"))
+    assert told["state"] == "written"
+    said = {text.text for text in provenance.read_xmp(Path("photo.gif.xmp").read_bytes()).texts}
+    assert said == {"A red photo."}
+
+
+def test_a_sidecar_that_links_to_itself_is_none_to_take_back(run: Run) -> None:
+    run("index", ".")
+    Path("red.jpg.xmp").symlink_to("red.jpg.xmp")
+    assert run("undo").exit_code == 0
+    assert run("undo", "red.jpg").exit_code == 0

@@ -36,6 +36,13 @@ _UNSPACED = re.compile(
     "]"
 )
 _HALVES = re.compile("[\ud800-\udfff\0]")
+_INVISIBLE = re.compile(
+    "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff]"
+)
+"""Characters that nobody sees, and few type: soft hyphens, joiners, directions, variations."""
+_POSSESSIVE = re.compile("(?<=\\w)['\u2019\u02bc]s(?!\\w)")
+_LATIN_BYTES = re.compile("[\udc80-\udcff]+")
+"""Bytes of a name that are not UTF-8, as `os.fsdecode` gives them."""
 
 _HIERARCHY = re.compile(r"\s*[|/\\]\s*")
 """What stands between the levels of a hierarchical keyword: Lightroom's "|", digiKam's "/"."""
@@ -56,14 +63,17 @@ def fold(text: str) -> str:
     text = _HALVES.sub(" ", text)
     if text.isascii():
         return text.lower()
-    text = unicodedata.normalize("NFKC", text).casefold().translate(_LETTERS)
+    text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold().translate(_LETTERS)
     text = _ACCENTS.sub("", unicodedata.normalize("NFD", text))
     return unicodedata.normalize("NFKC", text)
 
 
 def indexed(text: str) -> str:
-    """A text as the full-text index gets it: folded, scripts without spaces cut up."""
-    folded = fold(text)
+    """A text as the full-text index gets it: folded, scripts without spaces cut up.
+
+    "Grandma's" is the same as "Grandma": the endings of words do not matter, and this is one.
+    """
+    folded = _POSSESSIVE.sub("", fold(text))
     return folded if folded.isascii() else _UNSPACED.sub(r" \g<0> ", folded)
 
 
@@ -98,9 +108,14 @@ def name_words(path: bytes) -> str:
     "IMG_1234-grandma'sBirthday.jpg" is found by img, 1234, grandma and birthday. Folders count
     from below the home folder or the drive, which a person did not name for what they hold.
     """
-    text = os.fsdecode(path)
+    text = _LATIN_BYTES.sub(_latin, os.fsdecode(path))
     names = _PREFIX.sub("", _below_home(text)).replace("\\", "/").split("/")
     return joined(form for name in names if name for form in _forms(name))
+
+
+def _latin(found: re.Match[str]) -> str:
+    """Bytes that are not UTF-8 as Latin-1, in which old archives and cards are named."""
+    return os.fsencode(found.group()).decode("cp1252", "replace")
 
 
 def _forms(name: str) -> Iterator[str]:

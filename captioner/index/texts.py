@@ -11,7 +11,7 @@ import sqlite3
 
 from captioner.index.folding import joined, keyword_parts, name_words
 
-FORM = 1
+FORM = 2
 """Raised whenever other texts are to be indexed: the next writer then rebuilds them all."""
 
 

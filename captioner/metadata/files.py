@@ -37,7 +37,7 @@ def written_sidecar(path: Path) -> bytes | None:
     except (regular.NotRegularError, regular.TooLargeError, FileNotFoundError):
         return None
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
+        if error.errno in {errno.ENAMETOOLONG, errno.ELOOP}:
             return None
         raise
 

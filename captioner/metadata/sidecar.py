@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
-import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,14 +15,12 @@ from captioner.metadata import provenance, recovery, splice, xmp
 from captioner.metadata.provenance import Content, Words
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.splice import Splice
+from captioner.names import folded, of_version
 
 SUFFIX = ".xmp"
 
 LARGEST = 16 * 2**20
 """Bytes of a sidecar that is read."""
-
-_DUPLICATE = re.compile(r"(.+)_\d\d+(\.[^.]+)")
-"""How darktable names the sidecar of a photo's second version, before the suffix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +77,7 @@ class Folders:
         others = [name for name in self._named(photo.stem) if name not in whole]
         others += [
             name
-            for name in self._names.versions.get(_folded(photo.name), [])
+            for name in self._names.versions.get(folded(photo.name), [])
             if name[: -len(SUFFIX)] not in self._names.photos
         ]
         exact = photo.name + SUFFIX
@@ -101,7 +97,7 @@ class Folders:
 
     def _named(self, name: str) -> list[str]:
         """The sidecars of a photo with this name, those spelled exactly like it first."""
-        found = sorted(self._names.sidecars.get(_folded(name), []))
+        found = sorted(self._names.sidecars.get(folded(name), []))
         exact = [one for one in found if one[: -len(SUFFIX)] == name]
         rest = [one for one in found if one not in exact]
         return exact + [one for one in rest if one[: -len(SUFFIX)] not in self._names.photos]
@@ -128,16 +124,11 @@ def _note(found: _Folder, name: str) -> None:
     if f"{dot}{suffix}".lower() != SUFFIX:
         found.photos.update((name, stem) if dot else (name,))
         return
-    names = found.sidecars.setdefault(_folded(stem), [])
+    names = found.sidecars.setdefault(folded(stem), [])
     if name not in names:
         names.append(name)
-    if version := _DUPLICATE.fullmatch(stem):
-        found.versions.setdefault(_folded(version[1] + version[2]), []).append(name)
-
-
-def _folded(name: str) -> str:
-    """A name as a file system that ignores case and composition compares it."""
-    return unicodedata.normalize("NFC", name).casefold()
+    if photo := of_version(stem):
+        found.versions.setdefault(folded(photo), []).append(name)
 
 
 def _no_room(path: Path) -> bool:

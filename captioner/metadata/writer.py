@@ -14,7 +14,7 @@ from captioner import wording
 from captioner.metadata import embed, files, provenance, sidecar, splice, undo
 from captioner.metadata.embed import Embedded
 from captioner.metadata.provenance import Content, Text, Words
-from captioner.metadata.reading import LARGEST, read_photo
+from captioner.metadata.reading import LARGEST, read_photo, take_apart
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.replace import Folders, create, digest, remove, replaceable
 from captioner.metadata.replace import replace as replace_file
@@ -159,7 +159,11 @@ class Writer:
                 return Outcome(photo, target, State.SKIPPED, shown, shown, unread=unread)
         if self._options.in_place:
             try:
-                return self._write_to(inside, inside, [beside.content, *others.values()], words)
+                outcome = self._write_to(inside, inside, [beside.content, *others.values()], words)
+                if outcome.state is State.SKIPPED and beside.data is not None:
+                    # Where the sidecar is the only place, it may hold edits that give way.
+                    take_apart(data, photo.suffix)
+                return outcome
             except Refused as error:
                 try:
                     return replace(self._beside(inside, beside, others, words), instead=error)

@@ -77,10 +77,10 @@ def _comment(value: bytes, order: str) -> str:
     """The text of a UserComment, in the encoding that its first eight bytes name."""
     code, text = value[:8], value[8:]
     if code.startswith(b"UNICODE"):
-        # By the standard in the block's byte order, but many programs have one of their own: in
-        # most languages the zeros are those of the high bytes.
-        low, high = text[::2].count(0), text[1::2].count(0)
-        big = low > high if low != high else order == ">"
+        # By the standard in the block's byte order, but many programs have one of their own: the
+        # high bytes are those of which there are fewer, zeros alone in Latin, or one or two.
+        first, second = len(set(text[::2])), len(set(text[1::2]))
+        big = first < second if first != second else order == ">"
         return text.decode("utf-16-be" if big else "utf-16-le", "replace").lstrip("\ufeff")
     if code.startswith(b"JIS"):
         return text.decode("iso2022_jp", "replace")

@@ -7,13 +7,13 @@ date      the original's: EXIF DateTimeOriginal, XMP (exif:DateTimeOriginal, pho
           IPTC 2:55; else the digital file's: EXIF DateTimeDigitized, XMP (exif:DateTimeDigitized,
           xmp:CreateDate), IPTC 2:62; else EXIF DateTime, PNG's Creation Time
 place     EXIF, XMP
-caption   EXIF ImageDescription, XMP (dc:description, tiff:ImageDescription, exif:UserComment), IPTC
-          2:120, EXIF UserComment, XPComment, XPSubject, PNG's Description and Comment, the comment
-          of JPEG and GIF
+caption   EXIF ImageDescription, XMP (dc:description, tiff:ImageDescription, exif:UserComment,
+          ACDSee's, alternative texts), IPTC 2:120, EXIF UserComment, XPComment, XPSubject, PNG's
+          Description and Comment, the comment of JPEG and GIF
 title     XMP dc:title, IPTC 2:5, EXIF XPTitle, XMP photoshop:Headline, IPTC 2:105, PNG's Title
 camera    EXIF, XMP
 keywords  all, each once: XMP, IPTC 2:25, EXIF XPKeywords
-others    further captions and titles
+others    further captions and titles; places' names: XMP, IPTC 2:90, 2:92, 2:95, 2:101
 ========  ==========================================================================================
 
 Nothing here is worth failing a photo: what is damaged or makes no sense is left out.
@@ -41,13 +41,40 @@ from captioner.wording import clean, digest, is_placeholder, nobodys
 _DIGEST = xmp.qualified("captioner:CaptionDigest")
 _OWN_KEYWORDS = xmp.qualified("captioner:CaptionKeywords")
 _DESCRIPTION = xmp.qualified("dc:description")
+_ALT_DIGEST = xmp.qualified("captioner:AltDigest")
 _CAPTIONS = (
-    _DESCRIPTION, xmp.qualified("tiff:ImageDescription"), xmp.qualified("exif:UserComment")
-)  # fmt: skip
+    _DESCRIPTION,
+    *map(
+        xmp.qualified,
+        (
+            "tiff:ImageDescription",
+            "exif:UserComment",
+            "acdsee:notes",
+            "acdsee:caption",
+            "Iptc4xmpCore:AltTextAccessibility",
+            "Iptc4xmpCore:ExtDescrAccessibility",
+        ),
+    ),
+)
 _TITLE = xmp.qualified("dc:title")
 _HEADLINE = xmp.qualified("photoshop:Headline")
 _ORIGINAL = tuple(map(xmp.qualified, ("exif:DateTimeOriginal", "photoshop:DateCreated")))
 _DIGITIZED = tuple(map(xmp.qualified, ("exif:DateTimeDigitized", "xmp:CreateDate")))
+_PLACE_NAMES = tuple(
+    map(
+        xmp.qualified,
+        (
+            "Iptc4xmpCore:Location",
+            "photoshop:City",
+            "photoshop:State",
+            "photoshop:Country",
+            "Iptc4xmpExt:Sublocation",
+            "Iptc4xmpExt:City",
+            "Iptc4xmpExt:ProvinceState",
+            "Iptc4xmpExt:CountryName",
+        ),
+    )
+)
 _LATITUDE = xmp.qualified("exif:GPSLatitude")
 _LONGITUDE = xmp.qualified("exif:GPSLongitude")
 _MAKE = xmp.qualified("tiff:Make")
@@ -65,7 +92,8 @@ _HIERARCHIES = {
 }
 _XMP = frozenset(
     (
-        *(_DIGEST, _OWN_KEYWORDS, *_CAPTIONS, _TITLE, _HEADLINE, *_ORIGINAL, *_DIGITIZED),
+        *(_DIGEST, _ALT_DIGEST, _OWN_KEYWORDS, *_CAPTIONS, _TITLE, _HEADLINE),
+        *(*_ORIGINAL, *_DIGITIZED, *_PLACE_NAMES),
         *(_LATITUDE, _LONGITUDE, _MAKE, _MODEL, *_LENSES, *_PLAIN_KEYWORDS, *_HIERARCHIES),
     )
 )
@@ -77,10 +105,13 @@ _IPTC_DIGITIZED = ((2, 62), (2, 63))
 _IPTC_HEADLINE = (2, 105)
 _IPTC_CAPTION = (2, 120)
 _IPTC_CAPTION_BYTES = 2000
+_IPTC_PLACE_NAMES = ((2, 92), (2, 90), (2, 95), (2, 101))
 
 _RAW_PROFILE = "raw profile type "
 _PHOTOSHOP_IN_APP13 = b"Photoshop 3.0\0"
 _XMP_IN_APP1 = b"http://ns.adobe.com/xap/1.0/\0"
+_END_OF_GIF_PACKET = b"\x01\xff\xfe\xfd"
+"""The first bytes of the trailer that leads readers of blocks to the packet's end."""
 _EXIF_IN_APP1 = b"Exif\0\0"
 
 _LONGEST_CAPTION = 10_000
@@ -91,8 +122,8 @@ _LETTERS = {"Lu", "Ll", "Lo", "Nd"}
 """What a name has one of at least: the letters, and digits."""
 
 _TIME = re.compile(
-    r"(\d{4})(?!\d)(?:[:/-](\d\d)(?:[:/-](\d\d)"
-    r"(?:[ T](\d\d):(\d\d)(?::(\d\d))?(?:[.,]\d+)? ?(Z|[+-]\d\d:?\d\d)?)?)?)?"
+    r"(\d{4})(?!\d)(?:[:/-]([ \d]\d)(?:[:/-]([ \d]\d)"
+    r"(?:[ T]([ \d]\d):([ \d]\d)(?::([ \d]\d))?(?:[.,]\d+)? ?(Z|[+-]\d\d:?\d\d)?)?)?)?"
 )
 _IPTC_DATE = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)")
 _IPTC_TIME = re.compile(r"(\d\d):?(\d\d):?(\d\d)?([+-]\d\d:?\d\d)?")
@@ -161,7 +192,7 @@ def _facts(data: _Metadata, *, original_date: bool = False) -> Facts:
         caption=caption,
         keywords=_keywords(data),
         title=title,
-        others=distinct((*captions, *titles), caption, title),
+        others=distinct((*captions, *titles, *_place_names(data)), caption, title),
     )
 
 
@@ -178,14 +209,16 @@ def _metadata(image: Image.Image, file: BinaryIO) -> _Metadata:
     exif_block = info.get("exif") or profiles.get("exif") or profiles.get("app1")
     tags = _exif(exif_block, file)
     packet = (
-        *(info.get("xmp"), _tiff_tag(image, 700), png.get("xml:com.adobe.xmp")),
+        *(info.get("xmp"), _gif_packet(image, file)),
+        *(_tiff_tag(image, 700), png.get("xml:com.adobe.xmp")),
         *(profiles.get("xmp"), profiles.get("app1"), tags.get("Image XMP")),
     )
     photoshop = info.get("photoshop")
     datasets = (
         _photoshop(image) or (None if isinstance(photoshop, dict) else photoshop),
-        _tiff_tag(image, ExifTags.Base.IPTCNAA),
-        *(profiles.get("iptc"), profiles.get("8bim"), tags.get("Image IPTC")),
+        # Pillow gives the first number alone where the tag has numbers of four bytes.
+        *(tags.get("Image IPTC"), _tiff_tag(image, ExifTags.Base.IPTCNAA)),
+        *(profiles.get("iptc"), profiles.get("8bim")),
     )
     comment = info.get("comment", b"")
     return _Metadata(
@@ -216,6 +249,16 @@ def _xmp(packet: Any) -> _Properties:
     return {}
 
 
+def _gif_packet(image: Image.Image, file: BinaryIO) -> bytes:
+    """The XMP of a GIF, which stands behind its name as it is, not cut into blocks."""
+    with suppress(Exception):
+        name, start = image.info["extension"]
+        if name == b"XMP DataXMP":
+            file.seek(start)
+            return file.read(xmp.LARGEST).partition(_END_OF_GIF_PACKET)[0]
+    return b""
+
+
 def _photoshop(image: Image.Image) -> bytes:
     """The image resources of a JPEG, of all its segments together.
 
@@ -236,7 +279,7 @@ def _iptc(block: Any) -> _Datasets:
                 part if isinstance(part, bytes) else int(part).to_bytes(4, "little")
                 for part in block
             )
-        return iptc.texts(bytes(block)) if block else {}
+        return iptc.texts(block) if isinstance(block, bytes) else {}
     return {}
 
 
@@ -293,7 +336,7 @@ def _lens(name: str) -> str | None:
 
 def _captions(data: _Metadata) -> Iterator[str]:
     """What people wrote, in the order of the Metadata Working Group."""
-    own = set(data.packet.get(_DIGEST, ()))
+    own = {*data.packet.get(_DIGEST, ()), *data.packet.get(_ALT_DIGEST, ())}
     described = [text for name in _CAPTIONS for text in data.packet.get(name, ())]
     # IPTC holds no more than 2,000 bytes of the text that bears captioner's digest.
     cut = {_cut(text) for text in described if digest(text) in own}
@@ -340,6 +383,16 @@ def _titles(data: _Metadata) -> Iterator[str]:
         plain = " ".join(clean(text).split())
         if not is_placeholder(plain):
             yield plain[:_LONGEST_CAPTION]
+
+
+def _place_names(data: _Metadata) -> Iterator[str]:
+    for text in (
+        *(text for name in _PLACE_NAMES for text in data.packet.get(name, ())),
+        *(text for name in _IPTC_PLACE_NAMES for text in data.datasets.get(name, ())),
+    ):
+        plain = " ".join(clean(text).split())
+        if not is_placeholder(plain):
+            yield plain[:_LONGEST_NAME]
 
 
 def distinct(texts: Iterable[str | None], *besides: str | None) -> tuple[str, ...]:
@@ -441,10 +494,13 @@ def _date(text: str) -> Iterator[_Taken]:
             int(number) if number else least
             for number, least in zip(numbers, (0, 1, 1, 0, 0, 0), strict=True)
         )
+        if year < _EARLIEST:
+            return
         with suppress(ValueError):
-            if year >= _EARLIEST:
-                at = datetime(year, month, day, hour, minute, second)
-                yield at.isoformat(), _offset(offset or "")
+            at = datetime(year, month or 1, day or 1)  # 00 where it is not known
+            with suppress(ValueError):
+                at = at.replace(hour=hour, minute=minute, second=min(second, 59))  # a leap second
+            yield at.isoformat(), _offset(offset or "")
 
 
 def _offset(text: str) -> str | None:
@@ -474,7 +530,14 @@ def _exif_place(tags: _Tags) -> tuple[float, float] | None:
 
 def _degrees(tags: _Tags, name: str, signs: str) -> float:
     sign = (1, -1)[signs.index(_text(tags, f"GPS GPS{name}Ref").upper()[:1] or "?")]
-    return sign * _angle(*[*map(float, tags[f"GPS GPS{name}"].values), 0.0, 0.0][:3])
+    degrees, *parts = tags[f"GPS GPS{name}"].values
+    return sign * _angle(float(degrees), *[*map(_number, parts), 0.0, 0.0][:2])
+
+
+def _number(value: Any) -> float:
+    """Minutes or seconds, which are 0/0 where they are not known."""
+    unknown = value.numerator == 0 and value.denominator == 0
+    return 0.0 if unknown else float(value)
 
 
 def _xmp_place(packet: _Properties) -> tuple[float, float] | None:
