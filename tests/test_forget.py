@@ -93,6 +93,19 @@ class TestDeletedFolder:
         assert "cannot read old: there is no such file or folder." in result.stderr
         assert "3 gone" in result.stderr
 
+    def test_a_file_in_its_place_is_no_photo(self, run: Run, folder: Path) -> None:
+        run("index", "keep", "old")
+        shutil.rmtree(folder / "old")
+        (folder / "old").write_text("no folder")
+        result = run("index")
+        assert f"{folder}/old is not a folder any more." in result.stderr
+        assert (result.exit_code, "3 gone" in result.stderr) == (0, True)
+        refused = run("prune", "--yes")
+        assert f"{folder}/old is not a folder any more, and 3 of 3 photos" in refused.stderr
+        assert run("prune", "--yes", "--force").exit_code == 0
+        assert known(folder) == KEPT
+        assert (folder / "old").read_text() == "no folder"
+
     def test_a_preview_says_what_is_gone(self, run: Run, folder: Path) -> None:
         run("index", "keep", "old")
         shutil.rmtree("old")

@@ -256,7 +256,8 @@ def _outside(
     gaps = list(_gaps(known_roots))
     absent = set(walked.absent)
     if walked.everywhere:
-        absent.update(root for root in known_roots if not os.path.lexists(root))
+        # A file or a link may stand where the folder was: what is gone is proved photo by photo.
+        absent.update(root for root in known_roots if not os.path.isdir(root))  # noqa: PTH112
         ranges = gaps
     else:
         ranges = [
@@ -370,6 +371,9 @@ def doubts(connection: sqlite3.Connection, gone: Iterable[Entry]) -> Iterator[st
                 continue
         except FileNotFoundError:
             yield f"{name} no longer exists, and {lost:,} of {total:,} photos with it."
+            continue
+        except NotADirectoryError:
+            yield f"{name} is not a folder any more, and {lost:,} of {total:,} photos are gone."
             continue
         except OSError as error:
             yield f"{name} cannot be looked at: {error.strerror}."
