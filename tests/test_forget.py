@@ -135,6 +135,23 @@ class TestDeletedFolder:
         run("prune", "--yes", "--force")
         assert len(known(folder)) == 6
 
+    def test_one_that_may_not_be_read_is_not_said_to_be_empty(
+        self, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run("index", "keep", "old")
+        scandir = os.scandir
+
+        def refusing(path: str | bytes | os.PathLike[str]) -> object:
+            if os.path.basename(os.fsdecode(path)) == "old":  # noqa: PTH119
+                raise PermissionError(13, "Permission denied", path)
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refusing)
+        result = run("index")
+        assert (result.exit_code, "no permission" in result.stderr) == (1, True)
+        assert "is empty" not in result.stderr + run("prune").stderr
+        assert len(known(folder)) == 6
+
 
 class TestNamedFiles:
     def test_one_that_was_deleted_is_missing(self, run: Run, folder: Path) -> None:
