@@ -137,6 +137,8 @@ def _explain(error: Exception) -> NoReturn:
             f"this needs {package}, which is not installed.",
             f"Install it with: pip install {package}",
         )
+    elif isinstance(error, MemoryError) or "std::bad_alloc" in str(error):
+        console.error("there is not enough memory.", "Close other programs, or use --batch-size 1.")
     elif isinstance(error, OSError) and error.filename is None and error.errno in _OUTPUT:
         console.error(
             f"standard output cannot be written: {error.strerror}.",
