@@ -24,8 +24,8 @@ class UsageError(CaptionerError):
     """Wrong use: the command line ends with exit code 2."""
 
 
-class LockedError(CaptionerError):
-    """Another process writes the database: later it may work."""
+class DatabaseUnavailableError(CaptionerError):
+    """The database cannot be used now, as when another process writes it: later it may work."""
 
 
 class PhotoError(CaptionerError):

@@ -392,6 +392,14 @@ class TestHowThingsEnd:
         monkeypatch.setenv("CAPTIONER_DEBUG", "1")
         assert "Traceback" in failing(ZeroDivisionError("division by zero")).stderr
 
+    @pytest.mark.parametrize(
+        "error", [MemoryError(), RuntimeError("Exception from core.cpp:117:\nstd::bad_alloc\n")]
+    )
+    def test_a_lack_of_memory(
+        self, failing: Callable[[BaseException], Result], error: Exception
+    ) -> None:
+        assert failing(error).stderr.startswith("captioner: there is not enough memory.\n")
+
     def test_interrupted(self, failing: Callable[[BaseException], Result]) -> None:
         result = failing(KeyboardInterrupt())
         assert (result.exit_code, result.stderr) == (130, "Interrupted.\n")

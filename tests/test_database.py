@@ -8,14 +8,16 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from colours import photo as colour_photo
 from fakes import WatchedDescriber
 from invented import description
 
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, DatabaseUnavailableError
 from captioner.index import Index, mounts
+from captioner.index.database import explained
 from captioner.library import update
 from captioner.photos.walk import listings
 
@@ -60,6 +62,18 @@ def test_a_disk_without_room_for_a_database_is_said(small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(1 << 20))
     with pytest.raises(CaptionerError, match=r"disk is full|No space left"):
         Index.open(small_disk / "captioner.db", write=True)
+
+
+def test_an_error_of_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As SQLite reports it where there is no room for the files beside the database."""
+    path = tmp_path / "captioner.db"
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+    for free, reason in ((1 << 30, "its disk reports an error"), (4096, "the disk is full")):
+        usage = SimpleNamespace(total=1 << 40, free=free)
+        monkeypatch.setattr("shutil.disk_usage", lambda folder, usage=usage: usage)
+        with pytest.raises(DatabaseUnavailableError, match=reason), explained(path):
+            raise error
 
 
 @pytest.fixture

@@ -93,6 +93,19 @@ class TestDeletedFolder:
         assert "cannot read old: there is no such file or folder." in result.stderr
         assert "3 gone" in result.stderr
 
+    def test_a_file_in_its_place_is_no_photo(self, run: Run, folder: Path) -> None:
+        run("index", "keep", "old")
+        shutil.rmtree(folder / "old")
+        (folder / "old").write_text("no folder")
+        result = run("index")
+        assert f"{folder}/old is not a folder any more." in result.stderr
+        assert (result.exit_code, "3 gone" in result.stderr) == (0, True)
+        refused = run("prune", "--yes")
+        assert f"{folder}/old is not a folder any more, and 3 of 3 photos" in refused.stderr
+        assert run("prune", "--yes", "--force").exit_code == 0
+        assert known(folder) == KEPT
+        assert (folder / "old").read_text() == "no folder"
+
     def test_a_preview_says_what_is_gone(self, run: Run, folder: Path) -> None:
         run("index", "keep", "old")
         shutil.rmtree("old")
@@ -120,6 +133,23 @@ class TestDeletedFolder:
         assert result.exit_code == 0
         assert f"{folder}/old is empty; 3 photos found there before stay" in result.stderr
         run("prune", "--yes", "--force")
+        assert len(known(folder)) == 6
+
+    def test_one_that_may_not_be_read_is_not_said_to_be_empty(
+        self, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run("index", "keep", "old")
+        scandir = os.scandir
+
+        def refusing(path: str | bytes | os.PathLike[str]) -> object:
+            if os.path.basename(os.fsdecode(path)) == "old":  # noqa: PTH119
+                raise PermissionError(13, "Permission denied", path)
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refusing)
+        result = run("index")
+        assert (result.exit_code, "no permission" in result.stderr) == (1, True)
+        assert "is empty" not in result.stderr + run("prune").stderr
         assert len(known(folder)) == 6
 
 
@@ -193,7 +223,7 @@ class TestIgnored:
         Path(".captionerignore").unlink()
         kept = run("prune", "--yes")
         assert "3 photos can be found again" in kept.stderr
-        assert "3 back, 6 unchanged." in run("index", ".").stderr
+        assert "3 back, 3 unchanged." in run("index", ".").stderr
         assert found(run, "red") == ["keep", "old"]
         Path("old/.nomedia").touch()
         run("index", ".")

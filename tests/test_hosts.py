@@ -283,6 +283,30 @@ class TestClosedStreams:
         with Index.open(database) as index:
             assert index.counts().photos == 2
 
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+    @pytest.mark.parametrize(
+        "words", [["--help"], ["--version"], ["stats", "--help"], ["stats"], ["caption", "red.jpg"]]
+    )
+    def test_a_full_disk(self, database: Path, words: list[str]) -> None:
+        env = environment(CAPTIONER_DB=str(database))
+        done = command(*words, redirect=">/dev/full", env=env)
+        assert done.returncode == 1
+        assert done.stderr.decode() == (
+            "captioner: standard output cannot be written: No space left on device.\n"
+            "Make room on its disk, or write to another.\n"
+        )
+
+    @pytest.mark.parametrize("words", [["index", "."], ["train", "--data", "a", "--out", "b"]])
+    def test_a_current_folder_that_was_deleted(self, database: Path, words: list[str]) -> None:
+        env = environment(CAPTIONER_DB=str(database))
+        line = ["sh", "-c", 'mkdir no; cd no; rmdir ../no; exec "$@"', "sh"]
+        done = subprocess.run(
+            [*line, sys.executable, "-c", SCRIPT, *words], env=env, capture_output=True, check=False
+        )
+        assert done.returncode == 1
+        assert b"the current folder does not exist any more" in done.stderr
+        assert b"fault" not in done.stderr
+
     def test_no_file_gets_the_number_of_a_closed_stream(self, folder: Path) -> None:
         """What a library prints would end up in it."""
         script = "import os\n" + SCRIPT.replace(

@@ -6,11 +6,12 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Timer
 
@@ -344,6 +345,44 @@ class TestWatch:
             late.cancel()
         with Index.open(folder.parent / "home/captioner.db") as index:
             assert (index.counts().photos, index.counts().missing) == (4, 0)
+
+    def test_a_database_that_is_held_and_one_that_is_deleted(self, folder: Path) -> None:
+        database = folder.parent / "home/captioner.db"
+        other = folder.with_name("other")
+        colours.photo(other / "new.jpg", "red")
+        with process("watch", str(folder), str(other), "--settle", "0.2") as child:
+            late = Timer(120, child.kill)
+            late.daemon = True
+            late.start()
+
+            said: list[str] = []
+
+            def heard(words: str) -> None:
+                assert child.stderr
+                for line in child.stderr:
+                    said.append(line)
+                    if words in line:
+                        return
+                raise AssertionError(f"never said: {words}, but {said}")
+
+            heard("4 photos indexed")
+            with closing(sqlite3.connect(database, isolation_level=None)) as another:
+                another.execute("BEGIN IMMEDIATE")
+                colours.photo(folder / "more.jpg", "blue")
+                heard("is held by another program.")
+                heard("Trying again every")
+                another.rollback()
+            colours.photo(folder / "and more.jpg", "blue")  # or it would try again later
+            heard("2 photos indexed")
+            for file in database.parent.glob("captioner.db*"):
+                file.unlink()
+            colours.photo(folder / "again.jpg", "blue")
+            heard("indexed in")
+            child.send_signal(signal.SIGINT)
+            heard("Stopped watching.")
+            late.cancel()
+        with Index.open(database) as index:
+            assert index.counts().photos == 7
 
     def test_only_folders(self, run: Run) -> None:
         result = run("watch", "red.jpg")

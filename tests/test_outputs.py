@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,6 +77,41 @@ def test_a_log_is_added_to_logs_alone(here: Path, run: Run, name: str, command: 
 def test_a_log_may_be_text(run: Run, name: str) -> None:
     assert run("index", "red.jpg", "--log-file", name).exit_code == 0
     assert Path("notes.txt").read_text().startswith("mine\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+def test_a_pipe_that_nothing_reads_from_is_not_waited_for(run: Run) -> None:
+    os.mkfifo("pipe")
+    result = run("index", "red.jpg", "--log-file", "pipe")
+    assert result.exit_code == 2
+    assert "pipe cannot be written: no program reads from this pipe." in result.stderr
+    reading = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert run("index", "red.jpg", "--log-file", "pipe").exit_code == 0
+        assert b"1 photo" in os.read(reading, 9999)
+    finally:
+        os.close(reading)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="files of processes")  # noqa: PTH110
+def test_what_is_no_file_is_not_replaced(run: Run) -> None:
+    run("index", "red.jpg")
+    reading, writing = os.pipe()
+    try:
+        for name in (os.devnull, f"/dev/fd/{writing}"):
+            for option in ("--output", "--backup"):
+                result = run("export", "--force", option, name)
+                assert result.exit_code == 2
+                assert f"{name} is not a file." in result.stderr
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_a_dash_is_standard_output(run: Run) -> None:
+    run("index", "red.jpg")
+    assert run("export", "-o", "-").stdout == run("export").stdout != ""
+    assert not Path("-").exists()
 
 
 @pytest.mark.parametrize("ending", outputs.BESIDE_DATABASE)

@@ -21,7 +21,7 @@ from pictures import WORDS, Memory, picture
 
 from captioner import system
 from captioner.cli.paths import Given, seen_from
-from captioner.errors import LockedError, UsageError
+from captioner.errors import DatabaseUnavailableError, UsageError
 from captioner.index import database, mounts
 from captioner.metadata.refusal import Reason
 from captioner.metadata.replace import Folders, replaceable
@@ -608,7 +608,9 @@ def test_the_holder_is_read_past_the_byte_that_is_locked(tmp_path: Path) -> None
         assert held[:1] == b"\n"
         with name.open("rb+") as file:
             file.write(b"\xff")  # as if it could not be read
-        with pytest.raises(LockedError, match=f"by process {os.getpid()} on .+ since 20"):
+        with pytest.raises(
+            DatabaseUnavailableError, match=f"by process {os.getpid()} on .+ since 20"
+        ):
             database.lock(path).__enter__()
     with database.lock(path):
         pass

@@ -6,6 +6,7 @@ SIGTERM, 129 by SIGHUP.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -26,6 +27,10 @@ COMMANDS = (
     "caption", "index", "watch", "prune", "forget", "search", "similar", "write", "undo", "show",
     "edit", "stats", "export", "train", "evaluate", "info",
 )  # fmt: skip
+
+
+_OUTPUT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""Errors of writing to a stream. Those of files are dealt with where these are written."""
 
 
 class Command(TyperCommand):
@@ -87,6 +92,15 @@ class Commands(TyperGroup):
                 [(name, command.get_short_help_str(limit=10_000)) for name, command in commands]
             )
 
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Read the command line, which prints what --help and --version ask for."""
+        try:
+            return super().make_context(*arguments, **options)
+        except BrokenPipeError:  # Typer sees to it
+            raise
+        except OSError as error:
+            _explain(error)
+
     def invoke(self, ctx: Any) -> Any:
         """Run a command and turn whatever goes wrong into words and an exit code."""
         console.prepare()
@@ -123,6 +137,18 @@ def _explain(error: Exception) -> NoReturn:
             f"this needs {package}, which is not installed.",
             f"Install it with: pip install {package}",
         )
+    elif isinstance(error, MemoryError) or "std::bad_alloc" in str(error):
+        console.error("there is not enough memory.", "Close other programs, or use --batch-size 1.")
+    elif isinstance(error, OSError) and error.filename is None and error.errno in _OUTPUT:
+        console.error(
+            f"standard output cannot be written: {error.strerror}.",
+            "Make room on its disk, or write to another.",
+        )
+    elif isinstance(error, FileNotFoundError) and not _has_current_folder():
+        console.error(
+            "the current folder does not exist any more, and relative paths mean nothing without.",
+            "Change to another folder, or give whole paths.",
+        )
     else:
         console.error(
             f"{type(error).__name__}: {error}",
@@ -134,6 +160,14 @@ def _explain(error: Exception) -> NoReturn:
     except OSError:  # A full disk behind stdout: the interpreter must not complain once more.
         streams.abandon(sys.stdout)
     raise typer.Exit(2 if isinstance(error, UsageError) else 1) from error
+
+
+def _has_current_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        return False
+    return True
 
 
 def _many(value: object) -> bool:

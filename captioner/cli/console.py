@@ -10,7 +10,9 @@ of a name that is not UTF-8 beside it; `-0` and `--print-path` give the exact by
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import sys
 import warnings
@@ -87,12 +89,22 @@ def configure(*, quiet: bool = False, log_file: Path | None = None) -> None:
     if log_file:
         try:
             # A line at a time, so that it can be followed; names that are no text are spelled out.
-            _log = log_file.open("a", 1, "utf-8", "backslashreplace")
+            _log = open(log_file, "a", 1, "utf-8", "backslashreplace", opener=_open_at_once)  # noqa: SIM115
         except OSError as error:
+            unread = error.errno == errno.ENXIO
+            reason = "no program reads from this pipe" if unread else error.strerror
             raise UsageError(
-                f"the log file {shown(str(log_file))} cannot be written: {error.strerror}.",
+                f"the log file {shown(str(log_file))} cannot be written: {reason}.",
                 "Name another with --log-file.",
             ) from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file; a named pipe without waiting for a program that reads from it."""
+    number = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+    if hasattr(os, "O_NONBLOCK"):
+        os.set_blocking(number, True)
+    return number
 
 
 def is_quiet() -> bool:

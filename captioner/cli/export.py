@@ -40,7 +40,9 @@ def export(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write to this file, not to stdout."),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write to this file, not to stdout (-)."
+        ),
     ] = None,
     backup: Annotated[
         Path | None,
@@ -66,6 +68,8 @@ def export(
     from captioner.places import database_path
 
     path = database or database_path()
+    if output == Path("-"):
+        output = None
     if backup:
         if format_ or output:
             raise UsageError("--backup copies the database as it is.", "Give it alone.")

@@ -171,7 +171,10 @@ def _given(paths: list[str] | None, opened: Index, *, nul: bool) -> Given:
     there = []
     for root in roots:
         name = console.shown(str(root))
-        if not _is_absent(root):
+        if os.path.exists(root) and not os.path.isdir(root):  # noqa: PTH110, PTH112 (may raise)
+            forget = f"`captioner prune` or `captioner forget {name}`"
+            console.note(f"{name} is not a folder any more. Remove its photos with {forget}.")
+        elif not _is_absent(root):
             there.append(os.fspath(root))
         elif broken := explain_link(root):
             console.note(f"{name} cannot be indexed: {broken} {_REMEDY.format(name)}")

@@ -232,8 +232,8 @@ def sum_up(summary: Summary, seconds: float) -> str:
         if not summary.unchanged:
             return "No photos found."
         return f"Nothing new: {console.counted(summary.unchanged)} unchanged."
-    if summary.unchanged:
-        done.append(f"{summary.unchanged:,} unchanged")
+    if rest := summary.unchanged - summary.back:
+        done.append(f"{rest:,} unchanged")
     if not summary.described:
         done.insert(0, "No photo indexed")
     return ", ".join(done) + "."

@@ -135,6 +135,8 @@ def check_file(file: Path, option: str, *, force: bool, database: bool = False) 
         raise UsageError(f"{name} {reason}", another)
     if file.is_symlink() and not file.exists():
         raise UsageError(f"{name} is a link to a file that does not exist.", another)
+    if _is_special(file):
+        raise UsageError(f"{name} is not a file.", another)
     try:
         file = file.resolve()
     except (OSError, RuntimeError) as error:
@@ -143,8 +145,6 @@ def check_file(file: Path, option: str, *, force: bool, database: bool = False) 
         raise UsageError(f"{name} is a folder.", another)
     if os.path.lexists(f"{file}-wal"):  # it would be read into what replaces the file
         raise UsageError(f"{name} is a database in use.", another)
-    if file.exists() and not file.is_file():
-        raise UsageError(f"{name} is not a file.", another)
     if _is_photo(file) or file.suffix.lower() == ".xmp":
         raise UsageError(f"{name} is a photo or its sidecar, or is named like one.", another)
     if not file.exists():
@@ -221,6 +221,16 @@ def _is_photo(file: Path) -> bool:
             with file.open("rb") as opened:
                 return bool(recognise(opened))
     return False
+
+
+def _is_special(file: Path) -> bool:
+    """Whether a path leads to a device, a pipe or a socket, as /dev/stdout does."""
+    # Asked before links are followed by name: those in /proc lead to names that do not exist.
+    try:
+        mode = file.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _begins(file: Path, magic: bytes) -> bool:

@@ -11,7 +11,10 @@ import typer
 from captioner.cli import console, keeping, loading, options
 from captioner.cli.interrupt import finishing
 from captioner.cli.paths import Given
-from captioner.errors import LockedError
+from captioner.errors import DatabaseUnavailableError
+
+_AGAIN = 30
+"""Seconds between two tries to use a database that is not available."""
 
 
 def watch(
@@ -54,6 +57,7 @@ def watch(
     path = database or database_path()
     selection = Selection(tuple(exclude or ()), include_hidden)
     told: set[tuple[str, str]] = set()
+    trouble = ""
 
     load = cache(
         partial(
@@ -68,6 +72,9 @@ def watch(
 
     def update(touched: list[str]) -> bool:
         """Whether that could be done now."""
+        nonlocal trouble
+        if not os.path.exists(path):  # noqa: PTH110 (may raise)
+            touched = paths  # a new database is to hold all photos
         try:
             there = [folder for folder in touched if os.path.isdir(folder)]  # noqa: PTH112
             with keeping.to_write(path) as index:
@@ -84,9 +91,12 @@ def watch(
                 )
                 named = {os.path.abspath(folder) for folder in there}  # noqa: PTH100
                 keeping.note_emptied(one for one in index.emptied() if str(one[0]) in named)
-        except LockedError as error:
-            console.error(error.reason, "Trying again until it is free.")
+        except DatabaseUnavailableError as error:
+            if error.reason != trouble:  # said once, however long it lasts
+                trouble = error.reason
+                console.error(error.reason, f"Trying again every {_AGAIN} seconds.")
             return False
+        trouble = ""
         return True
 
     watcher = Watcher(
@@ -104,6 +114,6 @@ def watch(
         touched = list(paths)
         while not stop():
             late = not update(touched)
-            again = watcher.touched(settle, stop, wait=30 if late else None)
+            again = watcher.touched(settle, stop, wait=_AGAIN if late else None)
             touched = list(dict.fromkeys((touched if late else []) + again))
     console.note("Stopped watching.")

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from captioner.errors import CaptionerError, LockedError, UsageError
+from captioner.errors import CaptionerError, DatabaseUnavailableError, UsageError
 from captioner.index import migrations, mounts
 from captioner.system import locks, paths
 
@@ -30,16 +30,24 @@ _ELSEWHERE = (
     "Name a database in a folder that you may write with --db or CAPTIONER_DB, or set "
     "CAPTIONER_HOME to such a folder."
 )
-_REASONS = {
+_FULL = (
+    "cannot grow: the disk is full",
+    "Make room and run again; all that was stored before is kept.",
+)
+_PASSING = {
     "SQLITE_BUSY": ("is held by another program", "Close that program, or try again later."),
     "SQLITE_LOCKED": ("is held by another program", "Close that program, or try again later."),
+    "SQLITE_FULL": _FULL,
+    "SQLITE_IOERR": (
+        "cannot be read or written: its disk reports an error",
+        "See that the disk is connected and sound, and run again.",
+    ),
+}
+"""What SQLite reports of troubles that may end without anything done to the database."""
+_LASTING = {
     "SQLITE_READONLY": (
         "cannot be written",
         f"Give yourself the right to write the file and its folder. {_ELSEWHERE}",
-    ),
-    "SQLITE_FULL": (
-        "cannot grow: the disk is full",
-        "Make room and run again; all that was stored before is kept.",
     ),
     "SQLITE_NOTADB": ("is not a database", _ANOTHER),
     "SQLITE_CORRUPT": (
@@ -48,11 +56,9 @@ _REASONS = {
     ),
     "SQLITE_CANTOPEN": ("cannot be opened", f"See that it is a file that you may read. {_ANOTHER}"),
     "SQLITE_PERM": ("cannot be opened", f"See that it is a file that you may read. {_ANOTHER}"),
-    "SQLITE_IOERR": (
-        "cannot be read or written: its disk reports an error",
-        "See that the disk is connected and sound, and run again.",
-    ),
 }
+_ROOM = 64 << 10
+"""Free space below which a disk is full: the files beside a database begin with 32 KB."""
 
 
 def path_key(path: Path | str) -> bytes:
@@ -76,15 +82,35 @@ def now() -> str:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn what SQLite reports about the database into words for a person."""
+    """Turn what SQLite reports about the database into words for a person.
+
+    Raises
+    ------
+    DatabaseUnavailableError
+        Where it may work later.
+    CaptionerError
+        Where it will not.
+    """
     try:
         yield
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
-        for prefix, (reason, remedy) in _REASONS.items():
-            if name.startswith(prefix):
-                raise CaptionerError(f"{path} {reason}.", remedy) from error
+        if name.startswith("SQLITE_IOERR") and _is_full(path.parent):
+            name = "SQLITE_FULL"  # of the files beside the database, SQLite says just that
+        for reasons, kind in ((_PASSING, DatabaseUnavailableError), (_LASTING, CaptionerError)):
+            for prefix, (reason, remedy) in reasons.items():
+                if name.startswith(prefix):
+                    raise kind(f"{path} {reason}.", remedy) from error
         raise
+
+
+def _is_full(folder: Path) -> bool:
+    import shutil
+
+    try:
+        return shutil.disk_usage(folder).free < _ROOM
+    except OSError:
+        return False
 
 
 def check(path: Path) -> None:
@@ -122,7 +148,7 @@ def lock(path: Path) -> Iterator[None]:
 
     Raises
     ------
-    LockedError
+    DatabaseUnavailableError
         Where another process holds it: which one, and since when.
     """
     if reason := paths.forbidden(path):
@@ -134,7 +160,7 @@ def lock(path: Path) -> Iterator[None]:
             name = path.with_name(path.name + ".lock")
             file = resources.enter_context(name.open("ab+", buffering=0))
             if not locks.lock(file.fileno()):
-                raise LockedError(
+                raise DatabaseUnavailableError(
                     f"{path} is being written by {_holder(file)}.",
                     "Wait until it has finished, or end it. Searching works meanwhile.",
                 )

@@ -134,12 +134,16 @@ def is_file(path: bytes) -> bool:
 
 
 def holds_anything(folder: bytes) -> bool:
-    """Whether a folder has anything in it that is not hidden."""
+    """Whether a folder has anything in it that is not hidden; False where that is unknown."""
     try:
-        with os.scandir(folder) as entries:
-            return any(not entry.name.startswith(b".") for entry in entries)
+        return not _is_empty(folder)
     except OSError:
         return False
+
+
+def _is_empty(folder: bytes) -> bool:
+    with os.scandir(folder) as entries:
+        return all(entry.name.startswith(b".") for entry in entries)
 
 
 def note(connection: sqlite3.Connection, walked: Walked) -> None:
@@ -256,7 +260,8 @@ def _outside(
     gaps = list(_gaps(known_roots))
     absent = set(walked.absent)
     if walked.everywhere:
-        absent.update(root for root in known_roots if not os.path.lexists(root))
+        # A file or a link may stand where the folder was: what is gone is proved photo by photo.
+        absent.update(root for root in known_roots if not os.path.isdir(root))  # noqa: PTH112
         ranges = gaps
     else:
         ranges = [
@@ -291,7 +296,11 @@ def _gaps(folders: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
 def emptied(connection: sqlite3.Connection) -> Iterator[tuple[bytes, int]]:
     """Roots that are there and empty, and how many photos below them are not marked as missing."""
     for root in roots(connection):
-        if os.path.isdir(root) and not holds_anything(root):  # noqa: PTH112 (bytes)
+        try:
+            empty = _is_empty(root)
+        except OSError:  # absent, or not to be looked into
+            continue
+        if empty:
             [(number,)] = connection.execute(
                 "SELECT count(*) FROM photos WHERE path >= ? AND path < ? "
                 "AND missing_since IS NULL",
@@ -370,6 +379,9 @@ def doubts(connection: sqlite3.Connection, gone: Iterable[Entry]) -> Iterator[st
                 continue
         except FileNotFoundError:
             yield f"{name} no longer exists, and {lost:,} of {total:,} photos with it."
+            continue
+        except NotADirectoryError:
+            yield f"{name} is not a folder any more, and {lost:,} of {total:,} photos are gone."
             continue
         except OSError as error:
             yield f"{name} cannot be looked at: {error.strerror}."
