@@ -93,7 +93,7 @@ def test_all_figures() -> None:
     assert record["captions"]["photos"] == 2
     assert record["captions"]["meteor"] is None
     assert record["whole_captions"]["at_1"] == 100
-    assert record["queries"]["short"]["captioner search"]["mean_average"] == 75
+    assert record["query_files"][0]["search"]["mean_average"] == 75
 
 
 def test_nothing_described() -> None:

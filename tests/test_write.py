@@ -119,8 +119,8 @@ def test_a_dry_run_changes_nothing(run: Run) -> None:
     before = {path: path.read_bytes() for path in Path().rglob("*.jpg")}
     result = run("write", ".", "--dry-run")
     assert result.stdout.splitlines() == [
-        "album/blue.jpg.xmp\t\tA blue photo.",
-        "red.jpg.xmp\t\tA red photo.",
+        "./album/blue.jpg.xmp\t\tA blue photo.",
+        "./red.jpg.xmp\t\tA red photo.",
     ]
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
@@ -181,7 +181,7 @@ def test_a_path_that_is_not_there(run: Run, command: str) -> None:
 
 
 def test_unsure_captions_are_left_out(run: Run) -> None:
-    assert "2 left out" in run("write", ".", "--min-confidence", "0.99").stderr
+    assert "2 skipped: confidence too low" in run("write", ".", "--min-confidence", "0.99").stderr
     assert not list(Path().rglob("*.xmp"))
 
 

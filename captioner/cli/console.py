@@ -146,7 +146,7 @@ def _exact(paths: object) -> str | list[str | None] | None:
     """The bytes of a path, or of each in a list, in base64; None where all are spelled exactly."""
     if isinstance(paths, str):
         return spelled(paths)[1]
-    if isinstance(paths, list | tuple):
+    if isinstance(paths, list | tuple) and all(isinstance(path, str) for path in paths):
         exact = [spelled(path)[1] for path in paths]
         return exact if any(exact) else None
     return None

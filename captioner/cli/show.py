@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import typer
 
 from captioner.cli import console, options
+from captioner.cli.paths import beside
+from captioner.errors import PhotoError
 
 if TYPE_CHECKING:
     from captioner.metadata.provenance import Content, Text
@@ -75,7 +77,12 @@ def show(
     """
     console.configure(quiet=quiet, log_file=log_file)
     path = Path(photo)
-    found = [*_in_photo(path), *_in_sidecars(path), *_in_index(path, database)]
+    try:
+        found = [*_in_photo(path), *_in_sidecars(path), *_in_index(path, database)]
+    except PhotoError as error:
+        if as_json:
+            console.json_line({"path": photo, "error": str(error)})
+        raise
     if as_json:
         for one in found:
             console.json_line(_record(photo, path, one))
@@ -94,7 +101,7 @@ def _record(photo: str, path: Path, one: Statement) -> dict[str, object]:
     return {
         "path": photo,
         "where": where,
-        "file": None if one.file is None else photo if one.file == path else str(one.file),
+        "file": None if one.file is None else beside(photo, one.file.name),
         "what": one.what,
         "field": one.field or None,
         "source": one.source,
@@ -111,7 +118,6 @@ def _place(photo: Path, one: Statement) -> str:
 
 def _in_photo(photo: Path) -> Iterator[Statement]:
     from captioner import regular
-    from captioner.errors import PhotoError
     from captioner.metadata.reading import LARGEST, read_photo
 
     try:

@@ -86,9 +86,13 @@ def undo(
                     if as_json:
                         console.json_line(record(given, outcome, dry_run=dry_run))
                     elif dry_run and outcome.state is State.UNDONE:
-                        console.line(given.spelled(outcome.target), outcome.before, outcome.after)
+                        console.line(
+                            given.spelled_beside(outcome.target, outcome.photo),
+                            outcome.before,
+                            outcome.after,
+                        )
                     if outcome.refused:
-                        where = console.shown(given.spelled(outcome.target))
+                        where = console.shown(given.spelled_beside(outcome.target, outcome.photo))
                         console.warning(f"{where} is left as it is: {outcome.refused}")
                     elif outcome.in_place and not dry_run:
                         refresh(records, photo)

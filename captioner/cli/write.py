@@ -232,7 +232,7 @@ def record(given: Given, outcome: Outcome, *, dry_run: bool) -> dict[str, object
     state = outcome.state.name.lower()
     told: dict[str, object] = {
         "path": given.spelled(outcome.photo),
-        "file": given.spelled(outcome.target),
+        "file": given.spelled_beside(outcome.target, outcome.photo),
         "state": _WOULD.get(state, state) if dry_run else state,
         "before": outcome.before,
         "after": outcome.after,
@@ -242,7 +242,7 @@ def record(given: Given, outcome: Outcome, *, dry_run: bool) -> dict[str, object
     if outcome.left:
         told["left"] = list(outcome.left)
     if outcome.unread:
-        told["unread"] = given.spelled(outcome.unread.path)
+        told["unread"] = given.spelled_beside(outcome.unread.path, outcome.photo)
         told["unread_because"] = str(outcome.unread.why)
     if outcome.refused:
         told["error"] = str(outcome.refused)
@@ -274,7 +274,7 @@ class Table:
 def _tell(given: Given, outcome: Outcome, table: Table | None, *, dry_run: bool) -> None:
     from captioner.metadata.writer import State
 
-    path, file = given.spelled(outcome.photo), given.spelled(outcome.target)
+    path, file = given.spelled(outcome.photo), given.spelled_beside(outcome.target, outcome.photo)
     if dry_run and outcome.state is State.WRITTEN:
         if table:
             table.add(file, outcome.before, outcome.after)
