@@ -12,12 +12,13 @@ Json = Annotated[
 ]
 
 _NULL = (
-    "Paths end with NUL instead of a line break: those read from standard input and those printed."
+    "Paths end with NUL instead of a line break: those read from standard input, and those printed "
+    "alone."
 )
 Null = Annotated[bool, typer.Option("-0", "--null", help=_NULL)]
 
 PrintNull = Annotated[bool, typer.Option("-0", "--null", "--print0", help=_NULL)]
-"""Of commands that print photos: nothing but their paths then. `--print0` is the older name."""
+"""Of commands that find photos: it prints nothing but their paths. `--print0` is an older name."""
 
 Exclude = Annotated[
     list[str] | None,
