@@ -93,7 +93,7 @@ class TestCaption:
         ]
 
     def test_keywords_and_alternatives(self, run: Run, loads: Loads) -> None:
-        result = run("caption", "red.jpg", "--keywords", "--alternatives", "2")
+        result = run("caption", "red.jpg", "--keywords", "2", "--alternatives", "2")
         assert result.stdout.splitlines() == [
             "A red photo.\tred, green",
             "A green photo.\tred, green",
@@ -114,6 +114,7 @@ class TestCaption:
                 "precision": "float32",
                 "alternatives": 1,
                 "min_confidence": None,
+                "keywords": 8,
             }
         ]
 
@@ -121,7 +122,7 @@ class TestCaption:
         [record] = objects(run("caption", "--json", "red.jpg", "--alternatives", "2"))
         assert record["path"] == "red.jpg"
         assert (record["caption"], record["kind"]) == ("A red photo.", "sentence")
-        assert record["score"] == pytest.approx(220 / 260, abs=0.02)
+        assert record["confidence"] == pytest.approx(220 / 260, abs=0.02)
         assert [keyword["word"] for keyword in record["keywords"]] == ["red", "green"]
         assert [other["caption"] for other in record["alternatives"]] == ["A green photo."]
 
@@ -129,7 +130,7 @@ class TestCaption:
         assert run("caption", "red.jpg", "--min-confidence", "0.99").stdout == "red, green\n"
         [record] = objects(run("caption", "red.jpg", "--min-confidence", "0.99", "--json"))
         assert (record["caption"], record["kind"]) == ("red, green", "keywords")
-        assert record["score"] is None
+        assert record["confidence"] is None
         both = run("caption", "red.jpg", "--min-confidence", "0.5", "--alternatives", "2")
         assert both.stdout == "A red photo.\n"
 
@@ -182,7 +183,7 @@ class TestCaption:
             ([".//album/../red.jpg", "./red.jpg"], [".//album/../red.jpg"]),
             ([str(folder)], below),
         ):
-            lines = run("caption", *given, "--keywords").stdout.splitlines()
+            lines = run("caption", *given, "--keywords", "8").stdout.splitlines()
             assert [line.partition("\t")[0] for line in lines] == printed
 
     def test_what_is_left_out(self, run: Run, folder: Path) -> None:
@@ -194,7 +195,7 @@ class TestCaption:
             (["--exclude", "b*.jpg", "--exclude", "!green.*"], "green.JPG"),
             (["--include-hidden"], ".hidden.jpg blue.jpg"),
         ):
-            lines = run("caption", "album", "--keywords", *options).stdout.splitlines()
+            lines = run("caption", "album", "--keywords", "8", *options).stdout.splitlines()
             names = [Path(line.partition("\t")[0]).name for line in lines]
             assert names == printed.split()
         wrong = run("caption", ".", "--exclude", "!")

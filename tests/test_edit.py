@@ -116,7 +116,7 @@ class TestCommand:
         assert (result.exit_code, result.stdout) == (0, "")
         assert result.stderr == "/photos/dog.jpg: Rex at the lake\n"
         assert run(str(DOG), "--remove").stderr == "/photos/dog.jpg: A dog runs.\n"
-        assert run(str(DOG), "--remove").stderr == "/photos/dog.jpg has no words of yours.\n"
+        assert run(str(DOG), "--remove").stderr == "/photos/dog.jpg has no caption of yours.\n"
 
     def test_paths_are_those_of_the_current_folder(
         self, run: Callable[..., Result], database: Path, tmp_path: Path

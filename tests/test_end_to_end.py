@@ -70,7 +70,7 @@ def test_the_first_command(home: Path) -> None:
 def test_what_is_not_trusted_gives_way_to_keywords(home: Path, pictures: Path) -> None:
     done = run("caption", "--json", "--min-confidence", 1, pictures / "chelsea.jpg", home=home)
     record = json.loads(done.stdout)
-    assert (record["kind"], record["score"]) == ("keywords", None)
+    assert (record["kind"], record["confidence"]) == ("keywords", None)
     assert record["caption"] == ", ".join(keyword["word"] for keyword in record["keywords"])
     assert "cat" in record["caption"]
 

@@ -93,7 +93,7 @@ def test_all_figures() -> None:
     assert record["captions"]["photos"] == 2
     assert record["captions"]["meteor"] is None
     assert record["whole_captions"]["at_1"] == 100
-    assert record["queries"]["short"]["captioner search"]["mean_average"] == 75
+    assert record["query_files"][0]["search"]["mean_average"] == 75
 
 
 def test_nothing_described() -> None:
@@ -179,7 +179,7 @@ def test_command_prints_one_object(walls: Path) -> None:
     assert record["captions"]["photos"] == 3
     assert record["captions"]["bleu_1"] == pytest.approx(100)
     assert record["whole_captions"]["at_1"] == 100
-    assert record["queries"][str(queries)]["captioner search"]["mean_average"] == 100
+    assert record["query_files"][0]["search"]["mean_average"] == 100
     assert "broken.png" in result.stderr
     assert "1 photo (absent.png)" in result.stderr
     assert "METEOR left out" in result.stderr

@@ -151,8 +151,8 @@ def test_what_fits_badly_is_left_out(run: Run, monkeypatch: pytest.MonkeyPatch) 
         (["search", "--after", "yesterday"], "'yesterday' is not a date"),
         (["search", "--near=-91,0,1"], "is not a place"),
         (["similar", "red.jpg", "--near", "here"], "is not a place"),
-        (["search", "red", "--json", "-0"], "exclude each other"),
-        (["search", "red", "--preview", "--print-path"], "exclude each other"),
+        (["search", "red", "--json", "-0"], "mutually exclusive"),
+        (["search", "red", "--preview", "--print-path"], "mutually exclusive"),
         (["search", "red", "--preview"], "in a terminal alone"),
     ],
 )
@@ -258,7 +258,7 @@ def test_json_says_all_that_is_known_of_a_hit(run: Run) -> None:
     assert dog.pop("score") > 0.9  # the file is named so
     assert dog == {
         "path": "/photos/dog.jpg", "caption": "A dog on a beach.", "kind": "sentence",
-        "source": "model", "confidence": 0.5, "matched": ["name"], "title": None,
+        "source": "model", "confidence": 0.5, "matched": ["name"], "file_title": None,
         "taken_at": "2023-01-01T00:00:00", "camera": None, "latitude": None, "longitude": None,
         "keywords": [], "file_keywords": [], "copies": [],
     }  # fmt: skip

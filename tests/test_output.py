@@ -208,10 +208,10 @@ def test_keywords_are_printed_once(
         ),
     )
     colours.photo(tmp_path / "red.jpg", "red")
-    trusted = run("caption", "--keywords", str(tmp_path)).stdout.rstrip("\n").split("\t")
+    trusted = run("caption", "--keywords", "5", str(tmp_path)).stdout.rstrip("\n").split("\t")
     assert len(trusted) == 3
     keywords = trusted[2]
-    unsure = run("caption", "--keywords", "--min-confidence", "1", str(tmp_path)).stdout
+    unsure = run("caption", "--keywords", "5", "--min-confidence", "1", str(tmp_path)).stdout
     assert unsure == f"{tmp_path}/red.jpg\t{keywords}\t\n"
 
 

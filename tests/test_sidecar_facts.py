@@ -650,7 +650,7 @@ class TestCommands:
         command("index", ".")
         shown = [line.split("\t") for line in command("show", "a.jpg").stdout.splitlines()]
         assert ["title", "index", "", "a person's", "Our dog"] in shown
-        assert ["caption in the file", "index", "", "a person's", "Rex"] in shown
+        assert ["caption", "index", "", "a person's", "Rex"] in shown
         records = [json.loads(line) for line in command("export").stdout.splitlines()]
         assert [records[0][f"file_{name}"] for name in ("title", "caption", "keywords")] == [
             *("Our dog", "Rex"),

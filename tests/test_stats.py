@@ -96,7 +96,7 @@ def test_json(database: Path) -> None:
     assert found["reasons"][0] == {
         "text": "it is 70 × 12,000 pixels.", "photos": 2, "example": "/photos/2.jpg",
     }  # fmt: skip
-    assert list(found["models"]) == ["old", "new"]
+    assert list(found["photos_by"]["model"]) == ["old", "new"]
 
 
 @pytest.mark.parametrize(

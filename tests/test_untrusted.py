@@ -72,10 +72,10 @@ def test_no_sentence_of_it_is_searched(run: Run) -> None:
 
 def test_it_is_shown_exported_and_counted(run: Run) -> None:
     [said] = objects(run("show", "red.jpg", "--json"))
-    assert (said["about"], said["text"]) == ("keywords", KEYWORDS)
+    assert (said["what"], said["text"]) == ("keywords", KEYWORDS)
     _, record = objects(run("export"))
-    assert [record[name] for name in ("status", "caption", "source", "score")] == [
-        "described", None, None, None,
+    assert [record[name] for name in ("status", "caption", "kind", "source", "confidence")] == [
+        "described", KEYWORDS, "keywords", "model", None,
     ]  # fmt: skip
     assert [keyword["word"] for keyword in record["keywords"]] == ["red", "green"]
     [counted] = objects(run("stats", "--json"))
@@ -92,7 +92,7 @@ def test_a_person_has_words_for_it(run: Run) -> None:
 def test_only_its_keywords_are_written(run: Run) -> None:
     left_out = run("write", ".", "--field", "both")
     assert left_out.exit_code == 0
-    assert left_out.stderr.splitlines()[-1].startswith("2 photos: 2 left out")
+    assert left_out.stderr.splitlines()[-1].startswith("2 photos: 2 skipped: confidence too low")
     assert not list(Path().glob("*.xmp"))
     [record, _] = objects(run("write", ".", "--field", "both", "--keywords", "2", "--json"))
     assert record["state"] == "written"
@@ -143,9 +143,9 @@ def test_nothing_at_all_is_said_aloud(run: Run, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("captioner.model.load", lambda bundle=None, **options: Blind())
     assert run("caption", "red.jpg").stdout == "(not recognised)\n"
     [record] = objects(run("caption", "red.jpg", "--json"))
-    assert (record["caption"], record["kind"]) == ("", "keywords")
+    assert (record["caption"], record["kind"]) == (None, None)
     colours.photo(Path("green.jpg"), "green")
     run("index", ".")
     line = run("search", "green", "-n", "1").stdout.split("\t")
     assert (Path(line[0]).name, line[1]) == ("green.jpg", "(not recognised)")
-    assert "1 left out" in run("write", "green.jpg", "--keywords", "3").stderr
+    assert "1 skipped: confidence too low" in run("write", "green.jpg", "--keywords", "3").stderr

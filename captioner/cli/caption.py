@@ -22,19 +22,18 @@ def caption(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...", help="Photos, folders, or - for paths on standard input, one a line."
+            metavar="PATH...",
+            help="Photos, folders, or - for paths on standard input, one per line.",
         ),
     ],
     *,
     alternatives: Annotated[
         int, typer.Option(min=1, max=30, metavar="N", help="Sentences for each photo, best first.")
     ] = 1,
-    keywords: Annotated[
-        bool, typer.Option("--keywords", help="Print what is seen in each photo, too.")
-    ] = False,
+    keywords: options.Keywords = None,
     min_confidence: options.MinConfidence = None,
     as_json: options.Json = False,
-    nul: options.Nul = False,
+    nul: options.Null = False,
     exclude: options.Exclude = None,
     include_hidden: options.Hidden = False,
     quiet: options.Quiet = False,
@@ -47,15 +46,14 @@ def caption(
 ) -> None:
     """Print a sentence for each photo.
 
-    One photo by name: its sentence alone. Else a line a photo: path, sentence and, with
-    --keywords, what is seen, parted by tabs; more than one sentence, more than one line.
-    Where no sentence is to be trusted, keywords stand in its place: airliner, wing, sky.
-    With --json: path, caption, kind (sentence or keywords), score (0 to 1), keywords and, with
-    --alternatives, the others.
+    For one photo given by name: its sentence alone. Otherwise one line per photo: path, sentence
+    and, with --keywords, keywords, separated by tabs; with --alternatives, one line per sentence.
+    When no sentence is reliable enough, keywords take its place: airliner, wing, sky.
 
     \b
     Examples:
       captioner caption photo.jpg
+      captioner caption --keywords 5 holiday/
       captioner caption --json holiday/ > captions.jsonl
       find . -name '*.jpg' -print0 | captioner caption -0 -
     """
@@ -72,6 +70,7 @@ def caption(
                 alternatives=alternatives,
                 batch_size=batch_size,
                 min_confidence=min_confidence,
+                keywords=max(keywords or 0, loading.KEYWORDS),
             )
 
     console.configure(quiet=quiet, log_file=log_file)
@@ -96,12 +95,12 @@ def caption(
             else:
                 path = given.spelled(result.photo.path)
                 if as_json:
-                    console.json_line(_record(path, result, alternatives > 1))
+                    console.json_line(_record(path, result, keywords, alternatives > 1))
                 else:
                     _print(
                         None if given.one_file else path,
                         [each.text for each in result.captions] or [result.text or console.NOTHING],
-                        _seen(result) if keywords else None,
+                        _seen(result, keywords) if keywords else None,
                     )
             bar.done(path)
     skipped.sum_up()
@@ -130,11 +129,13 @@ def _described(
             yield from describe(chain([photo], photos), load())
 
 
-def _seen(description: Description) -> str:
-    """The keywords; empty where they stand in the place of a sentence already."""
+def _seen(description: Description, keywords: int) -> str:
+    """The first keywords; empty if they have taken the place of a sentence already."""
     from captioner.types import in_place
 
-    return in_place(k.word for k in description.keywords) if description.captions else ""
+    if not description.captions:
+        return ""
+    return in_place(k.word for k in description.keywords[:keywords])
 
 
 def _print(path: str | None, sentences: list[str], seen: str | None) -> None:
@@ -145,21 +146,24 @@ def _print(path: str | None, sentences: list[str], seen: str | None) -> None:
         console.line(*(field for field in (path, sentence, seen) if field is not None))
 
 
-def _record(path: str, description: Description, with_alternatives: bool) -> dict[str, object]:
+def _record(
+    path: str, description: Description, keywords: int | None, with_alternatives: bool
+) -> dict[str, object]:
     best = description.captions[0] if description.captions else None
     record: dict[str, object] = {
         "path": path,
-        "caption": description.text,
-        # What the caption is: keywords where no sentence is to be trusted.
-        "kind": "sentence" if best else "keywords",
-        "score": best and round(float(best.score), 4),
+        "caption": description.text or None,
+        "kind": "sentence" if best else "keywords" if description.text else None,
+        "source": "model" if description.text else None,
+        "confidence": best and round(float(best.score), 4),
         "keywords": [
             {"word": k.word, "probability": round(float(k.probability), 4)}
-            for k in description.keywords
+            for k in description.keywords[:keywords]
         ],
     }
     if with_alternatives:
         record["alternatives"] = [
-            {"caption": c.text, "score": round(float(c.score), 4)} for c in description.captions[1:]
+            {"caption": c.text, "confidence": round(float(c.score), 4)}
+            for c in description.captions[1:]
         ]
     return record

@@ -35,8 +35,8 @@ _CONTROL = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
 _UNSAFE = re.compile(f"[{_CONTROL}\ud800-\udfff]")
 _UNSAFE_IN_PIPES = re.compile(f"[{_CONTROL}]")
 
-_PATHS = frozenset("path file folder photo sidecar where database example data cache of".split())
-"""Names in JSON whose values are paths."""
+_PATHS = frozenset("path file folder unread database example data cache copies".split())
+"""Names in JSON whose values are paths, or lists of paths."""
 
 _quiet = False
 _log: TextIO | None = None
@@ -132,7 +132,7 @@ def json_text(record: Mapping[str, object]) -> str:
     """One object as JSON without control characters, which are escaped, and in valid Unicode.
 
     Where a path is not UTF-8, it is spelled with escapes, and `path_bytes` beside it has its bytes
-    in base64.
+    in base64; for a list of paths, `copies_bytes` is a list, with null where a path is exact.
     """
     text = json.dumps(_in_unicode(record), ensure_ascii=False)
     return _UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
@@ -146,12 +146,22 @@ def _in_unicode(value: object) -> object:
         for name, inner in value.items():
             key = spelled(str(name))[0]
             made[key] = _in_unicode(inner)
-            if name in _PATHS and isinstance(inner, str) and (exact := spelled(inner)[1]):
+            if name in _PATHS and (exact := _exact(inner)):
                 made[f"{key}_bytes"] = exact
         return made
     if isinstance(value, list | tuple):
         return [_in_unicode(inner) for inner in value]
     return value
+
+
+def _exact(paths: object) -> str | list[str | None] | None:
+    """The bytes of a path, or of each in a list, in base64; None where all are spelled exactly."""
+    if isinstance(paths, str):
+        return spelled(paths)[1]
+    if isinstance(paths, list | tuple) and all(isinstance(path, str) for path in paths):
+        exact = [spelled(path)[1] for path in paths]
+        return exact if any(exact) else None
+    return None
 
 
 def for_the_eye() -> bool:

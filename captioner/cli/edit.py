@@ -33,6 +33,8 @@ def edit(
     remove: Annotated[
         bool, typer.Option("--remove", help="Take your words back; the model's count again.")
     ] = False,
+    quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
     database: options.Database = None,
 ) -> None:
     """Say in your own words what a photo shows.
@@ -50,6 +52,7 @@ def edit(
     from captioner.index import Index
     from captioner.places import database_path
 
+    console.configure(quiet=quiet, log_file=log_file)
     if remove and text is not None:
         raise UsageError("--remove takes no text.", "Give either the text or --remove.")
     path, name = Path(photo), console.shown(photo)
@@ -61,14 +64,14 @@ def edit(
         if before is None:
             raise UsageError(f"{name} is not in the index.", _how_to_know(path))
         if remove and not before.by_person:
-            console.note(f"{name} has no words of yours.")
+            console.note(f"{name} has no caption of yours.")
             return
         words = "" if remove else _asked(text, name, before)
         if not (remove or words.strip()):
             raise UsageError("the text is empty.", "--remove takes your words back.")
         index.edit(path, words)
-        after = index.said(path)
-    if after and after.text:
+        after = next(iter(index.shown(entry.id for entry in index.at(path)).values()), None)
+    if after and after.kind == "sentence":
         console.note(f"{name}: {after.text}")
     else:
         console.note(f"{name} has no caption any more.")

@@ -38,7 +38,7 @@ def evaluate(
         typer.Option(
             metavar="FILE",
             help='Searches to try, a line {"query": "red ball", "relevant": ["a.jpg"]} each; '
-            "may be given several times.",
+            "may be repeated.",
         ),
     ] = None,
     html: Annotated[
@@ -54,27 +54,21 @@ def evaluate(
         int | None,
         typer.Option("--limit", "-n", min=1, metavar="N", help="Take the first photos only."),
     ] = None,
-    beams: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=100,
-            metavar="N",
-            help="Sentences kept while searching for the best; the bundle's own number otherwise.",
-        ),
-    ] = None,
+    beams: options.Beams = None,
     batch_size: options.BatchSize = None,
     model: options.Model = None,
     device: options.Device = "auto",
     precision: options.Precision = "int8",
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
 ) -> None:
     """Measure a model's captions and searches on photos that people have captioned.
 
     Captions: BLEU, ROUGE-L and CIDEr on plain lower-case words, METEOR where there is Java, and
     how many different words and sentences. Search: how early a photo comes when its own captions
     are the query (R@1, 5 and 10, median rank), and how well queries from a file gather their
-    photos (mAP, P@5). All times 100, but the counts and the rank.
+    photos (mAP, P@5). All figures are multiplied by 100, except counts and rank.
 
     \b
     Examples:
@@ -86,6 +80,7 @@ def evaluate(
     from captioner.training.evaluation import evaluate as measure
     from captioner.training.metrics import read_queries, scorers
 
+    console.configure(quiet=quiet, log_file=log_file)
     # What can be wrong is found before the photos are described.
     scorers()
     asked = {str(file): read_queries(file) for file in queries or []}
@@ -99,7 +94,7 @@ def evaluate(
             "Name another one with --split.",
         )
     for warning in corpus.warnings:
-        console.note(f"captioner: {warning}.")
+        console.warning(f"{warning}.")
     model_id, rank = load_rank(model)
     described, failed = _describe(
         examples,

@@ -51,12 +51,14 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Replace the file where there is one.")
     ] = False,
+    quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
     database: options.Database = None,
 ) -> None:
     """Write everything in the index to a file for other programs.
 
-    A record a photo, in the order of their paths: captions, keywords, what the camera wrote,
-    failures. docs/export.md explains each column. In CSV, lists are JSON. Parquet needs
+    One record per photo, ordered by path: captions, keywords, what the camera wrote, failures.
+    docs/export.md explains each column. In CSV, lists are JSON. Parquet needs
     `pip install 'captioner[export]'`. A backup is a database like the one it was made from.
 
     \b
@@ -67,6 +69,7 @@ def export(
     """
     from captioner.places import database_path
 
+    console.configure(quiet=quiet, log_file=log_file)
     path = database or database_path()
     if output == Path("-"):
         output = None
@@ -129,15 +132,20 @@ def _export(path: Path, write: Callable[[Iterable[Record]], None]) -> int:
     return photos
 
 
+def _for_json(record: Record) -> dict[str, object]:
+    """A record without `path_bytes` if its `path` is exact, as in the JSON of all commands."""
+    return {name: value for name, value in record.items() if name != "path_bytes" or value}
+
+
 def _write_jsonl(file: IO[str], records: Iterable[Record]) -> None:
     for record in records:
-        file.write(console.json_text(record) + "\n")
+        file.write(console.json_text(_for_json(record)) + "\n")
 
 
 def _write_json(file: IO[str], records: Iterable[Record]) -> None:
     between = "["
     for record in records:
-        file.write(f"{between}\n{console.json_text(record)}")
+        file.write(f"{between}\n{console.json_text(_for_json(record))}")
         between = ","
     file.write("[]\n" if between == "[" else "\n]\n")
 
@@ -183,11 +191,13 @@ def _schema(pa: Any) -> Any:
     """Columns as in `Record`."""
     text, number, real = pa.string(), pa.int64(), pa.float64()
     types = {
-        "alternatives": pa.list_(pa.struct([("caption", text), ("source", text), ("score", real)])),
+        "alternatives": pa.list_(
+            pa.struct([("caption", text), ("source", text), ("confidence", real)])
+        ),
         "keywords": pa.list_(pa.struct([("word", text), ("probability", real)])),
         "file_keywords": pa.list_(text),
         **dict.fromkeys(("width", "height", "size", "mtime_ns"), number),
-        **dict.fromkeys(("score", "latitude", "longitude"), real),
+        **dict.fromkeys(("confidence", "latitude", "longitude"), real),
     }
     from captioner.index import Record
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, keeping, options, streams
+from captioner.cli import console, keeping, options, removal
 from captioner.cli.paths import Given
-from captioner.errors import UsageError
 
 if TYPE_CHECKING:
     from captioner.index import Entry
 
+_UNKNOWN = "is not in the index, nor is anything below it."
 _SHOWN = 20
 """Captions of a person that are listed before the question."""
 
@@ -23,12 +23,14 @@ def forget(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...", help="Photos, folders, or - for paths on standard input, one a line."
+            metavar="PATH...",
+            help="Photos, folders, or - for paths on standard input, one per line.",
         ),
     ],
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    nul: options.Nul = False,
+    yes: options.Yes = False,
+    as_json: options.Json = False,
+    nul: options.Null = False,
     quiet: options.Quiet = False,
     log_file: options.LogFile = None,
     database: options.Database = None,
@@ -64,8 +66,11 @@ def forget(
                 photos.update((entry.id, entry) for entry in found)
             else:
                 unknown.append(given.spelled(one))
+        captions = index.shown(photos)
     for name in unknown:
-        console.warning(f"{console.shown(name)} is not in the index, nor is anything below it.")
+        console.warning(f"{console.shown(name)} {_UNKNOWN}")
+        if as_json:
+            console.json_line({"path": name, "error": f"it {_UNKNOWN}"})
     if not known:
         raise typer.Exit(1)
     folders = sum(any(root.is_relative_to(one) for one in known) for root in roots)
@@ -73,15 +78,12 @@ def forget(
     if folders:
         what += f" and {console.counted(folders, 'folder')}"
     _list_captions([entry for entry in photos.values() if entry.by_person])
-    if not yes:
-        if not streams.stdin_is_terminal():
-            raise UsageError(
-                f"{what} would be removed, and there is no terminal to confirm on.", "Add --yes."
-            )
-        typer.confirm(f"Remove {what} from the index?", abort=True, err=True)
-    with keeping.to_write(path) as index:
-        index.forget(list(photos.values()), known)
-        roots = index.roots()
+    with removal.listed(photos.values(), captions, as_json=as_json):
+        if not yes:
+            removal.confirm(what)
+        with keeping.to_write(path) as index:
+            index.forget(list(photos.values()), known)
+            roots = index.roots()
     console.note(f"Removed {what} from the index.")
     there = [entry for entry in photos.values() if os.path.lexists(entry.path)]
     again = sum(any(entry.path.is_relative_to(root) for root in roots) for entry in there)

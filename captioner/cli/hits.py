@@ -38,7 +38,8 @@ def form(*, as_json: bool, print_path: bool, nul: bool, preview: bool) -> Form:
     """
     if as_json + (print_path or nul) + preview > 1:
         raise UsageError(
-            "--json, --print-path (or -0) and --preview exclude each other.", "Give one of them."
+            "--json, --print-path (or -0) and --preview are mutually exclusive.",
+            "Give one of them.",
         )
     if preview and not console.for_the_eye():
         raise UsageError("--preview shows pictures in a terminal alone.", "Leave it out here.")
@@ -80,7 +81,7 @@ def _record(hit: Hit, score: float | None) -> dict[str, object]:
         "confidence": hit.confidence,
         "score": score,
         "matched": list(hit.matched),
-        "title": hit.title,
+        "file_title": hit.title,
         "taken_at": hit.taken_at,
         "camera": hit.camera,
         "latitude": hit.latitude,

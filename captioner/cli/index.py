@@ -35,7 +35,7 @@ def index(
         list[str] | None,
         typer.Argument(
             metavar="[DIR...]",
-            help="Folders, photos, or - for paths on standard input, one a line; "
+            help="Folders, photos, or - for paths on standard input, one per line; "
             "the folders indexed before if none.",
         ),
     ] = None,
@@ -57,10 +57,8 @@ def index(
             "photo where the two models see alike; with --min-confidence, all.",
         ),
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be done; do nothing.")
-    ] = False,
-    nul: options.Nul = False,
+    dry_run: options.DryRun = False,
+    nul: options.Null = False,
     exclude: options.Exclude = None,
     include_hidden: options.Hidden = False,
     quiet: options.Quiet = False,
@@ -72,7 +70,7 @@ def index(
     device: options.Device = "auto",
     precision: options.Precision = "int8",
 ) -> None:
-    """Describe photos and keep it in the index, for search.
+    """Describe photos and store the descriptions in the index.
 
     Photos that the index holds are not opened again unless their size or date has changed. Those
     that were moved or renamed keep all that is known of them, and copies take it over. What is
@@ -82,6 +80,9 @@ def index(
 
     Captions, titles, keywords, dates and places in sidecar files (photo.jpg.xmp, photo.xmp, and
     Google Takeout's photo.jpg.json) are indexed with the photo, and again when a sidecar changes.
+
+    --dry-run prints one line per photo: what would be done, its path and, of a photo that was
+    moved or copied, the path of the other one, separated by tabs.
 
     Below a folder, what is hidden is passed over, and what a .captionerignore file in it or above
     it names, in the syntax of .gitignore. A photo that is reached in several ways is taken once.
@@ -136,7 +137,9 @@ def index(
                 everywhere=not paths,
             )
             if write and not summary.stopped:
-                unwritten = _write(opened, found, given, stop, in_place=in_place)
+                unwritten = _write(
+                    opened, found, given, stop, in_place=in_place, min_confidence=min_confidence
+                )
         if not summary.stopped:
             keeping.note_emptied(opened.emptied())
         console.note(f"{opened.path} holds {keeping.content(opened.counts())}.")
@@ -147,7 +150,13 @@ def index(
 
 
 def _write(
-    opened: Index, photos: list[Photo], given: Given, stop: Callable[[], bool], *, in_place: bool
+    opened: Index,
+    photos: list[Photo],
+    given: Given,
+    stop: Callable[[], bool],
+    *,
+    in_place: bool,
+    min_confidence: float | None,
 ) -> int:
     """Write the captions of photos, and say how many could not be written."""
     from captioner.cli.write import Wanted, write_all
@@ -155,7 +164,8 @@ def _write(
 
     photos = list(dict.fromkeys(photos))
     how = Options(in_place=in_place)
-    return write_all(opened, photos, given, Wanted(), how, stop)["failed"]
+    wanted = Wanted(min_confidence=min_confidence or 0)
+    return write_all(opened, photos, given, wanted, how, stop)["failed"]
 
 
 def _given(paths: list[str] | None, opened: Index, *, nul: bool) -> Given:

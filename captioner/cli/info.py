@@ -32,8 +32,8 @@ def info(
 ) -> None:
     """Show versions, model, engine, database and folders.
 
-    What is missing or broken says so in its place. With --json: one object, with all that the
-    bundle records of its training.
+    What is missing or broken says so in its place. --json prints one object, with everything that
+    the bundle records about its training.
     """
     facts = {
         "versions": _versions(),
@@ -77,7 +77,7 @@ def _bundle(chosen: Path | None) -> dict[str, Any]:
     return {
         "folder": str(bundle.folder),
         "id": bundle.model_id,
-        "input": f"{bundle.size} by {bundle.size} pixels",
+        "input_size": bundle.size,
         "decoders": len(bundle.decoders),
         "training": bundle.manifest["training"],
     }
@@ -88,7 +88,7 @@ def _engine(chosen: Path | None, device: str, precision: str) -> dict[str, Any]:
     from captioner import model as models
 
     describer = models.load(chosen, device=device, precision=precision)
-    return {"name": describer.engine.name, "batch": console.counted(describer.batch_size)}
+    return {"name": describer.engine.name, "batch_size": describer.batch_size}
 
 
 def _database(chosen: Path | None) -> dict[str, Any]:
@@ -104,17 +104,21 @@ def _database(chosen: Path | None) -> dict[str, Any]:
             "failed": counts.failed,
             "missing": counts.missing,
             "ignored": counts.ignored,
-            "described by": index.model_ids(),
+            "described_by": index.model_ids(),
         }
 
 
 def _folders() -> dict[str, str]:
     from captioner.places import cache_folder, data_folder, usable_cache
 
-    cache = str(cache_folder() or "none: there is no home folder")
-    if cache_folder() and not usable_cache("openvino"):
-        cache += " (not used: it cannot be written, or its disk is full)"
-    return {"data": str(data_folder()), "cache": cache}
+    cache = cache_folder()
+    folders = {"data": str(data_folder())}
+    if not cache:
+        return {**folders, "cache_error": "there is no home folder"}
+    folders["cache"] = str(cache)
+    if not usable_cache("openvino"):
+        folders["cache_error"] = "not used: it cannot be written, or its disk is full"
+    return folders
 
 
 def _or_why_not(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -127,7 +131,8 @@ def _or_why_not(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 def _lines(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:
     """Nested facts as indented lines; a mapping of plain facts on one line below the top."""
     width = max((len(name) for name in facts), default=0)
-    for name, fact in facts.items():
+    for key, fact in facts.items():
+        name = key.replace("_", " ")
         if isinstance(fact, list) and any(isinstance(inner, Mapping) for inner in fact):
             yield f"{indent}{name}"
             yield from (f"{indent}  {_spelled(inner)}" for inner in fact)

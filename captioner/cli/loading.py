@@ -13,6 +13,8 @@ from captioner.cli import console, interrupt
 if TYPE_CHECKING:
     from captioner.model.describer import Model
 
+KEYWORDS = 8
+"""Of a photo at most, unless a person asks for more."""
 _THREAD = "loading the model"
 T = TypeVar("T")
 
@@ -26,6 +28,7 @@ def load(
     beams: int | None = None,
     alternatives: int = 1,
     min_confidence: float | None = None,
+    keywords: int = KEYWORDS,
 ) -> Model:
     """Load a model, as `captioner.model.load` does, and say where it is not quite as asked."""
     from captioner import model as models
@@ -39,6 +42,7 @@ def load(
             beams=beams,
             alternatives=alternatives,
             min_confidence=min_confidence,
+            keywords=keywords,
         )
     )
     if precision == "bfloat16" and loaded.engine.name == "OpenVINO float32":

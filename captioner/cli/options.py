@@ -7,9 +7,18 @@ from typing import Annotated, Literal
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print JSON, one object per line; see docs/json.md.")
+]
 
-Nul = Annotated[bool, typer.Option("-0", "--null", help="Paths on standard input end with NUL.")]
+_NULL = (
+    "Paths end with NUL instead of a line break: those read from standard input, and those printed "
+    "alone."
+)
+Null = Annotated[bool, typer.Option("-0", "--null", help=_NULL)]
+
+PrintNull = Annotated[bool, typer.Option("-0", "--null", "--print0", help=_NULL)]
+"""Of commands that find photos: it prints nothing but their paths. `--print0` is an older name."""
 
 Exclude = Annotated[
     list[str] | None,
@@ -67,8 +76,18 @@ MinConfidence = Annotated[
         min=0,
         max=1,
         metavar="P",
-        help="Give keywords in place of sentences that are less likely than this to fit; the "
-        "model's own threshold if not given; 0 shows every sentence.",
+        help="Do not use the model's sentences whose confidence is below P, 0 to 1: keywords take "
+        "their place where there is room. [default: the model's own threshold]",
+    ),
+]
+
+Keywords = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=50,
+        metavar="N",
+        help="Print or write up to N of the model's keywords for each photo.",
     ),
 ]
 
@@ -95,15 +114,14 @@ MinScore = Annotated[
         min=0,
         max=1,
         metavar="P",
-        help="Only photos that are at least this likely to fit the query; 0 also shows those that "
-        "fit badly. [default: 0.05]",
+        help="Only photos with at least this score, 0 to 1; 0 shows those that fit badly, too.",
     ),
 ]
 
 Quiet = Annotated[
     bool,
     typer.Option(
-        "--quiet", "-q", help="Show neither progress nor a summary: only what went wrong."
+        "--quiet", "-q", help="Show no progress, notes or summaries: only warnings and errors."
     ),
 ]
 
@@ -111,14 +129,16 @@ LogFile = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Add failures, warnings and the summary to this file: a line each, with the time.",
+        help="Add notes, warnings and errors to this file, with the time, even with --quiet.",
     ),
 ]
 
 Folders = Annotated[
     list[Path] | None,
     typer.Option(
-        "--in", metavar="DIR", help="Only photos in this folder, however deep. Repeatable: in any."
+        "--in",
+        metavar="DIR",
+        help="Only photos in this folder or below; may be repeated: in any of them.",
     ),
 ]
 
@@ -146,12 +166,12 @@ Near = Annotated[
     ),
 ]
 
-Keywords = Annotated[
+Keyword = Annotated[
     list[str] | None,
     typer.Option(
         "--keyword",
         metavar="WORD",
-        help="Only photos with this keyword, the model's or yours. Repeatable: with all.",
+        help="Only photos with this keyword, the model's or yours; may be repeated: with all.",
     ),
 ]
 
@@ -164,9 +184,9 @@ Preview = Annotated[
 ]
 
 PrintPath = Annotated[
-    bool, typer.Option("--print-path", help="Print nothing but paths, a line each.")
+    bool, typer.Option("--print-path", help="Print nothing but paths, one per line.")
 ]
 
-Print0 = Annotated[
-    bool, typer.Option("-0", "--print0", help="Print nothing but paths, each ending with NUL.")
-]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")]

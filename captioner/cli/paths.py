@@ -12,6 +12,8 @@ from captioner.errors import UsageError
 from captioner.places import home_folder
 from captioner.system.paths import absolute, decoded
 
+_HERE = Path()
+
 
 def seen_from(path: Path, roots: Iterable[Path]) -> Path | None:
     """An absolute path as a walk of some roots would name it; None where it is below none."""
@@ -20,6 +22,11 @@ def seen_from(path: Path, roots: Iterable[Path]) -> Path | None:
         if path.is_relative_to(above):
             return root / path.relative_to(above)
     return None
+
+
+def beside(photo: str, name: str) -> str:
+    """Spell the path of a file in the folder of a photo in the manner of the photo's."""
+    return os.path.join(os.path.dirname(photo), name)  # noqa: PTH118, PTH120 (a Path loses the ./)
 
 
 def _read_more(stdin: BufferedReader) -> bytes:
@@ -73,7 +80,9 @@ class Given:
         for word in self.words:
             for spelling in self._read_stdin() if word == "-" else [word]:
                 path = Path(spelling)
-                if str(path) != spelling or spelling == ".":  # what is below it, too, loses the dot
+                # What is below the current folder, too, loses its dot, and must not get one that
+                # it never had. A list on stdin may be too long to be kept without need.
+                if word != "-" or str(path) != spelling or _HERE in self._spellings:
                     self._spellings[path] = spelling
                 yield path
 
@@ -104,3 +113,9 @@ class Given:
                 # Joined as text, since a Path would lose the spelling again.
                 return os.path.join(spelling, below) if below.parts else spelling  # noqa: PTH118
         return str(path)
+
+    def spelled_beside(self, file: Path, photo: Path) -> str:
+        """Spell the path of a photo, or of a file beside it, as the person did the photo's."""
+        if file.parent != photo.parent:
+            return self.spelled(file)
+        return beside(self.spelled(photo), file.name)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from captioner.cli import console, keeping, options, streams
-from captioner.errors import CaptionerError, UsageError
+from captioner.cli import console, keeping, options, removal
+from captioner.errors import CaptionerError
 
 
 def prune(
@@ -17,14 +17,15 @@ def prune(
         typer.Argument(metavar="[DIR...]", help="Only photos that were below these folders."),
     ] = None,
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: options.Yes = False,
     force: Annotated[
         bool,
         typer.Option(
             "--force",
-            help="Even where a folder is empty, away, or has lost more than half of its photos.",
+            help="Even if a folder is empty, away, or has lost more than half of its photos.",
         ),
     ] = False,
+    as_json: options.Json = False,
     quiet: options.Quiet = False,
     log_file: options.LogFile = None,
     database: options.Database = None,
@@ -34,7 +35,8 @@ def prune(
     `captioner index` marks photos as missing when their files or folders were deleted, and as
     ignored when a .captionerignore or .nomedia file names them; it restores them if they
     reappear. This lists both, asks, and removes them with everything recorded about them. Files
-    are not touched.
+    are not touched. One line per photo: path, reason (gone or ignored), since when, and caption,
+    separated by tabs.
 
     \b
     Examples:
@@ -51,10 +53,10 @@ def prune(
         gone, back = library.removable(index, paths or ())
         doubts = index.doubts(gone)
         emptied = index.emptied()
-    for one in gone:
-        console.line(
-            console.shown(str(one.path)), one.reason or "", one.since or "", one.caption or ""
-        )
+        captions = index.shown(one.id for one in gone)
+    for one in gone if not as_json else ():
+        caption = captions[one.id].text
+        console.line(console.shown(str(one.path)), one.reason or "", one.since or "", caption)
     if back:
         console.note(
             f"{console.counted(back)} can be found again: `captioner index` restores them."
@@ -63,21 +65,18 @@ def prune(
     if not gone:
         console.note("No photo is missing.")
         return
-    if doubts and not force:
-        raise CaptionerError(
-            " ".join(doubts), "If they are gone for good, add --force. Nothing was removed."
-        )
     words = sum(one.by_person for one in gone)
     ignored = sum(one.reason == "ignored" for one in gone)
     counts = ((ignored, "ignored"), (words, "with a caption of yours"))
     details = ", ".join(f"{number:,} {kind}" for number, kind in counts if number)
     what = console.counted(len(gone)) + (f" ({details})" if details else "")
-    if not yes:
-        if not streams.stdin_is_terminal():
-            raise UsageError(
-                f"{what} would be removed, and there is no terminal to confirm on.", "Add --yes."
+    with removal.listed(gone, captions, as_json=as_json):
+        if doubts and not force:
+            raise CaptionerError(
+                " ".join(doubts), "If they are gone for good, add --force. Nothing was removed."
             )
-        typer.confirm(f"Remove {what} from the index?", abort=True, err=True)
-    with keeping.to_write(path) as index:
-        index.forget(gone)
+        if not yes:
+            removal.confirm(what)
+        with keeping.to_write(path) as index:
+            index.forget(gone)
     console.note(f"Removed {what} from the index.")

@@ -39,12 +39,14 @@ def search(
     before: options.Before = None,
     camera: options.Camera = None,
     near: options.Near = None,
-    keywords: options.Keywords = None,
+    keyword: options.Keyword = None,
     as_json: options.Json = False,
     print_path: options.PrintPath = False,
-    print0: options.Print0 = False,
+    nul: options.PrintNull = False,
     preview: options.Preview = False,
     open_them: options.Open = False,
+    quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
     database: options.Database = None,
     model: options.Model = None,
 ) -> None:
@@ -53,7 +55,9 @@ def search(
     Photos with your own words come first: captions, titles and keywords in files and sidecars,
     edited captions, names of files and folders. Then come photos in which the model saw what you
     ask for. One line per photo, best first: path, caption and score, separated by tabs. The score
-    is how likely the photo fits, 0 to 1. Copies of a photo and missing photos are left out.
+    is how likely the photo fits, 0 to 1; photos that score below 0.05 are left out unless
+    --min-score says otherwise. Copies of a photo and missing photos are left out, too.
+    -0 prints the paths alone.
 
     \b
     Examples:
@@ -67,8 +71,9 @@ def search(
     from captioner.places import database_path
 
     words = " ".join(query or [])
-    form = hits.form(as_json=as_json, print_path=print_path, nul=print0, preview=preview)
-    filters = Filters.parse(folders, after, before, camera, near, keywords)
+    console.configure(quiet=quiet, log_file=log_file)
+    form = hits.form(as_json=as_json, print_path=print_path, nul=nul, preview=preview)
+    filters = Filters.parse(folders, after, before, camera, near, keyword)
     with Index.open(database or database_path()) as index:
         found, weak = _find(index, query, limit, exact, min_score, filters, model)
         hits.print_hits(found, form, preview=preview)

@@ -3,67 +3,121 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
 from captioner.cli import console, options
+from captioner.cli.paths import beside
+from captioner.errors import PhotoError
 
 if TYPE_CHECKING:
     from captioner.metadata.provenance import Content, Text
-    from captioner.types import Facts
+    from captioner.types import Facts, Known
 
 PHOTO, INDEX = "photo", "index"
 
 
-class Said(NamedTuple):
-    """One thing that is said about a photo."""
+Source = Literal["person", "model", "camera", "program"]
+_WHOSE: dict[Source | None, str] = {
+    None: "",
+    "person": "a person's",
+    "model": "captioner's",
+    "camera": "a camera's",
+    "program": "a program's",
+}
 
-    about: str
-    """What it is: a caption, keywords, …"""
-    where: str
-    """The photo, the name of a sidecar, or the index."""
-    field: str
-    """As the standard that it stands in calls it; empty in the index."""
-    whose: str
+
+class Statement(NamedTuple):
+    """One thing that a photo, a sidecar or the index says about the photo."""
+
+    what: str
+    """A caption, keywords, …"""
+    file: Path | None
+    """The photo or the sidecar; None for the index."""
     text: str
+    source: Source | None
+    """Who wrote it; None where that is not known."""
+    field: str = ""
+    """As the standard that it stands in calls it; empty in the index."""
+    model: str | None = None
+    """The id of the model whose words they are."""
+    appended: bool = False
+    """Whether the last line is captioner's, below a person's."""
+    values: Mapping[str, object] = MappingProxyType({})
+    """The text as numbers and times for programs."""
+
+    def whose(self) -> str:
+        """Who wrote it, in words."""
+        whose = _WHOSE[self.source] + (f" ({self.model})" if self.model else "")
+        return f"{whose}, captioner's last line" if self.appended else whose
 
 
 def show(
     photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A photo.")],
     *,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
     database: options.Database = None,
 ) -> None:
     """Show what a photo, its sidecars and the index say about it.
 
     In a terminal side by side; otherwise one line for each: what it is, where it stands, in which
-    field, whose words they are, and what it says, separated by tabs.
+    field, whose words they are, and what it says, separated by tabs. The first caption of the
+    index, or its keywords if it has none, is what searches show.
 
     \b
     Examples:
       captioner show holiday/beach.jpg
       captioner show --json holiday/beach.jpg
     """
+    console.configure(quiet=quiet, log_file=log_file)
     path = Path(photo)
-    found = [*_in_photo(path), *_in_sidecars(path), *_in_index(path, database)]
+    try:
+        found = [*_in_photo(path), *_in_sidecars(path), *_in_index(path, database)]
+    except PhotoError as error:
+        if as_json:
+            console.json_line({"path": photo, "error": str(error)})
+        raise
     if as_json:
-        for said in found:
-            console.json_line(said._asdict())
+        for one in found:
+            console.json_line(_record(photo, path, one))
     elif found and console.for_the_eye():
-        _side_by_side(found)
+        _side_by_side(path, found)
     else:
-        for said in found:
-            console.line(*(part.replace("\t", " ").replace("\n", " / ") for part in said))
+        for one in found:
+            parts = one.what, _place(path, one), one.field, one.whose(), one.text
+            console.line(*(part.replace("\t", " ").replace("\n", " / ") for part in parts))
     if not found:
-        console.note(f"Nothing is said about {console.shown(photo)}.")
+        console.note(f"There is no caption and no other metadata for {console.shown(photo)}.")
 
 
-def _in_photo(photo: Path) -> Iterator[Said]:
+def _record(photo: str, path: Path, one: Statement) -> dict[str, object]:
+    where = INDEX if one.file is None else PHOTO if one.file == path else "sidecar"
+    return {
+        "path": photo,
+        "where": where,
+        "file": None if one.file is None else beside(photo, one.file.name),
+        "what": one.what,
+        "field": one.field or None,
+        "source": one.source,
+        "model": one.model,
+        "text": one.text,
+        **one.values,
+    }
+
+
+def _place(photo: Path, one: Statement) -> str:
+    """Where something is said, for a person."""
+    return INDEX if one.file is None else PHOTO if one.file == photo else one.file.name
+
+
+def _in_photo(photo: Path) -> Iterator[Statement]:
     from captioner import regular
-    from captioner.errors import PhotoError
     from captioner.metadata.reading import LARGEST, read_photo
 
     try:
@@ -73,10 +127,10 @@ def _in_photo(photo: Path) -> Iterator[Said]:
     except OSError as error:
         raise PhotoError(f"cannot read {console.shown(str(photo))}: {error.strerror}.") from error
     _warn(photo, content)
-    yield from _of(PHOTO, content)
+    yield from _of(photo, content)
 
 
-def _in_sidecars(photo: Path) -> Iterator[Said]:
+def _in_sidecars(photo: Path) -> Iterator[Statement]:
     from captioner import regular
     from captioner.metadata import provenance, sidecar
 
@@ -91,7 +145,7 @@ def _in_sidecars(photo: Path) -> Iterator[Said]:
                 console.warning(f"cannot read {console.shown(str(path))}: {error.strerror}.")
         else:
             _warn(path, content)
-            yield from _of(path.name, content)
+            yield from _of(path, content)
 
 
 def _warn(path: Path, content: Content) -> None:
@@ -99,7 +153,7 @@ def _warn(path: Path, content: Content) -> None:
         console.warning(f"cannot read all of {console.shown(str(path))}: {error}")
 
 
-def _in_index(photo: Path, database: Path | None) -> Iterator[Said]:
+def _in_index(photo: Path, database: Path | None) -> Iterator[Statement]:
     from captioner.errors import UsageError
     from captioner.index import Index
     from captioner.places import database_path
@@ -111,79 +165,109 @@ def _in_index(photo: Path, database: Path | None) -> Iterator[Said]:
     except UsageError as error:  # The files speak for themselves.
         console.warning(error.reason)
         return
+    edited = bool(known and known.text and not known.model_id)
+    if known and known.text and edited:
+        yield Statement("caption", None, known.text, "person")
+    if facts and facts.caption:
+        yield Statement("caption", None, facts.caption, "person")
     if known:
-        whose = _captioners(known.model_id) if known.model_id else "a person's"
-        if known.text:
-            yield Said("caption", INDEX, "", whose, known.text)
-        if known.keywords:
-            yield Said("keywords", INDEX, "", "captioner's", ", ".join(known.keywords))
-        if known.model_id and known.text:
-            yield Said("score", INDEX, "", whose, f"{known.score:.2f}")
+        yield from _of_model(known)
     if facts:
         yield from _of_facts(facts)
 
 
-def _of_facts(facts: Facts) -> Iterator[Said]:
-    """What the photo's file and its sidecars said when they were indexed."""
-    person = "a person's"
+def _of_model(known: Known) -> Iterator[Statement]:
+    if known.text and known.model_id:
+        confidence = round(known.score, 4)
+        yield Statement("caption", None, known.text, "model", model=known.model_id)
+        yield Statement(
+            "confidence",
+            None,
+            f"{confidence:.2f}",
+            "model",
+            model=known.model_id,
+            values={"confidence": confidence},
+        )
+    if known.keywords:
+        yield Statement("keywords", None, ", ".join(known.keywords), "model")
+
+
+def _of_facts(facts: Facts) -> Iterator[Statement]:
+    """What else the photo's file and its sidecars said when they were indexed."""
     if facts.title:
-        yield Said("title", INDEX, "", person, facts.title)
-    if facts.caption:
-        yield Said("caption in the file", INDEX, "", person, facts.caption)
+        yield Statement("title", None, facts.title, "person")
     if facts.keywords:
-        yield Said("keywords in the file", INDEX, "", person, ", ".join(facts.keywords))
+        yield Statement("keywords", None, ", ".join(facts.keywords), "person")
     if facts.taken_at:
-        yield Said("taken", INDEX, "", "", facts.taken_at + (facts.taken_offset or ""))
+        yield Statement(
+            "taken",
+            None,
+            facts.taken_at + (facts.taken_offset or ""),
+            None,
+            values={"taken_at": facts.taken_at, "taken_offset": facts.taken_offset},
+        )
     if facts.latitude is not None:
-        yield Said("place", INDEX, "", "", f"{facts.latitude:.6f}, {facts.longitude:.6f}")
+        yield Statement(
+            "place",
+            None,
+            f"{facts.latitude:.6f}, {facts.longitude:.6f}",
+            None,
+            values={"latitude": facts.latitude, "longitude": facts.longitude},
+        )
 
 
-def _of(where: str, content: Content) -> Iterator[Said]:
-    for about, texts in (("caption", content.texts), ("alternative text", content.alts)):
+def _of(file: Path, content: Content) -> Iterator[Statement]:
+    for what, texts in (("caption", content.texts), ("alternative text", content.alts)):
         for text in texts:
             if text.text:
-                yield Said(about, where, text.field, _whose(content, text), text.text)
+                source = _source(content, text)
+                yield Statement(
+                    what,
+                    file,
+                    text.text,
+                    source,
+                    text.field,
+                    content.mark.model if source == "model" else None,
+                    source == "person" and content.own_tail(text),
+                )
     own = [word for word in content.keywords if word in content.mark.keywords]
     others = [word for word in content.keywords if word not in content.mark.keywords]
-    for words, whose in ((others, "a person's"), (own, _captioners(content.mark.model))):
-        if words:
-            yield Said("keywords", where, "", whose, ", ".join(words))
+    if others:
+        yield Statement("keywords", file, ", ".join(others), "person")
+    if own:
+        yield Statement("keywords", file, ", ".join(own), "model", model=content.mark.model)
 
 
-def _captioners(model: str | None) -> str:
-    return f"captioner's ({model})" if model else "captioner's"
-
-
-def _whose(content: Content, text: Text) -> str:
+def _source(content: Content, text: Text) -> Source:
     from captioner import wording
     from captioner.metadata import provenance
 
     if content.own(text):
-        return _captioners(content.mark.model)
+        return "model"
     if wording.is_placeholder(text.text):
-        return "a camera's"
+        return "camera"
     if provenance.is_data(text):
-        return "a program's"
-    return "a person's, captioner's last line" if content.own_tail(text) else "a person's"
+        return "program"
+    return "person"
 
 
-def _side_by_side(found: Sequence[Said]) -> None:
+def _side_by_side(photo: Path, found: Sequence[Statement]) -> None:
     """A column for each place, a row for each kind of thing said."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    places = list(dict.fromkeys(said.where for said in found))
+    places = list(dict.fromkeys(_place(photo, one) for one in found))
     table = Table("", show_lines=True)
     for place in places:
         table.add_column(Text(console.shown(place)))
-    for about in dict.fromkeys(said.about for said in found):
+    for what in dict.fromkeys(one.what for one in found):
         cells = [Text() for _ in places]
-        for said in found:
-            if said.about == about:
-                cell = cells[places.index(said.where)]
-                cell.append("\n" if cell else "").append(console.shown_lines(said.text))
-                aside = ", ".join(part for part in (said.whose, said.field) if part)
+        for one in found:
+            if one.what == what:
+                cell = cells[places.index(_place(photo, one))]
+                cell.append("\n" if cell else "").append(console.shown_lines(one.text))
+                aside = ", ".join(part for part in (one.whose(), one.field) if part)
                 cell.append(f"\n{console.shown(aside)}", "dim")
-        table.add_row(about, *cells)
+        table.add_row(what, *cells)
     Console(highlight=False).print(table)

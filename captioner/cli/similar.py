@@ -21,17 +21,20 @@ def similar(
     photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A photo, in the index or not.")],
     *,
     limit: options.Limit = 10,
+    min_score: options.MinScore = None,
     folders: options.Folders = None,
     after: options.After = None,
     before: options.Before = None,
     camera: options.Camera = None,
     near: options.Near = None,
-    keywords: options.Keywords = None,
+    keyword: options.Keyword = None,
     as_json: options.Json = False,
     print_path: options.PrintPath = False,
-    print0: options.Print0 = False,
+    nul: options.PrintNull = False,
     preview: options.Preview = False,
     open_them: options.Open = False,
+    quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
     database: options.Database = None,
     model: options.Model = None,
     device: options.Device = "auto",
@@ -40,7 +43,8 @@ def similar(
     """Find photos in the index that look like a photo.
 
     A photo that is in the index is not opened again, and neither it nor a copy of it is found. One
-    line per photo, most similar first: path, caption and score, separated by tabs.
+    line per photo, most similar first: path, caption and score, separated by tabs. -0 prints the
+    paths alone.
 
     \b
     Examples:
@@ -53,8 +57,9 @@ def similar(
     from captioner.places import database_path
     from captioner.types import Failure
 
-    form = hits.form(as_json=as_json, print_path=print_path, nul=print0, preview=preview)
-    filters = Filters.parse(folders, after, before, camera, near, keywords)
+    console.configure(quiet=quiet, log_file=log_file)
+    form = hits.form(as_json=as_json, print_path=print_path, nul=nul, preview=preview)
+    filters = Filters.parse(folders, after, before, camera, near, keyword)
     path = Path(photo)
     if path.is_dir():
         raise UsageError(f"{console.shown(photo)} is a folder.", "Name one photo.")
@@ -80,11 +85,14 @@ def similar(
             content_hash=content_hash,
             filters=filters,
         )
-    hits.print_hits(likely, form, preview=preview)
-    if not likely:
-        console.note("Nothing found: no photo that this model described fulfils what was asked.")
+        near_enough = [hit for hit in likely if (hit.score or 0) >= (min_score or 0)]
+    hits.print_hits(near_enough, form, preview=preview)
+    if likely and not near_enough:
+        console.note("No photo is that similar: try a lower --min-score.")
+    elif not likely:
+        console.note("Nothing found: no photo described by this model matches the filters.")
     if open_them:
-        hits.open_hits(likely)
+        hits.open_hits(near_enough)
 
 
 def _look(found: Photo | Failure, load: Callable[[], Describer]) -> Description | Failure:

@@ -24,14 +24,15 @@ _NAME = 24
 def stats(
     *,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, metavar="N", help="Lines of each list.")
+        int,
+        typer.Option("--limit", "-n", min=1, metavar="N", help="Entries to print of each list."),
     ] = 10,
     as_json: options.Json = False,
     database: options.Database = None,
 ) -> None:
     """Count what the index holds: photos, failures, keywords, cameras.
 
-    Formats, years and models, too; missing photos count as well. With --json: one object with
+    Formats, years and models, too; missing photos count as well. --json prints one object with
     complete lists.
 
     \b
@@ -45,9 +46,17 @@ def stats(
     with Index.open(database or database_path()) as index:
         found = index.statistics()
     if as_json:
-        console.json_line({"database": str(index.path), **asdict(found)})
+        console.json_line(_record(str(index.path), found))
     else:
         console.page(_page(str(index.path), found, limit))
+
+
+def _record(path: str, found: Statistics) -> dict[str, object]:
+    record = {"database": path, **asdict(found)}
+    # Not by their own names, which are lists of a photo's in the JSON of other commands.
+    lists = ("formats", "keywords", "cameras", "years", "models")
+    record["photos_by"] = {name.removesuffix("s"): record.pop(name) for name in lists}
+    return record
 
 
 def _page(path: str, found: Statistics, limit: int) -> Iterator[RenderableType]:

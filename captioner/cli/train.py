@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from captioner.cli import options as shared
 from captioner.errors import UsageError
 
 
@@ -26,7 +27,7 @@ def train(
         list[Path] | None,
         typer.Option(
             metavar="FOLDER",
-            help="More photos with captions to learn from, in the same layouts; repeatable. "
+            help="More photos with captions to learn from, in the same layouts; may be repeated. "
             "What is chosen is chosen on --data alone.",
         ),
     ] = None,
@@ -35,7 +36,7 @@ def train(
         typer.Option(
             metavar="FOLDER",
             help="Like --wider, for captions in another manner of speech: what they name is "
-            "learnt, how they say it is not; repeatable.",
+            "learnt, how they say it is not; may be repeated.",
         ),
     ] = None,
     wider_times: Annotated[
@@ -216,6 +217,8 @@ def train(
             "earlier training in --work. Other files are never replaced.",
         ),
     ] = False,
+    quiet: shared.Quiet = False,
+    log_file: shared.LogFile = None,
 ) -> None:
     """Train a model on photos with captions and write it as a bundle.
 
@@ -231,6 +234,7 @@ def train(
     from captioner.training.corpora import find_data, read_corpus, read_samples, read_sentences
     from captioner.training.outputs import Outputs
 
+    console.configure(quiet=quiet, log_file=log_file)
     if source is not None and not self_critical:
         raise UsageError(
             "--from BUNDLE has no meaning without --self-critical.",
@@ -262,7 +266,7 @@ def train(
     more = tuple(read_corpus(place) for place in wider or ())
     apart = tuple(read_corpus(place) for place in aside or ())
     for warning in (warning for one in (corpus, *more, *apart) for warning in one.warnings):
-        console.note(warning)
+        console.warning(f"{warning}.")
     pictured = read_samples(concepts) if concepts else ()
     outputs.check_photos(
         photo.path.parent

@@ -16,7 +16,7 @@ from captioner.cli import console, keeping, options
 from captioner.cli.interrupt import finishing
 from captioner.cli.paths import Given
 from captioner.cli.progress import progress
-from captioner.cli.write import DryRun, KeepTimes, NoSync, record, refresh
+from captioner.cli.write import KeepTimes, NoSync, record, refresh
 
 if TYPE_CHECKING:
     from captioner.index.writes import Writes
@@ -32,18 +32,21 @@ def undo(
         ),
     ] = None,
     *,
-    dry_run: DryRun = False,
+    dry_run: options.DryRun = False,
     keep_times: KeepTimes = False,
     no_sync: NoSync = False,
     as_json: options.Json = False,
-    nul: options.Nul = False,
+    nul: options.Null = False,
+    quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
     database: options.Database = None,
 ) -> None:
     """Take back exactly what captioner wrote, and nothing else.
 
     A file that nobody has changed since becomes what it was, to the byte, wherever it is now. A
     sidecar that others have edited keeps their words and loses captioner's. A photo that others
-    have changed is left alone, and named.
+    have changed is left alone, and named. --dry-run prints one line per file: its path and its
+    caption before and after, separated by tabs.
 
     \b
     Examples:
@@ -54,6 +57,7 @@ def undo(
     from captioner.places import database_path
     from captioner.types import Failure
 
+    console.configure(quiet=quiet, log_file=log_file)
     given = Given(paths or [], nul=nul)
     how = Options(dry_run=dry_run, sync=not no_sync, keep_times=keep_times)
     tally: Counter[State] = Counter()
@@ -80,11 +84,15 @@ def undo(
                 for outcome in writer.undo(photo.path):
                     tally[outcome.state] += 1
                     if as_json:
-                        console.json_line(record(path, outcome, dry_run=dry_run))
+                        console.json_line(record(given, outcome, dry_run=dry_run))
                     elif dry_run and outcome.state is State.UNDONE:
-                        console.line(str(outcome.target), outcome.before, outcome.after)
+                        console.line(
+                            given.spelled_beside(outcome.target, outcome.photo),
+                            outcome.before,
+                            outcome.after,
+                        )
                     if outcome.refused:
-                        where = console.shown(str(outcome.target))
+                        where = console.shown(given.spelled_beside(outcome.target, outcome.photo))
                         console.warning(f"{where} is left as it is: {outcome.refused}")
                     elif outcome.in_place and not dry_run:
                         refresh(records, photo)

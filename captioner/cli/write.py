@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass, replace
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from captioner.metadata.writer import Options, Outcome, Unread
     from captioner.types import Failure, Known, Photo
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")]
 NoSync = Annotated[
     bool,
     typer.Option(
@@ -86,9 +84,7 @@ def write(
         Literal["description", "alt", "both"],
         typer.Option(metavar="NAME", help="Write the caption as description, alt, or both."),
     ] = "description",
-    keywords: Annotated[
-        int, typer.Option(min=0, max=50, metavar="N", help="Keywords to add to those there are.")
-    ] = 0,
+    keywords: options.Keywords = None,
     existing: Annotated[
         Literal["skip", "replace", "append"],
         typer.Option(
@@ -96,20 +92,14 @@ def write(
             help="Where there is a caption: skip it, replace captioner's own, or append.",
         ),
     ] = "skip",
-    min_confidence: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            metavar="P",
-            help="Leave out captions less likely than this to fit; keywords are still written.",
-        ),
-    ] = 0,
-    dry_run: DryRun = False,
+    min_confidence: options.MinConfidence = None,
+    dry_run: options.DryRun = False,
     keep_times: KeepTimes = False,
     no_sync: NoSync = False,
     as_json: options.Json = False,
-    nul: options.Nul = False,
+    nul: options.Null = False,
+    quiet: options.Quiet = False,
+    log_file: options.LogFile = None,
     database: options.Database = None,
 ) -> None:
     """Write captions from the index where other programs read them.
@@ -117,6 +107,8 @@ def write(
     A person's words are never replaced: a photo that has a caption by somebody else is skipped.
     So is one whose metadata cannot be read for certain, since it may hold such a caption.
     `captioner undo` takes everything back to the byte. docs/metadata.md says what is written where.
+    --dry-run prints one line per file: its path and its caption before and after, separated by
+    tabs.
 
     \b
     Examples:
@@ -128,6 +120,7 @@ def write(
     from captioner.photos.walk import walk
     from captioner.places import database_path
 
+    console.configure(quiet=quiet, log_file=log_file)
     how = Options(
         in_place=in_place,
         existing=existing,
@@ -140,7 +133,7 @@ def write(
         photos = (
             keeping.walk_all(given, index.described()) if given.words else walk(index.described())
         )
-        wanted = Wanted(field, keywords, min_confidence)
+        wanted = Wanted(field, keywords or 0, min_confidence or 0)
         with finishing() as stop:
             tally = write_all(index, photos, given, wanted, how, stop, as_json=as_json)
     if stop():
@@ -185,8 +178,8 @@ def write_all(
                 kind, told = known, {"path": path, "state": known}
             else:
                 outcome = writer.write(photo.path, wanted.words(known))
-                kind, told = _kind(outcome), record(path, outcome, dry_run=how.dry_run)
-                _tell(path, outcome, table, dry_run=how.dry_run and not as_json)
+                kind, told = _kind(outcome), record(given, outcome, dry_run=how.dry_run)
+                _tell(given, outcome, table, dry_run=how.dry_run and not as_json)
                 if outcome.state is State.WRITTEN and outcome.in_place and not how.dry_run:
                     refresh(records, photo)
             tally[kind] += 1
@@ -230,7 +223,7 @@ def refresh(records: Writes, before: Photo) -> None:
     records.refresh(before, after, content_hash)
 
 
-def record(path: str, outcome: Outcome, *, dry_run: bool) -> dict[str, object]:
+def record(given: Given, outcome: Outcome, *, dry_run: bool) -> dict[str, object]:
     """An outcome as an object for programs.
 
     Of a dry run its `state` is `would_write` or `would_undo` where it would be `written` or
@@ -238,8 +231,8 @@ def record(path: str, outcome: Outcome, *, dry_run: bool) -> dict[str, object]:
     """
     state = outcome.state.name.lower()
     told: dict[str, object] = {
-        "path": path,
-        "file": os.fspath(outcome.target),
+        "path": given.spelled(outcome.photo),
+        "file": given.spelled_beside(outcome.target, outcome.photo),
         "state": _WOULD.get(state, state) if dry_run else state,
         "before": outcome.before,
         "after": outcome.after,
@@ -249,7 +242,7 @@ def record(path: str, outcome: Outcome, *, dry_run: bool) -> dict[str, object]:
     if outcome.left:
         told["left"] = list(outcome.left)
     if outcome.unread:
-        told["unread"] = os.fspath(outcome.unread.path)
+        told["unread"] = given.spelled_beside(outcome.unread.path, outcome.photo)
         told["unread_because"] = str(outcome.unread.why)
     if outcome.refused:
         told["error"] = str(outcome.refused)
@@ -264,11 +257,11 @@ class Table:
 
         self._table = RichTable("File", "Before", "After", show_lines=True)
 
-    def add(self, target: Path, before: str, after: str) -> None:
+    def add(self, file: str, before: str, after: str) -> None:
         """Add one file."""
         from rich.text import Text
 
-        shown = (console.shown(str(target)), *map(console.shown_lines, (before, after)))
+        shown = (console.shown(file), *map(console.shown_lines, (before, after)))
         self._table.add_row(*map(Text, shown))
 
     def print(self) -> None:
@@ -278,14 +271,15 @@ class Table:
         Console().print(self._table)
 
 
-def _tell(path: str, outcome: Outcome, table: Table | None, *, dry_run: bool) -> None:
+def _tell(given: Given, outcome: Outcome, table: Table | None, *, dry_run: bool) -> None:
     from captioner.metadata.writer import State
 
+    path, file = given.spelled(outcome.photo), given.spelled_beside(outcome.target, outcome.photo)
     if dry_run and outcome.state is State.WRITTEN:
         if table:
-            table.add(outcome.target, outcome.before, outcome.after)
+            table.add(file, outcome.before, outcome.after)
         else:
-            fields = (str(outcome.target), outcome.before, outcome.after)
+            fields = (file, outcome.before, outcome.after)
             console.line(*(field.replace("\t", " ").replace("\n", " ") for field in fields))
     if outcome.refused:
         inside = f" The photo itself: {outcome.instead}" if outcome.instead else ""
@@ -334,9 +328,9 @@ def _sum_up(tally: Counter[str], *, dry_run: bool) -> str:
         ("same", "written earlier"),
         ("kept", "skipped: captioner's earlier caption was kept (--existing replace renews it)"),
         ("skipped", "skipped: already captioned by a person"),
-        ("unsure", "left out, their sentences being too unsure"),
+        ("unsure", "skipped: confidence too low"),
         ("unknown", "not in the index (`captioner index` describes them)"),
-        ("changed", "changed since they were described (`captioner index` does it anew)"),
+        ("changed", "changed since they were described (`captioner index` describes them again)"),
         ("failed", "could not be written"),
     )
     parts = [f"{tally[kind]:,} {words}" for kind, words in said if tally[kind]]

@@ -8,6 +8,7 @@ from captioner.index.hits import Hit
 from captioner.index.index import Counts, Index
 from captioner.index.missing import Entry, Lost, Walked
 from captioner.index.records import Record
+from captioner.index.shown import Shown
 from captioner.index.statistics import Statistics
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Lost",
     "Record",
     "Said",
+    "Shown",
     "Statistics",
     "Survey",
     "Walked",

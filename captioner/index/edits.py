@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from captioner.index.database import TIMEOUT, path_key
+from captioner.index.shown import IN_ORDER
 from captioner.index.store import draw_texts
 from captioner.system.paths import sqlite_address
 
@@ -27,7 +28,7 @@ def said(connection: sqlite3.Connection, photo: Path) -> Said | None:
     row = connection.execute(
         "SELECT coalesce(text, ''), source IS 'person' FROM photos "
         "LEFT JOIN captions ON captions.photo = photos.id "
-        "WHERE path = ? ORDER BY source = 'person' DESC, rank LIMIT 1",
+        f"WHERE path = ? ORDER BY {IN_ORDER} LIMIT 1",
         [path_key(photo)],
     ).fetchone()
     return Said(row[0], bool(row[1])) if row else None

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from captioner.types import Keyword, in_place
+from captioner.index import shown
+from captioner.types import Keyword
 
 _SOME = "(SELECT value FROM json_each(?))"
 
@@ -61,7 +62,7 @@ def hits_of(
     rows = {
         photo: rest
         for photo, *rest in connection.execute(
-            "SELECT id, path, content_hash, title, caption, coalesce(keywords, '[]'), taken_at, "
+            "SELECT id, path, content_hash, title, coalesce(keywords, '[]'), taken_at, "
             "camera, latitude, longitude FROM photos LEFT JOIN facts ON photo = id "
             f"WHERE id IN {_SOME}",
             [some],
@@ -74,13 +75,7 @@ def hits_of(
         [some],
     ):
         keywords.setdefault(photo, []).append(Keyword(word, probability))
-    captions: dict[int, tuple[str, Literal["person", "model"], float | None]] = {}
-    for photo, text, source, confidence in connection.execute(
-        f"SELECT photo, text, source, round(score, 4) FROM captions WHERE photo IN {_SOME} "
-        "ORDER BY photo, source = 'person' DESC, rank",
-        [some],
-    ):
-        captions.setdefault(photo, (text, source, confidence))
+    captions = shown.of(connection, photos)
     copies: dict[bytes, list[str]] = {}
     for path, content in connection.execute(
         "SELECT path, content_hash FROM photos WHERE missing_since IS NULL AND content_hash IN "
@@ -90,30 +85,22 @@ def hits_of(
         copies.setdefault(content, []).append(os.fsdecode(path))
 
     def hit(photo: int, score: float | None) -> Hit:
-        name, content, title, own, tags, taken_at, camera, latitude, longitude = rows[photo]
-        path, seen = os.fsdecode(name), tuple(keywords.get(photo, ()))
-        source: Literal["person", "model"] | None
-        kind: Literal["sentence", "keywords"] | None = "sentence"
-        text, source, confidence = captions.get(photo, ("", None, None))
-        if own and source != "person":
-            text, source, confidence = own, "person", None
-        if not text:
-            text = in_place(keyword.word for keyword in seen)
-            kind, source = ("keywords", "model") if text else (None, None)
+        name, content, title, tags, taken_at, camera, latitude, longitude = rows[photo]
+        path, best = os.fsdecode(name), captions[photo]
         return Hit(
             path=path,
-            caption=text,
+            caption=best.text,
             score=score,
-            kind=kind,
-            source=source,
-            confidence=confidence,
+            kind=best.kind,
+            source=best.source,
+            confidence=best.confidence,
             matched=tuple(matched.get(photo, ())),
             title=title,
             taken_at=taken_at,
             camera=camera,
             latitude=latitude,
             longitude=longitude,
-            keywords=seen,
+            keywords=tuple(keywords.get(photo, ())),
             file_keywords=tuple(json.loads(tags)),
             copies=tuple(other for other in copies.get(content, ()) if other != path),
         )

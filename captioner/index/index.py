@@ -20,6 +20,7 @@ from captioner.index import (
     missing,
     mounts,
     records,
+    shown,
     sketches,
     spelling,
     statistics,
@@ -36,6 +37,7 @@ from captioner.index.filters import Filters
 from captioner.index.hits import Hit
 from captioner.index.missing import Entry, Lost, Walked
 from captioner.index.records import Record
+from captioner.index.shown import Shown
 from captioner.index.sketches import Sketches
 from captioner.index.statistics import Statistics
 from captioner.index.writes import Writes
@@ -434,6 +436,11 @@ class Index:
         if not sync:
             self._connection.execute("PRAGMA synchronous = OFF")
         return Writes(self.path, self._connection)
+
+    def shown(self, photos: Iterable[int]) -> dict[int, Shown]:
+        """The captions that are shown for photos with these ids."""
+        with database.explained(self.path):
+            return shown.of(self._connection, photos)
 
     def said(self, photo: Path) -> Said | None:
         """What is said of a photo, and by whom; None where the index does not know it."""

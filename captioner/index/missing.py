@@ -18,6 +18,7 @@ import numpy as np
 
 from captioner.index import mounts
 from captioner.index.database import Ids, ids, inside, now
+from captioner.index.shown import IN_ORDER
 
 Reason = Literal["gone", "ignored"]
 """Why a photo is out of results: its file was deleted, or an ignore file names it now."""
@@ -326,11 +327,11 @@ def unmark(connection: sqlite3.Connection, back: Iterable[int]) -> None:
     )
 
 
-_ENTRIES = """
+_ENTRIES = f"""
     SELECT photos.id, path, missing_since, missing_reason, text, source IS 'person' FROM photos
     LEFT JOIN captions ON captions.id = (
         SELECT id FROM captions WHERE photo = photos.id
-        ORDER BY source = 'person' DESC, rank LIMIT 1
+        ORDER BY {IN_ORDER} LIMIT 1
     )
     WHERE %s ORDER BY path
 """

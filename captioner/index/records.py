@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import TypedDict
 
+from captioner.index.shown import IN_ORDER, choose
 from captioner.names import spelled
 
 
@@ -22,7 +23,7 @@ class Alternative(TypedDict):
 
     caption: str
     source: str
-    score: float | None
+    confidence: float | None
 
 
 class Record(TypedDict):
@@ -37,13 +38,13 @@ class Record(TypedDict):
     reason: str | None
     """Why it failed."""
     caption: str | None
-    """The one shown: a person's, else the model's best; None where it trusts no sentence."""
+    """The one shown: a person's, else the model's best sentence, else the model's keywords."""
     source: str | None
-    """Whose it is: "person" or "model"."""
-    score: float | None
-    """Of a model's, 0 to 1: how likely it fits."""
+    """Who wrote it: "person" or "model"."""
+    confidence: float | None
+    """How likely a model's sentence is to fit, 0 to 1."""
     alternatives: list[Alternative]
-    """Further captions, best first; a model's where a person's is shown."""
+    """Further captions, best first; the model's if a person's is shown."""
     keywords: list[Keyword]
     """What the model sees, most probable first."""
     model: str | None
@@ -77,6 +78,8 @@ class Record(TypedDict):
     """What a person wrote into the file or a sidecar, as is what follows."""
     file_caption: str | None
     file_keywords: list[str]
+    kind: str | None
+    """What `caption` is: "sentence" or "keywords"."""
 
 
 _PHOTOS = """
@@ -89,9 +92,8 @@ _PHOTOS = """
     LEFT JOIN vectors ON vectors.photo = photos.id
     ORDER BY path
 """
-_CAPTIONS = """
-    SELECT text, source, round(score, 4) FROM captions
-    WHERE photo = ? ORDER BY source = 'person' DESC, rank
+_CAPTIONS = f"""
+    SELECT text, source, round(score, 4) FROM captions WHERE photo = ? ORDER BY {IN_ORDER}
 """
 _KEYWORDS = """
     SELECT word, round(probability, 4) FROM keywords
@@ -107,24 +109,26 @@ def records(connection: sqlite3.Connection) -> Iterator[Record]:
         latitude, longitude, file_title, file_caption, file_keywords, model,
     ) in connection.execute(_PHOTOS):  # fmt: skip
         captions = connection.execute(_CAPTIONS, [photo]).fetchall()
-        caption, source, score = captions[0] if captions else (None, None, None)
+        keywords = [
+            Keyword(word=word, probability=probability)
+            for word, probability in connection.execute(_KEYWORDS, [photo])
+        ]
+        best = choose(captions, file_caption, (keyword["word"] for keyword in keywords))
+        others = captions[1:] if captions and captions[0][0] == best.text else captions
         text, exact = spelled(path)
         yield Record(
             path=text,
             path_bytes=exact,
             status=status,
             reason=reason,
-            caption=caption,
-            source=source,
-            score=score,
+            caption=best.text or None,
+            source=best.source,
+            confidence=best.confidence,
             alternatives=[
-                Alternative(caption=text, source=source, score=score)
-                for text, source, score in captions[1:]
+                Alternative(caption=other, source=source, confidence=confidence)
+                for other, source, confidence in others
             ],
-            keywords=[
-                Keyword(word=word, probability=probability)
-                for word, probability in connection.execute(_KEYWORDS, [photo])
-            ],
+            keywords=keywords,
             model=model,
             format=format_,
             width=width,
@@ -144,4 +148,5 @@ def records(connection: sqlite3.Connection) -> Iterator[Record]:
             file_title=file_title,
             file_caption=file_caption,
             file_keywords=json.loads(file_keywords),
+            kind=best.kind,
         )

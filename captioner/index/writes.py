@@ -9,6 +9,7 @@ from pathlib import Path
 
 from captioner.index import database
 from captioner.index.database import path_key
+from captioner.index.shown import IN_ORDER
 from captioner.index.store import words_of
 from captioner.types import Known, Photo, Write
 
@@ -100,7 +101,7 @@ def known(connection: sqlite3.Connection, path: Path) -> Known | None:
         "LEFT JOIN captions ON captions.photo = photos.id "
         "LEFT JOIN vectors ON vectors.photo = photos.id "
         "WHERE path = ? AND (text IS NOT NULL OR status = 'described') "
-        "ORDER BY source = 'person' DESC, rank LIMIT 1",
+        f"ORDER BY {IN_ORDER} LIMIT 1",
         [path_key(path)],
     ).fetchone()
     if not row:

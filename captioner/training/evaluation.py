@@ -49,10 +49,14 @@ class Evaluation:
         return {
             "captions": self.scores.record(),
             "whole_captions": _rounded(self.recall),
-            "queries": {
-                file: {ranking: _rounded(p) for ranking, p in precisions.items()}
+            "query_files": [
+                {
+                    "file": file,
+                    "search": _rounded(precisions[SEARCH]),
+                    "model_alone": _rounded(precisions[MODEL]),
+                }
                 for file, precisions in self.precisions.items()
-            },
+            ],
         }
 
 

@@ -1,0 +1,59 @@
+"""What `prune` and `forget` share: the question, and the list of what was removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from captioner.cli import console, streams
+from captioner.errors import UsageError
+
+if TYPE_CHECKING:
+    from captioner.index import Entry, Shown
+
+
+def confirm(what: str) -> None:
+    """Ask whether photos are to be removed.
+
+    Raises
+    ------
+    UsageError
+        If there is no terminal.
+    typer.Abort
+        If the answer is no.
+    """
+    if not streams.stdin_is_terminal():
+        raise UsageError(
+            f"{what} would be removed, and there is no terminal to confirm on.", "Add --yes."
+        )
+    typer.confirm(f"Remove {what} from the index?", abort=True, err=True)
+
+
+@contextmanager
+def listed(
+    entries: Iterable[Entry], captions: Mapping[int, Shown], *, as_json: bool
+) -> Iterator[None]:
+    """Print photos as JSON once they are removed, or once it is clear that they are not."""
+    state = "would_remove"
+    try:
+        yield
+        state = "removed"
+    finally:
+        for entry in entries if as_json else ():
+            console.json_line(_record(entry, captions[entry.id], state))
+
+
+def _record(entry: Entry, caption: Shown, state: str) -> dict[str, object]:
+    return {
+        "path": str(entry.path),
+        "state": state,
+        "missing_since": entry.since,
+        "missing_reason": entry.reason,
+        "caption": caption.text or None,
+        "kind": caption.kind,
+        "source": caption.source,
+        "confidence": caption.confidence,
+    }
