@@ -55,7 +55,7 @@ def search(
     Photos with your own words come first: captions, titles and keywords in files and sidecars,
     edited captions, names of files and folders. Then come photos in which the model saw what you
     ask for. One line per photo, best first: path, caption and score, separated by tabs. The score
-    is how likely the photo fits, 0 to 1; photos that score below 0.05 are left out unless
+    is how likely the photo fits, 0 to 1; photos that score below 0.03 are left out unless
     --min-score says otherwise. Copies of a photo and missing photos are left out, too.
     -0 prints the paths alone.
 
