@@ -184,7 +184,7 @@ class TestXmp:
             (listed("digiKam:TagsList", "People/Ruth"), Facts(keywords=("People", "Ruth"))),
             (listed("MicrosoftPhoto:LastKeywordXMP", "Ruth"), Facts(keywords=("Ruth",))),
             (described("{C}").replace("dc:description", "Iptc4xmpCore:AltTextAccessibility"),
-             Facts(caption="{C}")),
+             Facts(others=("{C}",))),
             ("acdsee:caption='C' acdsee:notes='N'", Facts(caption="N", others=("C",))),
             ("photoshop:City='Sils' photoshop:Country='Switzerland'",
              Facts(others=("Sils", "Switzerland"))),
@@ -318,7 +318,7 @@ class TestXmp:
             b" xmlns:exif=", b' xmlns:captioner="https://captioner.dev/ns/1.0/" xmlns:exif='
         )
         assert facts(tmp_path, xmp=own) == Facts()
-        assert facts(tmp_path, xmp=own.replace(b"A dog", b"Rex")).caption == "Rex."
+        assert facts(tmp_path, xmp=own.replace(b"A dog", b"Rex")).others == ("Rex.",)
 
     def test_a_line_of_captioners_below_a_persons(self, tmp_path: Path) -> None:
         mark = f"<captioner:CaptionDigest>{digest('A dog runs.')}</captioner:CaptionDigest>"
