@@ -184,7 +184,7 @@ class TestXmp:
             (listed("digiKam:TagsList", "People/Ruth"), Facts(keywords=("People", "Ruth"))),
             (listed("MicrosoftPhoto:LastKeywordXMP", "Ruth"), Facts(keywords=("Ruth",))),
             (described("{C}").replace("dc:description", "Iptc4xmpCore:AltTextAccessibility"),
-             Facts(caption="{C}")),
+             Facts(others=("{C}",))),
             ("acdsee:caption='C' acdsee:notes='N'", Facts(caption="N", others=("C",))),
             ("photoshop:City='Sils' photoshop:Country='Switzerland'",
              Facts(others=("Sils", "Switzerland"))),
@@ -306,6 +306,21 @@ class TestXmp:
             whole = packet(described(inside)).decode().encode("utf-16")
             assert xmp.texts(whole, {name}) == {name: [inside]}
 
+    @pytest.mark.parametrize(
+        "encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+    )
+    def test_wide_characters(self, encoding: str) -> None:
+        name = xmp.qualified("dc:description")
+        for start in ("", f'<?xml version="1.0" encoding="{encoding[:6].upper()}"?>'):
+            whole = (start + packet(described("Zürich")).decode()).encode(encoding)
+            assert xmp.texts(whole, {name}) == {name: ["Zürich"]}
+
+    def test_a_packet_that_ends_within_a_text(self) -> None:
+        name = xmp.qualified("dc:description")
+        whole = packet(described("Grandma bakes"))
+        for end in (b" bakes", b"</rdf:li"):
+            assert xmp.texts(whole[: whole.index(end)], {name})[name][0].startswith("Grandma")
+
     def test_captioners_own_words_in_an_ill_formed_packet(self, tmp_path: Path) -> None:
         mark = f"<captioner:CaptionDigest>{digest('A dog runs.')}</captioner:CaptionDigest>"
         whole = packet(described("A dog runs.") + mark + "<dc:rights>A & B</dc:rights>")
@@ -318,7 +333,7 @@ class TestXmp:
             b" xmlns:exif=", b' xmlns:captioner="https://captioner.dev/ns/1.0/" xmlns:exif='
         )
         assert facts(tmp_path, xmp=own) == Facts()
-        assert facts(tmp_path, xmp=own.replace(b"A dog", b"Rex")).caption == "Rex."
+        assert facts(tmp_path, xmp=own.replace(b"A dog", b"Rex")).others == ("Rex.",)
 
     def test_a_line_of_captioners_below_a_persons(self, tmp_path: Path) -> None:
         mark = f"<captioner:CaptionDigest>{digest('A dog runs.')}</captioner:CaptionDigest>"

@@ -105,3 +105,24 @@ def test_a_head_that_was_taught_no_kinds_knows_concepts_all_the_same(head, space
     rank = ranking(bare, space, Concepts(TABLE), settings)
     assert rank("animal") is None
     assert rank("zebra") is not None
+
+
+@pytest.mark.parametrize(
+    ("query", "same"),
+    [
+        ("dög", "dog"),
+        ("do\u0308g", "dog"),
+        ("straße", ""),
+        ("dogødog", ""),
+        ("犬dog", ""),
+        ("собака dog", "dog"),
+        ("dog\u2019s", "dog's"),
+    ],
+)
+def test_pieces_of_other_languages_words_are_no_words(head, space, query, same):
+    settings = {"joint_short": 0.1, "joint_long": 0.4, "concepts": 0.2}
+    rank = ranking(head, space, Concepts(TABLE), settings)
+    found, expected = rank(query), rank(same)
+    assert (found is None) == (expected is None)
+    if found:
+        np.testing.assert_array_equal(found.words, expected.words)

@@ -191,6 +191,8 @@ class TestTakeout:
             ("a(1).jpg", "a.jpg", None),
             ("a-edited.jpg", "a.jpg", None),
             ("a.jpg", "Our day.jpg", "Our day.jpg"),
+            ("a & b's.jpg", "a &amp; b&#39;s.jpg", None),
+            ("a.jpg", "&lt;3 &amp;amp; R&D &eacute;.jpg", "<3 &amp; R&D &eacute;.jpg"),
         ],
     )
     def test_a_title_that_is_the_name_of_the_file(

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -267,12 +268,22 @@ class TestExclude:
             codecs.BOM_UTF16_BE + "ä.png\r\nprivate/".encode("utf-16-be"),
             "ä.png\r\nprivate/\r\n".encode(),
             "ä.png\rprivate/\r".encode(),
+            "ä.png\nprivate/\n".encode("latin-1"),
+            "ä.png\nprivate/\n".encode("utf-16-le"),
+            "ä.png\nprivate/\n".encode("utf-16-be"),
+            "a\u0308.png\nprivate/\n".encode(),
         ],
     )
     def test_files_of_any_editor(self, tmp_path: Path, encoded: bytes) -> None:
         touch(tmp_path / "a.jpg", tmp_path / "ä.png", tmp_path / "private/a.jpg")
         (tmp_path / ".captionerignore").write_bytes(encoded)
         assert names(tmp_path) == ["a.jpg"]
+
+    def test_names_in_either_normal_form(self, tmp_path: Path) -> None:
+        touch(tmp_path / "é.png", tmp_path / "e\u0301.jpg")
+        for form in ("NFC", "NFD"):
+            pattern = unicodedata.normalize(form, "é.*")
+            assert names(tmp_path, exclude=(pattern,)) == []
 
     def test_damaged_utf_16_closes_its_folder(self, tmp_path: Path) -> None:
         touch(tmp_path / "a.jpg")

@@ -28,6 +28,7 @@ OTHER_DESCRIPTIONS = (
     TIFF_DESCRIPTION,
     "exif:UserComment",
     "acdsee:notes",
+    "acdsee:caption",
     "Iptc4xmpCore:ExtDescrAccessibility",
 )
 DIGEST = "captioner:CaptionDigest"

@@ -34,6 +34,7 @@ _NAMES = {
     "ImageDescription": "tiff:ImageDescription",
     "UserComment": "exif:UserComment",
     "notes": "acdsee:notes",
+    "caption": "acdsee:caption",
     "ExtDescrAccessibility": "Iptc4xmpCore:ExtDescrAccessibility",
 }
 _ANY_NAME = "|".join(_NAMES)

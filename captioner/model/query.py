@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +23,9 @@ from captioner.types import FloatArray, Look, Rank, SearchVectors
 _BOTH = {"offset": 0.945, "words": 0.871, "log n": -4.72, "cosine log n": 8.131}
 _WORDS_ALONE = {"offset": 1.433, "words": 1.006, "log n": -3.235}
 _COSINE_ALONE = {"offset": -4.761, "cosine": 10.476, "log n": -1.658}
+
+_OTHER_LETTERS = re.compile(r"\w*[^\W\x00-\x7f]\w*")
+"""A word with a letter that English does not have."""
 
 
 def load_rank(
@@ -58,6 +63,7 @@ def ranking(
     of_concepts = settings.get("concepts", 0.0)
 
     def rank(query: str) -> Look | None:
+        query = _english(query)
         asked = words(query)
         place = space.text([asked]).T
         if not place.any():
@@ -80,6 +86,17 @@ def ranking(
         return Look(place, np.hstack(kernels), evidence, np.array(shares, np.float32), log_odds)
 
     return rank
+
+
+def _english(query: str) -> str:
+    """A query without accents, and without words that the model cannot know.
+
+    Their pieces are no words: "straße" would be asked as "stra" and "e".
+    """
+    if query.isascii():
+        return query
+    letters = (c for c in unicodedata.normalize("NFKD", query) if not unicodedata.combining(c))
+    return _OTHER_LETTERS.sub(" ", "".join(letters).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
 
 
 def _log_odds(count: int, *, joint: bool, words: bool) -> Callable[[FloatArray], FloatArray]:

@@ -8,12 +8,13 @@ date      the original's: EXIF DateTimeOriginal, XMP (exif:DateTimeOriginal, pho
           xmp:CreateDate), IPTC 2:62; else EXIF DateTime, PNG's Creation Time
 place     EXIF, XMP
 caption   EXIF ImageDescription, XMP (dc:description, tiff:ImageDescription, exif:UserComment,
-          ACDSee's, alternative texts), IPTC 2:120, EXIF UserComment, XPComment, XPSubject, PNG's
-          Description and Comment, the comment of JPEG and GIF
+          ACDSee's, ExtDescrAccessibility), IPTC 2:120, EXIF UserComment, XPComment, XPSubject,
+          PNG's Description and Comment, the comment of JPEG and GIF
 title     XMP dc:title, IPTC 2:5, EXIF XPTitle, XMP photoshop:Headline, IPTC 2:105, PNG's Title
 camera    EXIF, XMP
 keywords  all, each once: XMP, IPTC 2:25, EXIF XPKeywords
-others    further captions and titles; places' names: XMP, IPTC 2:90, 2:92, 2:95, 2:101
+others    further captions and titles; alternative texts; places' names: XMP, IPTC 2:90, 2:92,
+          2:95, 2:101
 ========  ==========================================================================================
 
 Nothing here is worth failing a photo: what is damaged or makes no sense is left out.
@@ -41,6 +42,7 @@ from captioner.wording import clean, digest, is_placeholder, nobodys
 _DIGEST = xmp.qualified("captioner:CaptionDigest")
 _OWN_KEYWORDS = xmp.qualified("captioner:CaptionKeywords")
 _DESCRIPTION = xmp.qualified("dc:description")
+_ALT = xmp.qualified("Iptc4xmpCore:AltTextAccessibility")
 _ALT_DIGEST = xmp.qualified("captioner:AltDigest")
 _CAPTIONS = (
     _DESCRIPTION,
@@ -51,7 +53,6 @@ _CAPTIONS = (
             "exif:UserComment",
             "acdsee:notes",
             "acdsee:caption",
-            "Iptc4xmpCore:AltTextAccessibility",
             "Iptc4xmpCore:ExtDescrAccessibility",
         ),
     ),
@@ -92,7 +93,7 @@ _HIERARCHIES = {
 }
 _XMP = frozenset(
     (
-        *(_DIGEST, _ALT_DIGEST, _OWN_KEYWORDS, *_CAPTIONS, _TITLE, _HEADLINE),
+        *(_DIGEST, _ALT, _ALT_DIGEST, _OWN_KEYWORDS, *_CAPTIONS, _TITLE, _HEADLINE),
         *(*_ORIGINAL, *_DIGITIZED, *_PLACE_NAMES),
         *(_LATITUDE, _LONGITUDE, _MAKE, _MODEL, *_LENSES, *_PLAIN_KEYWORDS, *_HIERARCHIES),
     )
@@ -192,7 +193,7 @@ def _facts(data: _Metadata, *, original_date: bool = False) -> Facts:
         caption=caption,
         keywords=_keywords(data),
         title=title,
-        others=distinct((*captions, *titles, *_place_names(data)), caption, title),
+        others=distinct((*captions, *titles, *_further(data)), caption, title),
     )
 
 
@@ -336,7 +337,7 @@ def _lens(name: str) -> str | None:
 
 def _captions(data: _Metadata) -> Iterator[str]:
     """What people wrote, in the order of the Metadata Working Group."""
-    own = {*data.packet.get(_DIGEST, ()), *data.packet.get(_ALT_DIGEST, ())}
+    own = set(data.packet.get(_DIGEST, ()))
     described = [text for name in _CAPTIONS for text in data.packet.get(name, ())]
     # IPTC holds no more than 2,000 bytes of the text that bears captioner's digest.
     cut = {_cut(text) for text in described if digest(text) in own}
@@ -385,14 +386,17 @@ def _titles(data: _Metadata) -> Iterator[str]:
             yield plain[:_LONGEST_CAPTION]
 
 
-def _place_names(data: _Metadata) -> Iterator[str]:
+def _further(data: _Metadata) -> Iterator[str]:
+    """Alternative texts, for those who cannot see the photo, and places' names."""
+    own = set(data.packet.get(_ALT_DIGEST, ()))
     for text in (
+        *(text for text in data.packet.get(_ALT, ()) if digest(text) not in own),
         *(text for name in _PLACE_NAMES for text in data.packet.get(name, ())),
         *(text for name in _IPTC_PLACE_NAMES for text in data.datasets.get(name, ())),
     ):
         plain = " ".join(clean(text).split())
         if not is_placeholder(plain):
-            yield plain[:_LONGEST_NAME]
+            yield plain[:_LONGEST_CAPTION]
 
 
 def distinct(texts: Iterable[str | None], *besides: str | None) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+import unicodedata
 import warnings
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -125,21 +126,39 @@ def _read(folder: Path) -> GitIgnoreSpec | None:
 def _lines(content: bytes) -> list[str]:
     """The lines of an ignore file as any editor writes it: with a byte-order mark, in UTF-16.
 
+    What is neither is read as UTF-8; a line that is not, as Latin-1 as well.
+
     Raises
     ------
     UsageError
         Where it is UTF-16 and damaged.
     """
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if encoding := _utf_16(content):
         try:
-            text = content.decode("utf-16")
+            text = content.decode(encoding)
         except UnicodeDecodeError as error:
             raise UsageError(
                 f"the text is not valid UTF-16: {error.reason}.", "Save it as UTF-8."
             ) from error
     else:
         text = os.fsdecode(content.removeprefix(codecs.BOM_UTF8))
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    found = []
+    for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+        found.append(line)
+        try:
+            line.encode()
+        except UnicodeEncodeError:
+            found.append(os.fsencode(line).decode("cp1252", "replace"))
+    return found
+
+
+def _utf_16(content: bytes) -> str | None:
+    """Which UTF-16 a text is in, by its byte-order mark or its zeros; None where it is in none."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if content.count(0) * 4 < len(content) or not content:
+        return None
+    return "utf-16-be" if content[::2].count(0) > content[1::2].count(0) else "utf-16-le"
 
 
 def patterns(
@@ -166,11 +185,18 @@ def patterns(
     try:
         if folder is not None:
             lines = [_anchored(line, folder, source) for line in lines]
-        return GitIgnoreSpec.from_lines(lines)
+        return GitIgnoreSpec.from_lines(form for line in lines for form in _normal_forms(line))
     except GitIgnorePatternError as error:
         raise UsageError(
             f"a pattern makes no sense: {error}.", "Patterns are written as in .gitignore."
         ) from error
+
+
+def _normal_forms(line: str) -> Iterable[str]:
+    """A pattern as given, and with its letters composed and decomposed, as names on disk may be."""
+    if line.isascii():
+        return (line,)
+    return dict.fromkeys((line, *(unicodedata.normalize(form, line) for form in ("NFC", "NFD"))))
 
 
 def _anchored(line: str, folder: Path, source: Path | None) -> str:

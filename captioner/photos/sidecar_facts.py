@@ -22,8 +22,8 @@ _GROUPS = (
 _MIDNIGHT = "T00:00:00"
 _LARGEST = xmp.LARGEST
 """Bytes of a sidecar that are read."""
-_RDF = re.compile(rb"R\0?D\0?F")
-"""What there is in every packet, in UTF-16, too."""
+_RDF = re.compile(rb"R\0{0,3}D\0{0,3}F")
+"""What there is in every packet, in UTF-16 and UTF-32, too."""
 
 Warn = Callable[[Path, str], None]
 """Told of a sidecar that cannot be read, and why."""

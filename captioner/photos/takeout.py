@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -14,6 +15,8 @@ from captioner.types import Facts
 from captioner.wording import clean, is_placeholder
 
 _LONGEST_TEXT = 10_000
+_ESCAPES = re.compile("&(amp|lt|gt|quot|#39);")
+_CHARACTERS = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "#39": "'"}
 _MARKS = ("photoTakenTime", "geoData", "geoDataExif", "googlePhotosOrigin", "creationTime")
 
 
@@ -49,7 +52,12 @@ def read(content: bytes, photo: str) -> Facts | None:
 def _person(text: object) -> str | None:
     if not isinstance(text, str) or is_placeholder(clean(text)):
         return None
-    return clean(text)[:_LONGEST_TEXT]
+    return clean(_unescaped(text))[:_LONGEST_TEXT]
+
+
+def _unescaped(text: str) -> str:
+    """A text without the escapes that Google puts for what would mean something in HTML."""
+    return _ESCAPES.sub(lambda found: _CHARACTERS[found[1]], text)
 
 
 def _title(title: str, photo: str) -> str | None:
@@ -58,7 +66,8 @@ def _title(title: str, photo: str) -> str | None:
     if original := takeout_names.original(photo):
         names |= {original, takeout_names.plain(original)}
     same = {one.casefold() for name in names for one in (name, _stem(name))}
-    if not same.isdisjoint({clean(title).casefold(), _stem(clean(title)).casefold()}):
+    plain = clean(_unescaped(title)).casefold()
+    if not same.isdisjoint({plain, _stem(plain)}):
         return None
     return _person(title)
 

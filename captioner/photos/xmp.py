@@ -46,8 +46,17 @@ _TOKEN = re.compile(
 _ATTRIBUTE = re.compile(r"(?<![^\s\"'])([^\s=\"'/]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.DOTALL)
 _REFERENCE = re.compile(r"&(?:#(\d{1,7})|#[xX]([0-9A-Fa-f]{1,6})|(amp|lt|gt|quot|apos));")
 _ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
-_UNICODE_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"),
-                  (codecs.BOM_UTF16_BE, "utf-16-be"))  # fmt: skip
+_WIDE_STARTS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (b"<\0\0\0", "utf-32-le"),
+    (b"\0\0\0<", "utf-32-be"),
+    (b"<\0", "utf-16-le"),
+    (b"\0<", "utf-16-be"),
+)
+_DECLARATION = re.compile(r"\s*<\?xml\s[^>]*\?>")
 
 
 class _StrangeError(Exception):
@@ -73,9 +82,7 @@ def texts(packet: bytes, names: Collection[str]) -> dict[str, list[str]]:
     names
         As `qualified` spells them: a namespace, a space and the property's name.
     """
-    packet = packet[:LARGEST]
-    if not packet.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        packet = packet.strip(b"\0")
+    packet = _narrow(packet[:LARGEST]).strip(b"\0")
     found = _Texts(names)
     try:
         _parse(packet, found)
@@ -169,6 +176,7 @@ def _parse_ill_formed(packet: str, found: _Texts) -> None:
             found.start(tag, {_resolved(name, spaces): at for name, at in attributes.items()})
             if token["rest"].endswith("/"):
                 found.end(tag)
+    found.text(_unescaped(packet[at:].partition("<")[0]))  # of a packet that was cut short
     found.close_all()
 
 
@@ -196,11 +204,16 @@ def _unescaped(text: str) -> str:
     return _REFERENCE.sub(character, text)
 
 
+def _narrow(packet: bytes) -> bytes:
+    """A packet in UTF-16 or UTF-32, marked as that or not, as UTF-8; any other as it is."""
+    for start, encoding in _WIDE_STARTS:
+        if packet.startswith(start):
+            return _DECLARATION.sub("", packet.decode(encoding, "replace"), count=1).encode()
+    return packet
+
+
 def _decoded(packet: bytes) -> str:
-    for mark, encoding in _UNICODE_MARKS:
-        if packet.startswith(mark):
-            return packet[len(mark) :].decode(encoding, "replace")
-    return utf_8_or_latin(packet)
+    return utf_8_or_latin(packet.removeprefix(codecs.BOM_UTF8))
 
 
 def utf_8_or_latin(text: bytes) -> str:
