@@ -64,11 +64,11 @@ def home_folder() -> Path | None:
     else:
         home = os.environ.get("HOME", "")
         if not os.path.isabs(home):  # noqa: PTH117
-            import pwd
-
             try:
+                import pwd
+
                 home = pwd.getpwuid(os.getuid()).pw_dir
-            except (KeyError, OSError):
+            except (ImportError, KeyError, OSError):
                 return None
     return Path(home) if os.path.isabs(home) else None  # noqa: PTH117
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import colours
 import pytest
+from conftest import WITHOUT_POSIX
 from typer.testing import CliRunner, Result
 
 from captioner.cli import outputs
@@ -79,7 +80,9 @@ def test_a_log_may_be_text(run: Run, name: str) -> None:
     assert Path("notes.txt").read_text().startswith("mine\n")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+@pytest.mark.skipif(
+    WITHOUT_POSIX or not hasattr(os, "mkfifo"), reason="Windows has no pipes with names of files"
+)
 def test_a_pipe_that_nothing_reads_from_is_not_waited_for(run: Run) -> None:
     os.mkfifo("pipe")
     result = run("index", "red.jpg", "--log-file", "pipe")
