@@ -203,4 +203,5 @@ def write(
         whole = {"format": FORMAT, **manifest, "files": sums}
         text = json.dumps(whole, ensure_ascii=False, indent=2)
         (new / MANIFEST).write_text(text + "\n", "utf-8")
-    return Bundle.open(folder)
+    # As it was named, unless that leads through a folder that is not there: `new/../bundle`.
+    return Bundle.open(folder if folder.exists() else folder.resolve())
