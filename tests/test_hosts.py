@@ -80,6 +80,7 @@ def database(folder: Path) -> Path:
 
 
 @pytest.mark.skipif(not POSIX, reason="homes of POSIX")
+@pytest.mark.posix  # by the list of users and by XDG variables
 class TestHomes:
     @pytest.fixture(autouse=True)
     def _account(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
