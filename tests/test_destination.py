@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
@@ -79,6 +79,7 @@ def grow(folder: Path, entries: object) -> None:
         folder.symlink_to(str(entries))
 
 
+@example({".DS_Store": {"a.jpg": b""}}, True, True, False, "out", None)
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     entries=TREES,

@@ -106,7 +106,7 @@ def other_files(folder: Path) -> list[str] | None:
     return sorted(
         entry.name
         for entry in os.scandir(folder)
-        if not _is_own(Path(entry.path), sums) and entry.name not in SYSTEM_FILES
+        if not _is_replaceable(Path(entry.path), sums)
     )
 
 
@@ -126,10 +126,11 @@ def _checksums(folder: Path) -> Mapping[str, str] | None:
     return sums if is_one and sums else None
 
 
-def _is_own(file: Path, sums: Mapping[str, str]) -> bool:
+def _is_replaceable(file: Path, sums: Mapping[str, str]) -> bool:
+    """Whether a file is a bundle's own, or one that the system makes; never a folder or a link."""
     if not stat.S_ISREG(file.lstat().st_mode):
         return False
-    if file.name == MANIFEST:
+    if file.name == MANIFEST or file.name in SYSTEM_FILES:
         return True
     return file.name in sums and hashlib.sha256(file.read_bytes()).hexdigest() == sums[file.name]
 
@@ -276,7 +277,7 @@ def _remove(old: Path) -> None:
     sums = _checksums(old) or {}
     with suppress(OSError):
         for file in sorted(old.iterdir(), key=lambda file: file.name == MANIFEST):
-            if file.name in SYSTEM_FILES or _is_own(file, sums):
+            if _is_replaceable(file, sums):
                 file.unlink()
         old.rmdir()
 
