@@ -196,9 +196,12 @@ def test_what_cannot_be_written_in_place_gets_a_sidecar_and_a_reason(run: Run) -
     assert Path("blue.bmp.xmp").exists() and Path("red.jpg.xmp").exists()
 
 
-def test_nothing_is_written_without_an_index(run: Run, tmp_path: Path) -> None:
-    result = run("write", ".", "--db", str(tmp_path / "other.db"))
-    assert "2 not in the index" in result.stderr
+def test_nothing_is_written_without_an_index(run: Run) -> None:
+    result = run("write", ".", "--db", "none.db")
+    assert result.exit_code == 2
+    assert "there is no index at none.db" in result.stderr
+    assert not Path("none.db").exists()
+    assert not Path("red.jpg.xmp").exists()
 
 
 def test_show_says_whose_words_are_where(run: Run) -> None:

@@ -104,9 +104,7 @@ def other_files(folder: Path) -> list[str] | None:
     if sums is None:
         return None
     return sorted(
-        entry.name
-        for entry in os.scandir(folder)
-        if not _is_replaceable(Path(entry.path), sums)
+        entry.name for entry in os.scandir(folder) if not _is_replaceable(Path(entry.path), sums)
     )
 
 
