@@ -16,9 +16,12 @@ from invented import description, failure, photo
 from processes import ROOT
 from typer.testing import CliRunner, Result
 
+from captioner import system
 from captioner.cli.app import app
 from captioner.index import Index, Said
 
+QUOTE = '"' if system.WINDOWS else "'"
+"""Of the system's shell."""
 DOG = Path("/photos/dog.jpg")
 
 
@@ -136,7 +139,7 @@ class TestCommand:
         assert result.exit_code == 2
         assert result.stderr == (
             "captioner: my photo.jpg is not in the index.\n"
-            "Add it with: captioner index 'my photo.jpg'\n"
+            f"Add it with: captioner index {QUOTE}my photo.jpg{QUOTE}\n"
         )
         assert "no such file" in run("nowhere.jpg", "Rex").stderr
         assert "is a folder" in run(".", "Rex").stderr

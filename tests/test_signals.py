@@ -26,6 +26,10 @@ if sys.platform == "win32":
     pytest.skip("signals are sent to processes as POSIX does", allow_module_level=True)
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+EACH_SIGNAL = [
+    pytest.param(*each, marks=pytest.mark.posix if each[0] is signal.SIGHUP else ())
+    for each in SIGNALS
+]
 
 SCRIPT = """
 import os, sys, threading
@@ -156,7 +160,7 @@ def described(folder: Path) -> int:
         return index.counts().described
 
 
-@pytest.mark.parametrize(("number", "status"), SIGNALS)
+@pytest.mark.parametrize(("number", "status"), EACH_SIGNAL)
 def test_index_finishes_and_stores_what_is_in_hand(folder: Path, number: int, status: int) -> None:
     with command("describe", "index", ".") as child:
         child.reach("describe")
@@ -169,7 +173,7 @@ def test_index_finishes_and_stores_what_is_in_hand(folder: Path, number: int, st
     assert "Stopped: the same command goes on from there." in said
 
 
-@pytest.mark.parametrize(("number", "status"), SIGNALS)
+@pytest.mark.parametrize(("number", "status"), EACH_SIGNAL)
 def test_the_second_signal_ends_at_once(folder: Path, number: int, status: int) -> None:
     with command("describe", "index", ".") as child:
         child.reach("describe")
@@ -181,7 +185,7 @@ def test_the_second_signal_ends_at_once(folder: Path, number: int, status: int) 
 
 
 @pytest.mark.parametrize("words", [["caption", "."], ["index", "."], ["watch", "."]])
-@pytest.mark.parametrize(("number", "status"), SIGNALS)
+@pytest.mark.parametrize(("number", "status"), EACH_SIGNAL)
 def test_loading_a_model_is_not_waited_for(
     folder: Path, words: list[str], number: int, status: int
 ) -> None:
@@ -248,7 +252,7 @@ def test_index_write_ends_between_two_photos(folder: Path) -> None:
     assert len(list(folder.glob("*.xmp"))) == 1
 
 
-@pytest.mark.parametrize(("number", "status"), SIGNALS)
+@pytest.mark.parametrize(("number", "status"), EACH_SIGNAL)
 def test_export_leaves_no_half_file(indexed: Path, number: int, status: int) -> None:
     before = sorted(indexed.iterdir())
     with command("records", "export", "--output", "photos.jsonl") as child:
@@ -314,6 +318,7 @@ def test_other_threads_have_no_handlers() -> None:
     assert ended == [False]
 
 
+@pytest.mark.posix
 def test_decoding_goes_on_whatever_a_terminal_or_systemd_sends_to_all_processes(
     tmp_path: Path,
 ) -> None:
