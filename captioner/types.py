@@ -236,6 +236,10 @@ class Description:
             return self.captions[0].text
         return in_place(keyword.word for keyword in self.keywords)
 
+    def __str__(self) -> str:
+        """The path and the text, as a line for a person."""
+        return f"{self.photo.spelled}: {self.text}"
+
 
 def in_place(keywords: Iterable[str]) -> str:
     """Keywords as they stand where a sentence would: without its capital and its full stop."""
@@ -251,6 +255,10 @@ class Failure:
     """One line that completes "cannot read PATH: …" and ends with the remedy where there is one."""
     photo: Photo | None = None
     """None where the trouble lies outside the file, which may succeed as it is another time."""
+
+    def __str__(self) -> str:
+        """The path and the reason, as a line for a person."""
+        return f"cannot read {self.path}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,3 +67,12 @@ def test_what_the_package_offers() -> None:
     assert captioner.__version__
     with pytest.raises(AttributeError, match="nonsense"):
         captioner.nonsense  # noqa: B018
+
+
+def test_results_print_as_a_line_for_a_person(tmp_path: Path) -> None:
+    colours.photo(tmp_path / "red.jpg", "red")
+    red, missing = Captioner(colours.ColourDescriber()).caption(
+        [tmp_path / "red.jpg", tmp_path / "none.jpg"]
+    )
+    assert str(red) == f"{tmp_path / 'red.jpg'}: A red photo."
+    assert str(missing).startswith(f"cannot read {tmp_path / 'none.jpg'}: ")

@@ -153,7 +153,7 @@ def test_what_fits_badly_is_left_out(run: Run, monkeypatch: pytest.MonkeyPatch) 
         (["similar", "red.jpg", "--near", "here"], "is not a place"),
         (["search", "red", "--json", "-0"], "mutually exclusive"),
         (["search", "red", "--preview", "--print-path"], "mutually exclusive"),
-        (["search", "red", "--preview"], "in a terminal alone"),
+        (["search", "red", "--preview"], "only in a terminal"),
     ],
 )
 def test_wrong_use(run: Run, words: list[str], said: str) -> None:
@@ -193,7 +193,7 @@ def test_an_empty_result_says_what_to_do(run: Run, database: Path) -> None:
     assert (result.exit_code, result.stdout) == (0, "")
     nothing, missing, remedy = result.stderr.splitlines()
     assert nothing == "Nothing found for: dog"
-    assert missing.startswith("1 photo left out, missing from where")
+    assert missing.startswith("Left out: 1 photo with missing")
     assert remedy
     assert "matches the filters" in run("search", "red", "--after", "2030").stderr
 

@@ -65,7 +65,7 @@ class TestDeletedFolder:
         result = run("index")
         assert result.exit_code == 0, result.stderr
         assert f"{folder}/old no longer exists." in result.stderr
-        assert "`captioner prune` or `captioner forget" in result.stderr
+        assert "with `captioner forget" in result.stderr
         assert "3 gone, 3 unchanged." in result.stderr
         assert "6 photos, 3 missing." in result.stderr
         assert found(run, "red") == ["keep"]

@@ -392,3 +392,25 @@ def test_a_sidecar_that_links_to_itself_is_none_to_take_back(run: Run) -> None:
     Path("red.jpg.xmp").symlink_to("red.jpg.xmp")
     assert run("undo").exit_code == 0
     assert run("undo", "red.jpg").exit_code == 0
+
+
+def test_words_taken_back_are_said_to_be_in_the_file_still(run: Run) -> None:
+    run("edit", "red.jpg", "Rex")
+    assert "still there" not in run("edit", "red.jpg", "--remove").stderr
+    run("edit", "red.jpg", "Rex")
+    run("write", "red.jpg")
+    assert "`captioner write --existing replace`" in run("edit", "red.jpg", "--remove").stderr
+    assert "still there" not in run("edit", "album/blue.jpg", "Blau").stderr
+
+
+def test_all_that_was_written_is_known_by_an_index_alone(run: Run) -> None:
+    result = run("undo", "--db", "none.db")
+    assert result.exit_code == 2
+    assert "there is no index at none.db" in result.stderr
+    assert not Path("none.db").exists()
+
+
+def test_a_folder_is_not_shown(run: Run) -> None:
+    result = run("show", "album")
+    assert result.exit_code == 2
+    assert "album is a folder" in result.stderr

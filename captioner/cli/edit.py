@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ import typer
 from captioner.cli import console, keeping, options, streams
 from captioner.cli.text_argument import TextCommand
 from captioner.errors import CaptionerError, UsageError
-from captioner.system.paths import quoted
+from captioner.system.paths import absolute, quoted
 
 if TYPE_CHECKING:
     from captioner.index import Said
@@ -70,11 +71,19 @@ def edit(
         if not (remove or words.strip()):
             raise UsageError("the text is empty.", "--remove takes your words back.")
         index.edit(path, words)
+        written = remove and any(
+            absolute(path) in map(os.fspath, places) for places in index.writes().places().values()
+        )
         after = next(iter(index.shown(entry.id for entry in index.at(path)).values()), None)
     if after and after.kind == "sentence":
         console.note(f"{name}: {after.text}")
     else:
         console.note(f"{name} has no caption any more.")
+    if written:
+        console.note(
+            "Captions that were written into its file or sidecar are still there: "
+            "`captioner write --existing replace` or `captioner undo` changes them."
+        )
 
 
 def _how_to_know(path: Path) -> str:

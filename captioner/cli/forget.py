@@ -89,8 +89,8 @@ def forget(
     again = sum(any(entry.path.is_relative_to(root) for root in roots) for entry in there)
     if again:
         console.note(
-            f"{console.counted(again)} will be indexed again with the folder: name them in a "
-            ".captionerignore file to prevent that."
+            f"{console.counted(again)} will be indexed again with the folder, unless a "
+            f".captionerignore file names {'it' if again == 1 else 'them'}."
         )
     if unknown:
         raise typer.Exit(1)

@@ -42,7 +42,7 @@ def form(*, as_json: bool, print_path: bool, nul: bool, preview: bool) -> Form:
             "Give one of them.",
         )
     if preview and not console.for_the_eye():
-        raise UsageError("--preview shows pictures in a terminal alone.", "Leave it out here.")
+        raise UsageError("--preview works only in a terminal.", "Leave it out here.")
     if as_json:
         return "json"
     return "nul" if nul else "paths" if print_path else "lines"

@@ -20,7 +20,7 @@ from captioner.errors import UsageError
 
 _REMEDY = (
     "Connect its drive; or if it was deleted, remove its photos from the index with "
-    "`captioner prune` or `captioner forget {}`."
+    "`captioner forget {}`."
 )
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def _given(paths: list[str] | None, opened: Index, *, nul: bool) -> Given:
     for root in roots:
         name = console.shown(str(root))
         if os.path.exists(root) and not os.path.isdir(root):  # noqa: PTH110, PTH112 (may raise)
-            forget = f"`captioner prune` or `captioner forget {name}`"
+            forget = f"`captioner forget {name}`"
             console.note(f"{name} is not a folder any more. Remove its photos with {forget}.")
         elif not _is_absent(root):
             there.append(os.fspath(root))

@@ -146,7 +146,7 @@ def _say_what_next(words: str, index: Index, filters: Filters, *, exact: bool) -
     console.note(f"Nothing found for: {console.shown(words)}" if words else "Nothing found.")
     if counts.missing:
         console.note(
-            f"{console.counted(counts.missing)} left out, missing from where they were: "
-            "connect their drive, and run `captioner index` on it."
+            f"Left out: {console.counted(counts.missing)} with missing files. Connect the drive "
+            "that they are on and run `captioner index`, or remove them with `captioner prune`."
         )
     console.note(remedy)

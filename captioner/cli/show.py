@@ -12,7 +12,7 @@ import typer
 
 from captioner.cli import console, options
 from captioner.cli.paths import beside
-from captioner.errors import PhotoError
+from captioner.errors import PhotoError, UsageError
 
 if TYPE_CHECKING:
     from captioner.metadata.provenance import Content, Text
@@ -77,6 +77,8 @@ def show(
     """
     console.configure(quiet=quiet, log_file=log_file)
     path = Path(photo)
+    if os.path.isdir(path):  # noqa: PTH112 (is_dir may raise)
+        raise UsageError(f"{console.shown(photo)} is a folder.", "Name one photo.")
     try:
         found = [*_in_photo(path), *_in_sidecars(path), *_in_index(path, database)]
     except PhotoError as error:
@@ -93,7 +95,7 @@ def show(
             parts = one.what, _place(path, one), one.field, one.whose(), one.text
             console.line(*(part.replace("\t", " ").replace("\n", " / ") for part in parts))
     if not found:
-        console.note(f"There is no caption and no other metadata for {console.shown(photo)}.")
+        console.note(f"No caption, title or keyword is known of {console.shown(photo)}.")
 
 
 def _record(photo: str, path: Path, one: Statement) -> dict[str, object]:

@@ -17,6 +17,7 @@ from captioner.cli.interrupt import finishing
 from captioner.cli.paths import Given
 from captioner.cli.progress import progress
 from captioner.cli.write import KeepTimes, NoSync, record, refresh
+from captioner.errors import UsageError
 
 if TYPE_CHECKING:
     from captioner.index.writes import Writes
@@ -61,7 +62,13 @@ def undo(
     given = Given(paths or [], nul=nul)
     how = Options(dry_run=dry_run, sync=not no_sync, keep_times=keep_times)
     tally: Counter[State] = Counter()
-    with keeping.to_write(database or database_path()) as index:
+    index_path = database or database_path()
+    if not (given.words or index_path.exists()):  # what was written stands there alone
+        raise UsageError(
+            f"there is no index at {index_path}.",
+            "Name the one that the captions were written from with --db, or the photos.",
+        )
+    with keeping.to_write(index_path) as index:
         records = index.writes(sync=how.sync)
         photos = (
             keeping.walk_all(given, chain(*records.places().values()))
