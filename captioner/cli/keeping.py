@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from captioner.cli import console
 from captioner.cli.progress import progress, spell_pace, spell_time
+from captioner.errors import UsageError
 
 if TYPE_CHECKING:
     from captioner.cli.paths import Given
@@ -25,10 +26,23 @@ _NETWORK = (
 _GOES_ON = "the same command goes on from there."
 
 
-def to_write(path: Path) -> Index:
-    """Open an index for writing, with a warning where it lies on a network drive."""
+def to_write(path: Path, *, remedy: str = "") -> Index:
+    """Open an index for writing, with a warning where it lies on a network drive.
+
+    Parameters
+    ----------
+    remedy
+        What to do if there is no index; if not given, an empty one is made.
+
+    Raises
+    ------
+    UsageError
+        If there is none, and `remedy` is given.
+    """
     from captioner.index import Index
 
+    if remedy and not path.exists():
+        raise UsageError(f"there is no index at {path}.", remedy)
     index = Index.open(path, write=True)
     warn_of_network(index)
     return index

@@ -169,7 +169,10 @@ def replacing(file: Path, option: str, *, force: bool, database: bool = False) -
     CaptionerError
         Where it cannot be written.
     """
-    import shutil  # not when `check_options` runs alone, before every command
+    # Not when `check_options` runs alone, before every command.
+    import shutil
+
+    from captioner.system.files import rename_new
 
     name = _shown(file)
     file = check_file(file, option, force=force, database=database)
@@ -184,7 +187,7 @@ def replacing(file: Path, option: str, *, force: bool, database: bool = False) -
                     shutil.copymode(file, temporary)
                 temporary.replace(file)
             else:
-                _put(temporary, file)
+                rename_new(temporary, file)
         finally:
             temporary.unlink(missing_ok=True)
     except FileExistsError:
@@ -195,18 +198,6 @@ def replacing(file: Path, option: str, *, force: bool, database: bool = False) -
         raise CaptionerError(
             f"{name} cannot be written: {error.strerror or error}.", "Name another file."
         ) from error
-
-
-def _put(temporary: Path, file: Path) -> None:
-    """Give a file its name, unless something has taken that meanwhile."""
-    try:
-        file.hardlink_to(temporary)
-    except FileExistsError:
-        raise
-    except (OSError, NotImplementedError):  # a disk without hard links
-        if os.path.lexists(file):
-            raise FileExistsError from None
-        temporary.replace(file)
 
 
 def _is_photo(file: Path) -> bool:

@@ -17,7 +17,6 @@ from captioner.cli.interrupt import finishing
 from captioner.cli.paths import Given
 from captioner.cli.progress import progress
 from captioner.cli.write import KeepTimes, NoSync, record, refresh
-from captioner.errors import UsageError
 
 if TYPE_CHECKING:
     from captioner.index.writes import Writes
@@ -62,13 +61,10 @@ def undo(
     given = Given(paths or [], nul=nul)
     how = Options(dry_run=dry_run, sync=not no_sync, keep_times=keep_times)
     tally: Counter[State] = Counter()
-    index_path = database or database_path()
-    if not (given.words or index_path.exists()):  # what was written stands there alone
-        raise UsageError(
-            f"there is no index at {index_path}.",
-            "Name the one that the captions were written from with --db, or the photos.",
-        )
-    with keeping.to_write(index_path) as index:
+    # Without an index, photos that are named are still known by the mark in them.
+    remedy = "Name the one that the captions were written from with --db, or the photos."
+    remedy = "" if given.words else remedy
+    with keeping.to_write(database or database_path(), remedy=remedy) as index:
         records = index.writes(sync=how.sync)
         photos = (
             keeping.walk_all(given, chain(*records.places().values()))

@@ -16,7 +16,6 @@ from captioner.cli import console, keeping, options
 from captioner.cli.interrupt import finishing
 from captioner.cli.paths import Given
 from captioner.cli.progress import progress
-from captioner.errors import UsageError
 
 if TYPE_CHECKING:
     from captioner.index import Index
@@ -130,10 +129,8 @@ def write(
         keep_times=keep_times,
     )
     given = Given(paths or [], nul=nul)
-    path = database or database_path()
-    if not path.exists():  # to open it for writing would make an empty one
-        raise UsageError(f"there is no index at {path}.", "Make one with `captioner index FOLDER`.")
-    with keeping.to_write(path) as index:
+    remedy = "Make one with `captioner index FOLDER`."
+    with keeping.to_write(database or database_path(), remedy=remedy) as index:
         photos = (
             keeping.walk_all(given, index.described()) if given.words else walk(index.described())
         )
