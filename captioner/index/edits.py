@@ -8,9 +8,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from captioner.index import texts
 from captioner.index.database import TIMEOUT, path_key
 from captioner.index.shown import IN_ORDER
-from captioner.index.store import draw_texts
 from captioner.system.paths import sqlite_address
 
 
@@ -55,7 +55,7 @@ def edit(path: Path, photo: Path, text: str) -> None:
                 "INSERT INTO captions (photo, source, rank, text) VALUES (?, 'person', 0, ?)",
                 [*row, text],
             )
-        draw_texts(connection, *row)
+        texts.refresh(connection, *row)
 
 
 def _one_line(text: str) -> str:

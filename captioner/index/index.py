@@ -305,7 +305,7 @@ class Index:
             for one in read:
                 photo = facts.keep_with_sidecars(self._connection, one)
                 if photo is not None:
-                    store.draw_texts(self._connection, photo)
+                    texts.refresh(self._connection, photo)
 
     def retellable(self, weights: Weights, below: Iterable[Path] = ()) -> list[int]:
         """Ids of photos that another model described, from features that `weights` share."""

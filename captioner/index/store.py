@@ -30,7 +30,7 @@ def store(
                 photo = _record(connection, found, failed=result)
             case _:
                 continue
-        draw_texts(connection, photo)
+        texts.refresh(connection, photo)
 
 
 def retell(
@@ -44,7 +44,7 @@ def retell(
         ).fetchone()
         _forget(connection, photo)
         _describe(connection, photo, description, model_id, encoder_id)
-        draw_texts(connection, photo)
+        texts.refresh(connection, photo)
 
 
 def copy(connection: sqlite3.Connection, twin: int, photo: Photo) -> None:
@@ -73,7 +73,7 @@ def copy(connection: sqlite3.Connection, twin: int, photo: Photo) -> None:
             f"INSERT INTO {table} (photo, {rest}) SELECT ?, {rest} FROM {table} WHERE photo = ?",
             [number, twin],
         )
-    draw_texts(connection, number)
+    texts.refresh(connection, number)
 
 
 def _record(
@@ -159,11 +159,6 @@ def _keep_vectors(
 
 def _blob(numbers: HalfArray) -> bytes:
     return numbers.astype("<f2").tobytes()
-
-
-def draw_texts(connection: sqlite3.Connection, photo: int) -> None:
-    """Bring what is searched of a photo up to date with all that is known of it."""
-    texts.refresh(connection, photo)
 
 
 def words_of(connection: sqlite3.Connection, photo: int) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from captioner.index import missing, store
+from captioner.index import missing, store, texts
 from captioner.index.database import now, path_key
 from captioner.types import Kept, Photo
 
@@ -110,5 +110,5 @@ def _move(connection: sqlite3.Connection, row: _Row, key: bytes) -> None:
             "missing_reason = iif(?2, 'gone', missing_reason) WHERE id = ?4",
             [row.path, gone, now(), *there],
         )
-        store.draw_texts(connection, *there)
-    store.draw_texts(connection, row.id)  # the words of the new name
+        texts.refresh(connection, *there)
+    texts.refresh(connection, row.id)  # the words of the new name

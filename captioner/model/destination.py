@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from captioner.errors import CaptionerError, UsageError
+from captioner.system.files import rename_new
 
 MANIFEST = "bundle.json"
 SYSTEM_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
@@ -240,26 +241,12 @@ def _fill(folder: Path, new: Path) -> None:
         # Without its manifest it is no bundle, so that comes last.
         for file in sorted(new.iterdir(), key=lambda file: file.name == MANIFEST):
             target = folder / file.name
-            _move(file, target)
+            rename_new(file, target)
             moved.append(target)
     except BaseException:
         for file in moved:
             file.unlink(missing_ok=True)
         raise
-
-
-def _move(file: Path, target: Path) -> None:
-    """Rename a file, never onto another."""
-    try:
-        target.hardlink_to(file)
-    except FileExistsError:
-        raise
-    except (OSError, NotImplementedError):  # a disk without hard links
-        if exists(target):
-            raise FileExistsError(errno.EEXIST, f"{target} exists") from None
-        file.rename(target)
-    else:
-        file.unlink()
 
 
 def _free_name(folder: Path) -> Path:
