@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 
-# A shell starts what runs in the background with Ctrl-C ignored, and so would all that tests start.
+# A shell starts what runs in the background with Ctrl-C ignored, nohup whatever it starts with
+# SIGHUP ignored, and processes that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+for _name in ("SIGHUP", "SIGTERM"):
+    if hasattr(signal, _name):
+        signal.signal(getattr(signal, _name), signal.SIG_DFL)
 
 WITHOUT_POSIX = bool(os.environ.get("CAPTIONER_TEST_WITHOUT_POSIX"))
 """Run all tests, and what they start, on a simulated Windows."""

@@ -32,16 +32,23 @@ EACH_SIGNAL = [
 ]
 
 SCRIPT = """
-import os, sys, threading
+import os, select, sys, threading
 import captioner.model
 import captioner.index.index as indexes
 import captioner.metadata.writer as writers
 from colours import ColourDescriber
 from captioner.cli import main
 
+def wait():
+    # In short waits, for handlers run between them: a signal that arrives after Python last looked
+    # and before the system call would be seen only after it.
+    while not select.select([GATE], [], [], 0.05)[0]:
+        pass
+    return os.read(GATE, 1)
+
 def pause(name):
     print(name, flush=True)
-    os.read(GATE, 1)
+    wait()
 
 def pausing(owner, method):
     plain = getattr(owner, method)
@@ -76,7 +83,7 @@ match PLACE:
         class Stdin:
             def read1(self, size):
                 print("stdin", flush=True)
-                return os.read(GATE, 1)
+                return wait()
         streams.stdin = Stdin
 main(words)
 """
