@@ -23,7 +23,7 @@ WITHOUT_POSIX = bool(os.environ.get("CAPTIONER_TEST_WITHOUT_POSIX"))
 """Run all tests, and what they start, on a simulated Windows."""
 
 if WITHOUT_POSIX:
-    SIMULATION = str(Path(__file__).parent / "without_posix")
+    SIMULATION = str(Path(__file__).parent / "support/without_posix")
     sys.path.insert(0, SIMULATION)
     import simulation
 

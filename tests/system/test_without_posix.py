@@ -13,11 +13,11 @@ from pathlib import Path
 
 import colours
 import pytest
-from processes import ROOT
+from processes import ROOT, SUPPORT
 
 from captioner.cli.app import COMMANDS
 
-SIMULATION = Path(__file__).parent / "without_posix"
+SIMULATION = SUPPORT / "without_posix"
 
 WEIGHTS = pytest.mark.skipif(
     not (ROOT / "weights/base/bundle.json").is_file(), reason="there is no weights/base"
@@ -61,7 +61,7 @@ class Machine:
 INDEXING = f"""
 import sys
 from pathlib import Path
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(SUPPORT)!r})
 import colours
 from captioner.index import Index
 from captioner.library import update

@@ -225,7 +225,6 @@ def test_runs_of_two_models_are_kept_apart(tmp_path: Path) -> None:
 STORE = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
 from test_sketches import photos
 from captioner.index import Index
 with Index.open(Path(sys.argv[1]), write=True) as index:
@@ -243,9 +242,9 @@ def test_a_writer_that_is_killed_leaves_all_in_step(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     for _ in range(int(os.environ.get("CAPTIONER_TEST_KILLS", "3"))):
         writer = subprocess.Popen(
-            [sys.executable, "-c", STORE, path, Path(__file__).parent],
+            [sys.executable, "-c", STORE, path],
             stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
         )
         assert writer.stdout
         for _ in range(random.integers(1, 4)):

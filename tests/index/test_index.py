@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from invented import description, failure, photo
+from processes import SUPPORT
 
 from captioner.errors import CaptionerError, UsageError
 from captioner.index import Change, Counts, Index, database
@@ -250,7 +251,7 @@ def test_a_reader_works_while_another_writes(path: Path) -> None:
 SETTING = f"""
 import os, signal, sys
 from pathlib import Path
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(SUPPORT)!r})
 from invented import description
 from captioner.index import Index
 path = Path(sys.argv[1])

@@ -43,7 +43,7 @@ def scikit_pictures() -> list[Path]:
 
 @pytest.fixture
 def samples() -> list[Path]:
-    """The folders of `CAPTIONER_TEST_SAMPLES`; tests/samples.sh fills one."""
+    """The folders of `CAPTIONER_TEST_SAMPLES`; tests/support/samples.sh fills one."""
     named = os.environ.get("CAPTIONER_TEST_SAMPLES", "")
     if not named:
         pytest.skip("no further samples: name folders of them in CAPTIONER_TEST_SAMPLES")

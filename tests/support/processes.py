@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
+SUPPORT = Path(__file__).resolve().parent
 
 HEAVY = {"keras", "tensorflow", "openvino", "torch", "jax"}
 """What takes a second and more to import."""

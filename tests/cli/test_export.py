@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from invented import description, failure, photo
-from processes import ROOT
+from processes import ROOT, SUPPORT
 from typer.testing import CliRunner, Result
 
 from captioner.cli.app import app
@@ -251,7 +251,7 @@ class TestBackup:
         monkeypatch.setattr("captioner.index.backup._PAGES", 1)
         with subprocess.Popen(
             [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+            text=True, env={**os.environ, "PYTHONPATH": f"{ROOT}:{SUPPORT}"},
         ) as writer:  # fmt: skip
             assert writer.stdin
             assert writer.stdout

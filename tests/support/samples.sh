@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The sample images of Pillow and exiftool, for the test that nothing is lost in any of them:
 #
-#     tests/samples.sh samples
-#     CAPTIONER_TEST_SAMPLES=samples python -m pytest -m slow -s tests/test_losses.py
+#     tests/support/samples.sh samples
+#     CAPTIONER_TEST_SAMPLES=samples python -m pytest -m slow -s tests/metadata/test_losses.py
 #
 # Pillow's come with its source on the package index, exiftool's with Debian's source package
 # (apt needs a `deb-src` line in its sources, and `apt-get update` to have been run).

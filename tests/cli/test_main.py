@@ -8,7 +8,7 @@ from pathlib import Path
 import colours
 import pytest
 
-MAIN = Path(__file__).resolve().parent.parent / "main.py"
+MAIN = Path(__file__).resolve().parents[2] / "main.py"
 
 
 @pytest.fixture(autouse=True)
