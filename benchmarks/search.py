@@ -33,7 +33,15 @@ from captioner.model import load
 from captioner.model.query import load_rank
 from captioner.pipeline import describe
 from captioner.places import bundle_folder
-from captioner.types import Description, Facts, FloatArray, HalfArray, Look, Photo, SearchVectors
+from captioner.types import (
+    Description,
+    Facts,
+    FloatArray,
+    HalfArray,
+    Photo,
+    QueryPlan,
+    SearchVectors,
+)
 
 QUERIES = (
     "surfer",
@@ -65,8 +73,10 @@ def invented(seeds: Sequence[Description], count: int) -> Iterator[list[Descript
         piece = []
         for number in range(first, min(count, first + CHUNK)):
             seed, year, month = seeds[number % len(seeds)], 2000 + number % 25, number % 12 + 1
-            joint = seed.vectors.joint + random.normal(0, 0.02, seed.vectors.joint.shape)
-            words = seed.vectors.words * random.normal(1, 0.15, seed.vectors.words.shape)
+            joint = seed.vectors.embedding + random.normal(0, 0.02, seed.vectors.embedding.shape)
+            words = seed.vectors.word_hidden * random.normal(
+                1, 0.15, seed.vectors.word_hidden.shape
+            )
             piece.append(
                 replace(
                     seed,
@@ -99,7 +109,7 @@ def build(database: Path, options: argparse.Namespace) -> None:
     common.progress("")
 
 
-Scan = Callable[[Look], FloatArray]
+Scan = Callable[[QueryPlan], FloatArray]
 """Looks at all photos: evidence (N, P), nearly or exactly."""
 
 
@@ -130,7 +140,7 @@ class Forms:
 
     def rows_in_sqlite(self) -> Scan:
         """One row a photo, exact, read for each query: what was there before."""
-        return lambda look: look.at(SearchVectors(*self._read()))
+        return lambda look: look.measures(SearchVectors(*self._read()))
 
     def float32_in_memory(self) -> Scan:
         """Everything read and widened once."""
@@ -138,15 +148,17 @@ class Forms:
             np.fromfile(self.scratch / f"{name}.f2", "<f2").astype(np.float32).reshape(-1, width)
             for name, width in zip(("joint", "words"), self.widths, strict=True)
         ]
-        return lambda look: look.evidence(vectors[0] @ look.joint, vectors[1] @ look.words)
+        return lambda look: look.measure(
+            vectors[0] @ look.joint_directions, vectors[1] @ look.word_directions
+        )
 
     def float16_file(self) -> Scan:
         """Memory-mapped, widened block by block."""
         joint = self._mapped("joint", self.widths[0])
         words = self._mapped("words", self.widths[1])
 
-        def scan(look: Look, part: slice) -> FloatArray:
-            return look.at(SearchVectors(joint[part], words[part]))
+        def scan(look: QueryPlan, part: slice) -> FloatArray:
+            return look.measures(SearchVectors(joint[part], words[part]))
 
         return partial(self._in_parts, scan, WIDENED)
 
@@ -162,7 +174,7 @@ class Forms:
             for first in range(0, self.count, RUN)
         }
 
-        def scan(look: Look, part: slice) -> FloatArray:
+        def scan(look: QueryPlan, part: slice) -> FloatArray:
             return runs[part.start].at(look)
 
         return partial(self._in_parts, scan, RUN)
@@ -174,7 +186,7 @@ class Forms:
         return lambda look: sketches.look(connection, self.model_id, look)[1]
 
     def _in_parts(
-        self, scan: Callable[[Look, slice], FloatArray], size: int, look: Look
+        self, scan: Callable[[QueryPlan, slice], FloatArray], size: int, look: QueryPlan
     ) -> FloatArray:
         parts = [slice(first, first + size) for first in range(0, self.count, size)]
         with ThreadPoolExecutor(common.cores()) as pool:
@@ -231,10 +243,10 @@ def sqlite_vec(forms: Forms) -> Callable[[FloatArray], list[int]] | None:
     return nearest
 
 
-def ranked(look: Look, evidence: FloatArray) -> list[int]:
+def ranked(look: QueryPlan, evidence: FloatArray) -> list[int]:
     """The photos that a search could look at closely, best first by the model's measures alone."""
     standard = (evidence - evidence.mean(0, dtype=float)) / (evidence.std(0, dtype=float) + 1e-6)
-    return np.argsort(-(standard @ look.shares), kind="stable")[:CLOSELY].tolist()
+    return np.argsort(-(standard @ look.measure_weights), kind="stable")[:CLOSELY].tolist()
 
 
 def compare_forms(database: Path, options: argparse.Namespace) -> list[common.Row]:
@@ -271,7 +283,7 @@ def compare_forms(database: Path, options: argparse.Namespace) -> list[common.Ro
             )
         if nearest := sqlite_vec(forms):
             times = [
-                common.seconds(partial(nearest, look.joint[:, 0]))
+                common.seconds(partial(nearest, look.joint_directions[:, 0]))
                 for _ in range(options.repeats)
                 for look in looks
             ]
@@ -342,7 +354,9 @@ def whole_searches(database: Path, options: argparse.Namespace) -> list[common.R
             common.seconds(partial(search, "a man", exact=True)) for _ in range(options.repeats)
         ]
         _, look = rank("dog running"), rank("dog running")
-        wanted = look.joint[:, 0].astype(np.float16) if look else np.zeros(256, np.float16)
+        wanted = (
+            look.joint_directions[:, 0].astype(np.float16) if look else np.zeros(256, np.float16)
+        )
         times["open: similar"] = [
             common.seconds(partial(index.similar, wanted, model_id)) for _ in range(options.repeats)
         ]

@@ -12,7 +12,7 @@ def hasher() -> hashlib.blake2b:
 
 
 def fingerprint(path: Path) -> bytes:
-    """The hash of a whole file, as in `Pixels.content_hash`.
+    """The hash of a whole file, as in `DecodedPhoto.content_hash`.
 
     Raises
     ------

@@ -16,18 +16,18 @@ from captioner.index.missing import is_file
 from captioner.photos.ignored import IgnoreFiles
 from captioner.recognition import TOGETHER, groups, unknown
 from captioner.types import (
+    BundleIds,
+    DecodedPhoto,
     Describer,
     Description,
     Facts,
     Failure,
-    Kept,
     Listing,
     Photo,
-    Pixels,
-    Weights,
+    RecognisedPhoto,
 )
 
-Result = Description | Failure | Kept
+Result = Description | Failure | RecognisedPhoto
 Progress = Callable[[Result], None]
 Warn = Callable[[Path, str], None]
 
@@ -74,7 +74,7 @@ class Options:
     """
 
     retry_failed: bool = False
-    recaption: Weights | None = None
+    recaption: BundleIds | None = None
 
 
 @dataclass
@@ -262,13 +262,13 @@ class _Run:
                 self.summary.described += 1
             case Failure():
                 self.summary.failed += 1
-            case Kept(how="moved"):
+            case RecognisedPhoto(change="moved"):
                 self.summary.moved += 1
-            case Kept(how="copied"):
+            case RecognisedPhoto(change="copied"):
                 self.summary.copied += 1
-            case Kept(how="sidecar"):
+            case RecognisedPhoto(change="sidecar"):
                 self.summary.sidecars += 1
-            case Kept():
+            case RecognisedPhoto():
                 self.summary.unchanged += 1
         self._progress(result)
 
@@ -293,7 +293,7 @@ class _Run:
                 return
             self._store_sidecars({photo: self._index.own_facts(photo) for photo in some})
             for photo in some:
-                self.done(Kept(photo, "sidecar", photo.path))
+                self.done(RecognisedPhoto(photo, "sidecar", photo.path))
 
     def retell(self, ids: Sequence[int]) -> None:
         """Describe photos from their features."""
@@ -307,7 +307,7 @@ class _Run:
             for description in descriptions:
                 self._progress(description)
 
-    def _keep(self, photos: Iterable[tuple[Photo, bytes]]) -> list[Kept]:
+    def _keep(self, photos: Iterable[tuple[Photo, bytes]]) -> list[RecognisedPhoto]:
         """`Index.keep`, and what is said beside the photos where they are now."""
         kept = self._index.keep(photos)
         others = self._index.other_sidecars(one.photo for one in kept)
@@ -341,7 +341,7 @@ class _Run:
         with ThreadPoolExecutor(self._workers, thread_name_prefix="facts") as pool:
             read = pool.map(lambda photo: decode(photo, _SMALL), photos)
             return {
-                photo: one.facts if isinstance(one, Pixels) else self._index.facts(photo.path)
+                photo: one.facts if isinstance(one, DecodedPhoto) else self._index.facts(photo.path)
                 for photo, one in zip(photos, read, strict=True)
             }
 

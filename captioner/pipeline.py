@@ -11,7 +11,7 @@ import numpy as np
 
 from captioner.errors import PhotoError, PhotoUnavailableError
 from captioner.photos.read import read
-from captioner.types import Describer, Description, Failure, Photo, PixelArray, Pixels
+from captioner.types import DecodedPhoto, Describer, Description, Failure, Photo, PixelArray
 
 Progress = Callable[[Description | Failure], None]
 
@@ -55,13 +55,13 @@ def describe(
     """
     tell = progress or _ignore
     workers = workers or _cores() + 2
-    in_flight: deque[list[Pixels | Failure]] = deque()
+    in_flight: deque[list[DecodedPhoto | Failure]] = deque()
 
-    def feed(decoded: Iterable[Pixels | Failure]) -> Iterator[PixelArray]:
+    def feed(decoded: Iterable[DecodedPhoto | Failure]) -> Iterator[PixelArray]:
         """Hand batches to the engine, and note in `in_flight` which photos they are."""
         for slots in _batches(decoded, describer.batch_size, tell):
             in_flight.append(slots)
-            squares = [slot.rgb for slot in slots if isinstance(slot, Pixels)]
+            squares = [slot.rgb for slot in slots if isinstance(slot, DecodedPhoto)]
             if squares:  # else nothing but failures at the end
                 yield np.stack(squares)
 
@@ -71,7 +71,7 @@ def describe(
         decoded = _decode_ahead(photos, describer.size, pool, ahead)
         for features in describer.encode(feed(decoded)):
             slots = in_flight.popleft()
-            pixels = [slot for slot in slots if isinstance(slot, Pixels)]
+            pixels = [slot for slot in slots if isinstance(slot, DecodedPhoto)]
             descriptions = iter(describer.describe(pixels, features))
             for slot in slots:
                 if isinstance(slot, Failure):
@@ -88,9 +88,9 @@ def describe(
 
 def _decode_ahead(
     photos: Iterable[Photo | Failure], size: int, pool: ThreadPoolExecutor, ahead: int
-) -> Iterator[Pixels | Failure]:
+) -> Iterator[DecodedPhoto | Failure]:
     """Decode in threads, in order, at most `ahead` photos before the one that is asked for."""
-    waiting: deque[Future[Pixels | Failure]] = deque()
+    waiting: deque[Future[DecodedPhoto | Failure]] = deque()
     for photo in photos:
         waiting.append(pool.submit(decode, photo, size))
         if len(waiting) > ahead:
@@ -99,7 +99,7 @@ def _decode_ahead(
         yield waiting.popleft().result()
 
 
-def decode(photo: Photo | Failure, size: int) -> Pixels | Failure:
+def decode(photo: Photo | Failure, size: int) -> DecodedPhoto | Failure:
     """Decode one photo to a square of `size` pixels a side; a failure says why it cannot be."""
     if isinstance(photo, Failure):
         return photo
@@ -116,10 +116,10 @@ def decode(photo: Photo | Failure, size: int) -> Pixels | Failure:
 
 
 def _batches(
-    decoded: Iterable[Pixels | Failure], size: int, tell: Progress
-) -> Iterator[list[Pixels | Failure]]:
+    decoded: Iterable[DecodedPhoto | Failure], size: int, tell: Progress
+) -> Iterator[list[DecodedPhoto | Failure]]:
     """Lists with `size` pixels each, and the failures before them; the last one takes the rest."""
-    slots: list[Pixels | Failure] = []
+    slots: list[DecodedPhoto | Failure] = []
     full = 0
     for slot in decoded:
         slots.append(slot)

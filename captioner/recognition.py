@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from captioner.content import fingerprint
 from captioner.index import Change, Index
-from captioner.types import Kept, Photo
+from captioner.types import Photo, RecognisedPhoto
 
 T = TypeVar("T")
-Keep = Callable[[Iterable[tuple[Photo, bytes]]], list[Kept]]
+Keep = Callable[[Iterable[tuple[Photo, bytes]]], list[RecognisedPhoto]]
 
 TOGETHER = 64
 """Photos whose content is looked up in one go, and kept in one transaction."""
@@ -27,7 +27,7 @@ def unknown(
     keep: Keep,
     copies: dict[Photo, bytes],
     *,
-    done: Callable[[Kept], None],
+    done: Callable[[RecognisedPhoto], None],
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Photo]:
     """The photos whose content the index does not know.

@@ -57,12 +57,12 @@ class Photo:
         Most important first.
     """
 
-    __slots__ = ("_path", "mtime_ns", "sidecars", "size", "spelled")
+    __slots__ = ("_path", "mtime_ns", "path_str", "sidecars", "size")
 
     def __init__(
         self, path: Path | str, size: int, mtime_ns: int, sidecars: tuple[Sidecar, ...] = ()
     ) -> None:
-        self.spelled: Final = path if isinstance(path, str) else os.fspath(path)
+        self.path_str: Final = path if isinstance(path, str) else os.fspath(path)
         self.size: Final = size
         self.mtime_ns: Final = mtime_ns
         self.sidecars: Final = sidecars
@@ -79,7 +79,7 @@ class Photo:
     def path(self) -> Path:
         """Where it is."""
         if self._path is None:
-            self._path = Path(self.spelled)
+            self._path = Path(self.path_str)
         return self._path
 
     def __eq__(self, other: object) -> bool:
@@ -89,10 +89,10 @@ class Photo:
         return hash(self._identity())
 
     def __repr__(self) -> str:
-        return f"Photo({self.spelled!r}, {self.size}, {self.mtime_ns})"
+        return f"Photo({self.path_str!r}, {self.size}, {self.mtime_ns})"
 
     def _identity(self) -> tuple[str, int, int]:
-        return self.spelled, self.size, self.mtime_ns
+        return self.path_str, self.size, self.mtime_ns
 
 
 @dataclass(slots=True)
@@ -102,7 +102,7 @@ class Listing:
     Most photos of a library are as they were, and nothing is made of them but the entries here.
     """
 
-    inside: str
+    prefix: str
     """The beginning of their paths, to which a name is added; may be empty."""
     names: list[str] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
@@ -114,10 +114,10 @@ class Listing:
     @classmethod
     def of(cls, photo: Photo) -> Self:
         """The listing of one photo."""
-        name = os.path.basename(photo.spelled)  # noqa: PTH119 (text)
-        inside = photo.spelled[: len(photo.spelled) - len(name)]
+        name = os.path.basename(photo.path_str)  # noqa: PTH119 (text)
+        prefix = photo.path_str[: len(photo.path_str) - len(name)]
         sidecars = {name: photo.sidecars} if photo.sidecars else {}
-        return cls(inside, [name], [photo.size], [photo.mtime_ns], sidecars)
+        return cls(prefix, [name], [photo.size], [photo.mtime_ns], sidecars)
 
     def add(self, name: str, status: os.stat_result, sidecars: tuple[Sidecar, ...] = ()) -> None:
         """Add a file of the folder, with what `stat` reports of it."""
@@ -132,7 +132,7 @@ class Listing:
 
     def __iter__(self) -> Iterator[Photo]:
         for name, size, mtime_ns in zip(self.names, self.sizes, self.mtimes_ns, strict=True):
-            yield Photo(self.inside + name, size, mtime_ns, self.sidecars.get(name, ()))
+            yield Photo(self.prefix + name, size, mtime_ns, self.sidecars.get(name, ()))
 
 
 FACTS_VERSION = 1
@@ -165,7 +165,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Pixels:
+class DecodedPhoto:
     """A decoded photo, upright, squashed to the model's square."""
 
     photo: Photo
@@ -187,7 +187,7 @@ class Caption:
 
     text: str
     """A clean sentence: capital first, full stop last, no marks of the model."""
-    score: float
+    confidence: float
     """How far to trust it, 0 to 1: calibrated probability that the sentence fits its photo."""
     log_probability: float
     """Natural logarithm of the decoder's probability of the words, end mark included."""
@@ -205,9 +205,9 @@ class Keyword:
 class SearchVectors:
     """What a query is compared with. One row a photo when stacked."""
 
-    joint: HalfArray
+    embedding: HalfArray
     """(256,) or (N, 256): the photo in the joint space, of unit length."""
-    words: HalfArray
+    word_hidden: HalfArray
     """(H,) or (N, H): the word head's hidden layer; a query's words read their logits off it."""
 
 
@@ -234,14 +234,14 @@ class Description:
         """The best sentence, else the keywords; empty where there is neither."""
         if self.captions:
             return self.captions[0].text
-        return in_place(keyword.word for keyword in self.keywords)
+        return keyword_text(keyword.word for keyword in self.keywords)
 
     def __str__(self) -> str:
         """The path and the text, as a line for a person."""
-        return f"{self.photo.spelled}: {self.text}"
+        return f"{self.photo.path_str}: {self.text}"
 
 
-def in_place(keywords: Iterable[str]) -> str:
+def keyword_text(keywords: Iterable[str]) -> str:
     """Keywords as they stand where a sentence would: without its capital and its full stop."""
     return ", ".join(keywords)
 
@@ -262,7 +262,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class StoredCaption:
     """What the index has to say about a photo, for writing it down elsewhere."""
 
     photo: Photo
@@ -271,75 +271,78 @@ class Known:
     """A person's where there is one, else the model's best; None where it trusts no sentence."""
     model_id: str | None
     """None for a person's."""
-    score: float
+    confidence: float
     """As of `Caption`; 1 for a person's, 0 where there is no text."""
     keywords: tuple[str, ...]
     """Most probable first."""
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class FileWrite:
     """One write to a file, and the way back."""
 
     photo: Path
     """Which photo it is about, where it was then."""
-    content: bytes
-    """Of that photo after the write, as `Pixels.content_hash`: it finds a photo that was moved."""
+    content_hash: bytes
+    """Of that photo after the write, as in `DecodedPhoto`: finds a photo that was moved."""
     path: Path
     """Of the file written, the photo or its sidecar."""
-    before: bytes | None
+    sha256_before: bytes | None
     """SHA-256 of its content; None where there was no file."""
-    after: bytes
+    sha256_after: bytes
     """SHA-256."""
-    way_back: bytes
+    undo_patch: bytes
     """Turns the content after into the one before."""
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class BundleIds:
     """Which weights made a description."""
 
-    model: str
+    model_id: str
     """Digest of the bundle; empty for one that differs from all there are."""
-    encoder: str
+    encoder_id: str
     """Digest of what makes the features: bundles with the same can share them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RecognisedPhoto:
     """A photo that is new by its path or date, but whose content the index knows."""
 
     photo: Photo
-    how: Literal["same", "moved", "copied", "sidecar"]
+    change: Literal["same", "moved", "copied", "sidecar"]
     """Only its date is new; it was elsewhere before; it is there, too, still; only what its
     sidecars say is new."""
-    of: Path
+    source: Path
     """Where that content was, or is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class QueryPlan:
     """What a query looks for: along which directions, and what P measures make of these.
 
     Each photo is judged by itself and through few numbers, so that a search may look at all
     photos roughly and at the best of them closely.
     """
 
-    joint: FloatArray
+    joint_directions: FloatArray
     """(256, A): directions in the joint space."""
-    words: FloatArray
+    word_directions: FloatArray
     """(H, B): directions in the word head's hidden layer."""
-    evidence: Callable[[FloatArray, FloatArray], FloatArray]
+    measure: Callable[[FloatArray, FloatArray], FloatArray]
     """Of how far N photos lie along them, (N, A) and (N, B): float32 (N, P), larger is better."""
-    shares: FloatArray
+    measure_weights: FloatArray
     """(P,): what each measure counts, once it is standardised over all photos."""
     log_odds: Callable[[FloatArray], FloatArray] | None = None
     """Evidence (N, P) → (N,): calibrated log odds that a photo shows what was asked, comparable
     between queries. None where nobody calibrated them."""
 
-    def at(self, vectors: SearchVectors) -> FloatArray:
+    def measures(self, vectors: SearchVectors) -> FloatArray:
         """The evidence (N, P) of stacked photos (N rows)."""
-        return self.evidence(_along(vectors.joint, self.joint), _along(vectors.words, self.words))
+        return self.measure(
+            _along(vectors.embedding, self.joint_directions),
+            _along(vectors.word_hidden, self.word_directions),
+        )
 
 
 def _along(vectors: HalfArray, directions: FloatArray) -> FloatArray:
@@ -348,7 +351,7 @@ def _along(vectors: HalfArray, directions: FloatArray) -> FloatArray:
     return vectors.astype(np.float32) @ directions
 
 
-Rank = Callable[[str], Look | None]
+QueryPlanner = Callable[[str], QueryPlan | None]
 """What a model looks for when it is asked something; None where it knows none of the words."""
 
 
@@ -382,6 +385,6 @@ class Describer(Protocol):
         """
         ...
 
-    def describe(self, pixels: Sequence[Pixels], features: FloatArray) -> list[Description]:
+    def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
         """Captions, keywords and search vectors of decoded photos with their features (N, 2048)."""
         ...

@@ -18,7 +18,7 @@ from captioner.index import Index, database, mounts
 from captioner.library import Options, Result, Summary, update
 from captioner.photos import formats
 from captioner.photos.walk import Selection, listings, walk
-from captioner.types import Failure, Kept, Listing, Pixels, Weights
+from captioner.types import BundleIds, DecodedPhoto, Failure, Listing, RecognisedPhoto
 
 
 def make(folder: Path, number: int, broken: frozenset[int] = frozenset()) -> list[Path]:
@@ -244,9 +244,11 @@ def test_a_moved_photo_keeps_everything_and_needs_no_model(folder: Path, index: 
     old.rename(new)
     told: list[Result] = []
     assert again(index, folder, progress=told.append) == Summary(moved=1, unchanged=1)
-    assert [(kept.photo.path, kept.how, kept.of) for kept in told if isinstance(kept, Kept)] == [
-        (new, "moved", old)
-    ]
+    assert [
+        (kept.photo.path, kept.change, kept.source)
+        for kept in told
+        if isinstance(kept, RecognisedPhoto)
+    ] == [(new, "moved", old)]
     assert numbers(index) == {"renamed.jpg": before["000.jpg"], "001.jpg": before["001.jpg"]}
     assert words(index, new) == {"Rex.", "A red photo."}
     assert words(index, other) == {"A green photo."}
@@ -682,7 +684,7 @@ class Renamed(WatchedDescriber):
 
     model_id = "another"
 
-    def describe(self, pixels: Sequence[Pixels], features: object) -> list[object]:  # type: ignore
+    def describe(self, pixels: Sequence[DecodedPhoto], features: object) -> list[object]:  # type: ignore
         from dataclasses import replace
 
         said = super().describe(pixels, features)  # type: ignore[arg-type]
@@ -691,7 +693,7 @@ class Renamed(WatchedDescriber):
 
 
 def recaption(describer: WatchedDescriber | type[WatchedDescriber]) -> Options:
-    return Options(recaption=Weights(describer.model_id, describer.encoder_id))
+    return Options(recaption=BundleIds(describer.model_id, describer.encoder_id))
 
 
 def test_another_model_describes_from_features(folder: Path, index: Index) -> None:

@@ -19,7 +19,7 @@ from fakes import WatchedDescriber
 from captioner import pipeline
 from captioner.photos.walk import walk
 from captioner.pipeline import describe
-from captioner.types import Description, Failure, Photo, Pixels
+from captioner.types import DecodedPhoto, Description, Failure, Photo
 
 
 def make(folder: Path, number: int, broken: frozenset[int] = frozenset()) -> list[str]:
@@ -120,7 +120,7 @@ class TestDescribe:
         describing, all_read = threading.Event(), threading.Event()
         read, done = pipeline.read, count(1)
 
-        def watched(photo: Photo, size: int) -> Pixels:
+        def watched(photo: Photo, size: int) -> DecodedPhoto:
             if int(photo.path.stem) >= 8:  # after the two batches that are pulled first
                 assert describing.wait(10)
             pixels = read(photo, size)

@@ -131,11 +131,11 @@ def _described(
 
 def _seen(description: Description, keywords: int) -> str:
     """The first keywords; empty if they have taken the place of a sentence already."""
-    from captioner.types import in_place
+    from captioner.types import keyword_text
 
     if not description.captions:
         return ""
-    return in_place(k.word for k in description.keywords[:keywords])
+    return keyword_text(k.word for k in description.keywords[:keywords])
 
 
 def _print(path: str | None, sentences: list[str], seen: str | None) -> None:
@@ -155,7 +155,7 @@ def _record(
         "caption": description.text or None,
         "kind": "sentence" if best else "keywords" if description.text else None,
         "source": "model" if description.text else None,
-        "confidence": best and round(float(best.score), 4),
+        "confidence": best and round(float(best.confidence), 4),
         "keywords": [
             {"word": k.word, "probability": round(float(k.probability), 4)}
             for k in description.keywords[:keywords]
@@ -163,7 +163,7 @@ def _record(
     }
     if with_alternatives:
         record["alternatives"] = [
-            {"caption": c.text, "confidence": round(float(c.score), 4)}
+            {"caption": c.text, "confidence": round(float(c.confidence), 4)}
             for c in description.captions[1:]
         ]
     return record

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from captioner.training.corpora import Corpus, Example
     from captioner.training.evaluation import Evaluation
     from captioner.training.metrics import Ranking
-    from captioner.types import Describer, Description, FloatArray, Rank
+    from captioner.types import Describer, Description, FloatArray, QueryPlanner
 
 
 def evaluate(
@@ -168,7 +168,7 @@ def _describe(examples: Sequence[Example], describer: Describer) -> tuple[list[D
 
 @contextmanager
 def _real_search(
-    descriptions: Sequence[Description], rank: Rank, model_id: str
+    descriptions: Sequence[Description], rank: QueryPlanner, model_id: str
 ) -> Iterator[Ranking]:
     """The search of an index that holds these photos and nothing else."""
     from captioner.index import Index

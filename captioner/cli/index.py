@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from captioner.index import Index
     from captioner.library import Options
     from captioner.photos.walk import Selection
-    from captioner.types import Kept, Photo
+    from captioner.types import Photo, RecognisedPhoto
 
 
 def index(
@@ -106,7 +106,7 @@ def index(
     weights = models.weights(model) if recaption else None
     if weights and min_confidence is not None:
         # What the same model said was held to another threshold: nothing stands as it is.
-        weights = replace(weights, model="")
+        weights = replace(weights, model_id="")
     how = Options(retry_failed, weights)
     load = partial(
         loading.load,
@@ -244,11 +244,11 @@ def _preview(
         lines += 1
         console.line(what, *(given.spelled(seen_from(path, roots) or path) for path in paths))
 
-    def kept(one: Kept) -> None:
-        if one.how == "moved":
-            left.add(one.of)
-        if one.how != "same":
-            tell(one.how, one.photo.path, one.of)
+    def kept(one: RecognisedPhoto) -> None:
+        if one.change == "moved":
+            left.add(one.source)
+        if one.change != "same":
+            tell(one.change, one.photo.path, one.source)
 
     skipped.sum_up()
     for failure in made.unseen:

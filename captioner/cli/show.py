@@ -16,7 +16,7 @@ from captioner.errors import PhotoError, UsageError
 
 if TYPE_CHECKING:
     from captioner.metadata.provenance import Content, Text
-    from captioner.types import Facts, Known
+    from captioner.types import Facts, StoredCaption
 
 PHOTO, INDEX = "photo", "index"
 
@@ -178,9 +178,9 @@ def _in_index(photo: Path, database: Path | None) -> Iterator[Statement]:
         yield from _of_facts(facts)
 
 
-def _of_model(known: Known) -> Iterator[Statement]:
+def _of_model(known: StoredCaption) -> Iterator[Statement]:
     if known.text and known.model_id:
-        confidence = round(known.score, 4)
+        confidence = round(known.confidence, 4)
         yield Statement("caption", None, known.text, "model", model=known.model_id)
         yield Statement(
             "confidence",

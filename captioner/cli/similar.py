@@ -78,7 +78,7 @@ def similar(
                 raise typer.Exit(1)
             vectors, content_hash = result.vectors, result.content_hash
         likely = index.similar(
-            vectors.joint,
+            vectors.embedding,
             model_id,
             limit=limit,
             but_not=path,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from captioner.index.writes import Writes
     from captioner.metadata.provenance import Words
     from captioner.metadata.writer import Options, Outcome, Unread
-    from captioner.types import Failure, Known, Photo
+    from captioner.types import Failure, Photo, StoredCaption
 
 NoSync = Annotated[
     bool,
@@ -50,7 +50,7 @@ class Wanted:
     keywords: int = 0
     min_confidence: float = 0
 
-    def words(self, known: Known) -> Words:
+    def words(self, known: StoredCaption) -> Words:
         """The words for one photo; those of a person bear no mark of a model."""
         from captioner.metadata.provenance import Words, short
 
@@ -195,14 +195,14 @@ def write_all(
     return tally
 
 
-def _known(index: Index, photo: Photo, wanted: Wanted) -> Known | str:
+def _known(index: Index, photo: Photo, wanted: Wanted) -> StoredCaption | str:
     """What the index says about a photo as it is now; else why that is not to be written."""
     known = index.known(photo.path)
     if not known:
         return "unknown"
     if (known.photo.size, known.photo.mtime_ns) != (photo.size, photo.mtime_ns):
         return "changed"
-    if known.text and known.score >= wanted.min_confidence:
+    if known.text and known.confidence >= wanted.min_confidence:
         return known
     # Keywords are trusted each by itself, whatever became of the sentence.
     return replace(known, text=None) if wanted.keywords and known.keywords else "unsure"

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from captioner.index import database, facts
 from captioner.index.database import Ids, path_key
-from captioner.types import Listing, Photo, Weights
+from captioner.types import BundleIds, Listing, Photo
 
 # SQLite says in a few texts what it holds between two paths, and Python what the walk found there:
 # the same, of most of a library, in a fraction of the time that it takes to look up each photo.
@@ -65,10 +65,10 @@ class Survey:
         Have photos described again that these weights neither described nor have the features of.
     """
 
-    def __init__(self, path: Path, *, retry_failed: bool, weights: Weights | None) -> None:
+    def __init__(self, path: Path, *, retry_failed: bool, weights: BundleIds | None) -> None:
         self._path = path
         self._retry_failed = retry_failed
-        self._model = (weights.model, weights.encoder) if weights else ()
+        self._model = (weights.model_id, weights.encoder_id) if weights else ()
         of_model = _OF_MODEL if weights else ""
         self._as_known = _AS_KNOWN % (of_model + (_NOT_FAILED if retry_failed else ""))
         self._known = _KNOWN % of_model
@@ -98,7 +98,7 @@ class Survey:
     def _differing(
         self, connection: sqlite3.Connection, listing: Listing
     ) -> list[tuple[Photo, Change]]:
-        folder = os.path.join(path_key(listing.inside), b"")  # noqa: PTH118 (bytes)
+        folder = os.path.join(path_key(listing.prefix), b"")  # noqa: PTH118 (bytes)
         ends = [folder + os.fsencode(listing.names[at]) for at in (0, -1)]
         *known, ids = connection.execute(
             self._as_known, [len(folder) + 1, *ends, *self._model, len(listing) + 1]

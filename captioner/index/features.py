@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from captioner.index.missing import is_below
-from captioner.types import FloatArray, Photo, Pixels, Weights
+from captioner.types import BundleIds, DecodedPhoto, FloatArray, Photo
 
 _UNSEEN = np.empty((0, 0, 3), np.uint8)
 _KEPT = (
@@ -20,17 +20,17 @@ _KEPT = (
 
 
 def below(
-    connection: sqlite3.Connection, weights: Weights, folders: Collection[bytes]
+    connection: sqlite3.Connection, weights: BundleIds, folders: Collection[bytes]
 ) -> list[int]:
     """Ids of the photos of these weights' encoder that another model described.
 
     Those below some folders, or all of them.
     """
-    rows = connection.execute(f"SELECT id, path {_KEPT}", [weights.encoder, weights.model])
+    rows = connection.execute(f"SELECT id, path {_KEPT}", [weights.encoder_id, weights.model_id])
     return [number for number, path in rows if not folders or is_below(path, folders)]
 
 
-def of(connection: sqlite3.Connection, ids: Sequence[int]) -> tuple[list[Pixels], FloatArray]:
+def of(connection: sqlite3.Connection, ids: Sequence[int]) -> tuple[list[DecodedPhoto], FloatArray]:
     """Photos, their pixels left out, and their features (N, 2048)."""
     rows = [
         connection.execute(
@@ -41,7 +41,7 @@ def of(connection: sqlite3.Connection, ids: Sequence[int]) -> tuple[list[Pixels]
         for number in ids
     ]
     photos = [
-        Pixels(Photo(Path(os.fsdecode(path)), size, mtime_ns), _UNSEEN, *what)
+        DecodedPhoto(Photo(Path(os.fsdecode(path)), size, mtime_ns), _UNSEEN, *what)
         for path, size, mtime_ns, *what, _ in rows
     ]
     features = np.stack([np.frombuffer(row[-1], "<f2") for row in rows])

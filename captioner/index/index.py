@@ -42,19 +42,19 @@ from captioner.index.sketches import Sketches
 from captioner.index.statistics import Statistics
 from captioner.index.writes import Writes
 from captioner.types import (
+    BundleIds,
+    DecodedPhoto,
     Description,
     Facts,
     Failure,
     FloatArray,
     HalfArray,
-    Kept,
-    Known,
     Listing,
     Photo,
-    Pixels,
-    Rank,
+    QueryPlanner,
+    RecognisedPhoto,
     SearchVectors,
-    Weights,
+    StoredCaption,
 )
 
 ALL = Filters()
@@ -154,7 +154,7 @@ class Index:
         changes = self.survey().changes(map(Listing.of, photos))
         return (photo for photo, change in changes if change is not Change.SIDECAR)
 
-    def survey(self, *, retry_failed: bool = False, weights: Weights | None = None) -> Survey:
+    def survey(self, *, retry_failed: bool = False, weights: BundleIds | None = None) -> Survey:
         """What a walk finds, held against this index; see `Survey`. Writes nothing."""
         return Survey(self.path, retry_failed=retry_failed, weights=weights)
 
@@ -254,13 +254,13 @@ class Index:
         with database.explained(self.path):
             return twins.sizes(self._connection, some)
 
-    def recognise(self, photos: Iterable[tuple[Photo, bytes]]) -> list[Kept]:
+    def recognise(self, photos: Iterable[tuple[Photo, bytes]]) -> list[RecognisedPhoto]:
         """What `keep` would do. Writes nothing."""
         with database.explained(self.path):
             known = [twins.find(self._connection, photo, digest) for photo, digest in photos]
         return [one for one in known if one]
 
-    def keep(self, photos: Iterable[tuple[Photo, bytes]]) -> list[Kept]:
+    def keep(self, photos: Iterable[tuple[Photo, bytes]]) -> list[RecognisedPhoto]:
         """Keep those photos whose content hash is known, with all that is known of it."""
         with database.explained(self.path), self._connection:
             kept = [twins.adopt(self._connection, photo, digest) for photo, digest in photos]
@@ -307,13 +307,13 @@ class Index:
                 if photo is not None:
                     texts.refresh(self._connection, photo)
 
-    def retellable(self, weights: Weights, below: Iterable[Path] = ()) -> list[int]:
+    def retellable(self, weights: BundleIds, below: Iterable[Path] = ()) -> list[int]:
         """Ids of photos that another model described, from features that `weights` share."""
         with database.explained(self.path):
             folders = set(map(database.path_key, below))
             return features.below(self._connection, weights, folders)
 
-    def features(self, ids: Sequence[int]) -> tuple[list[Pixels], FloatArray]:
+    def features(self, ids: Sequence[int]) -> tuple[list[DecodedPhoto], FloatArray]:
         """Photos without their pixels, and their features (N, 2048)."""
         with database.explained(self.path):
             return features.of(self._connection, ids)
@@ -327,7 +327,7 @@ class Index:
         self,
         query: str,
         *,
-        rank: Rank | None = None,
+        rank: QueryPlanner | None = None,
         model_id: str | None = None,
         limit: int = 10,
         exact: bool = False,
@@ -415,7 +415,7 @@ class Index:
         with database.explained(self.path):
             return searching.vectors_of(self._connection, path, model_id)
 
-    def known(self, path: Path) -> Known | None:
+    def known(self, path: Path) -> StoredCaption | None:
         """What is known of a photo, best words first; None where nothing is said of it."""
         with database.explained(self.path):
             return writes.known(self._connection, path)

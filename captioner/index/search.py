@@ -25,7 +25,7 @@ from captioner.index.filters import Filters, newest_first
 from captioner.index.hits import Hit, hits_of
 from captioner.index.query import Query, parse
 from captioner.index.sketches import Sketches, exact
-from captioner.types import FloatArray, HalfArray, Look, Rank, SearchVectors
+from captioner.types import FloatArray, HalfArray, QueryPlan, QueryPlanner, SearchVectors
 
 # Ranking; tuned on queries with known answers, all but the order of people's words.
 TEXT_BONUS = 0.5
@@ -62,7 +62,7 @@ def search(
     connection: sqlite3.Connection,
     sketches: Sketches,
     query: str,
-    rank: Rank | None,
+    rank: QueryPlanner | None,
     model_id: str | None,
     limit: int,
     filters: Filters,
@@ -149,7 +149,7 @@ def similar(
 ) -> list[Hit]:
     """The photos nearest to a vector by cosine in the joint space, without copies of its photo."""
     direction, nowhere = joint.astype(np.float32)[:, None], np.empty((0, 0), np.float32)
-    look = Look(direction, nowhere, lambda near, _: near, np.ones(1, np.float32))
+    look = QueryPlan(direction, nowhere, lambda near, _: near, np.ones(1, np.float32))
     photos, cosines = sketches.look(connection, model_id, look)
     scores = cosines[:, 0]
     kept = _kept(connection, photos, filters)
@@ -163,7 +163,7 @@ def similar(
     best = photos[_best(scores, kept, limit)]
     if not len(best):
         return []
-    near = look.at(exact(connection, model_id, best))[:, 0]
+    near = look.measures(exact(connection, model_id, best))[:, 0]
     order = np.lexsort((best, -near))
     return _hits(connection, best[order], np.clip(near[order], 0, 1), limit)
 
@@ -196,7 +196,7 @@ class _Sight:
         self,
         photos: Ids,
         evidence: FloatArray,
-        look: Look | None,
+        look: QueryPlan | None,
         closely: Callable[[Ids], FloatArray],
     ) -> None:
         self.photos = photos
@@ -207,7 +207,7 @@ class _Sight:
             self._mean, self._weights = evidence[:0].sum(axis=0), evidence[:0].sum(axis=0)
         else:
             spread = evidence.std(axis=0) + 1e-6
-            self._mean, self._weights = evidence.mean(axis=0), look.shares / spread
+            self._mean, self._weights = evidence.mean(axis=0), look.measure_weights / spread
             self._weights /= (evidence @ self._weights).std() or 1
         self.scores = self._standard(evidence)
         """(N,): standard scores, nearly."""
@@ -238,11 +238,15 @@ def _nothing_closely(some: Ids) -> FloatArray:
 _NOTHING = _Sight(np.empty(0, np.int64), np.empty((0, 0), np.float32), None, _nothing_closely)
 
 
-def _sight(connection: sqlite3.Connection, sketches: Sketches, look: Look, model_id: str) -> _Sight:
+def _sight(
+    connection: sqlite3.Connection, sketches: Sketches, look: QueryPlan, model_id: str
+) -> _Sight:
     photos, evidence = sketches.look(connection, model_id, look)
     if not len(photos):
         return _NOTHING
-    return _Sight(photos, evidence, look, lambda some: look.at(exact(connection, model_id, some)))
+    return _Sight(
+        photos, evidence, look, lambda some: look.measures(exact(connection, model_id, some))
+    )
 
 
 def _person_bonus(written: FloatArray, named: FloatArray, shares: FloatArray) -> FloatArray:
@@ -256,7 +260,7 @@ def _excluded(
     connection: sqlite3.Connection,
     sketches: Sketches,
     asked: Query,
-    rank: Rank | None,
+    rank: QueryPlanner | None,
     model_id: str | None,
 ) -> Ids:
     """Photos whose words hold what is excluded, or in which the model is sure to see it."""
@@ -270,7 +274,9 @@ def _excluded(
     return np.unique(np.concatenate(found))
 
 
-def _unknown(asked: Query, texts: words.Texts, own: words.Own, rank: Rank | None) -> list[str]:
+def _unknown(
+    asked: Query, texts: words.Texts, own: words.Own, rank: QueryPlanner | None
+) -> list[str]:
     """Words of a query that neither a text nor the model knows."""
     nowhere = set(texts.unknown) & set(own.unknown)
     return [word for word in asked.telling() if word in nowhere and not (rank and rank(word))]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from captioner.types import in_place
+from captioner.types import keyword_text
 
 Kind = Literal["sentence", "keywords"]
 Source = Literal["person", "model"]
@@ -53,7 +53,7 @@ def choose(stored: Sequence[Stored], in_file: str | None, keywords: Iterable[str
     if stored:
         text, source, confidence = stored[0]
         return Shown(text, "sentence", source, confidence)
-    words = in_place(keywords)
+    words = keyword_text(keywords)
     return Shown(words, "keywords", "model", None) if words else Shown("", None, None, None)
 
 

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from captioner.index.database import Ids
-from captioner.types import FloatArray, Look, SearchVectors
+from captioner.types import FloatArray, QueryPlan, SearchVectors
 
 RUN = 8192
 """Numbers of photos that share a sketch; the triggers of the schema know it too."""
@@ -101,9 +101,11 @@ class Sketch:
     joint: Plane
     words: Plane
 
-    def at(self, look: Look) -> FloatArray:
+    def at(self, look: QueryPlan) -> FloatArray:
         """The evidence (N, P) that a look finds here, nearly."""
-        return look.evidence(self.joint.along(look.joint), self.words.along(look.words))
+        return look.measure(
+            self.joint.along(look.joint_directions), self.words.along(look.word_directions)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +116,16 @@ class Vectors:
     """(N,), ascending."""
     vectors: SearchVectors
 
-    def at(self, look: Look) -> FloatArray:
+    def at(self, look: QueryPlan) -> FloatArray:
         """The evidence (N, P) that a look finds here."""
-        return look.at(self.vectors)
+        return look.measures(self.vectors)
 
     def drawn(self) -> Sketch:
         """The sketch of it."""
         return Sketch(
             self.photos,
-            Plane.through(self.vectors.joint, JOINT_AXES),
-            Plane.through(self.vectors.words, WORDS_AXES),
+            Plane.through(self.vectors.embedding, JOINT_AXES),
+            Plane.through(self.vectors.word_hidden, WORDS_AXES),
         )
 
 
@@ -163,7 +165,7 @@ class Sketches:
         self._held: dict[int, Sketch] = {}
 
     def look(
-        self, connection: sqlite3.Connection, model_id: str, look: Look
+        self, connection: sqlite3.Connection, model_id: str, look: QueryPlan
     ) -> tuple[Ids, FloatArray]:
         """Look at all photos that a model described, nearly: ids (N,), evidence (N, P)."""
         # One thread a run: threads of NumPy's own beside these would wait for each other.
@@ -171,7 +173,7 @@ class Sketches:
             # Whatever is read in this thread is looked at in others meanwhile.
             found = list(pool.map(partial(_look, look), self._read(connection, model_id)))
         if not found:
-            return np.empty(0, np.int64), np.empty((0, len(look.shares)), np.float32)
+            return np.empty(0, np.int64), np.empty((0, len(look.measure_weights)), np.float32)
         photos, evidence = zip(*found, strict=True)
         # A measure after the other, as each is added up over all photos.
         measures = zip(*(each.T for each in evidence), strict=True)
@@ -208,7 +210,7 @@ def exact(connection: sqlite3.Connection, model_id: str, photos: Ids) -> SearchV
     return vectors
 
 
-def _look(look: Look, run: Sketch | Vectors) -> tuple[Ids, FloatArray]:
+def _look(look: QueryPlan, run: Sketch | Vectors) -> tuple[Ids, FloatArray]:
     return run.photos, run.at(look)
 
 

@@ -133,7 +133,7 @@ def _describe(
         "INSERT INTO captions (photo, source, model_id, rank, text, score, log_probability) "
         "VALUES (?, 'model', ?, ?, ?, ?, ?)",
         [
-            (photo, model_id, rank, caption.text, caption.score, caption.log_probability)
+            (photo, model_id, rank, caption.text, caption.confidence, caption.log_probability)
             for rank, caption in enumerate(description.captions)
         ],
     )
@@ -153,7 +153,7 @@ def _keep_vectors(
 ) -> None:
     connection.execute(
         "INSERT INTO vectors (photo, model_id, joint, words) VALUES (?, ?, ?, ?)",
-        [photo, model_id, _blob(vectors.joint), _blob(vectors.words)],
+        [photo, model_id, _blob(vectors.embedding), _blob(vectors.word_hidden)],
     )
 
 

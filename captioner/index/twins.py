@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from captioner.index import missing, store, texts
 from captioner.index.database import now, path_key
-from captioner.types import Kept, Photo
+from captioner.types import Photo, RecognisedPhoto
 
 
 class _Row(NamedTuple):
@@ -29,20 +29,24 @@ def sizes(connection: sqlite3.Connection, some: Iterable[int]) -> set[int]:
     return {size for size in set(some) if connection.execute(known, [size]).fetchone()}
 
 
-def find(connection: sqlite3.Connection, photo: Photo, content_hash: bytes) -> Kept | None:
+def find(
+    connection: sqlite3.Connection, photo: Photo, content_hash: bytes
+) -> RecognisedPhoto | None:
     """What a photo that is new or changed is to the index; None where its content is new, too."""
     found = _find(connection, photo, content_hash)
     return found and found[0]
 
 
-def adopt(connection: sqlite3.Connection, photo: Photo, content_hash: bytes) -> Kept | None:
+def adopt(
+    connection: sqlite3.Connection, photo: Photo, content_hash: bytes
+) -> RecognisedPhoto | None:
     """Keep a photo with all that is known of its content; None where its content is new."""
     found = _find(connection, photo, content_hash)
     if found is None:
         return None
     kept, twin = found
     key = path_key(photo.path)
-    match kept.how:
+    match kept.change:
         case "moved":
             _move(connection, twin, key)
         case "copied":
@@ -57,7 +61,7 @@ def adopt(connection: sqlite3.Connection, photo: Photo, content_hash: bytes) -> 
 
 def _find(
     connection: sqlite3.Connection, photo: Photo, content_hash: bytes
-) -> tuple[Kept, _Row] | None:
+) -> tuple[RecognisedPhoto, _Row] | None:
     key = path_key(photo.path)
     twins = [
         _Row(*row)
@@ -70,12 +74,14 @@ def _find(
     if not twins:
         return None
     if twins[0].path == key:
-        return Kept(photo, "same", photo.path), twins[0]
+        return RecognisedPhoto(photo, "same", photo.path), twins[0]
     absence = missing.Absence(connection)
     replaced = connection.execute("SELECT 1 FROM photos WHERE path = ?", [key]).fetchone()
     moved = next((twin for twin in twins if _left(twin, absence, bool(replaced))), None)
     twin = moved or twins[0]
-    return Kept(photo, "moved" if moved else "copied", Path(os.fsdecode(twin.path))), twin
+    return RecognisedPhoto(
+        photo, "moved" if moved else "copied", Path(os.fsdecode(twin.path))
+    ), twin
 
 
 def _left(row: _Row, absence: missing.Absence, replaced: bool) -> bool:

@@ -11,7 +11,7 @@ from captioner.index import database
 from captioner.index.database import path_key
 from captioner.index.shown import IN_ORDER
 from captioner.index.store import words_of
-from captioner.types import Known, Photo, Write
+from captioner.types import FileWrite, Photo, StoredCaption
 
 
 class Writes:
@@ -25,11 +25,11 @@ class Writes:
         self._path = path
         self._connection = connection
 
-    def keep(self, write: Write) -> None:
+    def keep(self, write: FileWrite) -> None:
         """Keep a record, committed by the time that this returns; earlier ones stay."""
         row = (
-            path_key(write.photo), write.content, path_key(write.path),
-            write.before, write.after, write.way_back, _now(),
+            path_key(write.photo), write.content_hash, path_key(write.path),
+            write.sha256_before, write.sha256_after, write.undo_patch, _now(),
         )  # fmt: skip
         with database.explained(self._path), self._connection:
             self._connection.execute(
@@ -39,7 +39,7 @@ class Writes:
                 row,
             )
 
-    def of(self, path: Path, after: bytes) -> Write | None:
+    def of(self, path: Path, after: bytes) -> FileWrite | None:
         """The record of a write that led to this content, best of the file with this path.
 
         That of another path is as good: the file was moved, or is a copy.
@@ -53,7 +53,7 @@ class Writes:
         if not row:
             return None
         photo, content, written, *rest = row
-        return Write(_path(photo), content, _path(written), *rest)
+        return FileWrite(_path(photo), content, _path(written), *rest)
 
     def forget(self, path: Path, but: bytes | None = None) -> None:
         """Drop the records of a file, but for the one whose content after is `but`."""
@@ -93,7 +93,7 @@ class Writes:
             )
 
 
-def known(connection: sqlite3.Connection, path: Path) -> Known | None:
+def known(connection: sqlite3.Connection, path: Path) -> StoredCaption | None:
     """What the index says about a photo; None where it says nothing."""
     row = connection.execute(
         "SELECT photos.id, size, mtime_ns, text, iif(text IS NULL, vectors.model_id, "
@@ -108,7 +108,7 @@ def known(connection: sqlite3.Connection, path: Path) -> Known | None:
         return None
     number, size, mtime_ns, text, model_id, score = row
     keywords = tuple(words_of(connection, number))
-    return Known(Photo(path, size, mtime_ns), text, model_id, float(score), keywords)
+    return StoredCaption(Photo(path, size, mtime_ns), text, model_id, float(score), keywords)
 
 
 def described(connection: sqlite3.Connection) -> list[Path]:

@@ -10,20 +10,20 @@ from captioner.metadata import splice
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.replace import digest
 from captioner.metadata.splice import Splice
-from captioner.types import Write
+from captioner.types import FileWrite
 
 
 class Records(Protocol):
     """Where records are kept: the index, in use; a dictionary does in tests."""
 
-    def of(self, path: Path, after: bytes) -> Write | None:
+    def of(self, path: Path, after: bytes) -> FileWrite | None:
         """The record of a write that led to this content, best of the file with this name.
 
         That of another name is as good: the file was moved, or is a copy.
         """
         ...
 
-    def keep(self, write: Write) -> None:
+    def keep(self, write: FileWrite) -> None:
         """Keep a record, safely by the time that it returns. It joins those of the same file."""
         ...
 
@@ -32,7 +32,7 @@ class Records(Protocol):
         ...
 
 
-def undone(write: Write, data: bytes) -> bytes:
+def undone(write: FileWrite, data: bytes) -> bytes:
     """The content before a write, of the content after it.
 
     Raises
@@ -40,10 +40,10 @@ def undone(write: Write, data: bytes) -> bytes:
     Refused
         Where the one given is another, or the way back does not lead to where it should.
     """
-    if digest(data) != write.after:
+    if digest(data) != write.sha256_after:
         raise Refused(Reason.EDITED)
-    before = splice.apply(data, splice.unpack(write.way_back))
-    if digest(before) != write.before:
+    before = splice.apply(data, splice.unpack(write.undo_patch))
+    if digest(before) != write.sha256_before:
         raise Refused(Reason.UNVERIFIED)
     return before
 
@@ -55,9 +55,9 @@ def recorded(
     digest_before: bytes | None,
     after: bytes,
     way_back: list[Splice],
-) -> Write:
+) -> FileWrite:
     """Make the record of a write to a photo, or its sidecar, that leaves the photo as `content`."""
-    return Write(
+    return FileWrite(
         photo,
         content_hash(content),
         path,

@@ -236,7 +236,7 @@ class Writer:
             self._replace(real, new, current, lambda: self._records.keep(record))
         if file.path != photo:
             self._sidecars.made(file.path)
-        self._records.forget(file.path, record.after)
+        self._records.forget(file.path, record.sha256_after)
         return outcome
 
     def _complete(self, content: Content, asked: Words) -> Words | None:
@@ -294,9 +294,9 @@ class Writer:
         record = self._records.of(file.path, known)
         if record is None:
             return file.data, known
-        if record.before is None:
+        if record.sha256_before is None:
             return None, None
-        return undo.undone(record, file.data), record.before
+        return undo.undone(record, file.data), record.sha256_before
 
     def _below(self, file: _File, base: bytes | None, persons: list[Text]) -> str:
         """The person's text to which a line is added."""
@@ -329,7 +329,7 @@ class Writer:
             real = replaceable(path)
             if record is None:
                 new = splice.apply(data, sidecar.without_ours(data))
-            elif record.before is None:
+            elif record.sha256_before is None:
                 new = None
             else:
                 new = undo.undone(record, data)

@@ -9,7 +9,7 @@ from captioner import offline
 
 if TYPE_CHECKING:
     from captioner.model.describer import Model
-    from captioner.types import Weights
+    from captioner.types import BundleIds
 
 offline.prepare()
 
@@ -67,7 +67,7 @@ def load(
     )
 
 
-def weights(bundle: Path | None = None) -> Weights:
+def weights(bundle: Path | None = None) -> BundleIds:
     """Tell which weights `load` would load, from `bundle.json` alone.
 
     Raises
@@ -77,7 +77,7 @@ def weights(bundle: Path | None = None) -> Weights:
     """
     from captioner.model.bundle import Bundle
     from captioner.places import bundle_folder
-    from captioner.types import Weights
+    from captioner.types import BundleIds
 
     opened = Bundle.open(bundle_folder(bundle))
-    return Weights(opened.model_id, opened.encoder_id)
+    return BundleIds(opened.model_id, opened.encoder_id)

@@ -27,7 +27,14 @@ from captioner.model.heads import JointSpace, WordHead
 from captioner.model.rerank import Candidate, Narrator, Settings, confidence
 from captioner.model.vocabulary import Vocabulary, sentence
 from captioner.places import bundle_folder, usable_cache
-from captioner.types import Caption, Description, FloatArray, PixelArray, Pixels, SearchVectors
+from captioner.types import (
+    Caption,
+    DecodedPhoto,
+    Description,
+    FloatArray,
+    PixelArray,
+    SearchVectors,
+)
 
 
 class Engine(Protocol):
@@ -75,12 +82,12 @@ class Model:
         """Features of each batch, in order; see `captioner.types.Describer`."""
         return self.engine.encode(batches)
 
-    def describe(self, pixels: Sequence[Pixels], features: FloatArray) -> list[Description]:
+    def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
         """Captions, keywords and search vectors; see `captioner.types.Describer`."""
         with self._threads.limit(limits=1, user_api="blas"):
             return self._describe(pixels, features)
 
-    def _describe(self, pixels: Sequence[Pixels], features: FloatArray) -> list[Description]:
+    def _describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
         places = self.space.image(features)
         hidden = self.head.hidden(features)
         sentences = self.narrator.candidates(features, hidden, places)
@@ -106,7 +113,7 @@ class Model:
 
     def _trusted(self, candidates: Sequence[Candidate]) -> tuple[Caption, ...]:
         captions = map(self._caption, candidates[: self._alternatives])
-        return tuple(caption for caption in captions if caption.score >= self._least)
+        return tuple(caption for caption in captions if caption.confidence >= self._least)
 
     def _caption(self, candidate: Candidate) -> Caption:
         return Caption(

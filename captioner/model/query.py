@@ -15,7 +15,7 @@ from captioner.model.concepts import Concepts, log_any
 from captioner.model.heads import JointSpace, WordHead, log_probability
 from captioner.model.vocabulary import stem, words
 from captioner.places import bundle_folder
-from captioner.types import FloatArray, Look, Rank, SearchVectors
+from captioner.types import FloatArray, QueryPlan, QueryPlanner, SearchVectors
 
 # Log odds that somebody who describes a photo uses all words of a query: logistic regressions on
 # 771 queries of one word to whole sentences against the five captions of each of Flickr8k's 1,000
@@ -30,7 +30,7 @@ _OTHER_LETTERS = re.compile(r"\w*[^\W\x00-\x7f]\w*")
 
 def load_rank(
     bundle: Path | None = None, settings: Mapping[str, float] | None = None
-) -> tuple[str, Rank]:
+) -> tuple[str, QueryPlanner]:
     """The model's id and its ranking function; reads a few MiB and no engine.
 
     Parameters
@@ -49,7 +49,7 @@ def load_rank(
 
 def ranking(
     head: WordHead, space: JointSpace, concepts: Concepts, settings: Mapping[str, float]
-) -> Rank:
+) -> QueryPlanner:
     """Words and joint space fused: each standardised over the photos, then weighted.
 
     Short queries name things, and the word head knows things best; a whole sentence is better
@@ -62,7 +62,7 @@ def ranking(
     """
     of_concepts = settings.get("concepts", 0.0)
 
-    def rank(query: str) -> Look | None:
+    def rank(query: str) -> QueryPlan | None:
         query = _english(query)
         asked = words(query)
         place = space.text([asked]).T
@@ -83,7 +83,9 @@ def ranking(
 
         known = {word for word in asked if head.knows(word) or space.text([[word]]).any()}
         log_odds = _log_odds(max(1, len(known)), joint=place.shape[1] > 0, words=bool(parts))
-        return Look(place, np.hstack(kernels), evidence, np.array(shares, np.float32), log_odds)
+        return QueryPlan(
+            place, np.hstack(kernels), evidence, np.array(shares, np.float32), log_odds
+        )
 
     return rank
 
@@ -156,13 +158,13 @@ def _all_of(logits: FloatArray) -> FloatArray:
     return log_probability(logits).sum(axis=1)
 
 
-def score_all(look: Look | None, vectors: SearchVectors) -> FloatArray:
+def score_all(look: QueryPlan | None, vectors: SearchVectors) -> FloatArray:
     """Stacked photos (N rows) against a query: (N,), comparable only within one call.
 
     Zeros where the model knows none of the query's words.
     """
     if look is None:
-        return np.zeros(len(vectors.joint), np.float32)
-    evidence = look.at(vectors)
+        return np.zeros(len(vectors.embedding), np.float32)
+    evidence = look.measures(vectors)
     standard = (evidence - evidence.mean(axis=0)) / (evidence.std(axis=0) + 1e-6)
-    return standard @ look.shares
+    return standard @ look.measure_weights

@@ -23,7 +23,7 @@ from captioner.photos import apart, formats
 from captioner.photos.decode import Picture, decode
 from captioner.photos.diagnosis import LARGEST, is_cut
 from captioner.photos.files import explain, open_regular
-from captioner.types import Photo, Pixels
+from captioner.types import DecodedPhoto, Photo
 
 _QUICK = ("JPEG", "PNG", "WEBP")
 _IN_MEMORY = 64 << 20
@@ -53,7 +53,7 @@ class _Heavy(BaseException):
     """The header announces more than is to be unpacked here; not for `except Exception`."""
 
 
-def read(photo: Photo, size: int) -> Pixels:
+def read(photo: Photo, size: int) -> DecodedPhoto:
     """Read a photo's file and decode it to a square of `size` pixels a side.
 
     The content decides what it is, not the name. See `decode` for what is seen of it.
@@ -80,7 +80,7 @@ def read(photo: Photo, size: int) -> Pixels:
         raise _growing(photo, error) from error
     except OSError as error:
         raise PhotoUnavailableError(explain(error)) from error
-    return Pixels(
+    return DecodedPhoto(
         photo=photo,
         rgb=picture.rgb,
         width=picture.width,

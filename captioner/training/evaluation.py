@@ -25,7 +25,7 @@ from captioner.training.metrics import (
     caption_scores,
     query_precision,
 )
-from captioner.types import Description, FloatArray, Rank, SearchVectors
+from captioner.types import Description, FloatArray, QueryPlanner, SearchVectors
 
 SEARCH, MODEL = "captioner search", "the model alone"
 """The rankings that are measured side by side."""
@@ -63,7 +63,7 @@ class Evaluation:
 def evaluate(
     examples: Sequence[Example],
     descriptions: Sequence[Description],
-    rank: Rank,
+    rank: QueryPlanner,
     search: Ranking,
     queries: Mapping[str, Sequence[Query]],
 ) -> Evaluation:
@@ -113,11 +113,11 @@ def evaluate(
     )
 
 
-def by_vectors(rank: Rank, descriptions: Sequence[Description]) -> Ranking:
+def by_vectors(rank: QueryPlanner, descriptions: Sequence[Description]) -> Ranking:
     """Rank photos by the model's own scores alone, without their captions' words."""
     stacked = SearchVectors(
-        np.stack([description.vectors.joint for description in descriptions]),
-        np.stack([description.vectors.words for description in descriptions]),
+        np.stack([description.vectors.embedding for description in descriptions]),
+        np.stack([description.vectors.word_hidden for description in descriptions]),
     )
     return lambda query: score_all(rank(query), stacked)
 

@@ -162,7 +162,8 @@ def _card(row: Row) -> str:
     return (
         f'<article><img src="{_thumbnail(example)}" alt="">'
         f"<div class=said><p>{_text(caption.text)}</p></div>"
-        f"<p class=measures><b>CIDEr {cider:.0f}</b><span>confidence {caption.score:.0%}</span></p>"
+        f"<p class=measures><b>CIDEr {cider:.0f}</b>"
+        f"<span>confidence {caption.confidence:.0%}</span></p>"
         f"<ul class=keywords>{keywords}</ul><ul class=references>{references}</ul>"
         f"<p class=name>{_text(example.name)}</p></article>"
     )

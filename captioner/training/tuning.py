@@ -16,7 +16,7 @@ from captioner.model.vocabulary import sentence, stem, words
 from captioner.training.corpora import Example
 from captioner.training.heads import STOP_STEMS
 from captioner.training.metrics import Query, photo_cider, query_precision
-from captioner.types import FloatArray, Rank, SearchVectors
+from captioner.types import FloatArray, QueryPlanner, SearchVectors
 
 LENGTH_EXPONENTS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
 JOINT_WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
@@ -249,5 +249,5 @@ def choose_search(
     )
 
 
-def _ask(rank: Rank, vectors: SearchVectors, query: str) -> FloatArray:
+def _ask(rank: QueryPlanner, vectors: SearchVectors, query: str) -> FloatArray:
     return score_all(rank(query), vectors)

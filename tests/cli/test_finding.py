@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 
 from captioner.cli.app import app
 from captioner.index import Index
-from captioner.types import Facts, Look
+from captioner.types import Facts, QueryPlan
 
 Run = Callable[..., Result]
 ODD = os.fsdecode(b"li\xffne\nbreak.jpg")
@@ -130,7 +130,7 @@ def test_mistyped_options_are_no_exclusions(run: Run, words: list[str], said: st
 
 
 def test_what_fits_badly_is_left_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def sees(query: str) -> Look:
+    def sees(query: str) -> QueryPlan:
         return replace(
             invented.look((1, 0), (0, 0)), log_odds=lambda evidence: evidence[:, 0] * 0 - 4
         )

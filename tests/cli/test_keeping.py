@@ -22,7 +22,7 @@ from typer.testing import CliRunner, Result
 
 from captioner.cli.app import app
 from captioner.index import Index, mounts
-from captioner.types import Weights
+from captioner.types import BundleIds
 
 Run = Callable[..., Result]
 
@@ -129,7 +129,7 @@ class TestIndex:
     def test_recaption(self, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         run("index", ".")
         monkeypatch.setattr("captioner.model.load", lambda *_, **__: Another())
-        weights = Weights(Another.model_id, Another.encoder_id)
+        weights = BundleIds(Another.model_id, Another.encoder_id)
         monkeypatch.setattr("captioner.model.weights", lambda _: weights)
         dry = run("index", "--recaption", "--dry-run")
         assert "3 photos would be described again, unopened." in dry.stderr

@@ -14,11 +14,11 @@ from typer.testing import CliRunner, Result
 from captioner.cli.app import app
 from captioner.index import Index
 from captioner.metadata import provenance
-from captioner.types import Weights
+from captioner.types import BundleIds
 
 Run = Callable[..., Result]
 KEYWORDS = "red, green"
-WEIGHTS = Weights(colours.MODEL_ID, colours.ColourDescriber.encoder_id)
+WEIGHTS = BundleIds(colours.MODEL_ID, colours.ColourDescriber.encoder_id)
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_of_a_listing_only_what_is_new_or_changed_comes(path: Path) -> None:
         assert list(survey.changes([listing, listing])) == []
         assert survey.unchanged == 4
         listing.names[1], listing.sizes[2] = "bb.jpg", size + 1
-        assert [(each.spelled, change) for each, change in index.survey().changes([listing])] == [
+        assert [(each.path_str, change) for each, change in index.survey().changes([listing])] == [
             ("/photos/bb.jpg", Change.NEW),
             ("/photos/c\udce9.jpg", Change.CHANGED),
         ]
@@ -136,8 +136,8 @@ def test_everything_described_is_kept(path: Path) -> None:
         assert index.vectors_of(Path("/photos/a.jpg"), "another") is None
         assert index.vectors_of(Path("/photos/b.jpg"), "m") is None
     assert kept is not None
-    assert np.array_equal(kept.joint, said.vectors.joint)
-    assert np.array_equal(kept.words, said.vectors.words)
+    assert np.array_equal(kept.embedding, said.vectors.embedding)
+    assert np.array_equal(kept.word_hidden, said.vectors.word_hidden)
     assert rows(path, "SELECT path, size, mtime_ns, content_hash, width, height FROM photos") == [
         (b"/photos/a.jpg", 1000, 1, said.content_hash, 640, 480)
     ]

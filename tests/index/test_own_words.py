@@ -18,14 +18,14 @@ from invented import description, failure, look
 
 from captioner.index import Filters, Index
 from captioner.index.folding import fold, indexed, name_words
-from captioner.types import Description, Facts, Look, Photo
+from captioner.types import Description, Facts, Photo, QueryPlan
 
 SYLLABLES = ("ba", "de", "fi", "go", "lu", "ma", "ne", "pi", "ro", "su", "ta", "vo", "xe", "zu")
 SOURCES = ("caption", "title", "keyword", "edit", "name", "folder")
 PHOTOS = 1000
 
 
-def rank(query: str) -> Look | None:
+def rank(query: str) -> QueryPlan | None:
     """A model that takes every word for one that it knows, and likes every photo differently."""
     return look((0, 0), (1, 0))
 
@@ -240,7 +240,7 @@ def test_a_photo_that_was_moved_is_found_by_its_new_name(index: Index, tmp_path:
     after.parent.mkdir()
     after.write_bytes(b"...")
     [kept] = index.keep([(Photo(after, 3, 2), content)])
-    assert kept.how == "moved"
+    assert kept.change == "moved"
     assert index.search("oslo") == []
     assert [hit.path for hit in index.search("norway bergen")] == [str(after)]
 
@@ -328,7 +328,7 @@ class TestExclusions:
         assert sorted(Path(hit.path).name[0] for hit in index.search(query)) == sorted(names)
 
     def test_leave_out_what_the_model_is_sure_of(self, index: Index) -> None:
-        def sees(query: str) -> Look | None:
+        def sees(query: str) -> QueryPlan | None:
             seen = look((0, 0), (1, 0))
             return replace(seen, log_odds=lambda evidence: evidence[:, 0] - 5)
 
@@ -340,7 +340,7 @@ class TestExclusions:
 
 class TestScores:
     def test_the_best_of_nothing_is_near_zero(self, index: Index) -> None:
-        def sees(query: str) -> Look | None:
+        def sees(query: str) -> QueryPlan | None:
             seen = look((0, 0), (1, 0))
             return replace(seen, log_odds=lambda evidence: evidence[:, 0] - 8)
 
@@ -353,7 +353,7 @@ class TestScores:
     def test_never_rise(self, index: Index) -> None:
         dice = random.Random(2)
 
-        def sees(query: str) -> Look | None:
+        def sees(query: str) -> QueryPlan | None:
             seen = look((0, 0), (1, 0))
             return replace(seen, log_odds=lambda evidence: -evidence[:, 0])
 
@@ -406,7 +406,7 @@ class TestCopies:
         same = b"s" * 20
         index.store([description(name, content_hash=same) for name in ("a", "b")], "m")
         index.store([description("c")], "m")
-        joint = description("x").vectors.joint
+        joint = description("x").vectors.embedding
         found = index.similar(joint, "m", but_not=Path("/photos/a"))
         assert [hit.path for hit in found] == ["/photos/c"]
         found = index.similar(joint, "m", content_hash=same)

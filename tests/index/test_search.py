@@ -18,10 +18,10 @@ from invented import description, failure, look
 
 from captioner.errors import UsageError
 from captioner.index import Index
-from captioner.types import Description, FloatArray, HalfArray, Look
+from captioner.types import Description, FloatArray, HalfArray, QueryPlan
 
 
-def rank(query: str) -> Look | None:
+def rank(query: str) -> QueryPlan | None:
     """A model that knows one word, and sees it in the first of the words' vectors."""
     return look((0, 0), (1, 0)) if "dog" in query.lower() else None
 
@@ -258,7 +258,7 @@ def test_a_search_sees_one_state_of_the_index(tmp_path: Path) -> None:
         return near + words
 
     with Index.open(path) as reader:
-        interrupted = replace(look((0, 0), (1, 0)), evidence=evidence)
+        interrupted = replace(look((0, 0), (1, 0)), measure=evidence)
         assert len(reader.search("dog", rank=lambda query: interrupted, model_id="m")) == 2
         assert reader.search("dog", rank=rank, model_id="m") == []
     with sqlite3.connect(path) as connection:

@@ -19,7 +19,7 @@ from processes import ROOT
 
 from captioner.index import Index, search, sketches
 from captioner.index.sketches import Plane, Sketches
-from captioner.types import Description, FloatArray, HalfArray, Look, SearchVectors
+from captioner.types import Description, FloatArray, HalfArray, QueryPlan, SearchVectors
 
 NUMBERS = st.floats(-1000, 1000, width=16)
 
@@ -55,7 +55,7 @@ def photos(count: int, first: int = 0) -> list[Description]:
     ]
 
 
-def direction(seed: int) -> Look:
+def direction(seed: int) -> QueryPlan:
     random = np.random.default_rng(seed)
     return look(random.normal(size=256), random.normal(size=512) / 20)
 
@@ -122,16 +122,18 @@ def test_the_best_are_those_of_the_exact_vectors(many: Path) -> None:
     assert drawn(many) == [(0, "m"), (1, "m")]
     stored = [each for first in range(0, 10000, 1000) for each in photos(1000, first)]
     vectors = SearchVectors(
-        np.stack([each.vectors.joint for each in stored]),
-        np.stack([each.vectors.words for each in stored]),
+        np.stack([each.vectors.embedding for each in stored]),
+        np.stack([each.vectors.word_hidden for each in stored]),
     )
     with Index.open(many) as index:
         for asked in map(direction, range(20)):
-            best = np.argsort(-asked.at(vectors)[:, 0])[:10]
+            best = np.argsort(-asked.measures(vectors)[:, 0])[:10]
             hits = index.search("unicorn", rank=lambda query, asked=asked: asked, model_id="m")
             assert [hit.path for hit in hits] == [f"/photos/{number:05}" for number in best]
-            wanted = asked.joint[:, 0].astype(np.float16)
-            near = np.argsort(-(vectors.joint.astype(np.float32) @ wanted.astype(np.float32)))[:10]
+            wanted = asked.joint_directions[:, 0].astype(np.float16)
+            near = np.argsort(-(vectors.embedding.astype(np.float32) @ wanted.astype(np.float32)))[
+                :10
+            ]
             hits = index.similar(wanted, "m")
             assert [hit.path for hit in hits] == [f"/photos/{number:05}" for number in near]
 

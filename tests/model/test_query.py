@@ -90,7 +90,7 @@ def test_all_terms_count(head, space):
 def test_a_kind_takes_one_direction_and_what_counts_nothing_none(head, space):
     def directions(query, share):
         settings = {"joint_short": 0.1, "joint_long": 0.4, "concepts": share}
-        return ranking(head, space, Concepts(TABLE), settings)(query).words.shape[1]
+        return ranking(head, space, Concepts(TABLE), settings)(query).word_directions.shape[1]
 
     assert directions("animal", 0.2) == 1
     assert directions("dog", 0.2) == 2
@@ -125,4 +125,4 @@ def test_pieces_of_other_languages_words_are_no_words(head, space, query, same):
     found, expected = rank(query), rank(same)
     assert (found is None) == (expected is None)
     if found:
-        np.testing.assert_array_equal(found.words, expected.words)
+        np.testing.assert_array_equal(found.word_directions, expected.word_directions)

@@ -22,7 +22,7 @@ from captioner.photos import apart
 from captioner.photos import read as reading
 from captioner.photos.read import read
 from captioner.photos.walk import walk
-from captioner.types import Photo, Pixels
+from captioner.types import DecodedPhoto, Photo
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[queue.LifoQueue[apart._P
         process.kill()
 
 
-def open_photo(path: Path) -> Pixels:
+def open_photo(path: Path) -> DecodedPhoto:
     (photo,) = walk([path])
     assert isinstance(photo, Photo)
     return read(photo, 32)
@@ -124,7 +124,7 @@ def test_giants_are_unpacked_one_at_a_time(
     Image.new("1", (8000, 5000), 1).save(tmp_path / "a.tif", compression="group4")
     places.put(None)  # two at once
     with apart._giants:
-        seen: list[Pixels] = []
+        seen: list[DecodedPhoto] = []
         thread = threading.Thread(target=lambda: seen.append(open_photo(tmp_path / "a.tif")))
         thread.start()
         assert open_photo(tiff(tmp_path / "b.tif")).format == "TIFF"

@@ -29,7 +29,7 @@ from captioner.photos import read as reading
 from captioner.photos.decode import square, upright
 from captioner.photos.read import read
 from captioner.photos.walk import walk
-from captioner.types import Photo, PixelArray, Pixels
+from captioner.types import DecodedPhoto, Photo, PixelArray
 
 # pytest sets aside what the package itself does about Pillow's warnings.
 pytestmark = [
@@ -60,13 +60,13 @@ def scene(width: int = 90, height: int = 60) -> PixelArray:
     return rgb.astype(np.uint8)
 
 
-def store(folder: Path, image: Image.Image, name: str, **options: Any) -> Pixels:
+def store(folder: Path, image: Image.Image, name: str, **options: Any) -> DecodedPhoto:
     path = folder / name
     image.save(path, **options)
     return open_photo(path)
 
 
-def open_photo(path: Path, size: int = 32) -> Pixels:
+def open_photo(path: Path, size: int = 32) -> DecodedPhoto:
     os.utime(path, (1e9, 1e9))  # else it might still be being written
     (photo,) = walk([path])
     assert isinstance(photo, Photo)
@@ -441,7 +441,7 @@ class TestSize:
     def test_giants_take_turns(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(reading, "_GIANT", 1000)
         Image.fromarray(scene()).save(tmp_path / "a.png")
-        seen: list[Pixels] = []
+        seen: list[DecodedPhoto] = []
         threads = [
             threading.Thread(target=lambda: seen.append(open_photo(tmp_path / "a.png")))
             for _ in range(4)

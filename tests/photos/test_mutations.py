@@ -23,7 +23,7 @@ from raws import dng
 from captioner.errors import PhotoError
 from captioner.photos.read import read
 from captioner.photos.walk import walk
-from captioner.types import Failure, Photo, Pixels
+from captioner.types import DecodedPhoto, Failure, Photo
 
 NUMBER = int(os.environ.get("CAPTIONER_TEST_MUTATIONS", "100"))
 
@@ -127,7 +127,7 @@ def test_everything_in_the_folder_of_real_photos(photos_folder: Path) -> None:
         assert not isinstance(found, Failure), found
         try:
             pixels = read(found, 32)
-            assert isinstance(pixels, Pixels)
+            assert isinstance(pixels, DecodedPhoto)
             outcomes[f"{pixels.format}: pixels"] += 1
         except PhotoError as error:
             outcomes[f"{found.path.name}: {error}"] += 1

@@ -25,7 +25,7 @@ from captioner.photos import sidecar_facts, takeout
 from captioner.photos.sidecar_facts import read
 from captioner.photos.walk import Selection, listings, walk
 from captioner.photos.watch import Watcher
-from captioner.types import Facts, Failure, Kept, Photo
+from captioner.types import Facts, Failure, Photo, RecognisedPhoto
 from captioner.wording import digest
 
 TAKEN = {"timestamp": "1556964672", "formatted": "May 4, 2019, 10:11:12 AM UTC"}
@@ -434,7 +434,7 @@ class TestIndex:
         heard: list[object] = []
         run(index, folder, planned=heard.append, progress=heard.append)
         [found] = walk([folder / "a.jpg"])
-        assert heard == [1, Kept(found, "sidecar", folder / "a.jpg")]  # type: ignore[arg-type]
+        assert heard == [1, RecognisedPhoto(found, "sidecar", folder / "a.jpg")]  # type: ignore[arg-type]
 
     def test_what_a_dry_run_finds(self, index: Index, folder: Path) -> None:
         run(index, folder, load=WatchedDescriber)

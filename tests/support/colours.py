@@ -13,12 +13,12 @@ from PIL import Image
 
 from captioner.types import (
     Caption,
+    DecodedPhoto,
     Description,
     FloatArray,
     Keyword,
-    Look,
     PixelArray,
-    Pixels,
+    QueryPlan,
     SearchVectors,
 )
 
@@ -47,10 +47,10 @@ class ColourDescriber:
             features[:, :3] = batch.mean(axis=(1, 2)) / 255
             yield features
 
-    def describe(self, pixels: Sequence[Pixels], features: FloatArray) -> list[Description]:
+    def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
         return [self._describe(*pair) for pair in zip(pixels, features, strict=True)]
 
-    def _describe(self, pixels: Pixels, feature: FloatArray) -> Description:
+    def _describe(self, pixels: DecodedPhoto, feature: FloatArray) -> Description:
         shares = feature[:3] / feature[:3].sum()
         order = np.argsort(-shares, kind="stable")
         joint = np.zeros(256, np.float16)
@@ -73,8 +73,8 @@ class ColourDescriber:
         )
 
 
-def rank_colours(query: str) -> Look | None:
-    """A `Rank` that knows the three words."""
+def rank_colours(query: str) -> QueryPlan | None:
+    """A `QueryPlanner` that knows the three words."""
     known = [k for k, colour in enumerate(COLOURS) if colour in query.split()]
     return invented.look(np.eye(256)[known].sum(axis=0), np.zeros(3)) if known else None
 

@@ -21,7 +21,7 @@ from captioner import pipeline
 from captioner.index import Index
 from captioner.library import Result, update
 from captioner.photos.walk import listings
-from captioner.types import Description, Failure, FloatArray, Pixels
+from captioner.types import DecodedPhoto, Description, Failure, FloatArray
 
 assert pipeline  # loaded before the children are made, who need it all
 
@@ -33,7 +33,7 @@ class LoggingDescriber(WatchedDescriber):
         super().__init__()
         self._log = log
 
-    def describe(self, pixels: Sequence[Pixels], features: FloatArray) -> list[Description]:
+    def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
         time.sleep(0.01)
         with self._log.open("a") as log:
             log.writelines(f"{one.photo.path}\n" for one in pixels)

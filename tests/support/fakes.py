@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from colours import ColourDescriber
 
-from captioner.types import Description, FloatArray, PixelArray, Pixels
+from captioner.types import DecodedPhoto, Description, FloatArray, PixelArray
 
 
 class WatchedDescriber(ColourDescriber):
@@ -48,7 +48,7 @@ class WatchedDescriber(ColourDescriber):
                 yield in_flight.popleft()
         yield from in_flight
 
-    def describe(self, pixels: Sequence[Pixels], features: FloatArray) -> list[Description]:
+    def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
         self._before_describing(self.described)
         assert len(pixels) == len(features)
         self.described += len(pixels)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from captioner.types import Caption, Description, Failure, Keyword, Look, Photo, SearchVectors
+from captioner.types import Caption, Description, Failure, Keyword, Photo, QueryPlan, SearchVectors
 
 
 def photo(name: str, *, size: int = 1000, mtime_ns: int = 1) -> Photo:
@@ -39,10 +39,10 @@ def description(
     )
 
 
-def look(joint: Sequence[float], words: Sequence[float]) -> Look:
+def look(joint: Sequence[float], words: Sequence[float]) -> QueryPlan:
     """Along one direction in each space; the one measure is the sum of both."""
     directions = [np.array([axis], np.float32).T for axis in (joint, words)]
-    return Look(*directions, lambda near, seen: near + seen, np.ones(1, np.float32))
+    return QueryPlan(*directions, lambda near, seen: near + seen, np.ones(1, np.float32))
 
 
 def failure(of: Photo | str, reason: str = "it is truncated.") -> Failure:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from captioner.metadata import splice
 from captioner.metadata.provenance import Words
-from captioner.types import Write
+from captioner.types import FileWrite
 
 HARD = 'Ein Hündchen läuft: "so" & <so>, 👩‍🚀 ' + "and on " * 280 + "it goes."
 """Over 2,000 characters with all that has gone wrong somewhere."""
@@ -108,17 +108,17 @@ class Memory:
     """Records in memory."""
 
     def __init__(self) -> None:
-        self.writes: list[Write] = []
+        self.writes: list[FileWrite] = []
 
-    def of(self, path: Path, after: bytes) -> Write | None:
-        found = [write for write in self.writes if write.after == after]
+    def of(self, path: Path, after: bytes) -> FileWrite | None:
+        found = [write for write in self.writes if write.sha256_after == after]
         return next((w for w in found if w.path == path), found[0] if found else None)
 
-    def keep(self, write: Write) -> None:
+    def keep(self, write: FileWrite) -> None:
         self.writes.append(write)
 
     def forget(self, path: Path, but: bytes | None = None) -> None:
-        self.writes = [w for w in self.writes if w.path != path or w.after == but]
+        self.writes = [w for w in self.writes if w.path != path or w.sha256_after == but]
 
 
 def written(data: bytes, splices: list[splice.Splice]) -> bytes:

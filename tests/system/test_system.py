@@ -194,9 +194,9 @@ class TestPathsOfWindows:
     def test_a_photo_given_relative_to_a_drive(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("captioner.types.os", SimpleNamespace(path=ntpath, fspath=os.fspath))
         listing = Listing.of(Photo(r"C:a.jpg", 1, 2))
-        assert (listing.inside, listing.names) == ("C:", ["a.jpg"])
+        assert (listing.prefix, listing.names) == ("C:", ["a.jpg"])
         listing = Listing.of(Photo("C:/x\\a.jpg", 1, 2))
-        assert (listing.inside, listing.names) == ("C:/x\\", ["a.jpg"])
+        assert (listing.prefix, listing.names) == ("C:/x\\", ["a.jpg"])
 
 
 class TestPathsOfMac:

@@ -17,13 +17,13 @@ from captioner.training.evaluation import by_order, evaluate
 from captioner.training.metrics import Query
 from captioner.types import (
     Caption,
+    DecodedPhoto,
     Description,
     FloatArray,
     Keyword,
-    Look,
     Photo,
     PixelArray,
-    Pixels,
+    QueryPlan,
     SearchVectors,
 )
 
@@ -55,7 +55,7 @@ def description(name: str, text: str, axis: int) -> Description:
 DESCRIPTIONS = [description("b.jpg", "Two boats.", 0), description("a.jpg", "A dog runs fast.", 1)]
 
 
-def rank(query: str) -> Look:
+def rank(query: str) -> QueryPlan:
     assert '"' not in query
     axis = 1 if "dog" in query else 0
     return invented.look(np.eye(256)[axis], np.zeros(8))
@@ -122,7 +122,7 @@ class ColourModel:
             features[:, :3] = batch.mean((1, 2)) / 255
             yield features
 
-    def describe(self, pixels: Sequence[Pixels], features: FloatArray) -> list[Description]:
+    def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
         return [
             Description(
                 photo=each.photo,
@@ -139,7 +139,7 @@ class ColourModel:
         ]
 
 
-def rank_colours(query: str) -> Look | None:
+def rank_colours(query: str) -> QueryPlan | None:
     known = [n for n, colour in enumerate(COLOURS) if colour in query]
     return invented.look(np.eye(256)[known].sum(axis=0), np.zeros(8)) if known else None
 
