@@ -26,7 +26,7 @@ from PIL import Image
 from benchmarks import common
 from captioner.index import Index
 from captioner.library import update
-from captioner.model import load
+from captioner.model import DescribeOptions, load
 from captioner.photos.walk import listings, walk
 from captioner.recognition import groups
 from captioner.types import Failure, Photo
@@ -120,7 +120,12 @@ def paint(folder: Path, count: int) -> None:
 def peak(folder: Path, database: Path, model: Path | None) -> int:
     """Index a folder; the process' highest memory, bytes."""
     with Index.open(database, write=True) as index:
-        update(index, listings([folder]), lambda: load(model, device="cpu"), roots=[folder])
+        update(
+            index,
+            listings([folder]),
+            lambda: load(DescribeOptions(bundle=model, device="cpu")),
+            roots=[folder],
+        )
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 

@@ -32,7 +32,7 @@ from benchmarks import common
 from benchmarks.photos import jpeg
 from captioner.index import Index
 from captioner.library import update
-from captioner.model import load
+from captioner.model import DescribeOptions, load
 from captioner.photos.read import read
 from captioner.photos.walk import walk
 from captioner.types import Listing, Photo
@@ -50,7 +50,7 @@ IN_TURN = "bound: stages in turn"
 
 def fresh(folder: Path | None) -> Model:
     """A model that has described nothing yet, its engine warmed up."""
-    model = load(folder, device="cpu")
+    model = load(DescribeOptions(bundle=folder, device="cpu"))
     blank = np.zeros((model.batch_size, model.size, model.size, 3), np.uint8)
     for _ in model.encode([blank] * 4):
         pass

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks import common
-from captioner.model import load
+from captioner.model import DescribeOptions, load
 from captioner.model.query import load_rank
 from captioner.photos.walk import walk
 from captioner.pipeline import describe
@@ -35,7 +35,9 @@ def main() -> None:
     queries = read_queries(options.queries)
     described = [
         each
-        for each in describe(walk([options.photos]), load(options.model, beams=1))
+        for each in describe(
+            walk([options.photos]), load(DescribeOptions(bundle=options.model, beam_width=1))
+        )
         if isinstance(each, Description)
     ]
     names = [each.photo.path.name for each in described]

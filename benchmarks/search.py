@@ -29,7 +29,7 @@ from benchmarks.startup import CAPTIONER
 from captioner.index import Filters, Index
 from captioner.index.search import CLOSELY
 from captioner.index.sketches import JOINT_AXES, RUN, WORDS_AXES, Plane, Sketch, Sketches
-from captioner.model import load
+from captioner.model import DescribeOptions, load
 from captioner.model.query import load_rank
 from captioner.pipeline import describe
 from captioner.places import bundle_folder
@@ -99,7 +99,7 @@ def invented(seeds: Sequence[Description], count: int) -> Iterator[list[Descript
 
 def build(database: Path, options: argparse.Namespace) -> None:
     """Describe the seeds and fill the database."""
-    describer = load(options.model)
+    describer = load(DescribeOptions(bundle=options.model))
     with common.photos(options.photos, options.seeds) as photos:
         seeds = [each for each in describe(photos, describer) if isinstance(each, Description)]
     with Index.open(database, write=True) as index:

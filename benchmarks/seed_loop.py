@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common
-from captioner.model import load
+from captioner.model import DescribeOptions, load
 from captioner.model.bundle import ENCODER, VOCABULARY, Bundle
 from captioner.model.vocabulary import END, PAD, START, UNKNOWN, sentence
 from captioner.model.xception import FEATURES
@@ -116,7 +116,7 @@ def next_word(bundle: Bundle, vocabulary: int) -> Any:
 
 def captions(photos: Sequence[Photo], **options: Any) -> tuple[float, list[str]]:
     """Captions a second of captioner with a model freshly loaded, and the captions."""
-    model = load(device="cpu", min_confidence=0, **options)
+    model = load(DescribeOptions(device="cpu", min_confidence=0, **options))
     blank = np.zeros((model.batch_size, model.size, model.size, 3), np.uint8)
     for _ in model.encode([blank] * 4):
         pass

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from captioner import model
+from captioner.model.options import DescribeOptions
 from captioner.photos.walk import walk
 from captioner.pipeline import describe
 from captioner.types import Describer, Description, Failure
@@ -67,14 +68,16 @@ class Captioner:
         """
         return cls(
             model.load(
-                None if bundle is None else Path(bundle),
-                device=device,
-                precision=precision,
-                beams=beams,
-                alternatives=alternatives,
-                batch_size=batch_size,
-                keywords=keywords,
-                min_confidence=min_confidence,
+                DescribeOptions(
+                    bundle=None if bundle is None else Path(bundle),
+                    device=device,
+                    precision=precision,
+                    batch_size=batch_size,
+                    beam_width=beams,
+                    alternatives=alternatives,
+                    keywords=keywords,
+                    min_confidence=min_confidence,
+                )
             )
         )
 

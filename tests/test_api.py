@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import colours
 import pytest
 
 import captioner
 from captioner import Captioner
+from captioner.model.options import DescribeOptions
 from captioner.types import Description, Failure
 
 
@@ -43,24 +43,19 @@ def test_a_single_path_is_not_a_list_of_letters() -> None:
 
 
 def test_load_passes_on_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, Any] = {}
+    given: list[DescribeOptions] = []
 
-    def load(bundle: Path | None, **options: Any) -> colours.ColourDescriber:
-        given.update(options, bundle=bundle)
+    def load(options: DescribeOptions) -> colours.ColourDescriber:
+        given.append(options)
         return colours.ColourDescriber()
 
     monkeypatch.setattr("captioner.model.load", load)
     Captioner.load("my-model", device="cpu", beams=3, keywords=5, min_confidence=0.3)
-    assert given == {
-        "bundle": Path("my-model"),
-        "device": "cpu",
-        "precision": "int8",
-        "beams": 3,
-        "alternatives": 1,
-        "batch_size": None,
-        "keywords": 5,
-        "min_confidence": 0.3,
-    }
+    assert given == [
+        DescribeOptions(
+            Path("my-model"), device="cpu", beam_width=3, keywords=5, min_confidence=0.3
+        )
+    ]
 
 
 def test_what_the_package_offers() -> None:

@@ -57,21 +57,24 @@ def caption(
       captioner caption --json holiday/ > captions.jsonl
       find . -name '*.jpg' -print0 | captioner caption -0 -
     """
+    from captioner.model.options import DEFAULT_KEYWORDS, DescribeOptions
     from captioner.photos.walk import Selection, walk
     from captioner.types import Failure
 
+    how = DescribeOptions(
+        bundle=model,
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
+        beam_width=beams,
+        alternatives=alternatives,
+        keywords=max(keywords or 0, DEFAULT_KEYWORDS),
+        min_confidence=min_confidence,
+    )
+
     def load() -> Describer:
         with bar.preparing("loading the model"):
-            return loading.load(
-                model,
-                device=device,
-                precision=precision,
-                beams=beams,
-                alternatives=alternatives,
-                batch_size=batch_size,
-                min_confidence=min_confidence,
-                keywords=max(keywords or 0, loading.KEYWORDS),
-            )
+            return loading.load(how)
 
     console.configure(quiet=quiet, log_file=log_file)
     given = Given(paths, nul=nul)

@@ -75,6 +75,7 @@ def evaluate(
       captioner evaluate --data flickr8k --html sheet.html
       captioner evaluate --data flickr8k --queries dev_queries.jsonl --json
     """
+    from captioner.model.options import DescribeOptions
     from captioner.model.query import load_rank
     from captioner.training.corpora import find_data, read_corpus
     from captioner.training.evaluation import evaluate as measure
@@ -99,12 +100,14 @@ def evaluate(
     described, failed = _describe(
         examples,
         loading.load(
-            model,
-            device=device,
-            precision=precision,
-            beams=beams,
-            batch_size=batch_size,
-            min_confidence=0,  # what it would rather not say is measured, too
+            DescribeOptions(
+                bundle=model,
+                device=device,
+                precision=precision,
+                batch_size=batch_size,
+                beam_width=beams,
+                min_confidence=0,  # captions that would not be shown are measured, too
+            )
         ),
     )
     console.note(f"{console.counted(len(described))} described; measuring captions and searches.")

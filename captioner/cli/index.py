@@ -95,6 +95,7 @@ def index(
     """
     from captioner import model as models
     from captioner.library import Options
+    from captioner.model.options import DescribeOptions
     from captioner.photos.walk import Selection
     from captioner.places import database_path
 
@@ -110,11 +111,13 @@ def index(
     how = Options(retry_failed, weights)
     load = partial(
         loading.load,
-        model,
-        device=device,
-        precision=precision,
-        batch_size=batch_size,
-        min_confidence=min_confidence,
+        DescribeOptions(
+            bundle=model,
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+            min_confidence=min_confidence,
+        ),
     )
     if dry_run:
         with _as_it_is(path) as opened:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from captioner import __version__
 from captioner.cli import console, options
 from captioner.errors import CaptionerError
+
+if TYPE_CHECKING:
+    from captioner.model.options import DescribeOptions
 
 LIBRARIES = (
     "openvino",
@@ -35,10 +38,14 @@ def info(
     What is missing or broken says so in its place. --json prints one object, with everything that
     the bundle records about its training.
     """
+    from captioner.model.options import DescribeOptions
+
     facts = {
         "versions": _versions(),
         "model": _or_why_not(lambda: _bundle(model)),
-        "engine": _or_why_not(lambda: _engine(model, device, precision)),
+        "engine": _or_why_not(
+            lambda: _engine(DescribeOptions(bundle=model, device=device, precision=precision))
+        ),
         "database": _or_why_not(lambda: _database(database)),
         "folders": _or_why_not(_folders),
     }
@@ -83,11 +90,11 @@ def _bundle(chosen: Path | None) -> dict[str, Any]:
     }
 
 
-def _engine(chosen: Path | None, device: str, precision: str) -> dict[str, Any]:
+def _engine(how: DescribeOptions) -> dict[str, Any]:
     # Started for real: that it starts is what somebody who looks here wants to know.
-    from captioner import model as models
+    from captioner.model import load
 
-    describer = models.load(chosen, device=device, precision=precision)
+    describer = load(how)
     return {"name": describer.engine.name, "batch_size": describer.batch_size}
 
 

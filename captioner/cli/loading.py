@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from threading import Thread
 from threading import enumerate as running
 from typing import TYPE_CHECKING, TypeVar
@@ -12,40 +11,18 @@ from captioner.cli import console, interrupt
 
 if TYPE_CHECKING:
     from captioner.model.describer import Model
+    from captioner.model.options import DescribeOptions
 
-KEYWORDS = 8
-"""Of a photo at most, unless a person asks for more."""
 _THREAD = "loading the model"
 T = TypeVar("T")
 
 
-def load(
-    bundle: Path | None,
-    *,
-    device: str,
-    precision: str,
-    batch_size: int | None = None,
-    beams: int | None = None,
-    alternatives: int = 1,
-    min_confidence: float | None = None,
-    keywords: int = KEYWORDS,
-) -> Model:
-    """Load a model, as `captioner.model.load` does, and say where it is not quite as asked."""
-    from captioner import model as models
+def load(options: DescribeOptions) -> Model:
+    """Load a model as `captioner.model.load` does, and warn if its precision is not available."""
+    from captioner import model
 
-    loaded = interruptible(
-        lambda: models.load(
-            bundle,
-            device=device,
-            precision=precision,
-            batch_size=batch_size,
-            beams=beams,
-            alternatives=alternatives,
-            min_confidence=min_confidence,
-            keywords=keywords,
-        )
-    )
-    if precision == "bfloat16" and loaded.engine.name == "OpenVINO float32":
+    loaded = interruptible(lambda: model.load(options))
+    if options.precision == "bfloat16" and loaded.engine.name == "OpenVINO float32":
         console.warning("--precision bfloat16: this CPU has none, so it computes with float32.")
     return loaded
 

@@ -52,6 +52,7 @@ def similar(
       captioner similar beach.jpg --before 2020 --open
     """
     from captioner.index import Filters, Index
+    from captioner.model.options import DescribeOptions
     from captioner.model.query import load_rank
     from captioner.photos.walk import walk
     from captioner.places import database_path
@@ -63,6 +64,7 @@ def similar(
     path = Path(photo)
     if path.is_dir():
         raise UsageError(f"{console.shown(photo)} is a folder.", "Name one photo.")
+    how = DescribeOptions(bundle=model, device=device, precision=precision)
     model_id, _ = load_rank(model)
     [found] = walk([path])
     with Index.open(database or database_path()) as index:
@@ -70,7 +72,7 @@ def similar(
         vectors = index.vectors_of(path, model_id) if known else None
         content_hash: bytes | None = None
         if vectors is None:
-            result = _look(found, partial(loading.load, model, device=device, precision=precision))
+            result = _look(found, partial(loading.load, how))
             if isinstance(result, Failure):
                 console.cannot_read(photo, result.reason)
                 if as_json:

@@ -49,6 +49,7 @@ def watch(
     """
     from captioner.index import mounts
     from captioner.library import Options
+    from captioner.model.options import DescribeOptions
     from captioner.photos.walk import Selection
     from captioner.photos.watch import Watcher
     from captioner.places import database_path
@@ -62,11 +63,13 @@ def watch(
     load = cache(
         partial(
             loading.load,
-            model,
-            device=device,
-            precision=precision,
-            batch_size=batch_size,
-            min_confidence=min_confidence,
+            DescribeOptions(
+                bundle=model,
+                device=device,
+                precision=precision,
+                batch_size=batch_size,
+                min_confidence=min_confidence,
+            ),
         )
     )
 

@@ -6,65 +6,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captioner import offline
+from captioner.model.options import DEFAULT_OPTIONS, DescribeOptions
 
 if TYPE_CHECKING:
     from captioner.model.describer import Model
     from captioner.types import BundleIds
 
+__all__ = ["DescribeOptions", "load", "weights"]
+
 offline.prepare()
 
 
-def load(
-    bundle: Path | None = None,
-    *,
-    device: str = "auto",
-    precision: str = "int8",
-    beams: int | None = None,
-    alternatives: int = 1,
-    batch_size: int | None = None,
-    keywords: int = 8,
-    min_confidence: float | None = None,
-) -> Model:
-    """Load a bundle and start an engine for it.
-
-    Parameters
-    ----------
-    bundle
-        Its folder; None takes `CAPTIONER_MODEL`, else the bundle that ships.
-    device
-        "auto", "cpu" (OpenVINO), "gpu" or "keras" (Keras on whatever its backend has).
-    precision
-        Of the encoder on OpenVINO: "int8", "bfloat16" or "float32".
-    beams
-        Sentences kept while searching; None leaves it to the bundle.
-    alternatives
-        Captions a photo.
-    batch_size
-        Photos the engine takes at once; None leaves it to the engine.
-    keywords
-        At most so many a photo.
-    min_confidence
-        Captions with a lower score, 0 to 1, are left out: a photo may be left with none. None
-        takes the bundle's own threshold, 0 leaves out nothing.
+def load(options: DescribeOptions = DEFAULT_OPTIONS) -> Model:
+    """Load a bundle and start the engine that runs its encoder.
 
     Raises
     ------
+    UsageError
+        Where there is no bundle, the device is not there, or an option makes no sense.
     CaptionerError
-        Where the bundle is absent, damaged or too new, or the device is not there.
+        Where the bundle is damaged, too new, or has a part of an unknown kind.
     """
-    # The query side of search lives in this package too and must not pay for the engines.
+    # The query side of search is in this package, too, and must not pay for the engines.
     from captioner.model import describer
 
-    return describer.load(
-        bundle,
-        device=device,
-        precision=precision,
-        beams=beams,
-        alternatives=alternatives,
-        batch_size=batch_size,
-        keywords=keywords,
-        min_confidence=min_confidence,
-    )
+    return describer.load(options)
 
 
 def weights(bundle: Path | None = None) -> BundleIds:

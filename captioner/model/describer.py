@@ -24,6 +24,7 @@ from captioner.model.bundle import (
 from captioner.model.concepts import Concepts
 from captioner.model.decoder import MergeDecoder
 from captioner.model.heads import JointSpace, WordHead
+from captioner.model.options import DescribeOptions
 from captioner.model.rerank import Candidate, Narrator, Settings, confidence
 from captioner.model.vocabulary import Vocabulary, sentence
 from captioner.places import bundle_folder, usable_cache
@@ -123,28 +124,23 @@ class Model:
         )
 
 
-def load(
-    bundle: Path | None,
-    *,
-    device: str,
-    precision: str,
-    beams: int | None,
-    alternatives: int,
-    batch_size: int | None,
-    keywords: int,
-    min_confidence: float | None,
-) -> Model:
-    """Open a bundle and start an engine; `captioner.model.load` explains and defaults all of it."""
-    opened = Bundle.open(bundle_folder(bundle))
-    settings = Settings(**opened.manifest["describe"])
-    beams = settings.beams if beams is None else beams
+def load(options: DescribeOptions) -> Model:
+    """Open a bundle and start an engine for it; `captioner.model.load` says what may go wrong."""
+    bundle = Bundle.open(bundle_folder(options.bundle))
+    settings = Settings(**bundle.manifest["describe"])
+    beams = settings.beams if options.beam_width is None else options.beam_width
     if beams < 1:
-        raise UsageError(
-            f"--beams {beams}: at least one sentence has to be kept.", "Use 1 or more."
-        )
-    settings = replace(settings, beams=max(beams, alternatives))
-    engine = start_engine(opened, device, precision, batch_size)
-    return Model(opened, engine, settings, alternatives, keywords, min_confidence)
+        raise UsageError(f"--beams {beams}: the beam width has to be positive.", "Use 1 or more.")
+    settings = replace(settings, beams=max(beams, options.alternatives))
+    engine = start_engine(bundle, options.device, options.precision, options.batch_size)
+    return Model(
+        bundle,
+        engine,
+        settings,
+        alternatives=options.alternatives,
+        keywords=options.keywords,
+        min_confidence=options.min_confidence,
+    )
 
 
 def start_engine(bundle: Bundle, device: str, precision: str, batch_size: int | None) -> Engine:

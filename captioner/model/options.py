@@ -9,6 +9,8 @@ from typing import Literal
 Device = Literal["auto", "cpu", "gpu", "keras"]
 Precision = Literal["int8", "bfloat16", "float32"]
 
+DEFAULT_KEYWORDS = 8
+
 
 @dataclass(frozen=True, slots=True)
 class DescribeOptions:
@@ -42,5 +44,8 @@ class DescribeOptions:
     batch_size: int | None = None
     beam_width: int | None = None
     alternatives: int = 1
-    keywords: int = 8
+    keywords: int = DEFAULT_KEYWORDS
     min_confidence: float | None = None
+
+
+DEFAULT_OPTIONS = DescribeOptions()

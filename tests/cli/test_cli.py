@@ -26,10 +26,11 @@ from captioner.cli.app import COMMANDS, app
 from captioner.cli.paths import Given
 from captioner.errors import CaptionerError, UsageError
 from captioner.index import Index
+from captioner.model.options import DescribeOptions
 from captioner.types import Description
 
 Run = Callable[..., Result]
-Loads = list[dict[str, Any]]
+Loads = list[DescribeOptions]
 
 
 @pytest.fixture(autouse=True)
@@ -51,11 +52,10 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
     """Put the fake model in place; the options of each load are appended to what is returned."""
     made: Loads = []
 
-    def load(bundle: Path | None = None, **options: Any) -> colours.ColourDescriber:
-        made.append({"bundle": bundle, **options})
+    def load(options: DescribeOptions) -> colours.ColourDescriber:
+        made.append(options)
         return colours.ColourDescriber(
-            alternatives=options.get("alternatives", 1),
-            min_confidence=options.get("min_confidence"),
+            alternatives=options.alternatives, min_confidence=options.min_confidence
         )
 
     monkeypatch.setattr("captioner.model.load", load)
@@ -98,7 +98,7 @@ class TestCaption:
             "A red photo.\tred, green",
             "A green photo.\tred, green",
         ]
-        assert loads[0]["alternatives"] == 2
+        assert loads[0].alternatives == 2
 
     def test_options_reach_the_model(self, run: Run, loads: Loads) -> None:
         run(
@@ -106,16 +106,16 @@ class TestCaption:
             *("--device", "cpu", "--precision", "float32"),
         )
         assert loads == [
-            {
-                "bundle": Path("bundle"),
-                "beams": 7,
-                "batch_size": 3,
-                "device": "cpu",
-                "precision": "float32",
-                "alternatives": 1,
-                "min_confidence": None,
-                "keywords": 8,
-            }
+            DescribeOptions(
+                bundle=Path("bundle"),
+                device="cpu",
+                precision="float32",
+                batch_size=3,
+                beam_width=7,
+                alternatives=1,
+                keywords=8,
+                min_confidence=None,
+            )
         ]
 
     def test_json(self, run: Run) -> None:

@@ -90,9 +90,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setattr(
         "captioner.model.load",
-        lambda bundle=None, **options: colours.ColourDescriber(
-            alternatives=options.get("alternatives", 1),
-            min_confidence=options.get("min_confidence"),
+        lambda options: colours.ColourDescriber(
+            alternatives=options.alternatives, min_confidence=options.min_confidence
         ),
     )
     monkeypatch.setattr(

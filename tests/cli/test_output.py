@@ -203,9 +203,7 @@ def test_keywords_are_printed_once(
 ) -> None:
     monkeypatch.setattr(
         "captioner.model.load",
-        lambda bundle=None, **options: colours.ColourDescriber(
-            min_confidence=options["min_confidence"]
-        ),
+        lambda options: colours.ColourDescriber(min_confidence=options.min_confidence),
     )
     colours.photo(tmp_path / "red.jpg", "red")
     trusted = run("caption", "--keywords", "5", str(tmp_path)).stdout.rstrip("\n").split("\t")

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from captioner.cli.app import app
 from captioner.index import Index
 from captioner.metadata import provenance
+from captioner.model.options import DescribeOptions
 from captioner.types import BundleIds
 
 Run = Callable[..., Result]
@@ -31,8 +32,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     colours.photo(Path("red.jpg"), "red")
     colours.photo(Path("blue.jpg"), "blue")
 
-    def load(bundle: Path | None = None, **options: Any) -> colours.ColourDescriber:
-        return colours.ColourDescriber(min_confidence=options.get("min_confidence"))
+    def load(options: DescribeOptions) -> colours.ColourDescriber:
+        return colours.ColourDescriber(min_confidence=options.min_confidence)
 
     monkeypatch.setattr("captioner.model.load", load)
     monkeypatch.setattr("captioner.model.weights", lambda bundle=None: WEIGHTS)
@@ -140,7 +141,7 @@ def test_nothing_at_all_is_said_aloud(run: Run, monkeypatch: pytest.MonkeyPatch)
 
             return replace(super()._describe(*pair), captions=(), keywords=())
 
-    monkeypatch.setattr("captioner.model.load", lambda bundle=None, **options: Blind())
+    monkeypatch.setattr("captioner.model.load", lambda options: Blind())
     assert run("caption", "red.jpg").stdout == "(not recognised)\n"
     [record] = objects(run("caption", "red.jpg", "--json"))
     assert (record["caption"], record["kind"]) == (None, None)

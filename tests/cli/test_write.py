@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from captioner.cli.app import app
 from captioner.metadata import provenance
 from captioner.metadata.reading import read_photo
+from captioner.model.options import DescribeOptions
 
 Run = Callable[..., Result]
 
@@ -29,9 +30,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path / "here")
     colours.photo(Path("red.jpg"), "red")
     colours.photo(Path("album/blue.jpg"), "blue")
-    loads: list[dict[str, Any]] = []
+    loads: list[DescribeOptions] = []
 
-    def load(bundle: Path | None = None, **options: Any) -> colours.ColourDescriber:
+    def load(options: DescribeOptions) -> colours.ColourDescriber:
         loads.append(options)
         return colours.ColourDescriber()
 

@@ -159,7 +159,7 @@ def walls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     names = "red.png green.png blue.png broken.png"
     (folder / "Flickr_8k.devImages.txt").write_text(names.replace(" ", "\n"))
     (folder / "queries.jsonl").write_text('{"query": "red", "relevant": ["red.png"]}\n')
-    monkeypatch.setattr("captioner.model.load", lambda bundle, **options: ColourModel())
+    monkeypatch.setattr("captioner.model.load", lambda options: ColourModel())
     monkeypatch.setattr("captioner.model.query.load_rank", lambda bundle: ("colours", rank_colours))
     monkeypatch.delenv("CAPTIONER_DATA", raising=False)
     return folder
