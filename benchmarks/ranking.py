@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import common
 from captioner.model import DescribeOptions, load
-from captioner.model.query import load_rank
+from captioner.model.query import load_planner
 from captioner.photos.walk import walk
 from captioner.pipeline import describe
 from captioner.training.evaluation import by_vectors
@@ -43,7 +43,7 @@ def main() -> None:
     names = [each.photo.path.name for each in described]
     rows: list[common.Row] = []
     for name, settings in ROWS.items():
-        ranking = by_vectors(load_rank(options.model, settings)[1], described)
+        ranking = by_vectors(load_planner(options.model, settings)[1], described)
         found = query_precision(ranking, names, queries)
         rows.append({"ranking": name, "mAP": found.mean_average, "P@5": found.at_5})
     notes = [f"{found.queries} queries, {len(described)} photos; the model alone, without texts"]

@@ -30,7 +30,7 @@ from captioner.index import Filters, Index
 from captioner.index.search import CLOSELY
 from captioner.index.sketches import JOINT_AXES, RUN, WORDS_AXES, Plane, Sketch, Sketches
 from captioner.model import DescribeOptions, load
-from captioner.model.query import load_rank
+from captioner.model.query import load_planner
 from captioner.pipeline import describe
 from captioner.places import bundle_folder
 from captioner.types import (
@@ -251,7 +251,7 @@ def ranked(look: QueryPlan, evidence: FloatArray) -> list[int]:
 
 def compare_forms(database: Path, options: argparse.Namespace) -> list[common.Row]:
     """How long each form takes to look at all photos, first and again, and what it loses."""
-    model_id, rank = load_rank(options.model)
+    model_id, rank = load_planner(options.model)
     looks = [look for query in QUERIES if (look := rank(query))]
     with tempfile.TemporaryDirectory(prefix="captioner-benchmark-") as scratch:
         forms = Forms(database, model_id, Path(scratch))
@@ -316,7 +316,7 @@ def forget(database: Path) -> None:
 
 def whole_searches(database: Path, options: argparse.Namespace) -> list[common.Row]:
     """`captioner search` as a process, and searches of an index that is open."""
-    model_id, rank = load_rank(options.model)
+    model_id, rank = load_planner(options.model)
     folder = bundle_folder(options.model)
     words = ["--db", str(database), "--model", str(folder), "dog", "running"]
 

@@ -95,23 +95,23 @@ def next_word(bundle: Bundle, vocabulary: int) -> Any:
     import keras
     from keras import ops
 
-    from captioner.model import networks
+    from captioner.model import decoders
+    from captioner.model.decoders import merge
 
     feature = keras.Input((FEATURES,), name="feature")
     tokens = keras.Input((LENGTH,), dtype="int32", name="tokens")
     last = ops.sum(ops.cast(tokens != PAD, "int32"), axis=1) - 1
-    voices = []
-    for sizes in bundle.manifest["decoders"]:
-        layers = ("embedding", "lstm", "fusion", "tied")
-        merge = networks.merge_decoder(vocabulary, LENGTH, **{name: sizes[name] for name in layers})
-        networks.set_decoder(merge, bundle.arrays(sizes["file"]))
-        layer = merge.get_layer
+    predictions = []
+    for entry in bundle.manifest["decoders"]:
+        trained = merge.network(vocabulary, decoders.sizes(entry), FEATURES)
+        merge.set_arrays(trained, bundle.arrays(entry["file"]))
+        layer = trained.get_layer
         states = layer("lstm")(layer("embedding")(tokens))
         state = ops.einsum("ntu,nt->nu", states, ops.one_hot(last, LENGTH))
-        voices.append(
+        predictions.append(
             ops.softmax(layer("output")(layer("fusion")(state + layer("image")(feature))))
         )
-    return keras.Model({"feature": feature, "tokens": tokens}, sum(voices) / len(voices))
+    return keras.Model({"feature": feature, "tokens": tokens}, sum(predictions) / len(predictions))
 
 
 def captions(photos: Sequence[Photo], **options: Any) -> tuple[float, list[str]]:

@@ -181,6 +181,23 @@ class DecodedPhoto:
     facts: Facts = Facts()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """What an encoder computes from N photos, float32."""
+
+    pooled: FloatArray
+    """(N, D): one vector a photo."""
+    grid: FloatArray | None = None
+    """(N, h, w, C): the feature map before pooling, for attention; None if not computed."""
+
+    def __len__(self) -> int:
+        return len(self.pooled)
+
+    def __getitem__(self, rows: slice) -> Features:
+        """The features of some of the photos."""
+        return Features(self.pooled[rows], None if self.grid is None else self.grid[rows])
+
+
 @dataclass(frozen=True, slots=True)
 class Caption:
     """One sentence about a photo."""
@@ -343,6 +360,16 @@ class QueryPlan:
             _along(vectors.embedding, self.joint_directions),
             _along(vectors.word_hidden, self.word_directions),
         )
+
+    def fuse(self, measures: FloatArray) -> FloatArray:
+        """One score per photo, (N, P) → (N,): each measure standardised, then weighted."""
+        return standardise(measures) @ self.measure_weights
+
+
+def standardise(measures: FloatArray, axis: int = 0) -> FloatArray:
+    """Standard scores along an axis: how many standard deviations each is above the mean."""
+    mean, deviation = measures.mean(axis, keepdims=True), measures.std(axis, keepdims=True)
+    return (measures - mean) / (deviation + 1e-6)
 
 
 def _along(vectors: HalfArray, directions: FloatArray) -> FloatArray:

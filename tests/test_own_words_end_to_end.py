@@ -12,7 +12,7 @@ from pictures import exif_block, iptc_block, jpeg_with, packet, picture, png
 from processes import ROOT, run
 
 from captioner.index import Index
-from captioner.model.query import load_rank
+from captioner.model.query import load_planner
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "weights/base/bundle.json").is_file(), reason="there is no weights/base yet"
@@ -129,7 +129,7 @@ def test_each_photo_is_found_first_by_its_own_words(
     library: tuple[Path, dict[str, Path]],
 ) -> None:
     home, wanted = library
-    model_id, rank = load_rank()
+    model_id, rank = load_planner()
     lost = []
     with Index.open(home / "captioner.db") as index:
         assert index.counts().described == PHOTOS

@@ -76,7 +76,7 @@ def evaluate(
       captioner evaluate --data flickr8k --queries dev_queries.jsonl --json
     """
     from captioner.model.options import DescribeOptions
-    from captioner.model.query import load_rank
+    from captioner.model.query import load_planner
     from captioner.training.corpora import find_data, read_corpus
     from captioner.training.evaluation import evaluate as measure
     from captioner.training.metrics import read_queries, scorers
@@ -96,7 +96,7 @@ def evaluate(
         )
     for warning in corpus.warnings:
         console.warning(f"{warning}.")
-    model_id, rank = load_rank(model)
+    model_id, rank = load_planner(model)
     described, failed = _describe(
         examples,
         loading.load(

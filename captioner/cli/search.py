@@ -104,9 +104,9 @@ def _find(
     words, rank, model_id = " ".join(query), None, None
     least = MIN_SCORE if min_score is None else min_score
     if not exact:
-        from captioner.model.query import load_rank
+        from captioner.model.query import load_planner
 
-        model_id, rank = load_rank(model)
+        model_id, rank = load_planner(model)
         knows = rank
         words, instead = index.respell(words, lambda word: knows(word) is not None)
         for asked, near_it in instead.items():

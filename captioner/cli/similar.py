@@ -53,7 +53,7 @@ def similar(
     """
     from captioner.index import Filters, Index
     from captioner.model.options import DescribeOptions
-    from captioner.model.query import load_rank
+    from captioner.model.query import load_planner
     from captioner.photos.walk import walk
     from captioner.places import database_path
     from captioner.types import Failure
@@ -65,7 +65,7 @@ def similar(
     if path.is_dir():
         raise UsageError(f"{console.shown(photo)} is a folder.", "Name one photo.")
     how = DescribeOptions(bundle=model, device=device, precision=precision)
-    model_id, _ = load_rank(model)
+    model_id, _ = load_planner(model)
     [found] = walk([path])
     with Index.open(database or database_path()) as index:
         known = isinstance(found, Failure) or not any(index.pending([found]))

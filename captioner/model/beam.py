@@ -1,52 +1,33 @@
-"""Beam search: the most probable sentences about each photo, all photos and beams at once.
+"""Beam search: the most probable sentences for each photo, all photos and beams at once.
 
-Every photo has as many slots as there are beams. At each step the best continuations of its
-hypotheses, by their log-probability, take the slots; one that ends its sentence takes its slot with
-it. So one beam is greedy search, every beam ends as one sentence, and the work shrinks as sentences
-end. Sentences of different lengths are compared by log-probability / length ** exponent (Wu et al.,
-"Google's Neural Machine Translation System", 2016, section 7, with length itself as the penalty).
+Every photo has as many slots as the beam is wide. At each step the best continuations of its
+hypotheses, by log-probability, take the slots; one that ends its sentence keeps its slot. So a beam
+width of one is greedy search, every beam ends as one sentence, and the work shrinks as sentences
+end. Sentences of different lengths are compared by log-probability / length ** length_penalty, as
+by Wu et al., "Google's Neural Machine Translation System", 2016, section 7, but with the length
+itself as the base.
 
-Beside it, sentences at random, for training.
+`sample` draws random sentences instead, for training.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from captioner.model.decoder import ROOT, IntArray
+from captioner.model.decoders.interface import IntArray, Stepper
 from captioner.model.vocabulary import END, PAD, START, UNKNOWN
-from captioner.types import FloatArray
+from captioner.types import Features, FloatArray
 
 DoubleArray = npt.NDArray[np.float64]
-Batch = TypeVar("Batch")
 
-UNSAID = [PAD, START, UNKNOWN]
-"""Tokens that are no words."""
+BANNED_TOKENS = [PAD, START, UNKNOWN]
+"""Tokens that are never generated."""
 
-ROWS = 1024
-"""Hypotheses to step at once: enough for large products, few enough for the caches."""
-
-
-class Decoder(Protocol[Batch]):
-    """What the search asks of a decoder; `captioner.model.decoder.MergeDecoder` is one."""
-
-    def start(self, features: FloatArray, words: IntArray | None) -> Batch:
-        """Look at photos with features (N, D), of which only `words` (N, K) may be said."""
-        ...
-
-    def step(
-        self, batch: Batch, rows: IntArray, prefixes: IntArray, tokens: IntArray
-    ) -> tuple[FloatArray, IntArray]:
-        """Read one word more in each of R hypotheses, as `MergeDecoder.step` does.
-
-        Returns probabilities (R, V) or (R, K), which the search changes in place, and prefixes
-        (R,).
-        """
-        ...
+HYPOTHESES_PER_STEP = 1024
+"""Enough for large matrix products, few enough for the CPU's caches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,168 +39,167 @@ class Sentence:
     log_probability: float
     """Natural logarithm of its probability, END included."""
     score: float
-    """`log_probability / length ** exponent`, the length with END."""
+    """`log_probability / length ** length_penalty`, the length with END."""
 
 
 def search(
-    decoder: Decoder[Batch],
-    features: FloatArray,
+    stepper: Stepper,
+    features: Features,
     *,
-    beams: int,
-    words: IntArray | None = None,
-    longest: int = 20,
-    exponent: float = 0.7,
+    beam_width: int,
+    shortlist: IntArray | None = None,
+    max_length: int = 20,
+    length_penalty: float = 0.7,
 ) -> list[list[Sentence]]:
-    """The best sentences about each photo.
+    """The best sentences for each photo.
 
-    PAD, START and UNKNOWN are never said, no word twice in a row, and no sentence is empty; where
-    the longest one has not ended, END is appended with the probability that the decoder gives it.
+    PAD, START and UNKNOWN are never generated, no word comes twice in a row, and no sentence is
+    empty. One of `max_length` words ends there, with the probability that the decoder gives to END.
 
     Parameters
     ----------
     features
-        float32 (N, D), whatever the decoder looks at.
-    beams
-        Hypotheses kept a photo, at least 1.
-    words
-        Tokens that may be said of each photo (N, K), END first, without other marks; every word
-        for None.
-    longest
-        Words that a sentence may have.
-    exponent
-        Of the length in the score: 0 favours short sentences, 1 takes the mean over words.
+        Of N photos.
+    beam_width
+        Hypotheses per photo, at least 1.
+    shortlist
+        (N, K): tokens that may be generated for each photo, END first, without other special
+        tokens; None for the whole vocabulary.
+    max_length
+        Words in a sentence, at most.
+    length_penalty
+        Exponent of the length in the score: 0 favours short sentences, 1 takes the mean over words.
 
     Returns
     -------
-    For each photo as many different sentences as beams, best score first; fewer only where the
-    decoder has no more of any probability.
+    For each photo `beam_width` different sentences, best score first; fewer only where the decoder
+    gives no more of them a probability above 0.
     """
-    size = max(1, ROWS // beams)
+    size = max(1, HYPOTHESES_PER_STEP // beam_width)
     return [
         sentences
         for first in range(0, len(features), size)
         for sentences in _search(
-            decoder,
+            stepper,
             features[first : first + size],
-            None if words is None else words[first : first + size],
-            beams,
-            longest,
-            exponent,
+            None if shortlist is None else shortlist[first : first + size],
+            beam_width,
+            max_length,
+            length_penalty,
         )
     ]
 
 
 def _search(
-    decoder: Decoder[Batch],
-    features: FloatArray,
-    words: IntArray | None,
-    beams: int,
-    longest: int,
-    exponent: float,
+    stepper: Stepper,
+    features: Features,
+    shortlist: IntArray | None,
+    beam_width: int,
+    max_length: int,
+    length_penalty: float,
 ) -> list[list[Sentence]]:
-    batch = decoder.start(features, words)
-    marks, end = (UNSAID, END) if words is None else ([], 0)
-    found: list[list[Sentence]] = [[] for _ in features]
-    slots = np.full(len(features), beams)
-    # The live hypotheses (R,), those of one photo together and best first, and their words (R, T).
+    photos, states = stepper.start(features, shortlist)
+    banned, end = (BANNED_TOKENS, END) if shortlist is None else ([], 0)
+    found: list[list[Sentence]] = [[] for _ in range(len(features))]
+    slots = np.full(len(features), beam_width)
+    # The live hypotheses (R,), those of one photo adjacent and best first, and their tokens (R, T).
     rows = np.arange(len(features))
-    prefixes = np.full(len(features), ROOT)
-    said = np.full((len(features), 1), START)
+    tokens = np.full((len(features), 1), START)
     last = np.full(len(features), end)
     log_p: DoubleArray = np.zeros(len(features))
 
-    for length in range(1, longest + 2):
-        p, prefixes = decoder.step(batch, rows, prefixes, said[:, -1])
-        # What follows is in columns of p: words themselves, or numbers among a photo's words.
-        p[:, marks] = 0
-        p[np.arange(len(p)), last] = 0  # not the word just said, nor an end before the first
-        if length > longest:
+    for length in range(1, max_length + 2):
+        p, states = stepper.step(photos, rows, states, tokens[:, -1])
+        # The columns of p are tokens, or positions in the shortlist; so are `last` and `end`.
+        p[:, banned] = 0
+        p[np.arange(len(p)), last] = 0  # not the last word again, nor END before the first word
+        if length > max_length:
             p[:, :end] = 0
             p[:, end + 1 :] = 0
-        parent, last, log_p = _best(p, rows, log_p, slots, each=beams if length == 1 else 1)
+        each = beam_width if length == 1 else 1
+        parent, last, log_p = _best(p, rows, log_p, slots, each=each)
 
         ends = last == end
         for source, total in zip(parent[ends], log_p[ends].tolist(), strict=True):
-            tokens = tuple(said[source, 1:].tolist())
-            found[rows[source]].append(Sentence(tokens, total, total / length**exponent))
+            words = tuple(tokens[source, 1:].tolist())
+            found[rows[source]].append(Sentence(words, total, total / length**length_penalty))
             slots[rows[source]] -= 1
         parent, last, log_p = parent[~ends], last[~ends], log_p[~ends]
         if not len(parent):
             break
-        rows, prefixes = rows[parent], prefixes[parent]
-        word = last if words is None else words[rows, last]
-        said = np.concatenate([said[parent], word[:, None]], axis=1)
+        rows, states = rows[parent], states[parent]
+        word = last if shortlist is None else shortlist[rows, last]
+        tokens = np.concatenate([tokens[parent], word[:, None]], axis=1)
     return [sorted(sentences, key=lambda s: s.score, reverse=True) for sentences in found]
 
 
 def sample(
-    decoder: Decoder[Batch],
-    features: FloatArray,
+    stepper: Stepper,
+    features: Features,
     *,
-    each: int,
-    longest: int = 20,
-    sharpness: float = 1.0,
+    samples: int,
+    max_length: int = 20,
+    inverse_temperature: float = 1.0,
     random: np.random.Generator,
 ) -> npt.NDArray[np.int32]:
-    """Sentences drawn at random, word by word, as probable as the decoder finds each.
+    """Random sentences, drawn word by word from the decoder's probabilities.
 
-    They keep the rules of `search`, but for the last: one that has not ended after the longest is
-    left without END.
+    The rules of `search` hold, except that a sentence of `max_length` words may have no END.
 
     Parameters
     ----------
     features
-        float32 (N, D), whatever the decoder looks at.
-    each
-        Sentences a photo; the same one may come twice.
-    longest
-        Words that a sentence may have.
-    sharpness
-        To what power the probabilities are taken: above 1, unlikely words come less often.
+        Of N photos.
+    samples
+        Sentences per photo; they may be equal.
+    max_length
+        Words in a sentence, at most.
+    inverse_temperature
+        Exponent of the probabilities: above 1, unlikely words become rarer.
 
     Returns
     -------
-    START, words, END and PAD, int32 (N, each, longest + 2).
+    START, words, END and PAD, int32 (N, samples, max_length + 2).
     """
-    said = np.full((len(features), each, longest + 2), PAD, np.int32)
-    said[..., 0] = START
-    size = max(1, ROWS // each)
+    out = np.full((len(features), samples, max_length + 2), PAD, np.int32)
+    out[..., 0] = START
+    size = max(1, HYPOTHESES_PER_STEP // samples)
     for first in range(0, len(features), size):
         part = slice(first, first + size)
-        rows = said[part].reshape(-1, longest + 2)
-        _sample(decoder, features[part], rows, sharpness, random)
-    return said
+        rows = out[part].reshape(-1, max_length + 2)
+        _sample(stepper, features[part], rows, inverse_temperature, random)
+    return out
 
 
 def _sample(
-    decoder: Decoder[Batch],
-    features: FloatArray,
-    said: npt.NDArray[np.int32],
-    sharpness: float,
+    stepper: Stepper,
+    features: Features,
+    tokens: npt.NDArray[np.int32],
+    inverse_temperature: float,
     random: np.random.Generator,
 ) -> None:
-    """Go on from START in rows (R, T), as many for each photo, in place."""
-    batch = decoder.start(features, None)
-    live = np.arange(len(said))
-    photo = np.repeat(np.arange(len(features)), len(said) // max(1, len(features)))
-    prefixes = np.full(len(said), ROOT)
-    for place in range(1, said.shape[1]):
-        last_words = said[live, place - 1].astype(np.intp)
-        p, prefixes = decoder.step(batch, photo[live], prefixes, last_words)
-        p[:, UNSAID] = 0
-        p[np.arange(len(p)), last_words] = 0
-        if place == 1:
+    """Continue the rows (R, T) after START, in place; each photo has the same number of rows."""
+    photos, states = stepper.start(features, None)
+    each = len(tokens) // max(1, len(features))
+    live = np.arange(len(tokens))
+    photo, states = np.repeat(np.arange(len(features)), each), np.repeat(states, each, axis=0)
+    for position in range(1, tokens.shape[1]):
+        last = tokens[live, position - 1].astype(np.intp)
+        p, states = stepper.step(photos, photo[live], states, last)
+        p[:, BANNED_TOKENS] = 0
+        p[np.arange(len(p)), last] = 0
+        if position == 1:
             p[:, END] = 0
-        np.power(p, np.float32(sharpness), out=p)
+        np.power(p, np.float32(inverse_temperature), out=p)
         np.cumsum(p, axis=1, out=p)
-        # A little below 1, lest rounding reach past the last word.
+        # A little below 1, so that rounding does not reach past the last word.
         point = p[:, -1:] * (random.random((len(p), 1), np.float32) * np.float32(1 - 1e-6))
         word = np.argmax(p > point, axis=1)
-        if place == said.shape[1] - 1:  # no room for a word, only for the end
+        if position == tokens.shape[1] - 1:  # no room for a word, only for END
             word[word != END] = PAD
-        said[live, place] = word
+        tokens[live, position] = word
         goes_on = word > END
-        live, prefixes = live[goes_on], prefixes[goes_on]
+        live, states = live[goes_on], states[goes_on]
         if not len(live):
             break
 
@@ -229,29 +209,30 @@ def _best(
 ) -> tuple[IntArray, IntArray, DoubleArray]:
     """The continuations that take the slots.
 
-    It looks closely at few of the R × V: where every hypothesis of a photo has `each` continuations
+    Only a few of the R × V are sorted: where every hypothesis of a photo has `each` continuations
     at or above some log-probability, and these are enough to fill the slots, no other continuation
     below it can take one.
 
     Returns
     -------
-    Parent, word and log-probability of each, those of one photo together and best first; of equal
-    ones the better parent's, then the lower word.
+    Parent, word and log-probability of each, those of one photo adjacent and best first; of equal
+    ones the better parent's first, then the lower word.
     """
     photos, starts, counts = np.unique(rows, return_index=True, return_counts=True)
     each = min(each, p.shape[1])
-    sure = p.max(axis=1) if each == 1 else np.partition(p, -each, axis=1)[:, -each]
+    lowest = p.max(axis=1) if each == 1 else np.partition(p, -each, axis=1)[:, -each]
     with np.errstate(divide="ignore"):
-        floor = np.minimum.reduceat(log_p + np.log(sure, dtype=np.float64), starts)
+        floor = np.minimum.reduceat(log_p + np.log(lowest, dtype=np.float64), starts)
     floor[counts * each < slots[photos]] = -np.inf
-    # As a probability after each hypothesis; a little lower, lest rounding lose the floor itself.
-    least = np.exp(np.repeat(floor, counts) - log_p) * (1 - 1e-6)
-    least = np.maximum(least, np.finfo(np.float32).tiny).astype(np.float32)
-    taken = np.flatnonzero(p >= least[:, None])
+    # As a probability after each hypothesis; a little lower, so that rounding does not lose the
+    # continuation that set the floor.
+    threshold = np.exp(np.repeat(floor, counts) - log_p) * (1 - 1e-6)
+    threshold = np.maximum(threshold, np.finfo(np.float32).tiny).astype(np.float32)
+    taken = np.flatnonzero(p >= threshold[:, None])
     parent, word = np.divmod(taken, p.shape[1])
     total = log_p[parent] + np.log(p.reshape(-1)[taken], dtype=np.float64)
     order = np.lexsort((-total, rows[parent]))
     photo = rows[parent[order]]
-    place = np.arange(len(order)) - np.searchsorted(photo, photo)
-    order = order[place < slots[photo]]
+    rank = np.arange(len(order)) - np.searchsorted(photo, photo)
+    order = order[rank < slots[photo]]
     return parent[order], word[order], total[order]

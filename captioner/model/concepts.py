@@ -1,7 +1,7 @@
-"""Concepts: what 1,000 classes of things are called, so that words of a query find their rows.
+"""Concepts: the names of 1,000 classes and of their hypernyms, for queries and keywords.
 
-The word head knows the words of captions. Its further rows are things that captions seldom name,
-the classes of ImageNet, and WordNet says what each of them is: an airliner is an airplane, and a
+The word head knows the words of captions. Its further columns are things that captions seldom name,
+the classes of ImageNet, and WordNet gives the hypernyms of each: an airliner is an airplane, and a
 vehicle. NumPy alone, so that searching needs no engine.
 """
 
@@ -18,121 +18,115 @@ from captioner.model.vocabulary import stem, words
 from captioner.types import FloatArray, Keyword
 
 CONCEPT_PROBABILITY = 0.3
-"""A concept less likely than this is no keyword."""
+"""Concepts less probable than this are not shown as keywords."""
 
-_LONGEST = 4
-"""Words of the longest name that is looked for in a query: "old english sheep dog"."""
-_PART = 3
-"""Letters that a word has at least which stands for all the names that it is part of."""
-_VERBAL = ("ing", "ed")
-"""Endings of words that share a stem with a thing but do not name it: flying is not a fly."""
+_MAX_NAME_LENGTH = 4
+"""Words of the longest name that is looked up in a query: "old english sheep dog"."""
+_MIN_PART_LENGTH = 3
+"""Letters of the shortest word that is looked up as a part of names."""
+_VERB_ENDINGS = ("ing", "ed")
+"""Of words that share a stem with a thing but do not name it: flying is not a fly."""
 
 
 class Term(NamedTuple):
-    """One or more words of a query that mean one thing together."""
+    """One or more words of a query that name one thing together."""
 
     words: tuple[str, ...]
     rows: tuple[int, ...]
-    """What such a thing may be, in the fewest rows: concepts, and kinds numbered on after them."""
+    """What they may mean, in the fewest rows: concepts, and hypernyms, numbered after them."""
 
 
 class Concepts:
-    """The table of a bundle's `concepts.json`; `captioner.training.wordnet` says what is in it.
+    """The concepts of a bundle's `concepts.json`; `captioner.training.wordnet` documents the file.
 
     Parameters
     ----------
     table
-        `concepts`, in the order of the rows, and `kinds`, what they are, each after its children.
+        `concepts`, in the order of the rows, and `kinds`, their hypernyms, each after its hyponyms.
     """
 
     def __init__(self, table: Mapping[str, Any]) -> None:
-        concepts, kinds = table["concepts"], table["kinds"]
-        below: list[set[int]] = [set() for _ in kinds]
-        for row, concept in enumerate(concepts):
-            for parent in concept["parents"]:
-                below[parent].add(row)
-        for number, kind in enumerate(kinds):
-            for parent in kind["parents"]:
-                below[parent] |= below[number]
-        self._entries = [*concepts, *kinds]
-        self._rows = [*({row} for row in range(len(concepts))), *below]
+        concepts, hypernyms = table["concepts"], table["kinds"]
+        self._entries = [*concepts, *hypernyms]
+        self._rows = [*({row} for row in range(len(concepts))), *concepts_below(table)]
+        """Of each entry, the concepts that are it."""
         self._count = len(concepts)
 
     @property
-    def kinds(self) -> FloatArray:
-        """(concepts, kinds): 1 where the concept is of the kind."""
-        return self._members_of(range(self._count, len(self._entries)))
+    def hypernyms(self) -> FloatArray:
+        """Membership matrix (concepts, hypernyms): 1 where the concept has the hypernym."""
+        return self._membership_of(range(self._count, len(self._entries)))
 
     def __len__(self) -> int:
         return self._count
 
     @property
     def names(self) -> list[str]:
-        """What each row is called where it is shown."""
+        """The display name of each concept."""
         return [concept["name"] for concept in self._entries[: self._count]]
 
     def expand(self, name: str) -> list[int]:
-        """The rows of the concepts that a word, or a name of several words, may mean.
+        """The rows of the concepts that a name of one or more words may mean.
 
-        By their names, by synonyms, and by what they are: "dog" means 118 breeds. Spaces and
-        hyphens do not matter, nor does the plural. Where nothing has that name, a word stands for
-        the concepts that have it in theirs: "toilet" for the toilet seat.
+        By their names, by synonyms, and by hypernyms: "dog" means 118 breeds. Spaces, hyphens and
+        the plural do not matter. A word that is no name means the concepts that have it in
+        their names: "toilet" the toilet seat.
         """
-        asked = words(name)
-        return sorted(set(self.named(name)) or self._having(asked))
+        return sorted(set(self.named(name)) or self._with_part(words(name)))
 
     def named(self, name: str) -> list[int]:
-        """The rows of the concepts that have this name, or are of a kind that has it."""
+        """The rows of the concepts that have this name, or a hypernym that has it."""
         entries = self._named(words(name))
         return sorted(set().union(*(self._rows[entry] for entry in entries)))
 
     def terms(self, query: str, known: Callable[[str], bool] = lambda word: False) -> list[Term]:
-        """A query cut into names of several words, the longest first, and single words.
+        """A query split into names of several words, longest match first, and single words.
 
         Parameters
         ----------
         known
-            Whether a word that names no concept is known otherwise: "snow" is then no snow leopard.
+            Whether a word that names no concept is known otherwise: "snow" does not mean the snow
+            leopard then.
         """
-        asked = words(query)
-        if len(asked) == 1:
-            found = self._widest(self._named(asked))
-            if not found and not known(asked[0]):
-                found = tuple(sorted(self._having(asked)))
-            return [Term((asked[0],), found)]
+        tokens = words(query)
+        if len(tokens) == 1:
+            found = self._most_general(self._named(tokens))
+            if not found and not known(tokens[0]):
+                found = tuple(sorted(self._with_part(tokens)))
+            return [Term((tokens[0],), found)]
         out: list[Term] = []
-        at = 0
-        while at < len(asked):
-            end = min(at + _LONGEST, len(asked))
-            while end > at + 1 and not self._named(asked[at:end]):
+        start = 0
+        while start < len(tokens):
+            end = min(start + _MAX_NAME_LENGTH, len(tokens))
+            while end > start + 1 and not self._named(tokens[start:end]):
                 end -= 1
-            taken = asked[at:end]
-            out.append(Term(tuple(taken), self._widest(self._named(taken))))
-            at = end
+            name = tokens[start:end]
+            out.append(Term(tuple(name), self._most_general(self._named(name))))
+            start = end
         return out
 
-    def _widest(self, entries: set[int]) -> tuple[int, ...]:
-        """Without entries that stand below others: a bear is no less one for being brown."""
+    def _most_general(self, entries: set[int]) -> tuple[int, ...]:
+        """Entries without those that have another one as a hypernym."""
         below = {e for e in entries if any(self._rows[e] < self._rows[other] for other in entries)}
         return tuple(sorted(entries - below))
 
-    def _having(self, asked: Sequence[str]) -> set[int]:
-        """Concepts in whose shown names a single word stands."""
-        alone = len(asked) == 1 and len(asked[0]) >= _PART
-        return self._parts.get(asked[0], set()) if alone else set()
+    def _with_part(self, tokens: Sequence[str]) -> set[int]:
+        """Concepts that have a single word in their display names."""
+        alone = len(tokens) == 1 and len(tokens[0]) >= _MIN_PART_LENGTH
+        return self._parts.get(tokens[0], set()) if alone else set()
 
     def keywords(
         self,
         probability: FloatArray,
         words_of: Sequence[Sequence[Keyword]],
         count: int,
-        least: float = CONCEPT_PROBABILITY,
+        threshold: float = CONCEPT_PROBABILITY,
     ) -> list[tuple[Keyword, ...]]:
-        """Concepts and caption words of each photo, most probable first.
+        """Keywords of each photo, from concepts and caption words, most probable first.
 
-        Where a photo shows a thing of some kind but no concept of the kind is likely enough, the
-        narrowest likely kind is named: a dog whose breed is open is a dog. What a caption word
-        says already is not said again.
+        Where no concept below a hypernym is probable enough but one of them has to be, the most
+        specific such hypernym is a keyword: "dog" where the breed is uncertain. A concept is left
+        out where a caption word names it already.
 
         Parameters
         ----------
@@ -141,68 +135,70 @@ class Concepts:
         words_of
             For each photo the word head's keywords.
         count
-            Keywords a photo gets at most.
+            Keywords per photo, at most.
+        threshold
+            Probability that a concept or a hypernym needs.
         """
-        nothing = np.log1p(-np.minimum(probability, 1 - 1e-6)) @ self._members
-        kinds = -np.expm1(nothing)
+        none = np.log1p(-np.minimum(probability, 1 - 1e-6)) @ self._membership
+        hypernyms = -np.expm1(none)
         out = []
-        for row, said in enumerate(words_of):
-            found = self._seen(probability[row], kinds[row], least)
-            known = {stem(keyword.word) for keyword in said}
-            new = [keyword for entry, keyword in found if not known & self._single(entry)]
+        for row, from_captions in enumerate(words_of):
+            found = self._probable(probability[row], hypernyms[row], threshold)
+            known = {stem(keyword.word) for keyword in from_captions}
+            new = [keyword for entry, keyword in found if not known & self._single_stems(entry)]
             new = list({keyword.word: keyword for keyword in reversed(new)}.values())
-            both = sorted([*said, *new], key=lambda keyword: -keyword.probability)
+            both = sorted([*from_captions, *new], key=lambda keyword: -keyword.probability)
             out.append(tuple(both[:count]))
         return out
 
-    def _seen(
-        self, concepts: FloatArray, kinds: FloatArray, least: float
+    def _probable(
+        self, concepts: FloatArray, hypernyms: FloatArray, threshold: float
     ) -> Iterator[tuple[int, Keyword]]:
-        """Likely concepts, then likely kinds of which nothing narrower was named."""
+        """Probable concepts, then probable hypernyms of which nothing more specific was found."""
         named: set[int] = set()
-        for row in np.flatnonzero(concepts >= least):
+        for row in np.flatnonzero(concepts >= threshold):
             named.add(int(row))
             yield int(row), self._keyword(int(row), concepts[row])
-        for column in np.flatnonzero(kinds >= least):
-            entry = self._shown_kinds[column]
+        for column in np.flatnonzero(hypernyms >= threshold):
+            entry = self._display_hypernyms[column]
             if not named & self._rows[entry]:
                 named |= self._rows[entry]
-                yield entry, self._keyword(entry, kinds[column])
+                yield entry, self._keyword(entry, hypernyms[column])
 
     def _keyword(self, entry: int, probability: np.float32) -> Keyword:
         return Keyword(self._entries[entry]["name"], round(float(probability), 4))
 
-    def _single(self, entry: int) -> set[str]:
+    def _single_stems(self, entry: int) -> set[str]:
         """Stems of the entry's names of one word."""
         names = [self._entries[entry]["name"], *self._entries[entry]["names"]]
         return {stem(name.lower()) for name in names if len(words(name)) == 1}
 
-    def _named(self, asked: Sequence[str]) -> set[int]:
+    def _named(self, tokens: Sequence[str]) -> set[int]:
         """Entries that have the name."""
-        for form in _singulars("".join(asked).replace("-", "")):
-            if form in self._meaning:
-                return self._meaning[form]
-        if not asked or asked[-1].endswith(_VERBAL):
+        for form in _singulars("".join(tokens).replace("-", "")):
+            if form in self._by_name:
+                return self._by_name[form]
+        if not tokens or tokens[-1].endswith(_VERB_ENDINGS):
             return set()
-        return self._by_stem("".join(asked))
+        return self._by_stem("".join(tokens))
 
-    def _by_stem(self, asked: str) -> set[int]:
-        # A stem begins as its word does: only names that begin alike are worth stemming.
-        wanted = stem(asked)
-        alike = self._beginning.get(asked[:3], ())
-        return set().union(*(self._meaning[name] for name in alike if stem(name) == wanted))
+    def _by_stem(self, word: str) -> set[int]:
+        # A stem has its word's first letters: only names with the same ones are worth stemming.
+        wanted = stem(word)
+        similar = self._by_prefix.get(word[:3], ())
+        return set().union(*(self._by_name[name] for name in similar if stem(name) == wanted))
 
     @cached_property
-    def _beginning(self) -> dict[str, list[str]]:
+    def _by_prefix(self) -> dict[str, list[str]]:
         """Names by their first three letters."""
         out: dict[str, list[str]] = {}
-        for name in self._meaning:
+        for name in self._by_name:
             out.setdefault(name[:3], []).append(name)
         return out
 
     @cached_property
-    def _meaning(self) -> dict[str, set[int]]:
-        """Names, written as one word, and the entries that each means."""
+    def _by_name(self) -> dict[str, set[int]]:
+        """Entries by name, written as one word."""
         out: dict[str, set[int]] = {}
         for number, entry in enumerate(self._entries):
             for name in entry["names"]:
@@ -211,7 +207,7 @@ class Concepts:
 
     @cached_property
     def _parts(self) -> dict[str, set[int]]:
-        """Words within the names that concepts are shown by, and the rows of these."""
+        """Rows of concepts by the words in their display names."""
         out: dict[str, set[int]] = {}
         for row, name in enumerate(self.names):
             for word in words(name):
@@ -219,33 +215,46 @@ class Concepts:
         return out
 
     @cached_property
-    def _shown_kinds(self) -> list[int]:
-        """Entries of the kinds that may be keywords, narrow ones first."""
-        kinds = range(self._count, len(self._entries))
+    def _display_hypernyms(self) -> list[int]:
+        """Entries of the hypernyms that may be keywords, specific ones first."""
+        hypernyms = range(self._count, len(self._entries))
         return sorted(
-            (kind for kind in kinds if "name" in self._entries[kind]),
-            key=lambda kind: len(self._rows[kind]),
+            (entry for entry in hypernyms if "name" in self._entries[entry]),
+            key=lambda entry: len(self._rows[entry]),
         )
 
     @cached_property
-    def _members(self) -> FloatArray:
-        return self._members_of(self._shown_kinds)
+    def _membership(self) -> FloatArray:
+        return self._membership_of(self._display_hypernyms)
 
-    def _members_of(self, entries: Sequence[int]) -> FloatArray:
-        """(concepts, entries): 1 where the concept is of the entry."""
+    def _membership_of(self, entries: Sequence[int]) -> FloatArray:
+        """(concepts, entries): 1 where the concept is the entry or has it as a hypernym."""
         out = np.zeros((self._count, len(entries)), np.float32)
         for column, entry in enumerate(entries):
             out[list(self._rows[entry]), column] = 1
         return out
 
 
+def concepts_below(table: Mapping[str, Any]) -> list[set[int]]:
+    """For each hypernym of a table, the rows of the concepts that have it, directly or not."""
+    below: list[set[int]] = [set() for _ in table["kinds"]]
+    for row, concept in enumerate(table["concepts"]):
+        for parent in concept["parents"]:
+            below[parent].add(row)
+    # Each comes after its hyponyms, whose concepts are complete by then.
+    for number, hypernym in enumerate(table["kinds"]):
+        for parent in hypernym["parents"]:
+            below[parent] |= below[number]
+    return below
+
+
 def log_any(logits: FloatArray) -> FloatArray:
-    """Log of the probability that at least one of several independent things is there.
+    """Log-probability that at least one of several independent events occurs.
 
     Parameters
     ----------
     logits
-        (N, things), at least one thing.
+        (N, events), at least one event.
 
     Returns
     -------
@@ -256,7 +265,7 @@ def log_any(logits: FloatArray) -> FloatArray:
 
 
 def _singulars(word: str) -> Iterator[str]:
-    """The word, and what it may be the plural of."""
+    """The word, and the words that it may be the plural of."""
     yield word
     if word.endswith("s"):
         yield word[:-1]

@@ -1,4 +1,4 @@
-"""A loaded bundle at work: pixels to features, features to captions, keywords and vectors."""
+"""A loaded bundle: pixels to features, features to captions, keywords and search vectors."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from captioner.errors import UsageError
+from captioner.model import decoders
 from captioner.model.bundle import (
     CONCEPTS,
     ENCODER,
@@ -21,17 +22,19 @@ from captioner.model.bundle import (
     WORDS,
     Bundle,
 )
+from captioner.model.candidates import CandidateGenerator, GenerationConfig
 from captioner.model.concepts import Concepts
-from captioner.model.decoder import MergeDecoder
+from captioner.model.decoders.ensemble import combine
 from captioner.model.heads import JointSpace, WordHead
 from captioner.model.options import DescribeOptions
-from captioner.model.rerank import Candidate, Narrator, Settings, confidence
+from captioner.model.rerank import Candidate, ConfidenceModel
 from captioner.model.vocabulary import Vocabulary, sentence
 from captioner.places import bundle_folder, usable_cache
 from captioner.types import (
     Caption,
     DecodedPhoto,
     Description,
+    Features,
     FloatArray,
     PixelArray,
     SearchVectors,
@@ -39,7 +42,7 @@ from captioner.types import (
 
 
 class Engine(Protocol):
-    """Whatever runs the encoder."""
+    """Runs the encoder on one device."""
 
     name: str
     batch_size: int
@@ -56,7 +59,8 @@ class Model:
         self,
         bundle: Bundle,
         engine: Engine,
-        settings: Settings,
+        config: GenerationConfig,
+        *,
         alternatives: int,
         keywords: int,
         min_confidence: float | None,
@@ -68,15 +72,18 @@ class Model:
         self.head = WordHead(bundle.arrays(WORDS), lexicon["stems"], lexicon["surfaces"])
         self.concepts = Concepts(bundle.json(CONCEPTS))
         self.space = JointSpace(bundle.arrays(JOINT), lexicon["words"])
-        decoder = MergeDecoder([bundle.arrays(file) for file in bundle.decoders])
-        vocabulary = Vocabulary(bundle.json(VOCABULARY))
-        self.narrator = Narrator(decoder, vocabulary, self.head, self.space, settings)
-        # The engine keeps every core busy: NumPy's threads would only spin beside it.
-        self._threads = ThreadpoolController()
-        self._confidence = bundle.manifest["confidence"]
-        self._least = (
-            self._confidence.get("least", 0.0) if min_confidence is None else min_confidence
+        stepper = combine(
+            [
+                decoders.get(entry["kind"]).stepper(bundle.arrays(entry["file"]))
+                for entry in bundle.manifest["decoders"]
+            ]
         )
+        vocabulary = Vocabulary(bundle.json(VOCABULARY))
+        self.generator = CandidateGenerator(stepper, vocabulary, self.head, self.space, config)
+        # The engine keeps every core busy: NumPy's threads would only compete with it.
+        self._threads = ThreadpoolController()
+        self._confidence = ConfidenceModel.from_manifest(bundle.manifest["confidence"])
+        self._threshold = self._confidence.threshold if min_confidence is None else min_confidence
         self._alternatives, self._keywords = alternatives, keywords
 
     def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
@@ -89,11 +96,12 @@ class Model:
             return self._describe(pixels, features)
 
     def _describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
-        places = self.space.image(features)
+        embeddings = self.space.image(features)
         hidden = self.head.hidden(features)
-        sentences = self.narrator.candidates(features, hidden, places)
-        spoken = self.head.keywords(hidden, self._keywords)
-        keywords = self.concepts.keywords(self.head.concepts(hidden), spoken, self._keywords)
+        candidates = self.generator.candidates(Features(features), hidden, embeddings)
+        words = self.head.keywords(hidden, self._keywords)
+        concepts = self.head.concept_probabilities(hidden)
+        keywords = self.concepts.keywords(concepts, words, self._keywords)
         return [
             Description(
                 photo=one.photo,
@@ -101,25 +109,25 @@ class Model:
                 height=one.height,
                 format=one.format,
                 content_hash=one.content_hash,
-                captions=self._trusted(sentences[row]),
+                captions=self._captions(candidates[row]),
                 keywords=keywords[row],
                 feature=features[row].astype(np.float16),
                 vectors=SearchVectors(
-                    places[row].astype(np.float16), hidden[row].astype(np.float16)
+                    embeddings[row].astype(np.float16), hidden[row].astype(np.float16)
                 ),
                 facts=one.facts,
             )
             for row, one in enumerate(pixels)
         ]
 
-    def _trusted(self, candidates: Sequence[Candidate]) -> tuple[Caption, ...]:
+    def _captions(self, candidates: Sequence[Candidate]) -> tuple[Caption, ...]:
         captions = map(self._caption, candidates[: self._alternatives])
-        return tuple(caption for caption in captions if caption.confidence >= self._least)
+        return tuple(caption for caption in captions if caption.confidence >= self._threshold)
 
     def _caption(self, candidate: Candidate) -> Caption:
         return Caption(
             sentence(candidate.words),
-            round(confidence(candidate, self._confidence), 4),
+            round(self._confidence.confidence(candidate), 4),
             round(candidate.log_probability, 4),
         )
 
@@ -127,16 +135,16 @@ class Model:
 def load(options: DescribeOptions) -> Model:
     """Open a bundle and start an engine for it; `captioner.model.load` says what may go wrong."""
     bundle = Bundle.open(bundle_folder(options.bundle))
-    settings = Settings(**bundle.manifest["describe"])
-    beams = settings.beams if options.beam_width is None else options.beam_width
-    if beams < 1:
-        raise UsageError(f"--beams {beams}: the beam width has to be positive.", "Use 1 or more.")
-    settings = replace(settings, beams=max(beams, options.alternatives))
+    config = GenerationConfig.from_manifest(bundle.manifest["describe"])
+    width = config.beam_width if options.beam_width is None else options.beam_width
+    if width < 1:
+        raise UsageError(f"--beams {width}: the beam width has to be positive.", "Use 1 or more.")
+    config = replace(config, beam_width=max(width, options.alternatives))
     engine = start_engine(bundle, options.device, options.precision, options.batch_size)
     return Model(
         bundle,
         engine,
-        settings,
+        config,
         alternatives=options.alternatives,
         keywords=options.keywords,
         min_confidence=options.min_confidence,

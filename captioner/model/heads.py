@@ -1,10 +1,14 @@
-"""The word head and the joint space at work: NumPy alone, so that searching needs no engine."""
+"""The heads on the encoder's features: word head and joint space, in NumPy alone.
+
+So searching needs no engine. `captioner.model.head_networks` has the same for training.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,31 +17,44 @@ from captioner.model.vocabulary import stem
 from captioner.types import FloatArray, Keyword
 
 KEYWORD_PROBABILITY = 0.15
-"""A word less likely than this is no keyword."""
+"""Words less probable than this are not shown as keywords."""
+
+
+class WordEvidence(NamedTuple):
+    """What the word head says about the words of one sentence, given a photo."""
+
+    pmi: float
+    """Sum over the sentence's stems of log p(stem | photo) - log p(stem): the pointwise mutual
+    information (Church and Hanks 1990) of its words and the photo."""
+    mean_probability: float
+    """Mean of p(stem | photo); 0 where the head knows none of the stems."""
+    min_log_probability: float
+    """log p(stem | photo) of the least likely stem; 0 where the head knows none."""
 
 
 class WordHead:
-    """feature → hidden layer → one logit for each word stem.
+    """A multi-label classifier: feature → hidden layer → one logit for each word stem.
 
     Parameters
     ----------
     arrays
         `hidden.kernel` (2048, H), `hidden.bias`, `stems.kernel` (H, stems + concepts),
-        `stems.bias`, and `stems.usual`: log of the share of all captions that use each stem. Where
-        there are concepts, `kinds.kernel` (H, kinds) and `kinds.bias`: what the concepts are.
-    stems, surfaces
-        The stems, and for each the word that a keyword shows.
+        `stems.bias`, and `stems.usual`: the log prior, the logarithm of the share of all captions
+        that use each stem. Where there are concepts, `kinds.kernel` (H, hypernyms) and
+        `kinds.bias`: the hypernyms of the concepts.
+    stems, display_words
+        The stems, and for each the word that is shown as a keyword.
     """
 
     def __init__(
-        self, arrays: Mapping[str, FloatArray], stems: Sequence[str], surfaces: Sequence[str]
+        self, arrays: Mapping[str, FloatArray], stems: Sequence[str], display_words: Sequence[str]
     ) -> None:
         self._arrays = arrays
-        self._surfaces = surfaces
+        self._display_words = display_words
         self._column = {name: number for number, name in enumerate(stems)}
 
     def hidden(self, features: FloatArray) -> FloatArray:
-        """(N, 2048) → (N, H): what the index keeps."""
+        """The hidden layer, which the index stores: (N, 2048) → (N, H)."""
         return np.maximum(features @ self._arrays["hidden.kernel"] + self._arrays["hidden.bias"], 0)
 
     def keywords(self, hidden: FloatArray, count: int) -> list[tuple[Keyword, ...]]:
@@ -46,21 +63,17 @@ class WordHead:
         best = np.argsort(-probability, axis=1, kind="stable")[:, :count]
         return [
             tuple(
-                Keyword(self._surfaces[column], round(float(row[column]), 4))
+                Keyword(self._display_words[column], round(float(row[column]), 4))
                 for column in columns
                 if row[column] >= KEYWORD_PROBABILITY
             )
             for row, columns in zip(probability, best, strict=True)
         ]
 
-    def judge(
+    def evidence(
         self, hidden: FloatArray, sentences: Sequence[Sequence[Sequence[str]]]
-    ) -> list[list[tuple[float, float, float]]]:
-        """Support, belief and doubt: what the photo says of the words of each of its sentences.
-
-        Support is the sum over a sentence's stems of log p(stem | photo) - log p(stem): how much
-        more likely the photo makes them than usual. Belief is their mean probability, doubt is
-        -log p of the least likely one; both 0 where the head knows none.
+    ) -> list[list[WordEvidence]]:
+        """How well the words of each photo's sentences fit the photo.
 
         Parameters
         ----------
@@ -70,74 +83,74 @@ class WordHead:
             For each photo its sentences, as lists of words.
         """
         log_p = log_probability(self._logits(hidden))
-        stems = [self._columns(sentence) for some in sentences for sentence in some]
-        counts = np.array([len(some) for some in stems], np.intp)
+        stems = [self._columns(sentence) for photo in sentences for sentence in photo]
+        counts = np.array([len(columns) for columns in stems], np.intp)
         columns = np.fromiter(chain.from_iterable(stems), np.intp, counts.sum())
-        photos = np.repeat(np.arange(len(sentences)), [len(some) for some in sentences])
-        seen = log_p[np.repeat(photos, counts), columns]
-        support = _runs(np.add, seen - self._arrays["stems.usual"][columns], counts)
-        belief = _runs(np.add, np.exp(seen), counts) / np.maximum(counts, 1)
-        doubt = -_runs(np.minimum, seen, counts)
-        judged = iter(zip(support.tolist(), belief.tolist(), doubt.tolist(), strict=True))
-        return [[next(judged) for _ in some] for some in sentences]
+        photos = np.repeat(np.arange(len(sentences)), [len(photo) for photo in sentences])
+        given = log_p[np.repeat(photos, counts), columns]
+        pmi = _reduce_runs(np.add, given - self._arrays["stems.usual"][columns], counts)
+        mean = _reduce_runs(np.add, np.exp(given), counts) / np.maximum(counts, 1)
+        lowest = _reduce_runs(np.minimum, given, counts)
+        each = map(WordEvidence, pmi.tolist(), mean.tolist(), lowest.tolist())
+        return [[next(each) for _ in photo] for photo in sentences]
 
-    def places_of(self, asked: Sequence[str]) -> npt.NDArray[np.intp]:
-        """Where `logits_at` finds the stem of each word; -1 for stems it does not know."""
-        return np.array([self._column.get(stem(word), -1) for word in asked], np.intp)
+    def columns_of(self, words: Sequence[str]) -> npt.NDArray[np.intp]:
+        """For each word the column of its stem, for `logits_at`; -1 for unknown stems."""
+        return np.array([self._column.get(stem(word), -1) for word in words], np.intp)
 
-    def logits_at(self, hidden: FloatArray, places: npt.NDArray[np.intp]) -> FloatArray:
-        """(N, H) → (N, words): the logits at some places, -inf at -1."""
+    def logits_at(self, hidden: FloatArray, columns: npt.NDArray[np.intp]) -> FloatArray:
+        """(N, H) → (N, columns): the logits of some stems, -inf for column -1."""
         logits = self._logits(hidden)
         unknown = np.full((len(logits), 1), -np.inf, np.float32)
-        return np.hstack([logits, unknown])[:, places]
+        return np.hstack([logits, unknown])[:, columns]
 
-    def concepts(self, hidden: FloatArray) -> FloatArray:
-        """Probability of each concept, (N, concepts)."""
+    def concept_probabilities(self, hidden: FloatArray) -> FloatArray:
+        """(N, H) → (N, concepts)."""
         return _sigmoid(self._logits(hidden, concepts=True))
 
     def _logits(self, hidden: FloatArray, *, concepts: bool = False) -> FloatArray:
-        """Of the stems, or of the concepts after them."""
-        stems = len(self._surfaces)
+        """Of the stems, or of the concepts, whose columns come after them."""
+        stems = len(self._display_words)
         part = slice(stems, None) if concepts else slice(stems)
         return hidden @ self._arrays["stems.kernel"][:, part] + self._arrays["stems.bias"][part]
 
-    def _columns(self, asked: Sequence[str]) -> list[int]:
-        return sorted({self._column[s] for s in map(stem, asked) if s in self._column})
+    def _columns(self, words: Sequence[str]) -> list[int]:
+        return sorted({self._column[s] for s in map(stem, words) if s in self._column})
 
     def knows(self, word: str) -> bool:
-        """Whether captions used the word, with whatever ending."""
+        """Whether training captions used the word, with any ending."""
         return stem(word) in self._column
 
-    def stems(self, asked: Sequence[str]) -> tuple[FloatArray, FloatArray]:
-        """The known stems of some words: their kernel (H, stems) and bias (stems,)."""
-        columns = self._columns(asked)
+    def stem_classifier(self, words: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+        """Kernel (H, stems) and bias (stems,) of the known stems of some words."""
+        columns = self._columns(words)
         return self._arrays["stems.kernel"][:, columns], self._arrays["stems.bias"][columns]
 
-    def things(self, rows: Sequence[int]) -> tuple[FloatArray, FloatArray]:
-        """Concepts, and kinds numbered on after them: their kernel (H, rows) and bias (rows,).
+    def concept_classifier(self, rows: Sequence[int]) -> tuple[FloatArray, FloatArray]:
+        """Kernel (H, rows) and bias (rows,) of concepts, and of hypernyms, numbered after them.
 
-        Without those that this head was not taught.
+        Rows that this head was not trained on are left out.
         """
-        stems, concepts = len(self._surfaces), self._arrays["stems.bias"].size
+        stems, concepts = len(self._display_words), self._arrays["stems.bias"].size
         columns = [stems + row for row in rows if stems + row < concepts]
         kernel, bias = self._arrays["stems.kernel"][:, columns], self._arrays["stems.bias"][columns]
         if "kinds.bias" in self._arrays:
-            kinds = [stems + row - concepts for row in rows if stems + row >= concepts]
-            kernel = np.hstack([kernel, self._arrays["kinds.kernel"][:, kinds]])
-            bias = np.concatenate([bias, self._arrays["kinds.bias"][kinds]])
+            hypernyms = [stems + row - concepts for row in rows if stems + row >= concepts]
+            kernel = np.hstack([kernel, self._arrays["kinds.kernel"][:, hypernyms]])
+            bias = np.concatenate([bias, self._arrays["kinds.bias"][hypernyms]])
         return kernel, bias
 
 
 def log_probability(logits: FloatArray) -> FloatArray:
-    """Logarithm of the logistic function; a sixth of the time that `np.logaddexp` takes."""
+    """Logarithm of the logistic function, six times as fast as with `np.logaddexp`."""
     return np.minimum(logits, 0) - np.log1p(np.exp(-np.abs(logits)))
 
 
 class JointSpace:
-    """Photos and sentences as unit vectors of 256 numbers: near where they mean the same.
+    """A joint embedding of photos and sentences: unit vectors, close where they mean the same.
 
-    A sentence is the weighted mean of its words' vectors. A word that training never saw borrows
-    the vectors of the words with its stem.
+    A sentence's embedding is the weighted mean of its words' vectors. A word that is not in the
+    training captions takes the vectors of the words with its stem.
 
     Parameters
     ----------
@@ -145,7 +158,7 @@ class JointSpace:
         `image.kernel` (2048, D), `image.bias`, `text.vectors` (W, D), `text.weights` (W,),
         `text.bias`.
     vocabulary
-        The words of `text.vectors`; number 0 is no word.
+        The words of the rows of `text.vectors`; row 0 is no word.
     """
 
     def __init__(self, arrays: Mapping[str, FloatArray], vocabulary: Sequence[str]) -> None:
@@ -161,25 +174,30 @@ class JointSpace:
         return rows
 
     def image(self, features: FloatArray) -> FloatArray:
-        """(N, 2048) → (N, D), of unit length."""
+        """Embeddings of photos: features (N, 2048) → (N, D), of unit length."""
         return _unit(features @ self._arrays["image.kernel"] + self._arrays["image.bias"])
 
     def text(self, sentences: Sequence[Sequence[str]]) -> FloatArray:
-        """Sentences as lists of words → (N, D), of unit length; zeros where no word is known."""
+        """Embeddings of sentences, given as lists of words: (N, D), of unit length.
+
+        Zeros where no word is known.
+        """
         rows: list[int] = []
-        share: list[float] = []
+        shares: list[float] = []
         counts = np.zeros(len(sentences), np.intp)
         for number, sentence in enumerate(sentences):
             for word in sentence:
                 known = self._row.get(word)
                 found = [known] if known is not None else self._same_stem.get(stem(word), [])
                 rows += found
-                share += [1 / max(1, len(found))] * len(found)
+                shares += [1 / max(1, len(found))] * len(found)
                 counts[number] += len(found)
         index: npt.NDArray[np.intp] = np.array(rows, np.intp)
-        weight = self._arrays["text.weights"][index] * np.array(share, np.float32)
-        total = _runs(np.add, weight[:, None], counts)
-        vectors = _runs(np.add, weight[:, None] * self._arrays["text.vectors"][index], counts)
+        weight = self._arrays["text.weights"][index] * np.array(shares, np.float32)
+        total = _reduce_runs(np.add, weight[:, None], counts)
+        vectors = _reduce_runs(
+            np.add, weight[:, None] * self._arrays["text.vectors"][index], counts
+        )
         known_any = counts > 0
         vectors[known_any] = _unit(
             vectors[known_any] / total[known_any] + self._arrays["text.bias"]
@@ -187,8 +205,8 @@ class JointSpace:
         return vectors
 
 
-def _runs(reduce: np.ufunc, values: FloatArray, counts: npt.NDArray[np.intp]) -> FloatArray:
-    """Runs of rows of `values` (N, ...), each reduced to one, 0 for none: (len(counts), ...)."""
+def _reduce_runs(reduce: np.ufunc, values: FloatArray, counts: npt.NDArray[np.intp]) -> FloatArray:
+    """Reduce runs of rows of `values` (N, ...) to one row each, 0 for none: (len(counts), ...)."""
     out = np.zeros((len(counts), *values.shape[1:]), np.float32)
     some = counts > 0
     if some.any():

@@ -1,4 +1,4 @@
-"""Words: how a sentence is cut into them, and the numbers that the decoder knows them by."""
+"""Tokenisation: sentences to words, and words to token numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 PAD, START, END, UNKNOWN = range(4)
-MARKS = ("<pad>", "<start>", "<end>", "<unknown>")
+SPECIAL_TOKENS = ("<pad>", "<start>", "<end>", "<unknown>")
 """No word can collide with them: `words` never yields an angle bracket."""
 
 _WORD = re.compile(r"[a-z0-9]+(?:[-'][a-z0-9]+)*")
@@ -32,7 +32,7 @@ def sentence(tokens: Sequence[str]) -> str:
 
 @lru_cache(maxsize=100_000)
 def stem(word: str) -> str:
-    """Porter's stem of a lower-case word, the same that SQLite's porter tokenizer makes."""
+    """The Porter stem of a lower-case word, the same as SQLite's porter tokenizer yields."""
     return _stemmer().stemWord(word)
 
 
@@ -44,22 +44,24 @@ def _stemmer():  # type: ignore[no-untyped-def]
 
 
 class Vocabulary:
-    """The words a decoder can read and say.
+    """The words that a decoder reads and generates, and their token numbers.
 
     Parameters
     ----------
     tokens
-        The four marks, then the words, most frequent first.
+        The four special tokens, then the words, most frequent first.
 
     Raises
     ------
     ValueError
-        Where the marks are missing or a word stands twice.
+        Where the special tokens are missing or a word is there twice.
     """
 
     def __init__(self, tokens: Sequence[str]) -> None:
-        if tuple(tokens[:4]) != MARKS or len(set(tokens)) != len(tokens):
-            raise ValueError("a vocabulary begins with its four marks and names each word once")
+        if tuple(tokens[:4]) != SPECIAL_TOKENS or len(set(tokens)) != len(tokens):
+            raise ValueError(
+                "a vocabulary begins with the four special tokens and has each word once"
+            )
         self.tokens = tuple(tokens)
         self._ids = {token: number for number, token in enumerate(self.tokens)}
 
@@ -67,8 +69,8 @@ class Vocabulary:
     def from_captions(cls, captions: Iterable[str], minimum: int = 5) -> Vocabulary:
         """The words that training captions use at least `minimum` times."""
         counts = Counter(word for caption in captions for word in words(caption))
-        kept = sorted((-n, word) for word, n in counts.items() if n >= minimum)
-        return cls([*MARKS, *(word for _, word in kept)])
+        frequent = sorted((-n, word) for word, n in counts.items() if n >= minimum)
+        return cls([*SPECIAL_TOKENS, *(word for _, word in frequent)])
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -77,18 +79,18 @@ class Vocabulary:
         return word in self._ids
 
     def encode(self, caption: str, length: int) -> npt.NDArray[np.int32]:
-        """START, the words, END, then PAD: int32 (length,). A long caption loses its tail."""
+        """START, the words, END, then PAD: int32 (length,). A long caption is cut off."""
         body = [self._ids.get(word, UNKNOWN) for word in words(caption)][: length - 2]
         row = np.full(length, PAD, np.int32)
         row[: len(body) + 2] = [START, *body, END]
         return row
 
     def decode(self, ids: Iterable[int]) -> list[str]:
-        """The words of a row of ids, up to END, marks left out."""
+        """The words of a row of token numbers, up to END, without special tokens."""
         out: list[str] = []
         for number in ids:
             if number == END:
                 break
-            if number >= len(MARKS):
+            if number >= len(SPECIAL_TOKENS):
                 out.append(self.tokens[number])
         return out

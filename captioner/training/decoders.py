@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from captioner.model import networks
+from captioner.model.decoders import merge
+from captioner.model.decoders.merge import Sizes
 from captioner.model.vocabulary import PAD, UNKNOWN, Vocabulary, words
 from captioner.model.xception import FEATURES
 from captioner.training.corpora import Example
@@ -23,22 +23,6 @@ IntArray = npt.NDArray[np.int32]
 LONGEST = 40
 """Tokens of a training sentence, marks included; longer ones lose their tail."""
 SMOOTHING = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """The layers of a merge decoder."""
-
-    embedding: int = 256
-    lstm: int = 512
-    fusion: int = 256
-    tied: bool = True
-    dropout: float = 0.5
-
-    @classmethod
-    def of(cls, decoder: Mapping[str, Any]) -> Self:
-        """As a bundle's manifest tells of a decoder."""
-        return cls(**{name: decoder[name] for name in cls.__dataclass_fields__})
 
 
 PRESETS = {
@@ -148,7 +132,7 @@ def fit_decoder(
     resume: bool,
     report: Report,
 ) -> tuple[dict[str, FloatArray], list[Metrics]]:
-    """Train one decoder; its arrays as `captioner.model.decoder` reads them, and its curve.
+    """Train one decoder; its arrays as its stepper takes them, and its curve.
 
     Parameters
     ----------
@@ -162,13 +146,9 @@ def fit_decoder(
         Arrays to begin with, such as those of a decoder that knows the language.
     """
     keras.utils.set_random_seed(seed)
-    model = networks.merge_decoder(
-        len(vocabulary), None,
-        embedding=sizes.embedding, lstm=sizes.lstm, fusion=sizes.fusion,
-        tied=sizes.tied, dropout=sizes.dropout,
-    )  # fmt: skip
+    model = merge.network(len(vocabulary), sizes, FEATURES)
     if start is not None:
-        networks.set_decoder(model, start)
+        merge.set_arrays(model, start)
     model.compile(
         optimizer=keras.optimizers.AdamW(
             plan.learning_rate, weight_decay=0.01, global_clipnorm=1.0
@@ -179,13 +159,13 @@ def fit_decoder(
 
     def validate() -> Metrics:
         losses = [float(model.test_on_batch(*dev(0, step))) for step in range(dev.steps)]
-        return {"likelihood": -float(np.mean(losses)), **measure(networks.decoder_arrays(model))}
+        return {"likelihood": -float(np.mean(losses)), **measure(merge.arrays(model))}
 
     history = fit(
         model, batches, plan,
         validate=validate, metric=metric, folder=folder, resume=resume, report=report,
     )  # fmt: skip
-    return networks.decoder_arrays(model), history
+    return merge.arrays(model), history
 
 
 def coverage(vocabulary: Vocabulary, captions: Sequence[str]) -> float:

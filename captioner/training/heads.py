@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers, ops
 
-from captioner.model import networks
+from captioner.model import head_networks
 from captioner.model.vocabulary import stem, words
+from captioner.model.xception import FEATURES
 from captioner.training.corpora import Example
 from captioner.types import FloatArray, HalfArray
 
@@ -163,9 +164,9 @@ class Heads(keras.Model):
         super().__init__(name="heads" if encoder is None else "encoder")
         self.encoder = encoder
         self.stems = len(lexicon.stems)
-        self.words = networks.word_head(self.stems + len(lexicon.concepts))
-        self.image = networks.joint_image(DIMENSIONS)
-        self.text = networks.joint_text(len(lexicon.words), BAG, DIMENSIONS)
+        self.words = head_networks.word_head(FEATURES, self.stems + len(lexicon.concepts))
+        self.image = head_networks.joint_image(FEATURES, DIMENSIONS)
+        self.text = head_networks.joint_text(len(lexicon.words), BAG, DIMENSIONS)
         self.sharpness = layers.Dense(
             1, use_bias=False, kernel_initializer="ones", name="sharpness"
         )

@@ -33,7 +33,7 @@ def fit_kinds(hidden: FloatArray, told: HalfArray, concepts: Concepts, *, seed: 
     -------
     `kinds.kernel` (H, kinds) and `kinds.bias`.
     """
-    targets = np.clip(told.astype(np.float32) @ concepts.kinds, 0, 1)
+    targets = np.clip(told.astype(np.float32) @ concepts.hypernyms, 0, 1)
     usual = np.clip(targets.mean(axis=0), 1e-5, 1 - 1e-5)
     keras.utils.set_random_seed(seed)
     row = layers.Dense(

@@ -20,12 +20,16 @@ from threadpoolctl import threadpool_limits
 from captioner import __version__
 from captioner.errors import CaptionerError
 from captioner.model import bundle as bundles
-from captioner.model import destination, networks
+from captioner.model import decoders as decoder_kinds
+from captioner.model import destination, head_networks
 from captioner.model.bundle import Bundle
+from captioner.model.candidates import CandidateGenerator, GenerationConfig
 from captioner.model.concepts import Concepts
-from captioner.model.decoder import MergeDecoder
+from captioner.model.decoders import merge
+from captioner.model.decoders.ensemble import combine
+from captioner.model.decoders.merge import Sizes
 from captioner.model.heads import JointSpace, WordHead
-from captioner.model.rerank import EVIDENCE, Candidate, Narrator, Settings, confidence
+from captioner.model.rerank import EVIDENCE, Candidate, ConfidenceModel
 from captioner.model.vocabulary import Vocabulary, sentence
 from captioner.training import tuning
 from captioner.training.concepts import table_of, teach
@@ -33,7 +37,6 @@ from captioner.training.corpora import class_of
 from captioner.training.decoders import (
     PRESETS,
     SentenceBatches,
-    Sizes,
     coverage,
     fit_decoder,
     language_batches,
@@ -45,7 +48,7 @@ from captioner.training.kinds import fit_kinds
 from captioner.training.metrics import cider
 from captioner.training.run import Arrays, Eye, Run
 from captioner.training.wordnet import LICENCE
-from captioner.types import FloatArray, HalfArray, SearchVectors
+from captioner.types import Features, FloatArray, HalfArray, SearchVectors
 
 
 @dataclass(slots=True)
@@ -62,7 +65,7 @@ class Made:
     decoders: list[Arrays] = field(default_factory=list)
     sizes: list[Sizes] = field(default_factory=list)
     """Of each decoder."""
-    settings: Settings = field(default_factory=Settings)
+    settings: GenerationConfig = field(default_factory=GenerationConfig)
     record: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -74,8 +77,8 @@ class Made:
             Lexicon(**{name: tuple(some) for name, some in lexicon.items()}),
             source.arrays(bundles.ENCODER), source.arrays(bundles.RANGES),
             source.arrays(bundles.WORDS), source.arrays(bundles.JOINT),
-            sizes=[Sizes.of(decoder) for decoder in source.manifest["decoders"]],
-            settings=Settings(**source.manifest["describe"]),
+            sizes=[decoder_kinds.sizes(decoder) for decoder in source.manifest["decoders"]],
+            settings=GenerationConfig.from_manifest(source.manifest["describe"]),
         )  # fmt: skip
 
     @property
@@ -96,14 +99,15 @@ class Made:
         self, decoders: Sequence[Arrays], features: FloatArray, beams: int | None = None
     ) -> list[list[Candidate]]:
         """What these decoders can say of photos (N, 2048), best first."""
-        narrator = Narrator(
-            MergeDecoder(decoders), self.vocabulary, self.head, self.space,
-            replace(self.settings, beams=beams or self.settings.beams),
+        generator = CandidateGenerator(
+            combine([merge.stepper(arrays) for arrays in decoders]),
+            self.vocabulary, self.head, self.space,
+            replace(self.settings, beam_width=beams or self.settings.beam_width),
         )  # fmt: skip
         # Of many small products each is done before a second thread wakes up.
         with threadpool_limits(1, user_api="blas"):
-            return narrator.candidates(
-                features, self.head.hidden(features), self.space.image(features)
+            return generator.candidates(
+                Features(features), self.head.hidden(features), self.space.image(features)
             )
 
 
@@ -144,10 +148,10 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
     made = _see(run, vocabulary, lexicon, lessons, bundled)
     eye = Eye.of(run, made.encoder, options.size, made.ranges)
     heads = fit_heads(run, lexicon, lessons, eye, 2, "heads")
-    made.words = networks.word_head_arrays(heads.words)
+    made.words = head_networks.word_head_arrays(heads.words)
     usual = lessons.targets[: len(run.train)].mean(0, dtype=np.float32)
     made.words["stems.usual"] = np.log(np.maximum(usual, 1e-4))
-    made.joint = networks.joint_arrays(heads.image, heads.text)
+    made.joint = head_networks.joint_arrays(heads.image, heads.text)
     made.concepts = Concepts(table_of(run.samples))
     if run.samples:
         hidden = made.head.hidden(eye.features(lessons.examples, 2).astype(np.float32))
@@ -297,18 +301,13 @@ def _language(run: Run, made: Made) -> Arrays | None:
 def choose_sentences(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
     """Who speaks, how sentences are chosen, how far they are trusted: the manifest's parts."""
     choice = _choose_speakers(run, made, eye)
-    made.settings = replace(
-        made.settings,
-        length_exponent=choice["length_exponent"],
-        joint=choice["joint"],
-        support=choice["support"],
-    )
+    made.settings = replace(made.settings, **choice)
     return {
         "decoders": [
-            {"kind": "merge", "file": file, **asdict(sizes)}
+            {"kind": merge.kind, "file": file, **asdict(sizes)}
             for file, sizes in zip(made.speaking(), made.sizes, strict=True)
         ],
-        "describe": asdict(made.settings),
+        "describe": made.settings.manifest(),
         "confidence": _confidence(run, made, eye),
     }
 
@@ -318,7 +317,7 @@ class _Voice(NamedTuple):
 
     numbers: tuple[int, ...]
     """Of the decoders, counted from 0."""
-    weights: dict[str, float]
+    weights: dict[str, Any]
     ciders: dict[str, float]
     """On dev, by the weights, of all that were tried with this length exponent."""
 
@@ -328,7 +327,7 @@ class _Voice(NamedTuple):
         return max(self.ciders.values())
 
 
-def _choose_speakers(run: Run, made: Made, eye: Eye) -> dict[str, float]:
+def _choose_speakers(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
     """Keep the best decoder, or all where they are better together; how to choose its sentences.
 
     Each decoder more takes as much time again for every photo.
@@ -340,7 +339,7 @@ def _choose_speakers(run: Run, made: Made, eye: Eye) -> dict[str, float]:
         name = "decoder " + " and ".join(str(one + 1) for one in numbers)
         found = made.candidates([made.decoders[one] for one in numbers], seen)
         weights, table = tuning.choose_rerank(found, run.dev)
-        near = f"{weights['length_exponent']:g} "
+        near = f"{weights['length_penalty']:g} "
         ciders = {key: cider for key, cider in table.items() if key.startswith(near)}
         voices[name] = _Voice(numbers, weights, ciders)
         run.report(f"{name}: choice among candidates {weights}: CIDEr {voices[name].worth}")
@@ -439,7 +438,7 @@ def _confidence(run: Run, made: Made, eye: Eye) -> dict[str, float]:
     own = [found[0] for found in made.candidates(made.decoders, features)]
     others = [own[row].words for row in np.roll(np.arange(len(photos)), len(photos) // 2)]
     cosines = np.einsum("nd,nd->n", places, made.space.text(others)).tolist()
-    judged = made.head.judge(hidden, [[words] for words in others])
+    judged = made.head.evidence(hidden, [[words] for words in others])
     strange = [
         Candidate(words, 0.0, cosine, *one[0])
         for words, cosine, one in zip(others, cosines, judged, strict=True)
@@ -452,8 +451,8 @@ def _confidence(run: Run, made: Made, eye: Eye) -> dict[str, float]:
     )
     weight = np.repeat(np.array([1, STRANGER], np.float32), len(photos))
     fitted = tuning.calibrate(evidence, right, weight).tolist()
-    weights = dict(zip((*EVIDENCE, "offset"), fitted, strict=True))
-    scores = np.array([confidence(candidate, weights) for candidate in own], np.float32)
+    model = ConfidenceModel(*fitted)
+    scores = np.array([model.confidence(candidate) for candidate in own], np.float32)
     made.record["reliability"] = {
         "first corpus": tuning.reliability(scores[: len(run.dev)], right[: len(run.dev)]),
         "wider": tuning.reliability(scores[len(run.dev) :], right[len(run.dev) : len(photos)]),
@@ -466,4 +465,4 @@ def _confidence(run: Run, made: Made, eye: Eye) -> dict[str, float]:
         "fits": round(float(fit[shown].mean()), 3) if shown.any() else None,
     }
     run.report(f"sentences are shown from a score of {least:g} on: {100 * shown.mean():.0f} %")
-    return weights | {"least": least}
+    return replace(model, threshold=least).manifest()

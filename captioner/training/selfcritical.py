@@ -10,7 +10,7 @@ captions keep a share of the loss.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from captioner.model import destination, networks
+from captioner.model import destination
 from captioner.model.beam import sample
 from captioner.model.bundle import Bundle
-from captioner.model.decoder import MergeDecoder
-from captioner.model.vocabulary import END, MARKS, PAD, START, Vocabulary, words
+from captioner.model.decoders import merge
+from captioner.model.vocabulary import END, PAD, SPECIAL_TOKENS, START, Vocabulary, words
 from captioner.model.xception import FEATURES
 from captioner.training.corpora import Example
 from captioner.training.decoders import IntArray, smoothed_entropy
@@ -30,7 +30,7 @@ from captioner.training.fit import Metrics, Plan, Report, fit
 from captioner.training.recipe import Made, listener, speak_anew
 from captioner.training.reward import CiderD
 from captioner.training.run import Arrays, Critical, Eye, Run
-from captioner.types import FloatArray, HalfArray
+from captioner.types import Features, FloatArray, HalfArray
 
 Reward = Callable[[IntArray, IntArray], FloatArray]
 """What sentences are worth: photos (N,) and what was said of each (N, k, T) → (N, k)."""
@@ -62,14 +62,14 @@ class SelfCritic(keras.Model):
     def train_on_batch(self, x: Any, y: Any = None, **options: Any) -> Any:
         """Draw sentences with the weights as they are, weigh them, and take one step."""
         feature, captions = x["feature"], x["captions"]
-        mouth = MergeDecoder([networks.decoder_arrays(self.decoder)])
+        mouth = merge.stepper(merge.arrays(self.decoder))
         random = np.random.default_rng(x["draw"])
         said = sample(
             mouth,
-            feature,
-            each=self._critical.samples,
-            longest=WORDS,
-            sharpness=self._critical.sharpness,
+            Features(feature),
+            samples=self._critical.samples,
+            max_length=WORDS,
+            inverse_temperature=self._critical.sharpness,
             random=random,
         )
         rewards = self._reward(x["photos"], said)
@@ -165,14 +165,16 @@ class PhotoBatches:
 def worth(examples: Sequence[Example], made: Made, features: HalfArray, nearness: float) -> Reward:
     """CIDEr-D against a photo's captions, the end a word like others; and nearness, weighted."""
     references = [
-        [[*words(caption), MARKS[END]] for caption in photo.captions] for photo in examples
+        [[*words(caption), SPECIAL_TOKENS[END]] for caption in photo.captions] for photo in examples
     ]
     metric = CiderD(references)
     places = made.space.image(features[:, 0].astype(np.float32)) if nearness else None
 
     def reward(photos: IntArray, said: IntArray) -> FloatArray:
         spoken = [[made.vocabulary.decode(row) for row in rows] for rows in said.tolist()]
-        ends = [[[MARKS[END]] if END in row else [] for row in rows] for rows in said.tolist()]
+        ends = [
+            [[SPECIAL_TOKENS[END]] if END in row else [] for row in rows] for rows in said.tolist()
+        ]
         scores = np.array(
             [
                 metric([words + end for words, end in zip(*one, strict=True)], references[photo])
@@ -234,9 +236,9 @@ def _speak_better(run: Run, made: Made, source: Bundle, eye: Eye) -> None:
         run.report(f"{part} as it is: " + ", ".join(f"{k} {v:.4g}" for k, v in start.items()))
         keras.utils.set_random_seed(seed)
         dropout = size.dropout if critical.dropout is None else critical.dropout
-        learning = asdict(replace(size, dropout=dropout))
-        decoder = networks.merge_decoder(len(made.vocabulary), None, **learning)
-        networks.set_decoder(decoder, before)
+        learning = replace(size, dropout=dropout)
+        decoder = merge.network(len(made.vocabulary), learning, FEATURES)
+        merge.set_arrays(decoder, before)
         model = SelfCritic(decoder, reward, critical)
         batches = PhotoBatches(features, photos, made.vocabulary, times=times, seed=seed)
         history = fit_critic(
@@ -247,7 +249,7 @@ def _speak_better(run: Run, made: Made, source: Bundle, eye: Eye) -> None:
         better = max(one["cider"] for one in history) > start["cider"]
         if not better:
             run.report(f"{part} stays as it was: no pass made it better")
-        made.decoders.append(networks.decoder_arrays(decoder) if better else before)
+        made.decoders.append(merge.arrays(decoder) if better else before)
         made.record[part] = {"seed": seed, "start": start, "history": history, "kept": better}
 
 
@@ -278,7 +280,7 @@ def fit_critic(
     model(nothing)  # builds every variable
 
     def validate() -> Metrics:
-        return {"reward": model.earned(), **measure(networks.decoder_arrays(model.decoder))}
+        return {"reward": model.earned(), **measure(merge.arrays(model.decoder))}
 
     return fit(
         model, batches, plan,

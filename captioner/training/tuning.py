@@ -10,14 +10,16 @@ import numpy as np
 
 from captioner.model.concepts import Concepts
 from captioner.model.heads import JointSpace, WordHead
-from captioner.model.query import ranking, score_all
-from captioner.model.rerank import Candidate
+from captioner.model.query import planner, score_all
+from captioner.model.rerank import Candidate, score
 from captioner.model.vocabulary import sentence, stem, words
 from captioner.training.corpora import Example
 from captioner.training.heads import STOP_STEMS
 from captioner.training.metrics import Query, photo_cider, query_precision
 from captioner.types import FloatArray, QueryPlanner, SearchVectors
 
+WEIGHTS = ("length_penalty", "joint_weight", "pmi_weight")
+"""The fields of `GenerationConfig` that `choose_rerank` chooses."""
 LENGTH_EXPONENTS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
 JOINT_WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 SUPPORT_WEIGHTS = (0.0, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
@@ -47,25 +49,26 @@ def choose_rerank(
 
     Returns
     -------
-    The best `length_exponent`, `joint` and `support`, by these names, and CIDEr by
-    "length_exponent joint support" of all that were tried. The exponent is the lowest that costs no
-    more than `NEGLIGIBLE`: shorter sentences say less that is wrong.
+    The best `WEIGHTS`, by name, and the CIDEr of all that were tried, by their values in this
+    order: "0.6 4 0.05". The length penalty is the lowest that costs no more than `NEGLIGIBLE`:
+    shorter sentences say less that is wrong.
     """
     worth = _worth(found, examples)
-    log_p, cosine, support = (
-        _table(found, field) for field in ("log_probability", "cosine", "support")
-    )
+    log_p, cosine, pmi = (_table(found, field) for field in ("log_probability", "cosine", "pmi"))
     length = np.array([[len(c.words) + 1 for c in row] for row in _full(found)], np.float32)
     scores = {}
     for weights in product(LENGTH_EXPONENTS, JOINT_WEIGHTS, SUPPORT_WEIGHTS):
-        total = log_p / length ** weights[0] + weights[1] * cosine + weights[2] * support
+        total = score(
+            log_p, length, cosine, pmi,
+            **dict(zip(WEIGHTS, weights, strict=True)),
+        )  # fmt: skip
         first = total.argmax(axis=1)[:, None]
         scores[weights] = round(float(np.take_along_axis(worth, first, axis=1).mean()), 2)
     enough = max(scores.values()) - NEGLIGIBLE
-    shortest = min(weights[0] for weights, score in scores.items() if score >= enough)
+    shortest = min(weights[0] for weights, cider in scores.items() if cider >= enough)
     best = max((w for w in scores if w[0] == shortest), key=lambda weights: scores[weights])
-    table = {" ".join(f"{w:g}" for w in weights): score for weights, score in scores.items()}
-    return dict(zip(("length_exponent", "joint", "support"), best, strict=True)), table
+    table = {" ".join(f"{w:g}" for w in weights): cider for weights, cider in scores.items()}
+    return dict(zip(WEIGHTS, best, strict=True)), table
 
 
 def _full(found: Sequence[Sequence[Candidate]]) -> list[list[Candidate]]:
@@ -220,12 +223,12 @@ def choose_search(
 
     def precision(joint: float, of_concepts: float) -> float:
         settings = {"joint_short": joint, "joint_long": joint, "concepts": of_concepts}
-        ask = partial(_ask, ranking(head, space, concepts, settings), vectors)
+        ask = partial(_ask, planner(head, space, concepts, settings), vectors)
         return round(query_precision(ask, names, short).mean_average, 2)
 
     def found(joint: float) -> float:
         settings = {"joint_short": joint, "joint_long": joint}
-        ask = partial(_ask, ranking(head, space, concepts, settings), vectors)
+        ask = partial(_ask, planner(head, space, concepts, settings), vectors)
         ranks = [(scores > scores[row]).sum() for row, text in asked for scores in [ask(text)]]
         return round(100 * float(np.mean(np.array(ranks) < 10)), 2)
 

@@ -60,7 +60,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
 
     monkeypatch.setattr("captioner.model.load", load)
     monkeypatch.setattr(
-        "captioner.model.query.load_rank",
+        "captioner.model.query.load_planner",
         lambda bundle=None: (colours.MODEL_ID, colours.rank_colours),
     )
     return made
@@ -279,7 +279,7 @@ class TestIndexAndSearch:
         self, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         run("index", ".")
-        monkeypatch.delattr("captioner.model.query.load_rank")
+        monkeypatch.delattr("captioner.model.query.load_planner")
         result = run("search", "--exact", "red", "photo")
         assert result.stdout.startswith(f"{folder / 'red.jpg'}\tA red photo.\t")
 

@@ -32,7 +32,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "captioner.db"
     monkeypatch.setenv("CAPTIONER_DB", str(path))
     monkeypatch.setattr(
-        "captioner.model.query.load_rank", lambda bundle=None: ("m", lambda query: None)
+        "captioner.model.query.load_planner", lambda bundle=None: ("m", lambda query: None)
     )
     real = colours.photo(tmp_path / "red.jpg", "red")
     photos = {
@@ -135,7 +135,7 @@ def test_what_fits_badly_is_left_out(run: Run, monkeypatch: pytest.MonkeyPatch) 
             invented.look((1, 0), (0, 0)), log_odds=lambda evidence: evidence[:, 0] * 0 - 4
         )
 
-    monkeypatch.setattr("captioner.model.query.load_rank", lambda bundle=None: ("m", sees))
+    monkeypatch.setattr("captioner.model.query.load_planner", lambda bundle=None: ("m", sees))
     result = run("search", "zebra", "--json")
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == "No photo fits well: --min-score 0 shows the nearest.\n"

@@ -38,7 +38,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr("captioner.model.load", load)
     monkeypatch.setattr("captioner.model.weights", lambda bundle=None: WEIGHTS)
     monkeypatch.setattr(
-        "captioner.model.query.load_rank",
+        "captioner.model.query.load_planner",
         lambda bundle=None: (colours.MODEL_ID, colours.rank_colours),
     )
     runner = CliRunner()

@@ -9,15 +9,15 @@ import pytest
 
 from captioner.model import beam
 from captioner.model.beam import sample, search
-from captioner.model.decoder import ROOT
 from captioner.model.vocabulary import END, PAD, START, UNKNOWN
+from captioner.types import Features
 
 
 class Table:
-    """A decoder of `size` tokens whose probabilities are a function of photo and prefix alone."""
+    """A stepper of `size` tokens whose probabilities are a function of photo and prefix alone."""
 
     def __init__(self, size=7, probabilities=None):
-        self.size = size
+        self.size = self.vocabulary_size = size
         self.probabilities = probabilities or self._random
         self.prefixes = [()]
         self.steps = []
@@ -26,25 +26,25 @@ class Table:
         random = np.random.default_rng([int(photo * 1000), *prefix])
         return random.dirichlet(np.full(self.size, 0.7))
 
-    def start(self, features, words):
-        self.words = words
-        return features[:, 0]
+    def start(self, features, shortlist):
+        self.shortlist = shortlist
+        return features.pooled[:, 0], np.zeros(len(features), np.intp)
 
     def step(self, photos, rows, prefixes, tokens):
         self.steps.append(len(rows))
         first = len(self.prefixes)
         for prefix, token in zip(prefixes, tokens, strict=True):
-            assert (token == START) == (prefix == ROOT)
+            assert (token == START) == (prefix == 0)
             self.prefixes.append((*self.prefixes[prefix], int(token)))
-        said = self.prefixes[first:]
-        p = [self.probabilities(photos[r], said[n][1:]) for n, r in enumerate(rows)]
-        if self.words is not None:
-            p = [row[self.words[r]] for row, r in zip(p, rows, strict=True)]
+        longer = self.prefixes[first:]
+        p = [self.probabilities(photos[r], longer[n][1:]) for n, r in enumerate(rows)]
+        if self.shortlist is not None:
+            p = [row[self.shortlist[r]] for row, r in zip(p, rows, strict=True)]
         return np.array(p, np.float32), np.arange(first, first + len(rows))
 
 
 def features(photos):
-    return np.arange(1, photos + 1, dtype=np.float32)[:, None] / 7
+    return Features(np.arange(1, photos + 1, dtype=np.float32)[:, None] / 7)
 
 
 def allowed(tokens):
@@ -56,11 +56,11 @@ def allowed(tokens):
     )
 
 
-def exhaustive(table, photo, longest, exponent):
+def exhaustive(table, photo, max_length, length_penalty):
     """Every sentence there is with its score, best first."""
     found = []
     words = range(END + 1, table.size)
-    for length in range(1, longest + 1):
+    for length in range(1, max_length + 1):
         for body in itertools.product(words, repeat=length):
             tokens = (*body, END)
             if allowed(tokens):
@@ -68,24 +68,24 @@ def exhaustive(table, photo, longest, exponent):
                     np.log(np.float32(table.probabilities(photo, tokens[:n])[token]))
                     for n, token in enumerate(tokens)
                 )
-                found.append((log_p / len(tokens) ** exponent, body))
+                found.append((log_p / len(tokens) ** length_penalty, body))
     return sorted(found, key=lambda sentence: -sentence[0])
 
 
-def plain(table, photo, beams, longest, exponent):
-    """Beam search as one would write it down, one hypothesis at a time."""
+def plain(table, photo, beam_width, max_length, length_penalty):
+    """Textbook beam search, one hypothesis at a time."""
     live, found = [(0.0, ())], []
-    for length in range(1, longest + 2):
+    for length in range(1, max_length + 2):
         extended = []
-        for log_p, said in live:
-            p = np.float32(table.probabilities(photo, said))
+        for log_p, prefix in live:
+            p = np.float32(table.probabilities(photo, prefix))
             for token in range(table.size):
-                tokens = (*said, token)
-                if allowed(tokens) and p[token] > 0 and (token == END or length <= longest):
+                tokens = (*prefix, token)
+                if allowed(tokens) and p[token] > 0 and (token == END or length <= max_length):
                     extended.append((log_p + np.log(np.float64(p[token])), tokens))
         extended.sort(key=lambda hypothesis: -hypothesis[0])
-        best = extended[: beams - len(found)]
-        found += [(log_p / length**exponent, t[:-1]) for log_p, t in best if t[-1] == END]
+        best = extended[: beam_width - len(found)]
+        found += [(log_p / length**length_penalty, t[:-1]) for log_p, t in best if t[-1] == END]
         live = [hypothesis for hypothesis in best if hypothesis[1][-1] != END]
     return sorted(found, key=lambda sentence: -sentence[0])
 
@@ -95,67 +95,69 @@ def same(sentences, expected):
     np.testing.assert_allclose([s.score for s in sentences], [x for x, _ in expected], rtol=1e-5)
 
 
-@pytest.mark.parametrize("exponent", [0, 0.7, 1])
-def test_wide_enough_it_is_exhaustive_search(exponent):
+@pytest.mark.parametrize("length_penalty", [0, 0.7, 1])
+def test_a_beam_wide_enough_is_exhaustive_search(length_penalty):
     table = Table()
-    found = search(table, features(3), beams=200, longest=5, exponent=exponent)
-    for photo, sentences in zip(features(3)[:, 0], found, strict=True):
-        expected = exhaustive(table, photo, 5, exponent)
+    found = search(table, features(3), beam_width=200, max_length=5, length_penalty=length_penalty)
+    for photo, sentences in zip(features(3).pooled[:, 0], found, strict=True):
+        expected = exhaustive(table, photo, 5, length_penalty)
         assert len(expected) == 3 * (1 + 2 + 4 + 8 + 16)
         same(sentences, expected)
 
 
-@pytest.mark.parametrize("beams", [1, 2, 3, 5, 30])
+@pytest.mark.parametrize("beam_width", [1, 2, 3, 5, 30])
 @pytest.mark.parametrize("size", [7, 40])
-def test_it_is_plain_beam_search(beams, size):
+def test_it_equals_textbook_beam_search(beam_width, size):
     table = Table(size)
-    found = search(table, features(9), beams=beams, longest=6)
-    for photo, sentences in zip(features(9)[:, 0], found, strict=True):
-        same(sentences, plain(table, photo, beams, 6, 0.7))
+    found = search(table, features(9), beam_width=beam_width, max_length=6)
+    for photo, sentences in zip(features(9).pooled[:, 0], found, strict=True):
+        same(sentences, plain(table, photo, beam_width, 6, 0.7))
 
 
-def test_of_each_photo_only_its_words_are_said():
+def test_only_words_of_the_photos_shortlist_are_generated():
     random = np.random.default_rng(4)
-    words = [[END, *random.permutation(np.arange(END + 2, 12))[:4]] for _ in range(9)]
+    shortlist = [[END, *random.permutation(np.arange(END + 2, 12))[:4]] for _ in range(9)]
 
     def probabilities(photo, prefix):
         p = Table._random(table, photo, prefix)
-        p[np.setdiff1d(np.arange(12), words[round(photo * 7) - 1])] = 0
+        p[np.setdiff1d(np.arange(12), shortlist[round(photo * 7) - 1])] = 0
         return p
 
     table = Table(12)
-    found = search(table, features(9), beams=3, words=np.array(words), longest=6)
-    expected = search(Table(12, probabilities), features(9), beams=3, longest=6)
+    found = search(table, features(9), beam_width=3, shortlist=np.array(shortlist), max_length=6)
+    expected = search(Table(12, probabilities), features(9), beam_width=3, max_length=6)
     for some, same_some in zip(found, expected, strict=True):
         assert [s.tokens for s in some] == [s.tokens for s in same_some]
         np.testing.assert_allclose([s.score for s in some], [s.score for s in same_some])
 
 
-def test_one_beam_is_greedy():
+def test_a_beam_width_of_one_is_greedy_search():
     table = Table()
     for photo, (sentence,) in zip(
-        features(20)[:, 0], search(table, features(20), beams=1, longest=8), strict=True
+        features(20).pooled[:, 0],
+        search(table, features(20), beam_width=1, max_length=8),
+        strict=True,
     ):
-        said = ()
-        while len(said) < 8:
-            p = table.probabilities(photo, said)
-            said += (max((t for t in range(7) if allowed((*said, t))), key=lambda t: p[t]),)
-            if said[-1] == END:
+        tokens = ()
+        while len(tokens) < 8:
+            p = table.probabilities(photo, tokens)
+            tokens += (max((t for t in range(7) if allowed((*tokens, t))), key=lambda t: p[t]),)
+            if tokens[-1] == END:
                 break
-        assert sentence.tokens == tuple(token for token in said if token != END)
+        assert sentence.tokens == tuple(token for token in tokens if token != END)
 
 
-def test_photos_do_not_disturb_one_another(monkeypatch):
-    together = search(Table(), features(12), beams=4)
-    alone = [search(Table(), features(12)[n : n + 1], beams=4)[0] for n in range(12)]
+def test_photos_of_a_batch_do_not_affect_each_other(monkeypatch):
+    together = search(Table(), features(12), beam_width=4)
+    alone = [search(Table(), features(12)[n : n + 1], beam_width=4)[0] for n in range(12)]
     assert together == alone
-    monkeypatch.setattr(beam, "ROWS", 20)
-    assert search(Table(), features(12), beams=4) == together
-    assert search(Table(), features(0), beams=4) == []
+    monkeypatch.setattr(beam, "HYPOTHESES_PER_STEP", 20)
+    assert search(Table(), features(12), beam_width=4) == together
+    assert search(Table(), features(0), beam_width=4) == []
 
 
-def test_sentences_are_different_and_keep_the_rules():
-    for sentences in search(Table(), features(10), beams=8, longest=6):
+def test_sentences_are_distinct_and_keep_the_rules():
+    for sentences in search(Table(), features(10), beam_width=8, max_length=6):
         assert len({s.tokens for s in sentences}) == len(sentences) == 8
         assert all(allowed((*s.tokens, END)) and len(s.tokens) <= 6 for s in sentences)
         assert [s.score for s in sentences] == sorted((s.score for s in sentences), reverse=True)
@@ -163,45 +165,45 @@ def test_sentences_are_different_and_keep_the_rules():
             assert s.score == s.log_probability / (len(s.tokens) + 1) ** 0.7
 
 
-def test_marks_and_repeats_are_not_said_however_probable():
+def test_special_tokens_and_repeated_words_are_not_generated_however_probable():
     def probabilities(photo, prefix):
         p = np.full(6, 0.01)
         p[[PAD, START, UNKNOWN]] = 0.2
         p[prefix[-1] if prefix else END] = 0.3
         return p
 
-    (sentences,) = search(Table(6, probabilities), features(1), beams=3, longest=4)
+    (sentences,) = search(Table(6, probabilities), features(1), beam_width=3, max_length=4)
     assert [s.tokens for s in sentences] and all(allowed((*s.tokens, END)) for s in sentences)
 
 
-def test_the_longest_sentence_ends_with_the_probability_of_its_end():
+def test_a_sentence_of_max_length_ends_with_the_probability_of_end():
     def probabilities(photo, prefix):
         p = np.full(6, 0.001)
         p[4 + len(prefix) % 2] = 0.9
         return p
 
-    ((sentence,),) = search(Table(6, probabilities), features(1), beams=1, longest=5)
+    ((sentence,),) = search(Table(6, probabilities), features(1), beam_width=1, max_length=5)
     assert sentence.tokens == (4, 5, 4, 5, 4)
     assert sentence.log_probability == pytest.approx(5 * np.log(0.9) + np.log(0.001))
 
 
 def test_ties_go_to_the_better_hypothesis_then_to_the_lower_word():
     table = Table(8, lambda photo, prefix: np.full(8, 1 / 8))
-    found = search(table, features(5), beams=3, longest=2)
+    found = search(table, features(5), beam_width=3, max_length=2)
     # Words 4, 5 and 6 begin; then the first of them takes all slots, with END, the lowest token,
     # and two words, whatever the photo.
     assert [[s.tokens for s in sentences] for sentences in found] == [[(4,), (4, 5), (4, 6)]] * 5
 
 
-def test_what_is_impossible_is_never_said():
+def test_words_of_probability_zero_are_never_generated():
     def probabilities(photo, prefix):
         p = np.zeros(9)
         p[[END, 4 + len(prefix)]] = 0.5
         return p
 
-    (sentences,) = search(Table(9, probabilities), features(1), beams=10, longest=3)
+    (sentences,) = search(Table(9, probabilities), features(1), beam_width=10, max_length=3)
     assert [s.tokens for s in sentences] == [(4,), (4, 5), (4, 5, 6)]
-    (none,) = search(Table(9, lambda *_: np.eye(9)[PAD]), features(1), beams=10)
+    (none,) = search(Table(9, lambda *_: np.eye(9)[PAD]), features(1), beam_width=10)
     assert none == []
 
 
@@ -212,19 +214,19 @@ def test_work_shrinks_as_sentences_end():
         return p
 
     table = Table(6, probabilities)
-    search(table, features(3), beams=1)
+    search(table, features(3), beam_width=1)
     assert table.steps == [3, 3, 2, 1]
 
 
-def draw(table, photos, each, seed=0, **options):
+def draw(table, photos, samples, seed=0, **options):
     random = np.random.default_rng(seed)
-    return sample(table, features(photos), each=each, random=random, **options)
+    return sample(table, features(photos), samples=samples, random=random, **options)
 
 
-def test_sentences_at_random_come_as_often_as_they_are_probable():
+def test_random_sentences_are_as_frequent_as_they_are_probable():
     table = Table(7)
-    said = draw(table, 2, 4000, longest=2, sharpness=2)
-    for photo, rows in zip(features(2)[:, 0], said, strict=True):
+    drawn = draw(table, 2, 4000, max_length=2, inverse_temperature=2)
+    for photo, rows in zip(features(2).pooled[:, 0], drawn, strict=True):
         p = np.zeros(7)
         p[4:] = table.probabilities(photo, ())[4:] ** 2
         counts = np.bincount(rows[:, 1], minlength=7)
@@ -236,16 +238,16 @@ def test_sentences_at_random_come_as_often_as_they_are_probable():
             np.testing.assert_allclose(after / counts[word], then / then.sum(), atol=0.08)
 
 
-def test_sentences_at_random_keep_the_rules(monkeypatch):
-    said = draw(Table(9), 10, 6, longest=5)
-    assert said.shape == (10, 6, 7)
-    for row in said.reshape(-1, 7).tolist():
+def test_random_sentences_keep_the_rules(monkeypatch):
+    drawn = draw(Table(9), 10, 6, max_length=5)
+    assert drawn.shape == (10, 6, 7)
+    for row in drawn.reshape(-1, 7).tolist():
         body = row[1 : row.index(PAD) if PAD in row else 7]
         assert row[0] == START and set(row[1 + len(body) :]) <= {PAD}
         assert allowed(body) and END not in body[:-1]
         assert body[-1] == END or len(body) == 5
-    np.testing.assert_array_equal(said, draw(Table(9), 10, 6, longest=5))
-    assert (said != draw(Table(9), 10, 6, longest=5, seed=1)).any()
+    np.testing.assert_array_equal(drawn, draw(Table(9), 10, 6, max_length=5))
+    assert (drawn != draw(Table(9), 10, 6, max_length=5, seed=1)).any()
     assert draw(Table(9), 0, 6).shape == (0, 6, 22)
-    monkeypatch.setattr(beam, "ROWS", 12)
+    monkeypatch.setattr(beam, "HYPOTHESES_PER_STEP", 12)
     assert all(allowed(row[row > PAD][1:].tolist()) for row in draw(Table(9), 5, 6).reshape(-1, 22))

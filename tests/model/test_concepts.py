@@ -23,15 +23,15 @@ def named(concepts, query):
     return {concepts.names[row] for row in concepts.expand(query)}
 
 
-def photo(concepts, **seen):
+def photo(concepts, **shown):
     """Probabilities of one photo: those given by name, with "_" for a space, and else little."""
     out = np.full((1, len(concepts)), 1e-4, np.float32)
-    for name, probability in seen.items():
+    for name, probability in shown.items():
         out[0, concepts.names.index(name.replace("_", " "))] = probability
     return out
 
 
-def said(concepts, probability, *words, count=8):
+def keyword_words(concepts, probability, *words, count=8):
     (found,) = concepts.keywords(probability, [[Keyword(w, p) for w, p in words]], count)
     return [keyword.word for keyword in found]
 
@@ -63,7 +63,7 @@ def test_the_shipped_table_has_a_thousand_concepts_with_names_and_parents_in_ord
         ("clothing", {"kimono", "sock"}, {"pillow"}),
     ],
 )
-def test_a_kind_means_all_that_are_of_it(concepts, query, some, but_not):
+def test_a_hypernym_means_all_concepts_below_it(concepts, query, some, but_not):
     found = named(concepts, query)
     assert some <= found
     assert not but_not & found
@@ -110,8 +110,8 @@ def test_a_term_needs_few_rows_however_much_it_means(concepts):
         return [row for term in concepts.terms(query, known) for row in term.rows]
 
     (animal,) = entries("animals")
-    assert animal >= len(concepts)  # a kind, numbered on after the concepts
-    members = np.flatnonzero(concepts.kinds[:, animal - len(concepts)])
+    assert animal >= len(concepts)  # a hypernym, numbered after the concepts
+    members = np.flatnonzero(concepts.hypernyms[:, animal - len(concepts)])
     assert set(members) == set(concepts.expand("animal"))
     assert entries("zebra") == concepts.expand("zebra")
     names = {name for kind in SHIPPED["kinds"] for name in kind["names"]}
@@ -125,24 +125,28 @@ def test_every_concept_is_found_by_the_name_it_shows(concepts):
     assert not lost
 
 
-def test_keywords_name_likely_concepts_and_not_their_kinds_too(concepts):
+def test_keywords_are_probable_concepts_without_their_hypernyms(concepts):
     probability = photo(concepts, airliner=0.9, beagle=0.6, pug=0.2)
-    assert said(concepts, probability) == ["airliner", "beagle"]
-    assert said(concepts, probability, count=1) == ["airliner"]
+    assert keyword_words(concepts, probability) == ["airliner", "beagle"]
+    assert keyword_words(concepts, probability, count=1) == ["airliner"]
 
 
-def test_a_kind_is_named_where_the_concept_is_open(concepts):
+def test_a_hypernym_is_a_keyword_where_the_concept_is_uncertain(concepts):
     probability = photo(concepts, beagle=0.25, pug=0.25, basset=0.25)
     (found,) = concepts.keywords(probability, [[]], 8)
     assert [keyword.word for keyword in found] == ["dog"]
     assert found[0].probability == pytest.approx(1 - 0.75**3, abs=0.02)
 
 
-def test_caption_words_are_not_said_again(concepts):
+def test_concepts_named_by_caption_words_are_left_out(concepts):
     probability = photo(concepts, beagle=0.25, pug=0.25, zebra=0.8)
-    assert said(concepts, probability, ("dogs", 0.9), ("grass", 0.5)) == ["dogs", "zebra", "grass"]
+    assert keyword_words(concepts, probability, ("dogs", 0.9), ("grass", 0.5)) == [
+        "dogs",
+        "zebra",
+        "grass",
+    ]
     probability = photo(concepts, taxi=0.8, studio_couch=0.8)
-    assert said(concepts, probability, ("cab", 0.9)) == ["cab", "studio couch"]
+    assert keyword_words(concepts, probability, ("cab", 0.9)) == ["cab", "studio couch"]
 
 
 def test_log_any_is_the_probability_of_at_least_one():

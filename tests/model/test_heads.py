@@ -1,4 +1,4 @@
-"""Word head, joint space and the ranking that search makes of them."""
+"""Word head, joint space, and the query plans made of both."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from captioner.model.concepts import Concepts
 from captioner.model.heads import KEYWORD_PROBABILITY, JointSpace, WordHead, log_probability
-from captioner.model.query import ranking, score_all
+from captioner.model.query import planner, score_all
 from captioner.types import SearchVectors
 
 STEMS = ("dog", "run", "beach")
@@ -51,7 +51,7 @@ def features(*rows: tuple[float, float, float]):
     return out
 
 
-def test_keywords_are_the_likely_words_as_people_write_them(head):
+def test_keywords_are_the_display_words_of_probable_stems(head):
     hidden = head.hidden(features((1, 0.8, 0), (0, 0, 0), (0.4, 0.45, 1)))
     found = head.keywords(hidden, 2)
     assert [[k.word for k in photo] for photo in found] == [
@@ -63,28 +63,28 @@ def test_keywords_are_the_likely_words_as_people_write_them(head):
     assert all(k.probability >= KEYWORD_PROBABILITY for photo in found for k in photo)
 
 
-def test_evidence_sums_log_probabilities_of_known_stems(head):
+def test_a_stem_classifier_has_the_known_stems_once(head):
     hidden = head.hidden(features((1, 1, 0), (0, 1, 1)))
     likely, unlikely = -np.log1p(np.exp(-4)), -np.log1p(np.exp(4))
-    kernel, bias = head.stems(["dogs", "running", "quickly", "dog"])
-    seen = log_probability(hidden @ kernel + bias)
-    np.testing.assert_allclose(seen.sum(axis=1), [2 * likely, likely + unlikely], rtol=1e-5)
-    assert head.stems(["zebra"])[0].shape == (3, 0)
+    kernel, bias = head.stem_classifier(["dogs", "running", "quickly", "dog"])
+    log_p = log_probability(hidden @ kernel + bias)
+    np.testing.assert_allclose(log_p.sum(axis=1), [2 * likely, likely + unlikely], rtol=1e-5)
+    assert head.stem_classifier(["zebra"])[0].shape == (3, 0)
 
 
-def test_support_belief_and_doubt_are_what_the_photo_says_of_a_sentence(head):
+def test_word_evidence_of_sentences(head):
     hidden = head.hidden(features((1, 1, 0), (0, 1, 1)))
-    said = [["a", "dog", "runs", "dogs"], ["on", "it"]], [["beach"], ["dog", "beach"]]
+    sentences = [["a", "dog", "runs", "dogs"], ["on", "it"]], [["beach"], ["dog", "beach"]]
     likely, unlikely = -np.log1p(np.exp(-4)), -np.log1p(np.exp(4))
-    first, second = head.judge(hidden, said)
-    support, belief, doubt = zip(*first, *second, strict=True)
+    first, second = head.evidence(hidden, sentences)
+    pmi, mean, lowest = zip(*first, *second, strict=True)
     both = likely + unlikely - np.log(0.5) - np.log(0.01)
-    assert support == pytest.approx(
+    assert pmi == pytest.approx(
         [2 * likely - np.log(0.5) - np.log(0.1), 0.0, likely - np.log(0.01), both], rel=1e-5
     )
     half = (np.exp(likely) + np.exp(unlikely)) / 2
-    assert belief == pytest.approx([np.exp(likely), 0.0, np.exp(likely), half], rel=1e-5)
-    assert doubt == pytest.approx([-likely, 0.0, -likely, -unlikely], rel=1e-5)
+    assert mean == pytest.approx([np.exp(likely), 0.0, np.exp(likely), half], rel=1e-5)
+    assert lowest == pytest.approx([likely, 0.0, likely, unlikely], rel=1e-5)
 
 
 def test_sentences_are_weighted_means_of_unit_length(space):
@@ -95,7 +95,7 @@ def test_sentences_are_weighted_means_of_unit_length(space):
     assert vectors[3, 0] == pytest.approx(2 * vectors[3, 2])
 
 
-def test_a_word_never_seen_borrows_from_its_stem_or_says_nothing(space):
+def test_an_unknown_word_takes_the_vectors_of_its_stem_or_counts_nothing(space):
     vectors = space.text([["running"], ["zebra"], [], ["zebra", "dog"], ["dog"]])
     np.testing.assert_allclose(vectors[0], [0, 1, 0], atol=1e-6)
     assert not vectors[1].any()
@@ -105,27 +105,27 @@ def test_a_word_never_seen_borrows_from_its_stem_or_says_nothing(space):
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("query", ["dog", "a dog runs on the beach by the sea with a dog"])
-def test_ranking_puts_the_photo_that_fits_first(head, space, query, share):
-    seen = features((1, 1, 1), (0, 0, 1), (0, 0, 0.1), (0.1, 0, 0))
+def test_the_photo_that_fits_has_the_best_score(head, space, query, share):
+    found = features((1, 1, 1), (0, 0, 1), (0, 0, 0.1), (0.1, 0, 0))
     vectors = SearchVectors(
-        space.image(seen).astype(np.float16), head.hidden(seen).astype(np.float16)
+        space.image(found).astype(np.float16), head.hidden(found).astype(np.float16)
     )
-    rank = ranking(head, space, NOTHING, {"joint_short": share, "joint_long": share})
-    scores = score_all(rank(query), vectors)
+    plan = planner(head, space, NOTHING, {"joint_short": share, "joint_long": share})
+    scores = score_all(plan(query), vectors)
     assert scores.dtype == np.float32
     if share == 0 or query != "dog":
         assert int(scores.argmax()) == 0
-    assert rank("zebra") is None
+    assert plan("zebra") is None
     assert not score_all(None, vectors).any()
 
 
-def test_the_joint_space_alone_ranks_what_has_no_stem(head, space):
-    seen = features((1, 0, 0), (0, 0, 1))
+def test_the_joint_space_alone_scores_words_without_a_stem(head, space):
+    found = features((1, 0, 0), (0, 0, 1))
     vectors = SearchVectors(
-        space.image(seen).astype(np.float16), head.hidden(seen).astype(np.float16)
+        space.image(found).astype(np.float16), head.hidden(found).astype(np.float16)
     )
-    rank = ranking(head, space, NOTHING, {"joint_short": 0.0, "joint_long": 0.0})
-    assert int(score_all(rank("sea"), vectors).argmax()) == 1
+    plan = planner(head, space, NOTHING, {"joint_short": 0.0, "joint_long": 0.0})
+    assert int(score_all(plan("sea"), vectors).argmax()) == 1
 
 
 def test_a_stop_words_stem_is_no_target():

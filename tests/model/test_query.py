@@ -1,4 +1,4 @@
-"""Queries of several terms: what stems, concepts and kinds say of photos, together."""
+"""Queries of several terms: the evidence of stems, concepts and hypernyms, fused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from captioner.model.concepts import Concepts
 from captioner.model.heads import JointSpace, WordHead
-from captioner.model.query import ranking, score_all
+from captioner.model.query import planner, score_all
 from captioner.types import SearchVectors
 
 TABLE = {
@@ -54,9 +54,9 @@ def space():
     return JointSpace(arrays, ("",))
 
 
-def photos(space, head, *seen):
+def photos(space, head, *shown):
     """One photo for each set of columns."""
-    features = np.array([[name in columns for name in COLUMNS] for columns in seen], np.float32)
+    features = np.array([[name in columns for name in COLUMNS] for columns in shown], np.float32)
     return SearchVectors(
         space.image(features).astype(np.float16), head.hidden(features).astype(np.float16)
     )
@@ -64,8 +64,8 @@ def photos(space, head, *seen):
 
 def order(head, space, share, query, vectors):
     settings = {"joint_short": 0.1, "joint_long": 0.4, "concepts": share}
-    look = ranking(head, space, Concepts(TABLE), settings)(query)
-    return np.argsort(-score_all(look, vectors), kind="stable").tolist()
+    plan = planner(head, space, Concepts(TABLE), settings)(query)
+    return np.argsort(-score_all(plan, vectors), kind="stable").tolist()
 
 
 def test_a_name_that_captions_never_use_is_found_by_its_concept(head, space):
@@ -87,10 +87,10 @@ def test_all_terms_count(head, space):
     assert order(head, space, 0.2, "zebra on grass", vectors)[3] == 3
 
 
-def test_a_kind_takes_one_direction_and_what_counts_nothing_none(head, space):
+def test_a_hypernym_needs_one_direction_and_a_part_of_weight_zero_none(head, space):
     def directions(query, share):
         settings = {"joint_short": 0.1, "joint_long": 0.4, "concepts": share}
-        return ranking(head, space, Concepts(TABLE), settings)(query).word_directions.shape[1]
+        return planner(head, space, Concepts(TABLE), settings)(query).word_directions.shape[1]
 
     assert directions("animal", 0.2) == 1
     assert directions("dog", 0.2) == 2
@@ -98,13 +98,13 @@ def test_a_kind_takes_one_direction_and_what_counts_nothing_none(head, space):
     assert directions("dog", 0.0) == 1
 
 
-def test_a_head_that_was_taught_no_kinds_knows_concepts_all_the_same(head, space):
+def test_a_head_without_hypernyms_has_concepts(head, space):
     arrays = {name: each for name, each in head._arrays.items() if not name.startswith("kinds")}
     bare = WordHead(arrays, ("dog", "grass"), ("dog", "grass"))
     settings = {"joint_short": 0.1, "joint_long": 0.4, "concepts": 0.2}
-    rank = ranking(bare, space, Concepts(TABLE), settings)
-    assert rank("animal") is None
-    assert rank("zebra") is not None
+    plan = planner(bare, space, Concepts(TABLE), settings)
+    assert plan("animal") is None
+    assert plan("zebra") is not None
 
 
 @pytest.mark.parametrize(
@@ -119,10 +119,10 @@ def test_a_head_that_was_taught_no_kinds_knows_concepts_all_the_same(head, space
         ("dog\u2019s", "dog's"),
     ],
 )
-def test_pieces_of_other_languages_words_are_no_words(head, space, query, same):
+def test_fragments_of_foreign_words_are_no_words(head, space, query, same):
     settings = {"joint_short": 0.1, "joint_long": 0.4, "concepts": 0.2}
-    rank = ranking(head, space, Concepts(TABLE), settings)
-    found, expected = rank(query), rank(same)
+    plan = planner(head, space, Concepts(TABLE), settings)
+    found, expected = plan(query), plan(same)
     assert (found is None) == (expected is None)
     if found:
         np.testing.assert_array_equal(found.word_directions, expected.word_directions)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from captioner.model.beam import search
-from captioner.model.decoder import MergeDecoder
+from captioner.model.decoders import merge
 from captioner.model.vocabulary import END, PAD, START, UNKNOWN, Vocabulary, words
 from captioner.training.corpora import Example
 from captioner.training.decoders import (
@@ -19,6 +19,7 @@ from captioner.training.decoders import (
     smoothed_entropy,
 )
 from captioner.training.fit import Plan
+from captioner.types import Features
 
 CAPTIONS = [
     "A dog runs through the deep snow .",
@@ -49,7 +50,8 @@ def test_five_captions_are_learnt_by_heart(corpus, tmp_path, tied):
     )  # fmt: skip
     assert history[-1]["loss"] < history[0]["loss"] / 2
     assert ("output.kernel" in arrays) is not tied
-    found = search(MergeDecoder([arrays]), features[:, 0].astype(np.float32), beams=1)
+    pooled = features[:, 0].astype(np.float32)
+    found = search(merge.stepper(arrays), Features(pooled), beam_width=1)
     said = [vocabulary.decode(photo[0].tokens) for photo in found]
     assert said == [words(caption) for caption in CAPTIONS]
 

@@ -160,7 +160,9 @@ def walls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "Flickr_8k.devImages.txt").write_text(names.replace(" ", "\n"))
     (folder / "queries.jsonl").write_text('{"query": "red", "relevant": ["red.png"]}\n')
     monkeypatch.setattr("captioner.model.load", lambda options: ColourModel())
-    monkeypatch.setattr("captioner.model.query.load_rank", lambda bundle: ("colours", rank_colours))
+    monkeypatch.setattr(
+        "captioner.model.query.load_planner", lambda bundle: ("colours", rank_colours)
+    )
     monkeypatch.delenv("CAPTIONER_DATA", raising=False)
     return folder
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from captioner.model.beam import sample
-from captioner.model.decoder import MergeDecoder
+from captioner.model.decoders import merge
 from captioner.model.vocabulary import END, PAD, START, Vocabulary
 from captioner.training.corpora import Example
 from captioner.training.fit import Plan
 from captioner.training.run import Critical
+from captioner.types import Features
 
 keras = pytest.importorskip("keras")
 
-from captioner.model import networks  # noqa: E402  imports Keras
 from captioner.training.selfcritical import (  # noqa: E402
     PhotoBatches,
     SelfCritic,
@@ -38,9 +38,8 @@ def likes_dogs(photos, said):
 
 def critic(reward=likes_dogs, **options):
     keras.utils.set_random_seed(3)
-    decoder = networks.merge_decoder(
-        len(VOCABULARY), None, embedding=24, lstm=32, fusion=24, dropout=0.1
-    )
+    sizes = merge.Sizes(embedding=24, lstm=32, fusion=24, dropout=0.1)
+    decoder = merge.network(len(VOCABULARY), sizes, 2048)
     return SelfCritic(decoder, reward, Critical("", samples=8, **options))
 
 
@@ -58,9 +57,10 @@ def train(model, folder, *, epochs=6, rate=0.01, resume=False, measure=None):
 
 
 def spoken(model):
-    mouth = MergeDecoder([networks.decoder_arrays(model.decoder)])
-    seen = FEATURES[:, 0].astype(np.float32)
-    return sample(mouth, seen, each=200, sharpness=2, random=np.random.default_rng(0))
+    stepper = merge.stepper(merge.arrays(model.decoder))
+    features = Features(FEATURES[:, 0].astype(np.float32))
+    random = np.random.default_rng(0)
+    return sample(stepper, features, samples=200, inverse_temperature=2, random=random)
 
 
 def test_what_is_rewarded_is_said_more_often(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from captioner.model.rerank import Candidate, ranked
+from captioner.model.rerank import Candidate, rerank
 from captioner.training.corpora import Example
 from captioner.training.tuning import (
     NEGLIGIBLE,
@@ -25,17 +25,17 @@ def test_rerank_weights_are_those_that_find_the_true_sentences():
     for number, thing in enumerate(["dog", "boat", "tree", "car", "horse", "bird"]):
         text = f"a {thing} stands near the old {thing} house"
         examples.append(Example(Path(f"{number}.jpg"), (text,) * 5, "dev"))
-        bland = Candidate(("a", "man", "in", "a", "shirt"), -2.0, 0.1, 0.0, 0.5, 0.1)
-        true = Candidate(tuple(text.split()), -9.0, 0.3, 8.0, 0.5, 0.1)
-        silly = Candidate(("house", "house"), -12.0, 0.8, -9.0, 0.5, 0.1)
+        bland = Candidate(("a", "man", "in", "a", "shirt"), -2.0, 0.1, 0.0, 0.5, -0.1)
+        true = Candidate(tuple(text.split()), -9.0, 0.3, 8.0, 0.5, -0.1)
+        silly = Candidate(("house", "house"), -12.0, 0.8, -9.0, 0.5, -0.1)
         found.append([bland, true, silly])
     chosen, scores = choose_rerank(found, examples)
-    assert all(ranked(some, **chosen)[0].words == some[1].words for some in found)
+    assert all(rerank(some, **chosen)[0].words == some[1].words for some in found)
     assert max(scores.values()) > scores["0.7 0 0"]
     best = max(scores.values())
     assert scores["0.7 10 0"] < best  # the joint space alone falls for what is silly
     near = [key for key, score in scores.items() if score >= best - NEGLIGIBLE]
-    assert chosen["length_exponent"] == min(float(key.split()[0]) for key in near)
+    assert chosen["length_penalty"] == min(float(key.split()[0]) for key in near)
 
 
 def test_calibration_gives_back_the_probability_that_made_the_data():

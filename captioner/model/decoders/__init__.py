@@ -1,0 +1,75 @@
+"""Decoders by kind: the language models that write captions from features.
+
+A decoder is one module with the names of `interface.Decoder`: `kind`, `Sizes`, `network`,
+`arrays`, `set_arrays` and `stepper`. A bundle's manifest gives the kind and the sizes of each of
+its decoders; `get` finds the module. Decoders from outside the package are registered before a
+bundle that needs them is loaded::
+
+    from captioner.model import decoders
+
+    decoders.register("my_package.my_decoder")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib import import_module
+from typing import Any, cast
+
+from captioner.errors import CaptionerError
+from captioner.model.decoders import merge
+from captioner.model.decoders.interface import Decoder, Stepper
+
+__all__ = ["Decoder", "Stepper", "get", "kinds", "register", "sizes"]
+
+_registered: dict[str, Decoder] = {}
+
+
+def register(decoder: Decoder | str) -> Decoder:
+    """Make a decoder known by its `kind`.
+
+    Parameters
+    ----------
+    decoder
+        The decoder, or the name of a module that is one and can be imported.
+
+    Raises
+    ------
+    ValueError
+        Where another decoder has that kind already.
+    """
+    found = cast(Decoder, import_module(decoder)) if isinstance(decoder, str) else decoder
+    if _registered.setdefault(found.kind, found) is not found:
+        raise ValueError(f"another decoder of kind {found.kind!r} is registered")
+    return found
+
+
+def get(kind: str) -> Decoder:
+    """The decoder of a kind.
+
+    Raises
+    ------
+    CaptionerError
+        Where none is registered.
+    """
+    if kind not in _registered:
+        raise CaptionerError(
+            f"the model has a decoder of kind {kind!r}; this captioner has {', '.join(kinds())}.",
+            "Install a newer captioner, or the package with that decoder.",
+        )
+    return _registered[kind]
+
+
+def kinds() -> tuple[str, ...]:
+    """The kinds that are registered, in that order."""
+    return tuple(_registered)
+
+
+def sizes(entry: Mapping[str, Any]) -> Any:
+    """The `Sizes` of a decoder, from its entry in a bundle's manifest."""
+    made = get(entry["kind"]).Sizes
+    return made(**{field.name: entry[field.name] for field in fields(made)})
+
+
+register(merge)
