@@ -24,11 +24,11 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import common
+from captioner.deduplication import groups
 from captioner.index import Index
-from captioner.library import update
+from captioner.indexing import update
 from captioner.model import DescribeOptions, load
 from captioner.photos.walk import listings, walk
-from captioner.recognition import groups
 from captioner.types import Failure, Photo
 
 A_FOLDER = 200

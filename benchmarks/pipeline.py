@@ -31,7 +31,7 @@ import numpy as np
 from benchmarks import common
 from benchmarks.photos import jpeg
 from captioner.index import Index
-from captioner.library import update
+from captioner.indexing import update
 from captioner.model import DescribeOptions, load
 from captioner.photos.read import read
 from captioner.photos.walk import walk

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from benchmarks import common
+from captioner.execution import describe
 from captioner.model import DescribeOptions, load
 from captioner.model.query import load_planner
 from captioner.photos.walk import walk
-from captioner.pipeline import describe
 from captioner.training.evaluation import by_vectors
 from captioner.training.metrics import query_precision, read_queries
 from captioner.types import Description

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Literal
 
 from captioner import model
+from captioner.execution import describe
 from captioner.model.options import DescribeOptions
 from captioner.photos.walk import walk
-from captioner.pipeline import describe
 from captioner.types import Describer, Description, Failure
 
 
 class Captioner:
-    """Describes photos with one model, loaded once.
+    """Captions photos with one model, loaded once.
 
     Parameters
     ----------
     describer
-        The model; `Captioner.load` makes it from a bundle.
+        The model; `Captioner.load` loads one from a bundle.
     """
 
     def __init__(self, describer: Describer) -> None:
@@ -33,38 +33,25 @@ class Captioner:
         *,
         device: Literal["auto", "cpu", "gpu", "keras"] = "auto",
         precision: Literal["int8", "bfloat16", "float32"] = "int8",
-        beams: int | None = None,
+        beam_width: int | None = None,
         alternatives: int = 1,
         batch_size: int | None = None,
         keywords: int = 8,
         min_confidence: float | None = None,
     ) -> Captioner:
-        """Load a bundle and the engine that runs it.
+        """Load a bundle and start the engine that runs its encoder.
 
         Parameters
         ----------
         bundle
-            Its folder; None takes `CAPTIONER_MODEL`, else the bundle that ships.
-        device
-            "auto" takes a GPU that Keras can use, else the CPU; "keras" runs Keras on either.
-        precision
-            Of the encoder on a CPU.
-        beams
-            Sentences kept while searching for the best; None leaves it to the bundle.
-        alternatives
-            Captions of each photo.
-        batch_size
-            Photos the engine takes at once; None leaves it to the engine.
-        keywords
-            At most so many for each photo.
-        min_confidence
-            Captions with a lower score, 0 to 1, are left out: a photo may be left with keywords
-            alone. None leaves it to the bundle; 0 leaves out nothing.
+            The bundle's folder. None: `CAPTIONER_MODEL`, or the bundle that ships with captioner.
+        device, precision, beam_width, alternatives, batch_size, keywords, min_confidence
+            See `captioner.DescribeOptions`.
 
         Raises
         ------
         CaptionerError
-            Where the bundle is absent, damaged or too new, or the device is not there.
+            If the bundle is missing, damaged or too new, or the device is not available.
         """
         return cls(
             model.load(
@@ -73,7 +60,7 @@ class Captioner:
                     device=device,
                     precision=precision,
                     batch_size=batch_size,
-                    beam_width=beams,
+                    beam_width=beam_width,
                     alternatives=alternatives,
                     keywords=keywords,
                     min_confidence=min_confidence,
@@ -84,7 +71,7 @@ class Captioner:
     def caption(
         self, paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
     ) -> list[Description | Failure]:
-        """Describe photos, and those found in folders.
+        """Describe photos, and the photos in folders.
 
         Parameters
         ----------
@@ -94,9 +81,9 @@ class Captioner:
         Returns
         -------
         list
-            For each photo its `Description`, best caption first, or the `Failure` that says why
-            there is none, in the order given, and sorted within a folder. A description whose
-            sentences are not to be trusted has no captions; its `text` is its keywords then.
+            One result per photo, in the order given and sorted within a folder: a `Description`,
+            best caption first, or a `Failure` with the reason. A description has no captions if
+            none is reliable enough; its `text` is then its keywords.
         """
         if isinstance(paths, str | os.PathLike):
             paths = [paths]

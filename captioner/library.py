@@ -1,400 +1,223 @@
-"""An index kept in step with folders: `walk → survey → recognise → describe → store`."""
+"""A library of photos: `Library.open().search("dog running")`.
+
+What `captioner index`, `search` and `similar` do, for Python: an index file, and the model that
+fills and searches it. The model is loaded when it is first needed.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass, field, replace
-from itertools import chain
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
-from captioner.index import Change, Entry, Index, Lost, Survey, Walked, WithSidecars
-from captioner.index.database import path_key
-from captioner.index.missing import is_file
-from captioner.photos.ignored import IgnoreFiles
-from captioner.recognition import TOGETHER, groups, unknown
-from captioner.types import (
-    BundleIds,
-    DecodedPhoto,
-    Describer,
-    Description,
-    Facts,
-    Failure,
-    Listing,
-    Photo,
-    RecognisedPhoto,
-)
+from captioner import search as searching
+from captioner.errors import PhotoError
+from captioner.index import Filters, Hit, Index, Statistics
+from captioner.model.options import DEFAULT_OPTIONS, DescribeOptions
+from captioner.places import database_path
+from captioner.search import NO_FILTERS, SearchResults
 
-Result = Description | Failure | RecognisedPhoto
-Progress = Callable[[Result], None]
-Warn = Callable[[Path, str], None]
+if TYPE_CHECKING:
+    from captioner.indexing import Result, UpdateSummary
+    from captioner.types import Describer, Description, Failure, Photo
 
-MANY = 1000
-"""Results that are stored at once at most, when most of them are failures."""
-_SMALL = 32
-"""Side of the square, where what matters is not the pixels."""
+StrPath = str | os.PathLike[str]
 
 
-@dataclass
-class Summary:
-    """What an update of the index came to, in photos."""
-
-    described: int = 0
-    failed: int = 0
-    unchanged: int = 0
-    """In the index as they are, by their date or their content."""
-    moved: int = 0
-    copied: int = 0
-    back: int = 0
-    """Of the unchanged, those that had been missing."""
-    missing: int = 0
-    """Gone, since this update."""
-    retold: int = 0
-    """Described by another model from the features of before, unopened."""
-    stopped: bool = False
-    """Whether `stop` ended it early."""
-    ignored: int = 0
-    """Named by an ignore file, since this update."""
-    sidecars: int = 0
-    """Unchanged themselves, with sidecars that are new, have changed or are gone."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What an update does beyond the usual.
-
-    Parameters
-    ----------
-    retry_failed
-        Try again what failed, though it has not changed.
-    recaption
-        Describe anew what these weights did not, from the stored features where they fit.
-    """
-
-    retry_failed: bool = False
-    recaption: BundleIds | None = None
-
-
-@dataclass
-class Plan:
-    """What a walk found, and what is to be done about it."""
-
-    survey: Survey
-    todo: dict[Photo, Change] = field(default_factory=dict)
-    """In the order found."""
-    unseen: list[Failure] = field(default_factory=list)
-    """What the walk could not look at."""
-    retell: list[int] = field(default_factory=list)
-    """Ids of the photos to describe from their features."""
-    sidecars: list[Photo] = field(default_factory=list)
-    """The photos that are as they were, but for their sidecars."""
-
-
-def plan(
-    index: Index,
-    found: Iterable[Listing | Failure],
-    options: Options,
-    *,
-    below: Sequence[Path] = (),
-    stop: Callable[[], bool] = lambda: False,
-) -> Plan:
-    """Hold what a walk finds against the index. Opens no photo and writes nothing.
-
-    Parameters
-    ----------
-    below
-        Folders whose photos `recaption` concerns, wherever they are now; all if none.
-    stop
-        Asked now and then whether to end the walk.
-    """
-    survey = index.survey(retry_failed=options.retry_failed, weights=options.recaption)
-    made = Plan(survey)
-
-    def seen() -> Iterator[Listing]:
-        for one in found:
-            if stop():
-                return
-            if isinstance(one, Listing):
-                yield one
-            else:
-                made.unseen.append(one)
-
-    todo = dict(survey.changes(seen()))  # folders may be named twice
-    made.todo = {photo: why for photo, why in todo.items() if why is not Change.SIDECAR}
-    made.sidecars = [photo for photo in todo if photo not in made.todo]
-    if options.recaption:
-        made.retell = index.retellable(options.recaption, below)
-    return made
-
-
-def update(
-    index: Index,
-    found: Iterable[Listing | Failure],
-    load: Callable[[], Describer],
-    *,
-    roots: Sequence[Path] = (),
-    everywhere: bool = False,
-    options: Options = Options(),
-    planned: Callable[[int], None] = lambda total: None,
-    progress: Progress = lambda result: None,
-    stop: Callable[[], bool] = lambda: False,
-    warn: Warn = lambda sidecar, reason: None,
-    workers: int | None = None,
-) -> Summary:
-    """Bring an index in step with a walk: describe what is new, keep what only moved.
+class Library:
+    """An index of photos and the model that describes and finds them. A context manager.
 
     Parameters
     ----------
     index
-        Open for writing.
-    found
-        What `listings` of the walk yields.
+        The open index; `Library.open` opens one.
+    options
+        Which bundle describes and searches, and on which device.
     load
-        Makes the describer; called only where a photo can be read, or retold, that needs it.
-    roots
-        The paths walked. What is gone at or below them is marked as missing, and so is what was
-        once named and is gone from the folders of named files.
-    everywhere
-        Look for what is gone outside these paths as well: below folders that were deleted, and
-        among all photos that were once named.
-    planned
-        Called once, before anything is described, with how often `progress` will be called.
-    progress
-        Called as soon as a photo is done with: what it has to say is stored by then.
-    stop
-        Asked between two photos. Once it says yes, those in hand are finished and stored.
-    warn
-        Told of each sidecar that cannot be read, and why. Its photo is indexed all the same.
-    workers
-        Threads that decode; see `pipeline.describe`.
-
-    Stores a batch at a time. On an interrupt, or any other exception, what is finished is stored
-    before it is raised on.
+        Loads the describer; None: `captioner.model.load` with `options`.
     """
-    made = plan(index, found, options, below=roots, stop=stop)
-    planned(len(made.unseen) + len(made.sidecars) + len(made.todo) + len(made.retell))
-    run = _Run(index, load, progress, stop, warn, workers)
-    for failure in made.unseen:
-        run.done(failure)
-    run.read_sidecars(made.sidecars)
-    run.describe(made.todo)
-    run.retell(made.retell)
-    run.summary.unchanged += made.survey.unchanged
-    run.summary.stopped = stop()
-    if not run.summary.stopped:
-        walked = Walked.of(map(path_key, roots), everywhere=everywhere)
-        lost = vanished(index, made, walked)
-        index.close_survey(made.survey, walked, lost)
-        run.summary.back = len(made.survey.back)
-        run.summary.missing = sum(one.reason == "gone" for one in lost)
-        run.summary.ignored = len(lost) - run.summary.missing
-    return run.summary
-
-
-def vanished(index: Index, made: Plan, walked: Walked) -> list[Lost]:
-    """The photos that a walk to the end did not find though the index knows them."""
-    files: dict[Path, IgnoreFiles] = {}
-
-    def ignored(root: Path, path: Path) -> bool:
-        return files.setdefault(root, IgnoreFiles(root)).leave_out(path)
-
-    return index.vanished(
-        made.survey,
-        walked,
-        new=(photo.path for photo in made.todo),
-        unreadable=(failure.path for failure in made.unseen),
-        ignored=ignored,
-    )
-
-
-def removable(index: Index, below: Sequence[Path] = ()) -> tuple[list[Entry], int]:
-    """The photos that are gone or ignored now, and how many marked ones are found again."""
-    roots = set(index.roots())
-    files = {root: IgnoreFiles(root) for root in roots}
-    found: list[Entry] = []
-    marked = index.missing(below)
-    for one in marked:
-        if not is_file(os.fsencode(one.path)):
-            found.append(replace(one, reason="gone"))
-        elif one.reason == "ignored":
-            root = next((above for above in one.path.parents if above in roots), None)
-            if root and files[root].leave_out(one.path):
-                found.append(one)
-    back = len(marked) - len(found)
-    found += index.unmarked(below)
-    return sorted(found, key=lambda one: os.fsencode(one.path)), back
-
-
-def _with_sidecars(result: Description | Failure) -> tuple[Photo, Facts] | None:
-    """A photo that has sidecars, and the facts in its own file; None if it has none."""
-    if result.photo is None or not result.photo.sidecars:
-        return None
-    return result.photo, result.facts if isinstance(result, Description) else Facts()
-
-
-class _Run:
-    """One update at work."""
 
     def __init__(
         self,
         index: Index,
-        load: Callable[[], Describer],
-        progress: Progress,
-        stop: Callable[[], bool],
-        warn: Warn,
-        workers: int | None,
+        options: DescribeOptions = DEFAULT_OPTIONS,
+        load: Callable[[], Describer] | None = None,
     ) -> None:
-        self.summary = Summary()
         self._index = index
+        self._options = options
         self._load = load
-        self._progress = progress
-        self._stop = stop
-        self._warn = warn
-        self._workers = workers
         self._describer: Describer | None = None
 
-    def done(self, result: Result) -> None:
-        """Count and tell one photo."""
-        match result:
-            case Description():
-                self.summary.described += 1
-            case Failure():
-                self.summary.failed += 1
-            case RecognisedPhoto(change="moved"):
-                self.summary.moved += 1
-            case RecognisedPhoto(change="copied"):
-                self.summary.copied += 1
-            case RecognisedPhoto(change="sidecar"):
-                self.summary.sidecars += 1
-            case RecognisedPhoto():
-                self.summary.unchanged += 1
-        self._progress(result)
+    @classmethod
+    def open(
+        cls,
+        database: StrPath | None = None,
+        *,
+        write: bool = False,
+        options: DescribeOptions = DEFAULT_OPTIONS,
+        load: Callable[[], Describer] | None = None,
+    ) -> Self:
+        """Open a library for reading or, with `write`, for indexing too.
 
-    def describe(self, todo: dict[Photo, Change]) -> None:
-        """Describe photos and store what is said of them, but keep those whose content is known."""
-        copies: dict[Photo, bytes] = {}
-        keep = self._keep
-        self._describe(unknown(self._index, todo, keep, copies, done=self.done, stop=self._stop))
-        for some in groups(copies.items(), TOGETHER):
-            if self._stop():
-                return
-            kept = {one.photo: one for one in keep(some)}
-            for one in kept.values():
-                self.done(one)
-            # Those left are copies of a photo that failed: so will they, each in its own name.
-            self._describe(photo for photo, _ in some if photo not in kept)
+        Parameters
+        ----------
+        database
+            The index file. None: `CAPTIONER_DB`, or the default place, as `captioner info` prints
+            it.
+        write
+            Create the file if it is missing, and let no other process write meanwhile.
 
-    def read_sidecars(self, photos: Sequence[Photo]) -> None:
-        """Read again what is said beside photos; they are not described again."""
-        for some in groups(photos, TOGETHER):
-            if self._stop():
-                return
-            self._store_sidecars({photo: self._index.own_facts(photo) for photo in some})
-            for photo in some:
-                self.done(RecognisedPhoto(photo, "sidecar", photo.path))
-
-    def retell(self, ids: Sequence[int]) -> None:
-        """Describe photos from their features."""
-        for some in groups(ids, self._describer_now().batch_size) if ids else ():
-            if self._stop():
-                return
-            describer = self._describer_now()
-            descriptions = describer.describe(*self._index.features(some))
-            self._index.retell(descriptions, describer.model_id)
-            self.summary.retold += len(descriptions)
-            for description in descriptions:
-                self._progress(description)
-
-    def _keep(self, photos: Iterable[tuple[Photo, bytes]]) -> list[RecognisedPhoto]:
-        """`Index.keep`, and what is said beside the photos where they are now."""
-        kept = self._index.keep(photos)
-        others = self._index.other_sidecars(one.photo for one in kept)
-        self._store_sidecars({photo: self._index.own_facts(photo) for photo in others})
-        return kept
-
-    def _store_sidecars(self, own: Mapping[Photo, Facts | None]) -> None:
-        """Read the sidecars of photos, and store what they say with the facts in the photos.
-
-        Photos whose facts are None, which an older captioner has read, are opened for them.
+        Raises
+        ------
+        UsageError
+            If there is nothing to read.
+        CaptionerError
+            If another process is writing, or the file is not an index or of a newer version.
         """
-        if not own:
-            return
-        from captioner.photos.sidecar_facts import read
+        path = database_path() if database is None else Path(database)
+        return cls(Index.open(path, write=write), options, load)
 
-        unread = [photo for photo, facts in own.items() if facts is None]
-        facts = {**own, **self._read_own(unread)}
-        found = []
-        for photo in own:
-            known = facts[photo] or Facts()
-            said, files = read(photo, known, self._warn)
-            found.append(WithSidecars(photo, said, known, files))
-        self._index.store_sidecars(found)
+    def __enter__(self) -> Self:
+        return self
 
-    def _read_own(self, photos: Sequence[Photo]) -> dict[Photo, Facts | None]:
-        """The facts in photos' own files; as they are known where a file cannot be read now."""
-        if not photos:
-            return {}
-        from captioner.pipeline import decode
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._index.__exit__(kind, error, trace)
 
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="facts") as pool:
-            read = pool.map(lambda photo: decode(photo, _SMALL), photos)
-            return {
-                photo: one.facts if isinstance(one, DecodedPhoto) else self._index.facts(photo.path)
-                for photo, one in zip(photos, read, strict=True)
-            }
+    def close(self) -> None:
+        """Close the index file."""
+        self._index.close()
 
-    def _describe(self, photos: Iterator[Photo]) -> None:
-        photos = self._from_first_readable(photos)
-        first = next(photos, None)
-        if first is None:
-            return
-        from captioner.pipeline import describe  # Pillow loads for those who open a photo
+    @property
+    def path(self) -> Path:
+        """The index file."""
+        return self._index.path
 
-        describer = self._describer_now()
-        finished: list[Description | Failure] = []
-        described, size = 0, describer.batch_size
-        try:
-            results = describe(chain([first], photos), describer, workers=self._workers)
-            with closing(results):
-                for result in results:
-                    finished.append(result)
-                    if isinstance(result, Description):
-                        described += 1
-                        # What is stored at once is what was described at once, whatever failed.
-                        if described % size == 0:
-                            self._store(finished)
-                    elif len(finished) >= MANY:
-                        self._store(finished)
-        finally:
-            self._store(finished)
+    def index(
+        self,
+        paths: StrPath | Iterable[StrPath],
+        *,
+        exclude: Sequence[str] = (),
+        include_hidden: bool = False,
+        retry_failed: bool = False,
+        recaption: bool = False,
+        progress: Callable[[Result], None] | None = None,
+    ) -> UpdateSummary:
+        """Describe and store the photos of folders: those that are new or have changed.
 
-    def _from_first_readable(self, photos: Iterator[Photo]) -> Iterator[Photo]:
-        """Pass photos on once there is one that can be read: for others no model is loaded."""
-        for photo in photos:
-            from captioner.pipeline import decode
+        Parameters
+        ----------
+        paths
+            Folders and photos. What is gone from them is marked as missing.
+        exclude
+            Patterns to leave out, in the syntax of .gitignore.
+        retry_failed
+            Try photos again that could not be read before, though they have not changed.
+        recaption
+            Describe photos again that another model described.
+        progress
+            Called with each result once it is stored.
 
-            result = decode(photo, _SMALL)
-            if not isinstance(result, Failure):
-                yield photo
-                break
-            self._store([result])
-        yield from photos
+        Raises
+        ------
+        CaptionerError
+            If the library was opened for reading, or the index cannot be written.
+        """
+        from captioner.indexing import UpdateOptions, update
+        from captioner.model import weights
+        from captioner.photos.walk import Selection, listings
 
-    def _store(self, finished: list[Description | Failure]) -> None:
-        """Store results and tell of them; empties the list once that is done."""
-        if self._describer:
-            self._index.store(finished, self._describer.model_id, self._describer.encoder_id)
-        else:  # nothing but failures yet
-            self._index.store(finished, model_id="")
-        self._store_sidecars(dict(filter(None, map(_with_sidecars, finished))))
-        told = finished.copy()
-        finished.clear()
-        for result in told:
-            self.done(result)
+        some = [paths] if isinstance(paths, str | os.PathLike) else paths
+        roots = [Path(path) for path in some]
+        ids = weights(self._options.bundle) if recaption else None
+        return update(
+            self._index,
+            listings(roots, Selection(tuple(exclude), include_hidden)),
+            self.describer,
+            roots=roots,
+            options=UpdateOptions(retry_failed, ids),
+            progress=progress or (lambda result: None),
+        )
 
-    def _describer_now(self) -> Describer:
+    def search(
+        self,
+        query: str = "",
+        *,
+        limit: int = 10,
+        exact: bool = False,
+        filters: Filters = NO_FILTERS,
+        min_score: float | None = None,
+    ) -> SearchResults:
+        """Find photos from a few words, or the newest without words; see `captioner.search`."""
+        return searching.search(
+            self._index,
+            query,
+            bundle=self._options.bundle,
+            limit=limit,
+            exact=exact,
+            filters=filters,
+            min_score=min_score,
+        )
+
+    def similar(
+        self,
+        photo: StrPath,
+        *,
+        limit: int = 10,
+        filters: Filters = NO_FILTERS,
+        min_score: float | None = None,
+    ) -> SearchResults:
+        """Find photos that look like a photo, in the library or not; see `captioner.search`.
+
+        Raises
+        ------
+        PhotoError
+            If the photo cannot be read.
+        """
+        results = searching.similar(
+            self._index,
+            Path(photo),
+            self._describe,
+            bundle=self._options.bundle,
+            limit=limit,
+            filters=filters,
+            min_score=min_score,
+        )
+        if isinstance(results, SearchResults):
+            return results
+        raise PhotoError(results.reason)
+
+    def photos(self, *, limit: int = 2**31, filters: Filters = NO_FILTERS) -> list[Hit]:
+        """The photos of the library with their captions, newest first."""
+        return self._index.newest(limit=limit, filters=filters)
+
+    def edit(self, photo: StrPath, caption: str) -> None:
+        """Store your caption of a photo, shown before the model's; "" removes it."""
+        self._index.edit(Path(photo), caption)
+
+    def stats(self) -> Statistics:
+        """How many photos the library has, by status, model, camera and year."""
+        return self._index.statistics()
+
+    def describer(self) -> Describer:
+        """The model, loaded once."""
         if self._describer is None:
-            self._describer = self._load()
+            if self._load:
+                self._describer = self._load()
+            else:
+                from captioner import model
+
+                self._describer = model.load(self._options)
         return self._describer
+
+    def _describe(self, photo: Photo) -> Description | Failure:
+        from captioner.execution import describe
+
+        [result] = describe([photo], self.describer())
+        return result

@@ -50,7 +50,7 @@ def test_load_passes_on_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> Non
         return colours.ColourDescriber()
 
     monkeypatch.setattr("captioner.model.load", load)
-    Captioner.load("my-model", device="cpu", beams=3, keywords=5, min_confidence=0.3)
+    Captioner.load("my-model", device="cpu", beam_width=3, keywords=5, min_confidence=0.3)
     assert given == [
         DescribeOptions(
             Path("my-model"), device="cpu", beam_width=3, keywords=5, min_confidence=0.3

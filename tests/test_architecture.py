@@ -19,7 +19,7 @@ PACKAGE = ROOT / "captioner"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 SHARED = {
-    "types", "errors", "places", "offline", "wording", "content", "names", "regular", "system",
+    "types", "errors", "places", "offline", "wording", "hashing", "names", "regular", "system",
     "__init__",
 }  # fmt: skip
 ROOMS = {
@@ -27,15 +27,17 @@ ROOMS = {
     "model": set(),
     "index": set(),
     "metadata": set(),
-    "pipeline": {"photos", "model"},
-    "recognition": {"photos", "index"},
-    "library": {"pipeline", "photos", "recognition", "index"},
+    "execution": {"photos"},
+    "deduplication": {"index"},
+    "indexing": {"deduplication", "execution", "index", "photos"},
+    "search": {"index", "model", "photos"},
+    "library": {"execution", "index", "indexing", "model", "photos", "search"},
     "training": {"photos", "model"},
-    "api": {"photos", "model", "pipeline"},
+    "api": {"photos", "model", "execution"},
     "__main__": {"cli"},
     "cli": {
-        "photos", "model", "index", "metadata", "pipeline", "library", "recognition", "training",
-        "api",
+        "photos", "model", "index", "metadata", "execution", "indexing", "library", "search",
+        "deduplication", "training", "api",
     },
 }  # fmt: skip
 

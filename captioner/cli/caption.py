@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, keeping, loading, options
+from captioner.cli import console, loading, options, updating
 from captioner.cli.interrupt import finishing
 from captioner.cli.paths import Given
 from captioner.cli.progress import progress
@@ -79,7 +79,7 @@ def caption(
     console.configure(quiet=quiet, log_file=log_file)
     given = Given(paths, nul=nul)
     selection = Selection(tuple(exclude or ()), include_hidden)
-    skipped = keeping.Skipped(given)
+    skipped = updating.Skipped(given)
     total = failed = 0
     # Where captions scroll by on the terminal, they are the progress.
     with (
@@ -122,7 +122,7 @@ def _described(
     photos: Iterator[Photo | Failure], load: Callable[[], Describer]
 ) -> Generator[Description | Failure, None, None]:
     """Describe photos in order; the model is loaded once there is a photo for it."""
-    from captioner.pipeline import describe
+    from captioner.execution import describe
     from captioner.types import Failure
 
     for photo in photos:

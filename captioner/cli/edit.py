@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, keeping, options, streams
+from captioner.cli import console, options, streams, updating
 from captioner.cli.text_argument import TextCommand
 from captioner.errors import CaptionerError, UsageError
 from captioner.system.paths import absolute, quoted
@@ -60,7 +60,7 @@ def edit(
     if path.is_dir():
         raise UsageError(f"{name} is a folder.", "Name one photo.")
     with Index.open(database or database_path()) as index:
-        keeping.warn_of_network(index)
+        updating.warn_of_network(index)
         before = index.said(path)
         if before is None:
             raise UsageError(f"{name} is not in the index.", _how_to_know(path))

@@ -150,8 +150,8 @@ def _check_writable(file: Path, *, force: bool) -> None:
 
 def _describe(examples: Sequence[Example], describer: Describer) -> tuple[list[Description], int]:
     """Describe photos as `captioner index` does; how many of them failed."""
+    from captioner.execution import describe
     from captioner.photos.walk import walk
-    from captioner.pipeline import describe
     from captioner.types import Failure
 
     described, failed = [], 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, keeping, options, removal
+from captioner.cli import console, options, removal, updating
 from captioner.cli.paths import Given
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def forget(
     with removal.listed(photos.values(), captions, as_json=as_json):
         if not yes:
             removal.confirm(what)
-        with keeping.to_write(path) as index:
+        with updating.to_write(path) as index:
             index.forget(list(photos.values()), known)
             roots = index.roots()
     console.note(f"Removed {what} from the index.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, keeping, loading, options
+from captioner.cli import console, loading, options, updating
 from captioner.cli.interrupt import finishing
 from captioner.cli.paths import Given, seen_from
 from captioner.errors import UsageError
@@ -25,7 +25,7 @@ _REMEDY = (
 
 if TYPE_CHECKING:
     from captioner.index import Index
-    from captioner.library import Options
+    from captioner.indexing import UpdateOptions
     from captioner.photos.walk import Selection
     from captioner.types import Photo, RecognisedPhoto
 
@@ -94,7 +94,7 @@ def index(
       captioner index
     """
     from captioner import model as models
-    from captioner.library import Options
+    from captioner.indexing import UpdateOptions
     from captioner.model.options import DescribeOptions
     from captioner.photos.walk import Selection
     from captioner.places import database_path
@@ -108,7 +108,7 @@ def index(
     if weights and min_confidence is not None:
         # What the same model said was held to another threshold: nothing stands as it is.
         weights = replace(weights, model_id="")
-    how = Options(retry_failed, weights)
+    how = UpdateOptions(retry_failed, weights)
     load = partial(
         loading.load,
         DescribeOptions(
@@ -125,11 +125,11 @@ def index(
             _preview(opened, given, how, selection, everywhere=not paths)
         return
     unwritten = 0
-    with keeping.to_write(path) as opened:
+    with updating.to_write(path) as opened:
         given = _given(paths, opened, nul=nul)
         found: list[Photo] = []
         with finishing() as stop:
-            summary = keeping.update(
+            summary = updating.update(
                 opened,
                 given,
                 load,
@@ -144,8 +144,8 @@ def index(
                     opened, found, given, stop, in_place=in_place, min_confidence=min_confidence
                 )
         if not summary.stopped:
-            keeping.note_emptied(opened.emptied())
-        console.note(f"{opened.path} holds {keeping.content(opened.counts())}.")
+            updating.note_emptied(opened.emptied())
+        console.note(f"{opened.path} holds {updating.content(opened.counts())}.")
     if stop():
         raise typer.Exit(stop.exit_code)
     if summary.failed or unwritten:
@@ -226,18 +226,20 @@ def _as_it_is(path: Path) -> Iterator[Index]:
 
 
 def _preview(
-    opened: Index, given: Given, how: Options, selection: Selection, *, everywhere: bool
+    opened: Index, given: Given, how: UpdateOptions, selection: Selection, *, everywhere: bool
 ) -> None:
     """Print a line for each photo that something would be done about: what, and its path."""
+    from captioner.deduplication import unknown
     from captioner.index import Change, Walked
     from captioner.index.database import path_key
-    from captioner.library import plan, vanished
+    from captioner.indexing import plan_update, vanished
     from captioner.photos.walk import listings
-    from captioner.recognition import unknown
 
     roots: list[Path] = []
-    skipped = keeping.Skipped(given)
-    made = plan(opened, listings(keeping.noted(given, roots), selection, skipped), how, below=roots)
+    skipped = updating.Skipped(given)
+    made = plan_update(
+        opened, listings(updating.noted(given, roots), selection, skipped), how, below=roots
+    )
     copies: dict[Photo, bytes] = {}
     left: set[Path] = set()
     lines = 0
@@ -254,7 +256,7 @@ def _preview(
             tell(one.change, one.photo.path, one.source)
 
     skipped.sum_up()
-    for failure in made.unseen:
+    for failure in made.unreadable:
         console.cannot_read(given.spelled(failure.path), failure.reason)
     for photo in made.sidecars:
         tell(Change.SIDECAR.value, photo.path)
@@ -266,8 +268,8 @@ def _preview(
     for lost in vanished(opened, made, walked):
         if lost.path not in left:
             tell(lost.reason, lost.path)
-    if made.retell:
-        console.note(f"{console.counted(len(made.retell))} would be described again, unopened.")
+    if made.recaption:
+        console.note(f"{console.counted(len(made.recaption))} would be described again, unopened.")
     console.note(
         f"{console.counted(lines)} to deal with, {made.survey.unchanged:,} unchanged. "
         "Nothing was written."

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from captioner.cli import console, keeping, options, removal
+from captioner.cli import console, options, removal, updating
 from captioner.errors import CaptionerError
 
 
@@ -43,14 +43,14 @@ def prune(
       captioner prune
       captioner prune holiday/ --yes
     """
-    from captioner import library
+    from captioner import indexing
     from captioner.index import Index
     from captioner.places import database_path
 
     console.configure(quiet=quiet, log_file=log_file)
     path = database or database_path()
     with Index.open(path) as index:
-        gone, back = library.removable(index, paths or ())
+        gone, back = indexing.removable(index, paths or ())
         doubts = index.doubts(gone)
         emptied = index.emptied()
         captions = index.shown(one.id for one in gone)
@@ -61,7 +61,7 @@ def prune(
         console.note(
             f"{console.counted(back)} can be found again: `captioner index` restores them."
         )
-    keeping.note_emptied(emptied)
+    updating.note_emptied(emptied)
     if not gone:
         console.note("No photo is missing.")
         return
@@ -77,6 +77,6 @@ def prune(
             )
         if not yes:
             removal.confirm(what)
-        with keeping.to_write(path) as index:
+        with updating.to_write(path) as index:
             index.forget(gone)
     console.note(f"Removed {what} from the index.")

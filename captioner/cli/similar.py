@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from captioner.cli import console, hits, loading, options
 from captioner.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from captioner.types import Describer, Description, Failure, Photo
 
 
 def similar(
@@ -43,65 +38,39 @@ def similar(
     """Find photos in the index that look like a photo.
 
     A photo that is in the index is not opened again, and neither it nor a copy of it is found. One
-    line per photo, most similar first: path, caption and score, separated by tabs. -0 prints the
-    paths alone.
+    line per photo, most similar first: path, caption and score, separated by tabs. -0 prints only
+    the paths.
 
     \b
     Examples:
       captioner similar beach.jpg --limit 3
       captioner similar beach.jpg --before 2020 --open
     """
-    from captioner.index import Filters, Index
+    from captioner.errors import PhotoError
+    from captioner.index import Filters
+    from captioner.library import Library
     from captioner.model.options import DescribeOptions
-    from captioner.model.query import load_planner
-    from captioner.photos.walk import walk
-    from captioner.places import database_path
-    from captioner.types import Failure
+    from captioner.search import Advice
 
     console.configure(quiet=quiet, log_file=log_file)
     form = hits.form(as_json=as_json, print_path=print_path, nul=nul, preview=preview)
     filters = Filters.parse(folders, after, before, camera, near, keyword)
-    path = Path(photo)
-    if path.is_dir():
+    if Path(photo).is_dir():
         raise UsageError(f"{console.shown(photo)} is a folder.", "Name one photo.")
-    how = DescribeOptions(bundle=model, device=device, precision=precision)
-    model_id, _ = load_planner(model)
-    [found] = walk([path])
-    with Index.open(database or database_path()) as index:
-        known = isinstance(found, Failure) or not any(index.pending([found]))
-        vectors = index.vectors_of(path, model_id) if known else None
-        content_hash: bytes | None = None
-        if vectors is None:
-            result = _look(found, partial(loading.load, how))
-            if isinstance(result, Failure):
-                console.cannot_read(photo, result.reason)
-                if as_json:
-                    console.json_line({"path": photo, "error": result.reason})
-                raise typer.Exit(1)
-            vectors, content_hash = result.vectors, result.content_hash
-        likely = index.similar(
-            vectors.embedding,
-            model_id,
-            limit=limit,
-            but_not=path,
-            content_hash=content_hash,
-            filters=filters,
-        )
-        near_enough = [hit for hit in likely if (hit.score or 0) >= (min_score or 0)]
-    hits.print_hits(near_enough, form, preview=preview)
-    if likely and not near_enough:
+    describing = DescribeOptions(bundle=model, device=device, precision=precision)
+    load = partial(loading.load, describing)
+    with Library.open(database, options=describing, load=load) as library:
+        try:
+            results = library.similar(photo, limit=limit, filters=filters, min_score=min_score)
+        except PhotoError as error:
+            console.cannot_read(photo, error.reason)
+            if as_json:
+                console.json_line({"path": photo, "error": error.reason})
+            raise typer.Exit(1) from None
+        hits.print_hits(results.hits, form, preview=preview)
+    if results.advice is Advice.MIN_SCORE:
         console.note("No photo is that similar: try a lower --min-score.")
-    elif not likely:
+    elif results.advice:
         console.note("Nothing found: no photo described by this model matches the filters.")
     if open_them:
-        hits.open_hits(near_enough)
-
-
-def _look(found: Photo | Failure, load: Callable[[], Describer]) -> Description | Failure:
-    from captioner.pipeline import describe
-    from captioner.types import Failure
-
-    if isinstance(found, Failure):
-        return found
-    [result] = describe([found], load())
-    return result
+        hits.open_hits(results.hits)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, keeping, options
+from captioner.cli import console, options, updating
 from captioner.cli.interrupt import finishing
 from captioner.cli.paths import Given
 from captioner.cli.progress import progress
@@ -64,10 +64,10 @@ def undo(
     # Without an index, photos that are named are still known by the mark in them.
     remedy = "Name the one that the captions were written from with --db, or the photos."
     remedy = "" if given.words else remedy
-    with keeping.to_write(database or database_path(), remedy=remedy) as index:
+    with updating.to_write(database or database_path(), remedy=remedy) as index:
         records = index.writes(sync=how.sync)
         photos = (
-            keeping.walk_all(given, chain(*records.places().values()))
+            updating.walk_all(given, chain(*records.places().values()))
             if given.words
             else _written(records)
         )

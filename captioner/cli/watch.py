@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from captioner.cli import console, keeping, loading, options
+from captioner.cli import console, loading, options, updating
 from captioner.cli.interrupt import finishing
 from captioner.cli.paths import Given
 from captioner.errors import DatabaseUnavailableError
@@ -48,7 +48,7 @@ def watch(
       captioner watch ~/Pictures
     """
     from captioner.index import mounts
-    from captioner.library import Options
+    from captioner.indexing import UpdateOptions
     from captioner.model.options import DescribeOptions
     from captioner.photos.walk import Selection
     from captioner.photos.watch import Watcher
@@ -80,12 +80,12 @@ def watch(
             touched = paths  # a new database is to hold all photos
         try:
             there = [folder for folder in touched if os.path.isdir(folder)]  # noqa: PTH112
-            with keeping.to_write(path) as index:
-                keeping.update(
+            with updating.to_write(path) as index:
+                updating.update(
                     index,
                     Given(there),
                     load,
-                    Options(),
+                    UpdateOptions(),
                     selection,
                     stop,
                     told=told,
@@ -93,7 +93,7 @@ def watch(
                     stamped=True,
                 )
                 named = {os.path.abspath(folder) for folder in there}  # noqa: PTH100
-                keeping.note_emptied(one for one in index.emptied() if str(one[0]) in named)
+                updating.note_emptied(one for one in index.emptied() if str(one[0]) in named)
         except DatabaseUnavailableError as error:
             if error.reason != trouble:  # said once, however long it lasts
                 trouble = error.reason

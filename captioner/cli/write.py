@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from captioner.cli import console, keeping, options
+from captioner.cli import console, options, updating
 from captioner.cli.interrupt import finishing
 from captioner.cli.paths import Given
 from captioner.cli.progress import progress
@@ -130,9 +130,9 @@ def write(
     )
     given = Given(paths or [], nul=nul)
     remedy = "Make one with `captioner index FOLDER`."
-    with keeping.to_write(database or database_path(), remedy=remedy) as index:
+    with updating.to_write(database or database_path(), remedy=remedy) as index:
         photos = (
-            keeping.walk_all(given, index.described()) if given.words else walk(index.described())
+            updating.walk_all(given, index.described()) if given.words else walk(index.described())
         )
         wanted = Wanted(field, keywords or 0, min_confidence or 0)
         with finishing() as stop:
@@ -213,12 +213,12 @@ def refresh(records: Writes, before: Photo) -> None:
 
     One that was moved or deleted since is left to the next `captioner index`.
     """
-    from captioner.content import fingerprint
+    from captioner.hashing import hash_file
     from captioner.types import Photo
 
     try:
         after = Photo.of(before.path, before.path.stat())
-        content_hash = fingerprint(before.path)
+        content_hash = hash_file(before.path)
     except OSError:
         return
     records.refresh(before, after, content_hash)

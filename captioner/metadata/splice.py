@@ -78,7 +78,7 @@ def between(old: bytes, new: bytes) -> list[Splice]:
 
 
 def pack(splices: Sequence[Splice]) -> bytes:
-    """Splices as bytes, for keeping."""
+    """Splices as bytes, for indexing."""
     parts = []
     for start, end, new in splices:
         parts += [_HEADER.pack(start, end, len(new)), new]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from captioner.content import content_hash
+from captioner.hashing import hash_bytes
 from captioner.metadata import splice
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.replace import digest
@@ -59,7 +59,7 @@ def recorded(
     """Make the record of a write to a photo, or its sidecar, that leaves the photo as `content`."""
     return FileWrite(
         photo,
-        content_hash(content),
+        hash_bytes(content),
         path,
         digest_before,
         digest(after),

@@ -17,8 +17,8 @@ from contextlib import suppress
 from io import BufferedReader
 from itertools import chain
 
-from captioner.content import hasher
 from captioner.errors import PhotoError, PhotoUnavailableError
+from captioner.hashing import new_hash
 from captioner.photos import apart, formats
 from captioner.photos.decode import Picture, decode
 from captioner.photos.diagnosis import LARGEST, is_cut
@@ -72,7 +72,7 @@ def read(photo: Photo, size: int) -> DecodedPhoto:
         with open_regular(photo.path) as file:
             kind = formats.recognise(file)
             file.seek(0)
-            hashed = hasher()
+            hashed = new_hash()
             picture = _picture(file, kind, size, hashed)
     except PhotoUnavailableError:
         raise

@@ -18,7 +18,7 @@ from invented import description
 from captioner.errors import CaptionerError, DatabaseUnavailableError
 from captioner.index import Index, mounts
 from captioner.index.database import explained
-from captioner.library import update
+from captioner.indexing import update
 from captioner.photos.walk import listings
 
 

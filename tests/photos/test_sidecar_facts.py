@@ -17,10 +17,10 @@ from test_fact_sources import xmp_of
 from test_facts import described, exif_of, listed, packet
 from typer.testing import CliRunner
 
-from captioner import library
+from captioner import indexing
 from captioner.cli.app import app
 from captioner.index import Index
-from captioner.library import Options, Summary, plan, update
+from captioner.indexing import UpdateOptions, UpdateSummary, plan_update, update
 from captioner.photos import sidecar_facts, takeout
 from captioner.photos.sidecar_facts import read
 from captioner.photos.walk import Selection, listings, walk
@@ -343,7 +343,7 @@ def unloadable() -> WatchedDescriber:
     raise AssertionError("the model was loaded though there is nothing for it")
 
 
-def run(index: Index, *roots: Path, load: Any = unloadable, **options: Any) -> Summary:
+def run(index: Index, *roots: Path, load: Any = unloadable, **options: Any) -> UpdateSummary:
     """Update an index from folders, without a model unless told."""
     return update(index, listings(roots), load, roots=roots, **options)
 
@@ -362,27 +362,27 @@ def write(path: Path, text: str) -> Path:
 class TestIndex:
     def test_read_with_a_new_photo(self, index: Index, folder: Path) -> None:
         write(folder / "a.jpg.xmp", "Rex")
-        assert run(index, folder, load=WatchedDescriber) == Summary(described=2)
+        assert run(index, folder, load=WatchedDescriber) == UpdateSummary(described=2)
         assert caption(index, folder / "a.jpg") == "Rex"
         assert caption(index, folder / "b.jpg") is None
 
     def test_added_changed_and_removed(self, index: Index, folder: Path) -> None:
         run(index, folder, load=WatchedDescriber)
         sidecar = write(folder / "a.jpg.xmp", "Rex")
-        assert run(index, folder) == Summary(sidecars=1, unchanged=1)
+        assert run(index, folder) == UpdateSummary(sidecars=1, unchanged=1)
         assert caption(index, folder / "a.jpg") == "Rex"
-        assert run(index, folder) == Summary(unchanged=2)
+        assert run(index, folder) == UpdateSummary(unchanged=2)
         write(sidecar, "Rexy")
-        assert run(index, folder) == Summary(sidecars=1, unchanged=1)
+        assert run(index, folder) == UpdateSummary(sidecars=1, unchanged=1)
         assert caption(index, folder / "a.jpg") == "Rexy"
         write(sidecar, "Rexi")  # of the same size
         os.utime(sidecar, ns=(1, 1))
-        assert run(index, folder) == Summary(sidecars=1, unchanged=1)
+        assert run(index, folder) == UpdateSummary(sidecars=1, unchanged=1)
         assert caption(index, folder / "a.jpg") == "Rexi"
         sidecar.unlink()
-        assert run(index, folder) == Summary(sidecars=1, unchanged=1)
+        assert run(index, folder) == UpdateSummary(sidecars=1, unchanged=1)
         assert caption(index, folder / "a.jpg") is None
-        assert run(index, folder) == Summary(unchanged=2)
+        assert run(index, folder) == UpdateSummary(unchanged=2)
 
     def test_the_photos_own_facts_come_back(self, index: Index, folder: Path) -> None:
         words = exif_of({0x010E: "Own"}, {0x9003: "2001:01:01 01:01:01"})
@@ -410,10 +410,10 @@ class TestIndex:
         monkeypatch.setattr(
             sidecar_facts, "open_regular", lambda path: opened.append(path.name) or path.open("rb")
         )
-        monkeypatch.setattr("captioner.pipeline.decode", _unexpected)
-        assert run(index, folder) == Summary(sidecars=1, unchanged=1)
+        monkeypatch.setattr("captioner.execution.decoding.decode", _unexpected)
+        assert run(index, folder) == UpdateSummary(sidecars=1, unchanged=1)
         assert opened == ["b.jpg.xmp"]
-        assert run(index, folder) == Summary(unchanged=2)
+        assert run(index, folder) == UpdateSummary(unchanged=2)
         assert opened == ["b.jpg.xmp"]
 
     def test_photos_of_an_older_captioner(self, index: Index, folder: Path) -> None:
@@ -425,7 +425,7 @@ class TestIndex:
             connection.execute("UPDATE facts SET version = NULL, title = NULL")
         connection.close()
         write(folder / "a.jpg.xmp", "Rex")
-        assert run(index, folder) == Summary(sidecars=1, unchanged=1)
+        assert run(index, folder) == UpdateSummary(sidecars=1, unchanged=1)
         assert index.facts(folder / "a.jpg") == Facts(title="T", caption="Rex")
 
     def test_progress_is_told(self, index: Index, folder: Path) -> None:
@@ -439,7 +439,7 @@ class TestIndex:
     def test_what_a_dry_run_finds(self, index: Index, folder: Path) -> None:
         run(index, folder, load=WatchedDescriber)
         write(folder / "a.jpg.xmp", "Rex")
-        made = plan(index, listings([folder]), Options())
+        made = plan_update(index, listings([folder]), UpdateOptions())
         assert [one.path.name for one in made.sidecars] == ["a.jpg"]
         assert made.todo == {}
 
@@ -448,7 +448,7 @@ class TestIndex:
         write(folder / "a.jpg.xmp", "Rex")
         photo(folder / "a.jpg", "green")
         os.utime(folder / "a.jpg", ns=(1, 1))
-        assert run(index, folder, load=WatchedDescriber) == Summary(described=1, unchanged=1)
+        assert run(index, folder, load=WatchedDescriber) == UpdateSummary(described=1, unchanged=1)
         assert caption(index, folder / "a.jpg") == "Rex"
 
     def test_a_photo_that_is_named(self, index: Index, folder: Path) -> None:
@@ -465,10 +465,10 @@ class TestIndex:
         """What is lacking after a kill is made up for by the next run."""
         write(folder / "a.jpg.xmp", "Rex")
         with monkeypatch.context() as context:
-            context.setattr(library._Run, "_store_sidecars", lambda *_: None)
+            context.setattr(indexing._Update, "_store_sidecars", lambda *_: None)
             run(index, folder, load=WatchedDescriber)
         assert caption(index, folder / "a.jpg") is None
-        assert run(index, folder) == Summary(sidecars=1, unchanged=1)
+        assert run(index, folder) == UpdateSummary(sidecars=1, unchanged=1)
         assert caption(index, folder / "a.jpg") == "Rex"
 
     def test_words_of_a_person_and_of_the_model_stay(self, index: Index, folder: Path) -> None:
@@ -486,8 +486,8 @@ class TestIndex:
     def test_a_photo_that_cannot_be_read(self, index: Index, folder: Path) -> None:
         (folder / "a.jpg").write_bytes((folder / "a.jpg").read_bytes()[:100])
         write(folder / "a.jpg.xmp", "Rex")
-        assert run(index, folder, load=WatchedDescriber) == Summary(described=1, failed=1)
-        assert run(index, folder) == Summary(unchanged=2)
+        assert run(index, folder, load=WatchedDescriber) == UpdateSummary(described=1, failed=1)
+        assert run(index, folder) == UpdateSummary(unchanged=2)
 
     def test_a_photo_that_comes_back_with_another_sidecar(self, index: Index, folder: Path) -> None:
         write(folder / "a.jpg.xmp", "Rex")
@@ -510,7 +510,7 @@ class TestMoved:
             (folder / name).rename(folder / "new" / name)
         assert run(index, folder).moved == 1
         assert caption(index, folder / "new" / "a.jpg") == "Rex"
-        assert run(index, folder) == Summary(unchanged=2)
+        assert run(index, folder) == UpdateSummary(unchanged=2)
 
     def test_renamed_with_its_sidecar(self, index: Index, folder: Path) -> None:
         write(folder / "a.jpg.xmp", "Rex")
@@ -519,7 +519,7 @@ class TestMoved:
         (folder / "a.jpg.xmp").rename(folder / "c.jpg.xmp")
         assert run(index, folder).moved == 1
         assert caption(index, folder / "c.jpg") == "Rex"
-        assert run(index, folder) == Summary(unchanged=2)
+        assert run(index, folder) == UpdateSummary(unchanged=2)
 
     def test_without_its_sidecar(self, index: Index, folder: Path) -> None:
         write(folder / "a.jpg.xmp", "Rex")
@@ -527,7 +527,7 @@ class TestMoved:
         (folder / "a.jpg").rename(folder / "c.jpg")
         assert run(index, folder).moved == 1
         assert caption(index, folder / "c.jpg") is None
-        assert run(index, folder) == Summary(unchanged=2)
+        assert run(index, folder) == UpdateSummary(unchanged=2)
 
     @pytest.mark.parametrize("with_sidecar", [False, True])
     def test_copied(self, index: Index, folder: Path, with_sidecar: bool) -> None:
@@ -539,7 +539,7 @@ class TestMoved:
         assert run(index, folder).copied == 1
         assert caption(index, folder / "a.jpg") == "Rex"
         assert caption(index, folder / "c.jpg") == ("Copy" if with_sidecar else None)
-        assert run(index, folder) == Summary(unchanged=3)
+        assert run(index, folder) == UpdateSummary(unchanged=3)
 
 
 class TestBad:
@@ -560,9 +560,9 @@ class TestBad:
         summary = run(
             index, folder, load=WatchedDescriber, warn=lambda path, why: heard.append((path, why))
         )
-        assert summary == Summary(described=2)
+        assert summary == UpdateSummary(described=2)
         assert heard == [(folder / name, reason)]
-        assert run(index, folder, warn=_unexpected) == Summary(unchanged=2)
+        assert run(index, folder, warn=_unexpected) == UpdateSummary(unchanged=2)
 
     @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs here")
     def test_a_fifo_does_not_block(self, index: Index, folder: Path) -> None:
@@ -572,9 +572,9 @@ class TestBad:
         def warn(path: Path, reason: str) -> None:
             heard.append((path.name, reason))
 
-        assert run(index, folder, load=WatchedDescriber, warn=warn) == Summary(described=2)
+        assert run(index, folder, load=WatchedDescriber, warn=warn) == UpdateSummary(described=2)
         assert heard == [("a.jpg.xmp", "it is neither a file nor a folder.")]
-        assert run(index, folder, warn=_unexpected) == Summary(unchanged=2)
+        assert run(index, folder, warn=_unexpected) == UpdateSummary(unchanged=2)
 
     def test_that_cannot_be_opened_is_tried_again(
         self, index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -585,7 +585,7 @@ class TestBad:
             heard: list[object] = []
             run(index, folder, load=WatchedDescriber, warn=lambda *told: heard.append(told))
         assert heard == [(folder / "a.jpg.xmp", "you have no permission to read it.")]
-        assert run(index, folder) == Summary(sidecars=1, unchanged=1)
+        assert run(index, folder) == UpdateSummary(sidecars=1, unchanged=1)
         assert caption(index, folder / "a.jpg") == "Rex"
 
     def test_a_name_that_is_not_utf_8(self, index: Index, folder: Path) -> None:
@@ -597,7 +597,7 @@ class TestBad:
         write(path.with_name(f"{path.name}.xmp"), "Rex")
         run(index, folder, load=WatchedDescriber)
         assert caption(index, path) == "Rex"
-        assert run(index, folder) == Summary(unchanged=3)
+        assert run(index, folder) == UpdateSummary(unchanged=3)
 
 
 def _forbidden(path: Path) -> None:

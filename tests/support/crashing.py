@@ -17,13 +17,13 @@ from pathlib import Path
 
 from fakes import WatchedDescriber
 
-from captioner import pipeline
+from captioner.execution import decoding, threads
 from captioner.index import Index
-from captioner.library import Result, update
+from captioner.indexing import Result, update
 from captioner.photos.walk import listings
 from captioner.types import DecodedPhoto, Description, Failure, FloatArray
 
-assert pipeline  # loaded before the children are made, who need it all
+assert decoding and threads  # loaded before the children are made, who need it all
 
 
 class LoggingDescriber(WatchedDescriber):

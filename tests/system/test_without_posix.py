@@ -64,7 +64,7 @@ from pathlib import Path
 sys.path.insert(0, {str(SUPPORT)!r})
 import colours
 from captioner.index import Index
-from captioner.library import update
+from captioner.indexing import update
 from captioner.photos.walk import listings
 folder, database = map(Path, sys.argv[1:])
 with Index.open(database, write=True) as index:

@@ -15,7 +15,7 @@ from captioner.errors import UsageError
 if TYPE_CHECKING:
     from captioner.cli.paths import Given
     from captioner.index import Counts, Index
-    from captioner.library import Options, Result, Summary
+    from captioner.indexing import Result, UpdateOptions, UpdateSummary
     from captioner.photos.walk import Selection
     from captioner.types import Describer, Failure, Listing, Photo
 
@@ -58,7 +58,7 @@ def update(
     index: Index,
     given: Given,
     load: Callable[[], Describer],
-    options: Options,
+    options: UpdateOptions,
     selection: Selection,
     stop: Callable[[], bool],
     *,
@@ -66,7 +66,7 @@ def update(
     found: list[Photo] | None = None,
     everywhere: bool = False,
     stamped: bool = False,
-) -> Summary:
+) -> UpdateSummary:
     """Bring an index in step with the paths given, and say what came of it.
 
     Parameters
@@ -84,7 +84,7 @@ def update(
     stamped
         Print the time of day with the summary.
     """
-    from captioner import library
+    from captioner import indexing
     from captioner.photos.walk import listings
     from captioner.types import Description, Failure, Listing
 
@@ -122,7 +122,7 @@ def update(
 
     try:
         with progress() as bar:
-            summary = library.update(
+            summary = indexing.update(
                 index,
                 walked(),
                 loaded,
@@ -222,7 +222,7 @@ def noted(paths: Iterable[Path], into: list[Path]) -> Iterator[Path]:
         yield path
 
 
-def sum_up(summary: Summary, seconds: float) -> str:
+def sum_up(summary: UpdateSummary, seconds: float) -> str:
     """Say in a line what an update came to."""
     done = []
     if summary.described:
@@ -231,7 +231,7 @@ def sum_up(summary: Summary, seconds: float) -> str:
     done += [
         f"{number:,} {words}"
         for number, words in (
-            (summary.retold, "described again"),
+            (summary.recaptioned, "described again"),
             (summary.moved, "moved"),
             (summary.copied, "copy of another" if summary.copied == 1 else "copies of others"),
             (summary.sidecars, "with changed sidecars"),

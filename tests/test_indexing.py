@@ -15,7 +15,7 @@ from colours import COLOURS, photo
 from fakes import WatchedDescriber
 
 from captioner.index import Index, database, mounts
-from captioner.library import Options, Result, Summary, update
+from captioner.indexing import Result, UpdateOptions, UpdateSummary, update
 from captioner.photos import formats
 from captioner.photos.walk import Selection, listings, walk
 from captioner.types import BundleIds, DecodedPhoto, Failure, Listing, RecognisedPhoto
@@ -46,7 +46,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def again(index: Index, *roots: Path, load: object = unloadable, **options: object) -> Summary:
+def again(
+    index: Index, *roots: Path, load: object = unloadable, **options: object
+) -> UpdateSummary:
     """Update an index from folders, without a model unless told."""
     return update(index, listings(roots), load, roots=roots, **options)  # type: ignore[arg-type]
 
@@ -94,13 +96,13 @@ def missing(index: Index) -> list[str]:
 def test_only_what_is_new_or_changed(tmp_path: Path, index: Index) -> None:
     folder = tmp_path / "photos"
     make(folder, 10)
-    assert update(index, listings([folder]), WatchedDescriber) == Summary(10, 0, 0)
-    assert update(index, listings([folder]), unloadable) == Summary(0, 0, 10)
+    assert update(index, listings([folder]), WatchedDescriber) == UpdateSummary(10, 0, 0)
+    assert update(index, listings([folder]), unloadable) == UpdateSummary(0, 0, 10)
     photo(folder / "new.jpg", "red")
     photo(folder / "003.jpg", "blue")
     os.utime(folder / "003.jpg", ns=(1, 1))
     describer = WatchedDescriber()
-    assert update(index, listings([folder]), lambda: describer) == Summary(2, 0, 9)
+    assert update(index, listings([folder]), lambda: describer) == UpdateSummary(2, 0, 9)
     assert describer.described == 2
     assert index.counts().described == 11
 
@@ -109,9 +111,9 @@ def test_failures_are_kept_and_not_tried_again(tmp_path: Path, index: Index) -> 
     folder = tmp_path / "photos"
     make(folder, 10, frozenset({4, 5}))
     given = [folder, tmp_path / "missing.jpg"]
-    assert update(index, listings(given), WatchedDescriber) == Summary(8, 3, 0)
+    assert update(index, listings(given), WatchedDescriber) == UpdateSummary(8, 3, 0)
     assert (index.counts().described, index.counts().failed) == (8, 2)
-    assert update(index, listings(given), unloadable) == Summary(0, 1, 10)
+    assert update(index, listings(given), unloadable) == UpdateSummary(0, 1, 10)
 
 
 def test_failures_outside_the_file_are_tried_again(
@@ -120,7 +122,7 @@ def test_failures_outside_the_file_are_tried_again(
     monkeypatch.setattr(formats, "find_spec", lambda name: None)
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40))
     for _ in range(2):
-        assert update(index, listings([tmp_path]), unloadable) == Summary(0, 1, 0)
+        assert update(index, listings([tmp_path]), unloadable) == UpdateSummary(0, 1, 0)
     assert index.counts().photos == 0
 
 
@@ -129,7 +131,7 @@ def test_a_photo_that_is_found_twice_is_described_once(tmp_path: Path, index: In
     make(folder, 3)
     describer = WatchedDescriber()
     summary = update(index, listings([folder, folder / "001.jpg"]), lambda: describer)
-    assert summary == Summary(3, 0, 0)
+    assert summary == UpdateSummary(3, 0, 0)
     assert describer.described == 3
 
 
@@ -188,7 +190,7 @@ def test_an_interrupt_keeps_what_is_finished(
     with pytest.raises(error):
         update(index, listings([folder]), WatchedDescriber, progress=interrupt)
     assert index.counts().described == 12  # the batch that the eleventh is in
-    assert update(index, listings([folder]), WatchedDescriber) == Summary(8, 0, 12)
+    assert update(index, listings([folder]), WatchedDescriber) == UpdateSummary(8, 0, 12)
 
 
 def test_what_is_told_is_stored(folder: Path, index: Index) -> None:
@@ -207,15 +209,15 @@ def test_what_is_told_is_stored(folder: Path, index: Index) -> None:
 
 def test_photos_that_nobody_can_read_load_no_model(folder: Path, index: Index) -> None:
     make(folder, 5, frozenset(range(5)))
-    assert again(index, folder) == Summary(failed=5)
-    assert again(index, folder) == Summary(unchanged=5)
+    assert again(index, folder) == UpdateSummary(failed=5)
+    assert again(index, folder) == UpdateSummary(unchanged=5)
 
 
 def test_failures_are_tried_again_when_asked_for(folder: Path, index: Index) -> None:
     make(folder, 4, frozenset({1}))
     again(index, folder, load=WatchedDescriber)
-    retry = Options(retry_failed=True)
-    assert again(index, folder, options=retry) == Summary(failed=1, unchanged=3)
+    retry = UpdateOptions(retry_failed=True)
+    assert again(index, folder, options=retry) == UpdateSummary(failed=1, unchanged=3)
 
 
 @pytest.mark.parametrize("after", [1, 2, 6, 11])
@@ -243,7 +245,7 @@ def test_a_moved_photo_keeps_everything_and_needs_no_model(folder: Path, index: 
     new.parent.mkdir()
     old.rename(new)
     told: list[Result] = []
-    assert again(index, folder, progress=told.append) == Summary(moved=1, unchanged=1)
+    assert again(index, folder, progress=told.append) == UpdateSummary(moved=1, unchanged=1)
     assert [
         (kept.photo.path, kept.change, kept.source)
         for kept in told
@@ -253,17 +255,17 @@ def test_a_moved_photo_keeps_everything_and_needs_no_model(folder: Path, index: 
     assert words(index, new) == {"Rex.", "A red photo."}
     assert words(index, other) == {"A green photo."}
     assert missing(index) == []
-    assert again(index, folder) == Summary(unchanged=2)
+    assert again(index, folder) == UpdateSummary(unchanged=2)
 
 
 def test_a_photo_moved_after_it_was_found_missing_is_kept(folder: Path, index: Index) -> None:
     old, _ = make(folder, 2)
     again(index, folder, load=WatchedDescriber)
     old.rename(folder.parent / "away.jpg")
-    assert again(index, folder) == Summary(unchanged=1, missing=1)
+    assert again(index, folder) == UpdateSummary(unchanged=1, missing=1)
     assert missing(index) == ["000.jpg"]
     (folder.parent / "away.jpg").rename(folder / "new.jpg")
-    assert again(index, folder) == Summary(moved=1, unchanged=1)
+    assert again(index, folder) == UpdateSummary(moved=1, unchanged=1)
     assert missing(index) == []
 
 
@@ -271,7 +273,7 @@ def test_a_touched_photo_is_not_described_again(folder: Path, index: Index) -> N
     (path,) = make(folder, 1)
     again(index, folder, load=WatchedDescriber)
     os.utime(path, ns=(1, 1))
-    assert again(index, folder) == Summary(unchanged=1)
+    assert again(index, folder) == UpdateSummary(unchanged=1)
     assert rows(index, "SELECT mtime_ns FROM photos") == [(1,)]
 
 
@@ -317,7 +319,7 @@ def test_an_edited_photo_keeps_its_words_and_so_does_its_original(
     original = path.with_stem("original")
     path.rename(original)
     photo(path, "blue")
-    assert again(index, folder, load=WatchedDescriber) == Summary(described=1, copied=1)
+    assert again(index, folder, load=WatchedDescriber) == UpdateSummary(described=1, copied=1)
     assert words(index, path) == {"Rex.", "A blue photo."}
     assert words(index, original) == {"Rex.", "A red photo."}
 
@@ -331,11 +333,11 @@ def test_copies_are_described_once(folder: Path, index: Index) -> None:
         (folder / f"copy {at}.jpg").write_bytes(path.read_bytes())
     describer = WatchedDescriber()
     summary = again(index, folder, load=lambda: describer)
-    assert summary == Summary(described=2, copied=3)
+    assert summary == UpdateSummary(described=2, copied=3)
     assert describer.described == 2
     person_says(index, path, "Rex.")
     (folder / "late.jpg").write_bytes(path.read_bytes())
-    assert again(index, folder) == Summary(copied=1, unchanged=5)
+    assert again(index, folder) == UpdateSummary(copied=1, unchanged=5)
     assert words(index, folder / "copy 0.jpg") == {"A red photo."}
     assert words(index, folder / "late.jpg") == {"A red photo.", "Rex."}
     [hit] = index.search("red")
@@ -349,13 +351,13 @@ def test_copies_of_a_broken_photo_fail_each(folder: Path, index: Index) -> None:
     (path,) = make(folder, 1, frozenset({0}))
     for at in range(3):
         (folder / f"copy {at}.jpg").write_bytes(path.read_bytes())
-    assert again(index, folder) == Summary(failed=4)
+    assert again(index, folder) == UpdateSummary(failed=4)
 
 
 def test_files_of_one_size_are_not_taken_for_copies(folder: Path, index: Index) -> None:
     paths = [photo(folder / f"{name}.jpg", "red") for name in "abc"]
     assert len({path.stat().st_size for path in paths}) == 1
-    assert again(index, folder, load=WatchedDescriber) == Summary(described=3)
+    assert again(index, folder, load=WatchedDescriber) == UpdateSummary(described=3)
 
 
 # What is gone
@@ -366,13 +368,13 @@ def test_what_is_gone_is_marked_and_what_is_back_is_taken_up(folder: Path, index
     again(index, folder, load=WatchedDescriber)
     content, found = path.read_bytes(), path.stat()
     path.unlink()
-    assert again(index, folder) == Summary(unchanged=2, missing=1)
+    assert again(index, folder) == UpdateSummary(unchanged=2, missing=1)
     assert index.counts().missing == 1
     assert index.search("red", exact=True) == []
-    assert again(index, folder) == Summary(unchanged=2)
+    assert again(index, folder) == UpdateSummary(unchanged=2)
     path.write_bytes(content)
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
-    assert again(index, folder) == Summary(unchanged=3, back=1)
+    assert again(index, folder) == UpdateSummary(unchanged=3, back=1)
     assert len(index.search("red", exact=True)) == 1
 
 
@@ -381,7 +383,7 @@ def test_an_empty_root_marks_nothing(folder: Path, index: Index) -> None:
     again(index, folder, load=WatchedDescriber)
     for path in folder.iterdir():
         path.unlink()
-    assert again(index, folder) == Summary()
+    assert again(index, folder) == UpdateSummary()
     assert index.counts().missing == 0
     assert index.emptied() == [(folder, 3)]
 
@@ -392,11 +394,11 @@ def test_a_folder_that_holds_other_things_is_not_an_empty_drive(folder: Path, in
     (folder / "notes.txt").touch()
     for path in folder.glob("*.jpg"):
         path.unlink()
-    assert again(index, folder) == Summary(missing=3)
+    assert again(index, folder) == UpdateSummary(missing=3)
     assert index.emptied() == []
 
 
-def everywhere(index: Index, *roots: Path, **options: object) -> Summary:
+def everywhere(index: Index, *roots: Path, **options: object) -> UpdateSummary:
     """Update an index as `captioner index` without arguments does."""
     return again(index, *roots, everywhere=True, **options)
 
@@ -407,13 +409,13 @@ def test_a_folder_that_was_deleted(folder: Path, index: Index) -> None:
     make(old / "deeper", 2)
     again(index, keep, old, load=WatchedDescriber)
     shutil.rmtree(old)
-    assert again(index, keep) == Summary(unchanged=1)
-    assert everywhere(index, keep) == Summary(unchanged=1, missing=2)
+    assert again(index, keep) == UpdateSummary(unchanged=1)
+    assert everywhere(index, keep) == UpdateSummary(unchanged=1, missing=2)
     assert {one.reason for one in index.missing()} == {"gone"}
     assert index.search("green", exact=True) == []
-    assert everywhere(index, keep) == Summary(unchanged=1)
+    assert everywhere(index, keep) == UpdateSummary(unchanged=1)
     make(old / "deeper", 2)
-    assert again(index, old) == Summary(unchanged=2)  # by their content
+    assert again(index, old) == UpdateSummary(unchanged=2)  # by their content
     assert index.counts().missing == 0
 
 
@@ -431,7 +433,7 @@ def test_a_deleted_folder_is_forgotten_with_its_last_photo(folder: Path, index: 
     again(index, folder / "old", folder / "keep", load=WatchedDescriber)
     path.rename(folder / "keep/moved.jpg")
     (folder / "old").rmdir()
-    assert everywhere(index, folder / "keep") == Summary(moved=1, unchanged=1)
+    assert everywhere(index, folder / "keep") == UpdateSummary(moved=1, unchanged=1)
     assert index.roots() == [folder / "keep"]
 
 
@@ -449,9 +451,9 @@ def test_a_folder_behind_a_link_to_a_drive_that_is_away(
     elif left == "nothing":
         link.unlink()
     gone = 2 if left == "nothing" else 0
-    assert everywhere(index) == Summary(missing=gone)
+    assert everywhere(index) == UpdateSummary(missing=gone)
     (folder.parent / "x.txt").touch()
-    assert everywhere(index) == Summary()
+    assert everywhere(index) == UpdateSummary()
     assert index.roots() == [link / "photos"]
 
 
@@ -464,11 +466,11 @@ def test_a_deleted_folder_whose_drive_is_away(
     again(index, drive / "photos", load=WatchedDescriber)
     shutil.rmtree(drive / "photos")
     mounted(monkeypatch, table)
-    assert everywhere(index) == Summary()
+    assert everywhere(index) == UpdateSummary()
     assert index.unmarked() == []
     mounted(monkeypatch, table, f"/dev/sdb1 {drive} vfat")
     assert [one.path.name for one in index.unmarked()] == ["000.jpg", "001.jpg"]
-    assert everywhere(index) == Summary(missing=2)
+    assert everywhere(index) == UpdateSummary(missing=2)
 
 
 def test_a_file_that_cannot_be_looked_at_is_not_gone(
@@ -486,8 +488,8 @@ def test_a_file_that_cannot_be_looked_at_is_not_gone(
     (folder / "000.jpg").unlink()
     with monkeypatch.context() as patch:
         patch.setattr(os, "stat", stale)
-        assert again(index, folder) == Summary(unchanged=1)
-    assert again(index, folder) == Summary(unchanged=1, missing=1)
+        assert again(index, folder) == UpdateSummary(unchanged=1)
+    assert again(index, folder) == UpdateSummary(unchanged=1, missing=1)
 
 
 # Files that were named
@@ -499,10 +501,10 @@ def test_a_named_file_that_was_deleted(folder: Path, index: Index) -> None:
     again(index, *here, *there, load=WatchedDescriber)
     here[1].unlink()
     there[1].unlink()
-    assert again(index, here[0]) == Summary(unchanged=1, missing=1)
+    assert again(index, here[0]) == UpdateSummary(unchanged=1, missing=1)
     assert [one.path for one in index.missing()] == [here[1]]
     assert [one.path for one in index.unmarked()] == [there[1]]
-    assert everywhere(index) == Summary(missing=1)
+    assert everywhere(index) == UpdateSummary(missing=1)
 
 
 def test_a_named_file_that_was_deleted_and_is_named_again(folder: Path, index: Index) -> None:
@@ -523,9 +525,9 @@ def test_named_files_on_a_drive_that_is_away(
     for path in paths:
         path.unlink()
     mounted(monkeypatch, table)
-    assert everywhere(index) == Summary()
+    assert everywhere(index) == UpdateSummary()
     mounted(monkeypatch, table, f"/dev/sdb1 {drive} vfat")
-    assert everywhere(index) == Summary(missing=2)
+    assert everywhere(index) == UpdateSummary(missing=2)
 
 
 def test_a_photo_whose_link_leads_to_nothing(folder: Path, index: Index) -> None:
@@ -534,9 +536,9 @@ def test_a_photo_whose_link_leads_to_nothing(folder: Path, index: Index) -> None
     (folder / "link.jpg").symlink_to(target)
     again(index, folder, load=WatchedDescriber)
     target.unlink()
-    assert again(index, folder) == Summary(unchanged=1)  # the drive may be away
+    assert again(index, folder) == UpdateSummary(unchanged=1)  # the drive may be away
     photo(target.with_name("other.jpg"), "blue")
-    assert again(index, folder) == Summary(unchanged=1, missing=1)
+    assert again(index, folder) == UpdateSummary(unchanged=1, missing=1)
 
 
 # What is ignored
@@ -551,14 +553,14 @@ def test_what_an_ignore_file_names_now_is_ignored_until_it_no_longer_does(
     again(index, folder, load=WatchedDescriber)
     (folder / ".captionerignore").write_text("private/\n/001.jpg\n")
     (folder / "covers/.nomedia").touch()
-    assert again(index, folder) == Summary(unchanged=1, ignored=5)
+    assert again(index, folder) == UpdateSummary(unchanged=1, ignored=5)
     assert (index.counts().missing, index.counts().ignored) == (0, 5)
     assert len(index.search("red")) == 1
     assert {one.reason for one in index.missing()} == {"ignored"}
-    assert again(index, folder) == Summary(unchanged=1)
+    assert again(index, folder) == UpdateSummary(unchanged=1)
     (folder / ".captionerignore").unlink()
     (folder / "covers/.nomedia").unlink()
-    assert again(index, folder) == Summary(unchanged=6, back=5)
+    assert again(index, folder) == UpdateSummary(unchanged=6, back=5)
     assert index.counts().ignored == 0
 
 
@@ -566,7 +568,7 @@ def test_a_folder_that_an_ignore_file_leaves_out_whole(folder: Path, index: Inde
     make(folder, 2)
     again(index, folder, load=WatchedDescriber)
     (folder / ".captionerignore").write_text("*\n")
-    assert again(index, folder) == Summary(ignored=2)
+    assert again(index, folder) == UpdateSummary(ignored=2)
 
 
 def test_what_one_run_leaves_out_is_not_ignored(folder: Path, index: Index) -> None:
@@ -575,7 +577,7 @@ def test_what_one_run_leaves_out_is_not_ignored(folder: Path, index: Index) -> N
     again(index, folder, folder / ".hidden", load=WatchedDescriber)
     excluding = Selection(exclude=("000.jpg",))
     summary = update(index, listings([folder], excluding), unloadable, roots=[folder])
-    assert summary == Summary(unchanged=1)
+    assert summary == UpdateSummary(unchanged=1)
 
 
 def test_a_folder_that_is_ignored_and_was_named_itself(folder: Path, index: Index) -> None:
@@ -583,7 +585,7 @@ def test_a_folder_that_is_ignored_and_was_named_itself(folder: Path, index: Inde
     make(folder / "private", 1)
     (folder / ".captionerignore").write_text("private/\n")
     again(index, folder, folder / "private", load=WatchedDescriber)
-    assert again(index, folder) == Summary(unchanged=1)
+    assert again(index, folder) == UpdateSummary(unchanged=1)
     assert index.counts().ignored == 0
 
 
@@ -591,7 +593,7 @@ def test_an_ignore_file_that_makes_no_sense_ignores_nothing(folder: Path, index:
     make(folder, 1)
     again(index, folder, load=WatchedDescriber)
     (folder / ".captionerignore").write_text("!\n*.jpg\n")
-    assert again(index, folder) == Summary(failed=1)
+    assert again(index, folder) == UpdateSummary(failed=1)
 
 
 @pytest.mark.parametrize("seconds", [-1_000_000_000, 15_032_385_535])
@@ -602,8 +604,8 @@ def test_files_of_the_far_past_and_future(folder: Path, index: Index, seconds: i
         os.utime(other, (seconds, seconds))
     except OSError:
         pytest.skip("this file system cannot hold it")
-    assert again(index, folder, load=WatchedDescriber) == Summary(described=3)
-    assert again(index, folder) == Summary(unchanged=3)
+    assert again(index, folder, load=WatchedDescriber) == UpdateSummary(described=3)
+    assert again(index, folder) == UpdateSummary(unchanged=3)
 
 
 def test_only_what_was_walked_is_judged(folder: Path, index: Index) -> None:
@@ -613,7 +615,7 @@ def test_only_what_was_walked_is_judged(folder: Path, index: Index) -> None:
     again(index, folder, load=WatchedDescriber)
     (here / "000.jpg").unlink()
     (there / "000.jpg").unlink()
-    assert again(index, here) == Summary(unchanged=1, missing=1)
+    assert again(index, here) == UpdateSummary(unchanged=1, missing=1)
     assert [one.path.parent.name for one in index.missing()] == ["here"]
     assert index.missing([there]) == []
 
@@ -622,7 +624,7 @@ def test_what_was_passed_over_is_not_gone(folder: Path, index: Index) -> None:
     make(folder, 3)
     hidden = photo(folder / ".hidden.jpg", "red")
     again(index, folder, hidden, load=WatchedDescriber)
-    assert again(index, folder) == Summary(unchanged=3)
+    assert again(index, folder) == UpdateSummary(unchanged=3)
 
 
 def test_what_cannot_be_looked_at_is_not_gone(folder: Path, index: Index) -> None:
@@ -657,11 +659,11 @@ def test_a_drive_that_is_away_is_not_gone(
     for path in drive.iterdir():
         path.unlink()
     mounted(monkeypatch, table)
-    assert again(index, folder) == Summary(unchanged=2)
+    assert again(index, folder) == UpdateSummary(unchanged=2)
     drive.rmdir()
-    assert again(index, folder) == Summary(unchanged=2)
+    assert again(index, folder) == UpdateSummary(unchanged=2)
     mounted(monkeypatch, table, f"//nas/x {str(drive).replace(' ', chr(92) + '040')} cifs")
-    assert again(index, folder) == Summary(unchanged=2, missing=2)
+    assert again(index, folder) == UpdateSummary(unchanged=2, missing=2)
 
 
 def test_a_copy_of_a_photo_on_a_drive_that_is_away_is_a_copy(
@@ -673,7 +675,7 @@ def test_a_copy_of_a_photo_on_a_drive_that_is_away_is_a_copy(
     again(index, drive, load=WatchedDescriber)
     path.rename(folder / "b.jpg")
     mounted(monkeypatch, table)
-    assert again(index, folder) == Summary(copied=1)
+    assert again(index, folder) == UpdateSummary(copied=1)
 
 
 # Another model
@@ -692,8 +694,8 @@ class Renamed(WatchedDescriber):
         return [replace(one, captions=(text,)) for one, text in zip(said, new, strict=True)]
 
 
-def recaption(describer: WatchedDescriber | type[WatchedDescriber]) -> Options:
-    return Options(recaption=BundleIds(describer.model_id, describer.encoder_id))
+def recaption(describer: WatchedDescriber | type[WatchedDescriber]) -> UpdateOptions:
+    return UpdateOptions(recaption=BundleIds(describer.model_id, describer.encoder_id))
 
 
 def test_another_model_describes_from_features(folder: Path, index: Index) -> None:
@@ -705,12 +707,12 @@ def test_another_model_describes_from_features(folder: Path, index: Index) -> No
         path.unlink()  # as a drive that is away
     describer = Renamed()
     summary = again(index, folder, load=lambda: describer, options=recaption(Renamed))
-    assert (summary.retold, summary.described) == (6, 0)
+    assert (summary.recaptioned, summary.described) == (6, 0)
     assert describer.encoded == []
     assert numbers(index) == before
     assert words(index, paths[0]) == {"Rex.", "A RED PHOTO."}
     assert index.model_ids() == ["another"]
-    assert again(index, folder, options=recaption(Renamed)).retold == 0
+    assert again(index, folder, options=recaption(Renamed)).recaptioned == 0
 
 
 def test_another_encoder_reads_the_photos_again(folder: Path, index: Index) -> None:
@@ -722,10 +724,10 @@ def test_another_encoder_reads_the_photos_again(folder: Path, index: Index) -> N
     person_says(index, paths[0], "Rex.")
     describer = Other()
     summary = again(index, folder, load=lambda: describer, options=recaption(Other))
-    assert summary == Summary(described=5, unchanged=1)
+    assert summary == UpdateSummary(described=5, unchanged=1)
     assert sum(describer.encoded) == 5
     assert words(index, paths[0]) == {"Rex.", "A RED PHOTO."}
-    assert again(index, folder, options=recaption(Other)) == Summary(unchanged=6)
+    assert again(index, folder, options=recaption(Other)) == UpdateSummary(unchanged=6)
 
 
 def test_only_photos_below_the_folders_named_are_described_again(
@@ -735,5 +737,5 @@ def test_only_photos_below_the_folders_named_are_described_again(
     make(folder / "there", 2)
     again(index, folder, load=WatchedDescriber)
     summary = again(index, folder / "here", load=Renamed, options=recaption(Renamed))
-    assert (summary.retold, summary.unchanged) == (2, 2)
+    assert (summary.recaptioned, summary.unchanged) == (2, 2)
     assert index.model_ids() == ["another", WatchedDescriber.model_id]

@@ -16,9 +16,8 @@ import pytest
 from colours import COLOURS, photo
 from fakes import WatchedDescriber
 
-from captioner import pipeline
+from captioner.execution import decoding, describe
 from captioner.photos.walk import walk
-from captioner.pipeline import describe
 from captioner.types import DecodedPhoto, Description, Failure, Photo
 
 
@@ -118,7 +117,7 @@ class TestDescribe:
     ) -> None:
         make(tmp_path, 12)
         describing, all_read = threading.Event(), threading.Event()
-        read, done = pipeline.read, count(1)
+        read, done = decoding.read, count(1)
 
         def watched(photo: Photo, size: int) -> DecodedPhoto:
             if int(photo.path.stem) >= 8:  # after the two batches that are pulled first
@@ -132,7 +131,7 @@ class TestDescribe:
             describing.set()
             assert all_read.wait(10)
 
-        monkeypatch.setattr(pipeline, "read", watched)
+        monkeypatch.setattr(decoding, "read", watched)
         describer = WatchedDescriber(ahead=1, before_describing=wait)
         assert all(isinstance(r, Description) for r in describe(walk([tmp_path]), describer))
 
@@ -140,14 +139,14 @@ class TestDescribe:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         expected = make(tmp_path, 6)
-        read = pipeline.read
+        read = decoding.read
 
         def faulty(photo: Photo, size: int) -> object:
             if photo.path.stem == "003":
                 raise ZeroDivisionError("division by zero")
             return read(photo, size)
 
-        monkeypatch.setattr(pipeline, "read", faulty)
+        monkeypatch.setattr(decoding, "read", faulty)
         results = list(describe(walk([tmp_path]), WatchedDescriber()))
         assert said(iter(results)) == [*expected[:3], "", *expected[4:]]
         assert isinstance(results[3], Failure)
@@ -190,7 +189,7 @@ from itertools import repeat
 from pathlib import Path
 from fakes import WatchedDescriber
 from captioner.photos.walk import walk
-from captioner.pipeline import describe
+from captioner.execution import describe
 
 [photo] = walk([Path(sys.argv[1])])
 try:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-from captioner.content import fingerprint
+from captioner.hashing import hash_file
 from captioner.index import Change, Index
 from captioner.types import Photo, RecognisedPhoto
 
@@ -51,14 +51,14 @@ def unknown(
     """
     often = Counter(photo.size for photo in todo)
     met: set[bytes] = set()
-    with ThreadPoolExecutor(_READERS, thread_name_prefix="fingerprint") as pool:
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="hash") as pool:
         for some in groups(todo, TOGETHER):
             if stop():
                 return
             new = [photo for photo in some if todo[photo] in (Change.NEW, Change.CHANGED)]
             sizes = index.sizes(photo.size for photo in new)
             alike = [photo for photo in new if photo.size in sizes or often[photo.size] > 1]
-            read = zip(alike, pool.map(_fingerprint, alike), strict=True)
+            read = zip(alike, pool.map(_hash, alike), strict=True)
             digests = {photo: digest for photo, digest in read if digest}
             known = {kept.photo: kept for kept in keep(digests.items())} if digests else {}
             for photo in some:
@@ -82,8 +82,8 @@ def groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield some
 
 
-def _fingerprint(photo: Photo) -> bytes | None:
+def _hash(photo: Photo) -> bytes | None:
     try:
-        return fingerprint(photo.path)
+        return hash_file(photo.path)
     except OSError:
         return None  # decoding it will tell why

@@ -1,0 +1,88 @@
+"""Executors: photos in, descriptions or failures out, on threads, processes or machines.
+
+An executor is one module. `get` is the only place that picks one; whoever has photos described,
+such as `captioner.indexing` and the command line, does not know which one runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from importlib import import_module
+from typing import Protocol
+
+from captioner.errors import UsageError
+from captioner.types import Describer, Description, Failure, Photo
+
+DEFAULT = "threads"
+
+_MODULES = {"threads": "captioner.execution.threads"}
+"""By name the module whose `EXECUTOR` is the executor, imported when it is asked for."""
+
+
+class Executor(Protocol):
+    """Runs photos through decoding, encoding and describing."""
+
+    ordered: bool
+    """Whether results come in the order of the photos."""
+
+    def describe(
+        self,
+        photos: Iterable[Photo | Failure],
+        describer: Describer,
+        *,
+        progress: Callable[[Description | Failure], None] | None = None,
+        workers: int | None = None,
+    ) -> Generator[Description | Failure, None, None]:
+        """Describe photos: one result per photo, a `Failure` where it cannot be read.
+
+        Parameters
+        ----------
+        photos
+            As `captioner.photos.walk` finds them; its failures are passed on.
+        progress
+            Called in the consumer's thread for each photo that is done, no later than its result
+            is yielded.
+        workers
+            How many photos are decoded at the same time; None: what suits the machine.
+
+        Raises
+        ------
+        CaptionerError
+            What the describer raises, since it concerns more than one photo.
+        """
+        ...
+
+
+def register(name: str, module: str) -> None:
+    """Add an executor: the module's `EXECUTOR`, imported when it is asked for."""
+    _MODULES[name] = module
+
+
+def names() -> list[str]:
+    """The names that `get` knows."""
+    return sorted(_MODULES)
+
+
+def get(name: str = DEFAULT) -> Executor:
+    """The executor of this name.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    if name not in _MODULES:
+        raise UsageError(f"there is no executor {name!r}.", f"Use one of {', '.join(names())}.")
+    executor: Executor = import_module(_MODULES[name]).EXECUTOR
+    return executor
+
+
+def describe(
+    photos: Iterable[Photo | Failure],
+    describer: Describer,
+    *,
+    progress: Callable[[Description | Failure], None] | None = None,
+    workers: int | None = None,
+) -> Generator[Description | Failure, None, None]:
+    """Describe photos with the default executor; see `Executor.describe`."""
+    return get().describe(photos, describer, progress=progress, workers=workers)

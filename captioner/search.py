@@ -1,0 +1,193 @@
+"""The search service: from words or a photo to ranked hits, and what to try if there are none.
+
+The command line and the page print what this returns; nothing here prints. Ranking itself is done
+by `captioner.index.search`, with the query plan that `captioner.model.query` makes of the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from captioner.errors import UsageError
+from captioner.index import Filters, Hit, Index
+from captioner.index.search import MIN_SCORE
+from captioner.types import Failure
+
+if TYPE_CHECKING:
+    from captioner.types import Description, Photo, QueryPlanner
+
+NO_FILTERS = Filters()
+
+
+class Advice(Enum):
+    """Why nothing was found, and so what to try next."""
+
+    EMPTY_INDEX = "index photos first"
+    FILTERS = "no photo matches the filters: use fewer or wider ones"
+    EXACT = "the exact search ignores what the model recognised: search without it"
+    QUOTES = "quoted words must be in a text: search without the quotes"
+    UNKNOWN_WORDS = "neither a text nor the model knows these words: use others"
+    MIN_SCORE = "all photos score below the threshold: lower it"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResults:
+    """What a search found."""
+
+    hits: tuple[Hit, ...]
+    """Best first. `Hit.matched` names the texts of a person that match; empty: the model alone."""
+    query: str = ""
+    """As it was searched, with respelled words replaced."""
+    respelled: Mapping[str, str] = field(default_factory=dict)
+    """For each word that nothing knows, the similar word that was searched for instead."""
+    advice: Advice | None = None
+    """Set if there are no hits."""
+    missing: int = 0
+    """If there are no hits: photos in the index whose files are missing, and so not searched."""
+
+
+def search(
+    index: Index,
+    query: str = "",
+    *,
+    bundle: Path | None = None,
+    limit: int = 10,
+    exact: bool = False,
+    filters: Filters = NO_FILTERS,
+    min_score: float | None = None,
+) -> SearchResults:
+    """Find photos from a few words, or the newest ones without words.
+
+    Parameters
+    ----------
+    query
+        Words or a sentence; "quoted phrases" must be in a text, -words must not.
+    bundle
+        The bundle that knows what the words mean; None: the default one.
+    exact
+        Search captions and a person's other texts alone, without the model.
+    min_score
+        Leave out hits with a lower score, 0 to 1; None: `MIN_SCORE`.
+
+    Raises
+    ------
+    UsageError
+        If `exact` is set and there are no words.
+    CaptionerError
+        If the index or the bundle cannot be read.
+    """
+    if not query:
+        if exact:
+            raise UsageError("--exact requires words.", "Say what the captions should contain.")
+        return _explained(index, index.newest(limit=limit, filters=filters), query, {}, filters)
+    model_id: str | None = None
+    planner: QueryPlanner | None = None
+    respelled: dict[str, str] = {}
+    if not exact:
+        from captioner.model.query import load_planner
+
+        model_id, planner = load_planner(bundle)
+        query, respelled = _respell(index, query, planner)
+    threshold = MIN_SCORE if min_score is None else min_score
+
+    def find(min_score: float, limit: int) -> list[Hit]:
+        return index.search(
+            query,
+            rank=planner,
+            model_id=model_id,
+            limit=limit,
+            exact=exact,
+            filters=filters,
+            min_score=min_score,
+        )
+
+    hits = find(threshold, limit)
+    if not hits and threshold > 0 and find(0, 1):
+        return SearchResults((), query, respelled, Advice.MIN_SCORE)
+    return _explained(index, hits, query, respelled, filters, exact=exact)
+
+
+def similar(
+    index: Index,
+    photo: Path,
+    describe: Callable[[Photo], Description | Failure],
+    *,
+    bundle: Path | None = None,
+    limit: int = 10,
+    filters: Filters = NO_FILTERS,
+    min_score: float | None = None,
+) -> SearchResults | Failure:
+    """Find photos that look like a photo, by the cosine similarity of their embeddings.
+
+    A photo that is in the index is not opened again. Neither it nor a copy of it is found.
+
+    Parameters
+    ----------
+    describe
+        Describes the photo if the index has no embedding of it.
+    min_score
+        Leave out hits with a lower cosine similarity, 0 to 1.
+
+    Returns
+    -------
+    The hits, most similar first, or why the photo cannot be read.
+    """
+    from captioner.model.query import load_planner
+    from captioner.photos.walk import walk
+
+    model_id, _ = load_planner(bundle)
+    [found] = walk([photo])
+    indexed = isinstance(found, Failure) or not any(index.pending([found]))
+    vectors = index.vectors_of(photo, model_id) if indexed else None
+    content_hash: bytes | None = None
+    if vectors is None:
+        result = found if isinstance(found, Failure) else describe(found)
+        if isinstance(result, Failure):
+            return result
+        vectors, content_hash = result.vectors, result.content_hash
+    hits = index.similar(
+        vectors.embedding,
+        model_id,
+        limit=limit,
+        but_not=photo,
+        content_hash=content_hash,
+        filters=filters,
+    )
+    near = tuple(hit for hit in hits if (hit.score or 0) >= (min_score or 0))
+    if near:
+        return SearchResults(near)
+    return SearchResults((), advice=Advice.MIN_SCORE if hits else Advice.FILTERS)
+
+
+def _respell(index: Index, query: str, planner: QueryPlanner) -> tuple[str, dict[str, str]]:
+    return index.respell(query, lambda word: planner(word) is not None)
+
+
+def _explained(
+    index: Index,
+    hits: list[Hit],
+    query: str,
+    respelled: Mapping[str, str],
+    filters: Filters,
+    *,
+    exact: bool = False,
+) -> SearchResults:
+    """The results, with advice if there are no hits."""
+    if hits:
+        return SearchResults(tuple(hits), query, respelled)
+    counts = index.counts()
+    if not counts.described:
+        advice = Advice.EMPTY_INDEX
+    elif filters and not index.newest(limit=1, filters=filters):
+        advice = Advice.FILTERS
+    elif exact:
+        advice = Advice.EXACT
+    elif '"' in query:
+        advice = Advice.QUOTES
+    else:
+        advice = Advice.UNKNOWN_WORDS
+    return SearchResults((), query, respelled, advice, counts.missing)
