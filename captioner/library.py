@@ -147,14 +147,14 @@ class Library:
 
     def search(
         self,
-        query: str = "",
+        query: str | None = None,
         *,
         limit: int = 10,
         exact: bool = False,
         filters: Filters = NO_FILTERS,
         min_score: float | None = None,
     ) -> SearchResults:
-        """Find photos from a few words, or the newest without words; see `captioner.search`."""
+        """Find photos from a few words, or the newest if None; see `captioner.search`."""
         return searching.search(
             self._index,
             query,
@@ -179,6 +179,8 @@ class Library:
         ------
         PhotoError
             If the photo cannot be read.
+        UsageError
+            If it is a folder.
         """
         results = searching.similar(
             self._index,

@@ -52,7 +52,7 @@ class SearchResults:
 
 def search(
     index: Index,
-    query: str = "",
+    query: str | None = None,
     *,
     bundle: Path | None = None,
     limit: int = 10,
@@ -65,7 +65,8 @@ def search(
     Parameters
     ----------
     query
-        Words or a sentence; "quoted phrases" must be in a text, -words must not.
+        Words or a sentence; "quoted phrases" must be in a text, -words must not. None: the newest
+        photos.
     bundle
         The bundle that knows what the words mean; None: the default one.
     exact
@@ -76,14 +77,14 @@ def search(
     Raises
     ------
     UsageError
-        If `exact` is set and there are no words.
+        If the query is empty or only blanks, or `exact` is set without one.
     CaptionerError
         If the index or the bundle cannot be read.
     """
-    if not query:
+    if query is None:  # not "": an unset variable must not list the newest photos
         if exact:
             raise UsageError("--exact requires words.", "Say what the captions should contain.")
-        return _explained(index, index.newest(limit=limit, filters=filters), query, {}, filters)
+        return _explained(index, index.newest(limit=limit, filters=filters), "", {}, filters)
     model_id: str | None = None
     planner: QueryPlanner | None = None
     respelled: dict[str, str] = {}
@@ -135,10 +136,17 @@ def similar(
     Returns
     -------
     The hits, most similar first, or why the photo cannot be read.
+
+    Raises
+    ------
+    UsageError
+        If `photo` is a folder.
     """
     from captioner.model.query import load_planner
     from captioner.photos.walk import walk
 
+    if photo.is_dir():
+        raise UsageError(f"{photo} is a folder.", "Name one photo.")
     model_id, _ = load_planner(bundle)
     [found] = walk([photo])
     indexed = isinstance(found, Failure) or not any(index.pending([found]))

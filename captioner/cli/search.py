@@ -74,8 +74,9 @@ def search(
     form = hits.form(as_json=as_json, print_path=print_path, nul=nul, preview=preview)
     filters = Filters.parse(folders, after, before, camera, near, keyword)
     with Library.open(database, options=DescribeOptions(bundle=model)) as library:
+        words = " ".join(query) if query else None
         results = library.search(
-            " ".join(query or []), limit=limit, exact=exact, filters=filters, min_score=min_score
+            words, limit=limit, exact=exact, filters=filters, min_score=min_score
         )
         for word, similar in results.respelled.items():
             console.note(f"Searched for {console.shown(similar)} instead of {console.shown(word)}.")
