@@ -63,14 +63,15 @@ def names() -> list[str]:
     return sorted(_MODULES)
 
 
-def get(name: str = DEFAULT) -> Executor:
-    """The executor of this name.
+def get(name: str | None = None) -> Executor:
+    """The executor of this name, or the default one.
 
     Raises
     ------
     UsageError
         If there is none.
     """
+    name = DEFAULT if name is None else name
     if name not in _MODULES:
         raise UsageError(f"there is no executor {name!r}.", f"Use one of {', '.join(names())}.")
     executor: Executor = import_module(_MODULES[name]).EXECUTOR
