@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks import common
+from captioner.app_paths import bundle_folder
 from captioner.model.bundle import ENCODER, RANGES, Bundle
 from captioner.photos.read import read
-from captioner.places import bundle_folder
 from captioner.types import FloatArray, Photo, PixelArray
 
 if TYPE_CHECKING:

@@ -25,9 +25,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import common
-from captioner.photos.apart import decode_apart
 from captioner.photos.decode import decode, square, upright
 from captioner.photos.facts import read_facts
+from captioner.photos.sandbox import decode_in_sandbox
 from captioner.photos.walk import walk
 
 SIZES = {"0.05 MP": (260, 195), "0.2 MP": (500, 375), "12 MP": (4000, 3000)}
@@ -86,7 +86,7 @@ def decoding(repeats: int) -> list[common.Row]:
                     lambda: read_facts(i, io.BytesIO()), process_time
                 ),
                 f"{name} apart": lambda _, c=content: quickest(
-                    lambda: decode_apart([c], "JPEG", SIDE), perf_counter
+                    lambda: decode_in_sandbox([c], "JPEG", SIDE), perf_counter
                 ),
             },
         )

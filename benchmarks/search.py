@@ -26,13 +26,13 @@ import numpy as np
 
 from benchmarks import common
 from benchmarks.startup import CAPTIONER
+from captioner.app_paths import bundle_folder
 from captioner.execution import describe
 from captioner.index import Filters, Index
 from captioner.index.search import CLOSELY
 from captioner.index.sketches import JOINT_AXES, RUN, WORDS_AXES, Plane, Sketch, Sketches
 from captioner.model import DescribeOptions, load
 from captioner.model.query import load_planner
-from captioner.places import bundle_folder
 from captioner.types import (
     Description,
     Facts,

@@ -34,13 +34,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common
+from captioner.app_paths import bundle_folder
 from captioner.execution import describe
 from captioner.model import DescribeOptions, load
 from captioner.model.bundle import ENCODER, VOCABULARY, Bundle
 from captioner.model.vocabulary import END, PAD, START, UNKNOWN, sentence
 from captioner.model.xception import FEATURES
 from captioner.photos.read import read
-from captioner.places import bundle_folder
 from captioner.types import Failure, Photo
 
 LENGTH = 32

@@ -22,11 +22,11 @@ from time import perf_counter
 import numpy as np
 
 from benchmarks import common
+from captioner.app_paths import bundle_folder
 from captioner.index import Index
 from captioner.model.bundle import JOINT, WORDS, Bundle
 from captioner.model.vocabulary import sentence
 from captioner.model.xception import FEATURES
-from captioner.places import bundle_folder
 from captioner.types import Caption, Description, FloatArray, Keyword, Photo, SearchVectors
 
 SCRIPT = Path(sys.executable).with_name("captioner")

@@ -17,7 +17,7 @@ from captioner.deduplication import TOGETHER, groups, unknown
 from captioner.index import Change, Entry, Index, Lost, Survey, Walked, WithSidecars
 from captioner.index.database import path_key
 from captioner.index.missing import is_file
-from captioner.photos.ignored import IgnoreFiles
+from captioner.photos.ignore_files import IgnoreFiles
 from captioner.types import (
     BundleIds,
     DecodedPhoto,

@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from captioner import search as searching
+from captioner.app_paths import database_path
 from captioner.errors import PhotoError
 from captioner.index import Filters, Hit, Index, Statistics
 from captioner.model.options import DEFAULT_OPTIONS, DescribeOptions
-from captioner.places import database_path
 from captioner.search import NO_FILTERS, SearchResults
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import os
 import sys
 from typing import Any, cast
 
-from captioner.places import cache_folder
+from captioner.app_paths import cache_folder
 
 _BLOCKED = ("openvino_telemetry",)
 """Packages that send usage data as soon as they are imported, and nothing else."""

@@ -19,8 +19,8 @@ PACKAGE = ROOT / "captioner"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 SHARED = {
-    "types", "errors", "places", "offline", "wording", "hashing", "names", "regular", "system",
-    "__init__",
+    "types", "errors", "app_paths", "offline", "wording", "hashing", "filenames", "regular_files",
+    "system", "__init__",
 }  # fmt: skip
 ROOMS = {
     "photos": set(),

@@ -17,10 +17,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from captioner import __version__
+from captioner.app_paths import expanded
 from captioner.cli import console, streams
 from captioner.cli.interrupt import exit_code
 from captioner.errors import CaptionerError, UsageError
-from captioner.places import expanded
 
 # Each is a function of that name in the module of that name: `captioner.cli.search.search`.
 COMMANDS = (

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from captioner.cli import streams
 from captioner.errors import CaptionerWarning, UsageError
-from captioner.names import spelled
+from captioner.filenames import spelled
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -50,8 +50,8 @@ def edit(
       captioner edit beach.jpg
       captioner edit beach.jpg --remove
     """
+    from captioner.app_paths import database_path
     from captioner.index import Index
-    from captioner.places import database_path
 
     console.configure(quiet=quiet, log_file=log_file)
     if remove and text is not None:

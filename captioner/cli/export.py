@@ -67,7 +67,7 @@ def export(
       captioner export --output photos.csv
       captioner export --backup captioner-backup.db
     """
-    from captioner.places import database_path
+    from captioner.app_paths import database_path
 
     console.configure(quiet=quiet, log_file=log_file)
     path = database or database_path()

@@ -47,8 +47,8 @@ def forget(
       captioner forget ~/Pictures/old
       captioner forget holiday/blurred.jpg --yes
     """
+    from captioner.app_paths import database_path
     from captioner.index import Index
-    from captioner.places import database_path
 
     console.configure(quiet=quiet, log_file=log_file)
     path = database or database_path()

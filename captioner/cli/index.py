@@ -94,10 +94,10 @@ def index(
       captioner index
     """
     from captioner import model as models
+    from captioner.app_paths import database_path
     from captioner.indexing import UpdateOptions
     from captioner.model.options import DescribeOptions
     from captioner.photos.walk import Selection
-    from captioner.places import database_path
 
     if in_place and not write:
         raise UsageError("--in-place requires --write.", "Add --write, or leave out --in-place.")
@@ -172,7 +172,7 @@ def _write(
 
 
 def _given(paths: list[str] | None, opened: Index, *, nul: bool) -> Given:
-    from captioner.photos.files import explain_link
+    from captioner.photos.path_errors import explain_link
 
     if paths:
         return Given(paths, nul=nul)

@@ -77,8 +77,8 @@ def _versions() -> dict[str, str | None]:
 
 
 def _bundle(chosen: Path | None) -> dict[str, Any]:
+    from captioner.app_paths import bundle_folder
     from captioner.model.bundle import Bundle
-    from captioner.places import bundle_folder
 
     bundle = Bundle.open(bundle_folder(chosen))
     return {
@@ -99,8 +99,8 @@ def _engine(how: DescribeOptions) -> dict[str, Any]:
 
 
 def _database(chosen: Path | None) -> dict[str, Any]:
+    from captioner.app_paths import database_path
     from captioner.index import Index
-    from captioner.places import database_path
 
     with Index.open(chosen or database_path()) as index:
         counts = index.counts()
@@ -116,7 +116,7 @@ def _database(chosen: Path | None) -> dict[str, Any]:
 
 
 def _folders() -> dict[str, str]:
-    from captioner.places import cache_folder, data_folder, usable_cache
+    from captioner.app_paths import cache_folder, data_folder, usable_cache
 
     cache = cache_folder()
     folders = {"data": str(data_folder())}

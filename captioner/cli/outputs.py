@@ -46,7 +46,7 @@ def check_options(values: Mapping[str, object], options: Mapping[str, str]) -> N
     written = [(name, path) for name, path in named if name in WRITTEN]
     chosen = values.get("database")
     if chosen or ("database" in values and (written or "CAPTIONER_DB" in os.environ)):
-        from captioner.places import database_path
+        from captioner.app_paths import database_path
 
         database = chosen if isinstance(chosen, Path) else database_path()
         _check_database(database)

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
 
+from captioner.app_paths import home_folder
 from captioner.cli import interrupt, streams
 from captioner.errors import UsageError
-from captioner.places import home_folder
 from captioner.system.paths import absolute, decoded
 
 _HERE = Path()

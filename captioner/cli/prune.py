@@ -44,8 +44,8 @@ def prune(
       captioner prune holiday/ --yes
     """
     from captioner import indexing
+    from captioner.app_paths import database_path
     from captioner.index import Index
-    from captioner.places import database_path
 
     console.configure(quiet=quiet, log_file=log_file)
     path = database or database_path()

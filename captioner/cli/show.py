@@ -119,12 +119,12 @@ def _place(photo: Path, one: Statement) -> str:
 
 
 def _in_photo(photo: Path) -> Iterator[Statement]:
-    from captioner import regular
+    from captioner import regular_files
     from captioner.metadata.reading import LARGEST, read_photo
 
     try:
-        content = read_photo(regular.read(photo, LARGEST))
-    except regular.TooLargeError as error:
+        content = read_photo(regular_files.read(photo, LARGEST))
+    except regular_files.TooLargeError as error:
         raise PhotoError(f"cannot read {photo}: it is too large.") from error
     except OSError as error:
         raise PhotoError(f"cannot read {console.shown(str(photo))}: {error.strerror}.") from error
@@ -133,14 +133,14 @@ def _in_photo(photo: Path) -> Iterator[Statement]:
 
 
 def _in_sidecars(photo: Path) -> Iterator[Statement]:
-    from captioner import regular
+    from captioner import regular_files
     from captioner.metadata import provenance, sidecar
 
     beside = sidecar.Folders().of(photo)
     for path in (beside.own, *beside.others):
         try:
-            content = provenance.read_tolerantly(regular.read(path, sidecar.LARGEST))
-        except regular.TooLargeError:
+            content = provenance.read_tolerantly(regular_files.read(path, sidecar.LARGEST))
+        except regular_files.TooLargeError:
             console.warning(f"cannot read {console.shown(str(path))}: it is too large.")
         except OSError as error:
             if os.path.lexists(path):
@@ -156,9 +156,9 @@ def _warn(path: Path, content: Content) -> None:
 
 
 def _in_index(photo: Path, database: Path | None) -> Iterator[Statement]:
+    from captioner.app_paths import database_path
     from captioner.errors import UsageError
     from captioner.index import Index
-    from captioner.places import database_path
 
     try:
         with Index.open(database or database_path()) as index:

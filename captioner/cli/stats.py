@@ -40,8 +40,8 @@ def stats(
       captioner stats
       captioner stats --json | jq '.reasons[].example'
     """
+    from captioner.app_paths import database_path
     from captioner.index import Index
-    from captioner.places import database_path
 
     with Index.open(database or database_path()) as index:
         found = index.statistics()

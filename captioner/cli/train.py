@@ -228,9 +228,9 @@ def train(
     import os
     import sys
 
+    from captioner.app_paths import bundle_folder, cache_folder, usable_cache
     from captioner.cli import console
     from captioner.model.bundle import Bundle
-    from captioner.places import bundle_folder, cache_folder, usable_cache
     from captioner.training.corpora import find_data, read_corpus, read_samples, read_sentences
     from captioner.training.outputs import Outputs
 

@@ -53,8 +53,8 @@ def undo(
       captioner undo holiday/
       captioner undo
     """
+    from captioner.app_paths import database_path
     from captioner.metadata.writer import Options, State, Writer
-    from captioner.places import database_path
     from captioner.types import Failure
 
     console.configure(quiet=quiet, log_file=log_file)

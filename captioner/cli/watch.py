@@ -47,12 +47,12 @@ def watch(
     Example:
       captioner watch ~/Pictures
     """
+    from captioner.app_paths import database_path
     from captioner.index import mounts
     from captioner.indexing import UpdateOptions
     from captioner.model.options import DescribeOptions
     from captioner.photos.walk import Selection
     from captioner.photos.watch import Watcher
-    from captioner.places import database_path
 
     console.configure(quiet=quiet, log_file=log_file)
     path = database or database_path()

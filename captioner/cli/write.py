@@ -116,9 +116,9 @@ def write(
       captioner write holiday/
       captioner write holiday/ --in-place --keywords 5
     """
+    from captioner.app_paths import database_path
     from captioner.metadata.writer import Options
     from captioner.photos.walk import walk
-    from captioner.places import database_path
 
     console.configure(quiet=quiet, log_file=log_file)
     how = Options(

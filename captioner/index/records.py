@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Iterator
 from typing import TypedDict
 
+from captioner.filenames import spelled
 from captioner.index.shown import IN_ORDER, choose
-from captioner.names import spelled
 
 
 class Keyword(TypedDict):

@@ -6,7 +6,7 @@ import errno
 import os
 from pathlib import Path
 
-from captioner import regular
+from captioner import regular_files
 from captioner.metadata import provenance, sidecar
 from captioner.metadata.provenance import Content
 from captioner.metadata.refusal import Reason, Refused
@@ -21,10 +21,10 @@ def read(path: Path, most: int) -> bytes:
         Where it cannot be read, or holds more than `most` bytes.
     """
     try:
-        return regular.read(path, most)
-    except regular.NotRegularError as error:
+        return regular_files.read(path, most)
+    except regular_files.NotRegularError as error:
         raise Refused(Reason.NOT_REGULAR) from error
-    except regular.TooLargeError as error:
+    except regular_files.TooLargeError as error:
         raise Refused(Reason.TOO_LARGE) from error
     except OSError as error:
         raise system(error) from error
@@ -33,8 +33,8 @@ def read(path: Path, most: int) -> bytes:
 def written_sidecar(path: Path) -> bytes | None:
     """What a sidecar holds that captioner may have written; None where it cannot be one."""
     try:
-        return regular.read(path, sidecar.LARGEST)
-    except (regular.NotRegularError, regular.TooLargeError, FileNotFoundError):
+        return regular_files.read(path, sidecar.LARGEST)
+    except (regular_files.NotRegularError, regular_files.TooLargeError, FileNotFoundError):
         return None
     except OSError as error:
         if error.errno in {errno.ENAMETOOLONG, errno.ELOOP}:

@@ -11,11 +11,11 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from captioner.filenames import folded, of_version
 from captioner.metadata import provenance, recovery, splice, xmp
 from captioner.metadata.provenance import Content, Words
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.splice import Splice
-from captioner.names import folded, of_version
 
 SUFFIX = ".xmp"
 

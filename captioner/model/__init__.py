@@ -41,8 +41,8 @@ def weights(bundle: Path | None = None) -> BundleIds:
     CaptionerError
         Where the bundle is absent, damaged or too new.
     """
+    from captioner.app_paths import bundle_folder
     from captioner.model.bundle import Bundle
-    from captioner.places import bundle_folder
     from captioner.types import BundleIds
 
     opened = Bundle.open(bundle_folder(bundle))

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from captioner.app_paths import bundle_folder, usable_cache
 from captioner.errors import UsageError
 from captioner.model import decoders
 from captioner.model.bundle import (
@@ -29,7 +30,6 @@ from captioner.model.heads import JointSpace, WordHead
 from captioner.model.options import DescribeOptions
 from captioner.model.rerank import Candidate, ConfidenceModel
 from captioner.model.vocabulary import Vocabulary, sentence
-from captioner.places import bundle_folder, usable_cache
 from captioner.types import (
     Caption,
     DecodedPhoto,

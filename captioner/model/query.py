@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from captioner.app_paths import bundle_folder
 from captioner.model.bundle import CONCEPTS, JOINT, LEXICON, WORDS, Bundle
 from captioner.model.concepts import Concepts, log_any
 from captioner.model.heads import JointSpace, WordHead, log_probability
 from captioner.model.vocabulary import stem, words
-from captioner.places import bundle_folder
 from captioner.types import FloatArray, QueryPlan, QueryPlanner, SearchVectors
 
 # Log odds that a person who captions a photo uses all words of a query: logistic regressions on

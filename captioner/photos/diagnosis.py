@@ -9,7 +9,7 @@ from PIL import Image, UnidentifiedImageError
 
 from captioner.errors import PhotoError, PhotoUnavailableError
 from captioner.photos import jpeg, tiff
-from captioner.photos.files import explain
+from captioner.photos.path_errors import explain
 
 LARGEST = 1 << 28
 """Pixels. Phones take 200 megapixels; beyond 268 a header is taken for a decompression bomb."""

@@ -3,7 +3,7 @@
 Most photos are JPEG, PNG or WebP files of a few megapixels, and are decoded in the thread that
 asks: nothing is faster. But a thread cannot be stopped, and its memory is everybody's. So whatever
 could take minutes or gigabytes by the word of its header, and all that goes through decoders with
-more history of faults, is handed to a process that can be killed (`apart`).
+more history of faults, is handed to a process that can be killed (`sandbox`).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from itertools import chain
 
 from captioner.errors import PhotoError, PhotoUnavailableError
 from captioner.hashing import new_hash
-from captioner.photos import apart, formats
+from captioner.photos import formats, sandbox
 from captioner.photos.decode import Picture, decode
 from captioner.photos.diagnosis import LARGEST, is_cut
-from captioner.photos.files import explain, open_regular
+from captioner.photos.path_errors import explain, open_regular
 from captioner.types import DecodedPhoto, Photo
 
 _QUICK = ("JPEG", "PNG", "WEBP")
@@ -131,7 +131,7 @@ def _same(photo: Photo, found: os.stat_result) -> bool:
 
 def _picture(file: BufferedReader, kind: str, size: int, hashed: hashlib.blake2b) -> Picture:
     if kind not in _QUICK:
-        return apart.decode_apart(_pieces(file, hashed), kind, size)
+        return sandbox.decode_in_sandbox(_pieces(file, hashed), kind, size)
     content = file.read(_IN_MEMORY)
     hashed.update(content)
     passes = _passes(content) if kind == "JPEG" else 1
@@ -143,7 +143,7 @@ def _picture(file: BufferedReader, kind: str, size: int, hashed: hashlib.blake2b
     if passes and len(content) < _IN_MEMORY:
         with suppress(_Heavy):
             return decode(io.BytesIO(content), kind, size, weigh)
-    return apart.decode_apart(chain([content], _pieces(file, hashed)), kind, size)
+    return sandbox.decode_in_sandbox(chain([content], _pieces(file, hashed)), kind, size)
 
 
 def _passes(jpeg: bytes) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from captioner.photos import takeout, xmp
 from captioner.photos.facts import distinct, packet_facts, united
-from captioner.photos.files import explain, open_regular
+from captioner.photos.path_errors import explain, open_regular
 from captioner.photos.sidecars import XMP
 from captioner.types import Facts, Photo, Sidecar
 

@@ -12,9 +12,9 @@ import os
 import unicodedata
 from collections.abc import Collection, Mapping
 
-from captioner.names import folded, of_version
+from captioner.filenames import folded, of_version
 from captioner.photos import takeout_names
-from captioner.photos.ignore import Rules
+from captioner.photos.ignore_rules import Rules
 from captioner.types import Sidecar
 
 XMP = ".xmp"

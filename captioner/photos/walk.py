@@ -11,9 +11,9 @@ from pathlib import Path
 
 from captioner import system
 from captioner.errors import CaptionerError
-from captioner.photos.files import NEITHER, explain, explain_link
 from captioner.photos.formats import may_be_photo
-from captioner.photos.ignore import IGNORE_FILE, NO_MEDIA, Rules, is_hidden, patterns
+from captioner.photos.ignore_rules import IGNORE_FILE, NO_MEDIA, Rules, is_hidden, patterns
+from captioner.photos.path_errors import NEITHER, explain, explain_link
 from captioner.photos.sidecars import SidecarNames
 from captioner.system.paths import absolute, is_marked_hidden, verbatim
 from captioner.types import Failure, Listing, Photo, Sidecar

@@ -25,7 +25,7 @@ from watchdog.observers import Observer
 
 from captioner.errors import UsageError
 from captioner.photos.formats import may_be_photo
-from captioner.photos.ignore import IGNORE_FILE, NO_MEDIA, is_hidden
+from captioner.photos.ignore_rules import IGNORE_FILE, NO_MEDIA, is_hidden
 from captioner.photos.sidecars import is_sidecar
 
 if TYPE_CHECKING:

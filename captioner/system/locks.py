@@ -8,7 +8,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from captioner import places, system
+from captioner import app_paths, system
 from captioner.system import paths
 
 try:
@@ -91,4 +91,4 @@ def lock_file(folder: Path) -> Path:
     """The file whose lock stands for a folder's, on Windows."""
     real = os.path.normcase(os.path.realpath(folder))
     name = hashlib.sha256(os.fsencode(real)).hexdigest()[:32]
-    return places.data_folder() / "locks" / f"{name}.lock"
+    return app_paths.data_folder() / "locks" / f"{name}.lock"

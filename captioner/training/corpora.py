@@ -12,10 +12,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
 
+from captioner.app_paths import from_environment
 from captioner.errors import CaptionerError, UsageError
 from captioner.model.vocabulary import words
 from captioner.photos.formats import may_be_photo
-from captioner.places import from_environment
 
 Split = Literal["train", "dev", "test", "rest"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test", "rest")

@@ -16,7 +16,7 @@ import invented
 import pytest
 from processes import ROOT
 
-from captioner import places
+from captioner import app_paths
 from captioner.cli import streams
 from captioner.errors import UsageError
 from captioner.index import Index
@@ -107,8 +107,8 @@ class TestHomes:
     ) -> None:
         if home is not None:
             monkeypatch.setenv("HOME", home)
-        assert places.home_folder() == folder.parent / "account"
-        for found in (places.database_path(), places.cache_folder()):
+        assert app_paths.home_folder() == folder.parent / "account"
+        for found in (app_paths.database_path(), app_paths.cache_folder()):
             assert found
             assert found.is_relative_to(folder.parent / "account")
 
@@ -120,15 +120,15 @@ class TestHomes:
         """As with `docker run --user 12345`."""
         if home is not None:
             monkeypatch.setenv("HOME", home)
-        assert places.cache_folder() is None
-        assert places.usable_cache("openvino") is None
+        assert app_paths.cache_folder() is None
+        assert app_paths.usable_cache("openvino") is None
         with pytest.raises(UsageError, match=f"{NOWHERE}.*CAPTIONER_HOME.*--db"):
-            places.database_path()
+            app_paths.database_path()
         monkeypatch.setenv("CAPTIONER_DB", "~/photos.db")
         with pytest.raises(UsageError, match=r"CAPTIONER_DB=~/photos.db: the home folder"):
-            places.database_path()
+            app_paths.database_path()
         monkeypatch.setenv("CAPTIONER_DB", "/data/photos.db")
-        assert places.database_path() == Path("/data/photos.db")
+        assert app_paths.database_path() == Path("/data/photos.db")
         assert not Path("~").exists()
 
     @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has folders of its own")
@@ -140,17 +140,17 @@ class TestHomes:
         monkeypatch.setenv("XDG_CACHE_HOME", chosen)
         account = folder.parent / "account"
         below = ("", "") if chosen == "~" else (".local/share", ".cache")
-        assert places.data_folder() == account / below[0] / "captioner"
-        assert places.cache_folder() == account / below[1] / "captioner"
+        assert app_paths.data_folder() == account / below[0] / "captioner"
+        assert app_paths.cache_folder() == account / below[1] / "captioner"
         monkeypatch.setenv("XDG_DATA_HOME", "/xdg")
-        assert places.data_folder() == Path("/xdg/captioner")
+        assert app_paths.data_folder() == Path("/xdg/captioner")
 
     def test_no_home_folder_is_made(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         missing = folder.parent / "nonexistent"
         monkeypatch.setenv("HOME", str(missing))
-        assert places.usable_cache("openvino") is None
+        assert app_paths.usable_cache("openvino") is None
         with pytest.raises(UsageError, match=r"does not exist.*CAPTIONER_HOME"):
-            places.database_path()
+            app_paths.database_path()
         assert not missing.exists()
 
     @pytest.mark.parametrize("name", ["CAPTIONER_DB", "CAPTIONER_HOME", "CAPTIONER_MODEL"])
@@ -159,31 +159,31 @@ class TestHomes:
     ) -> None:
         account = folder.parent / "account"
         monkeypatch.setenv(name, "~/x")
-        assert places.from_environment(name) == account / "x"
+        assert app_paths.from_environment(name) == account / "x"
         monkeypatch.setenv(name, "~")
-        assert places.from_environment(name) == account
+        assert app_paths.from_environment(name) == account
         monkeypatch.setenv(name, "")
-        assert places.from_environment(name) is None
+        assert app_paths.from_environment(name) is None
         monkeypatch.setenv(name, "~nobody-of-this-name/x")
         with pytest.raises(UsageError, match=f"{name}=~nobody-of-this-name/x: the home folder"):
-            places.from_environment(name)
+            app_paths.from_environment(name)
         monkeypatch.setenv(name, "a~/x")
-        assert places.from_environment(name) == Path("a~/x")
+        assert app_paths.from_environment(name) == Path("a~/x")
 
     def test_a_cache_that_cannot_be(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CAPTIONER_HOME", str(folder / "red.jpg"))
-        assert places.usable_cache("openvino") is None
+        assert app_paths.usable_cache("openvino") is None
         monkeypatch.setenv("CAPTIONER_HOME", str(folder))
-        assert places.usable_cache("openvino") == folder / "cache/openvino"
+        assert app_paths.usable_cache("openvino") == folder / "cache/openvino"
         monkeypatch.setattr(os, "access", lambda path, mode: False)  # a read-only mount
-        assert places.usable_cache("openvino") is None
+        assert app_paths.usable_cache("openvino") is None
         monkeypatch.undo()
 
     def test_a_cache_on_a_full_disk(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CAPTIONER_HOME", str(folder))
-        left = shutil.disk_usage(folder)._replace(free=places.CACHE_BYTES - 1)
+        left = shutil.disk_usage(folder)._replace(free=app_paths.CACHE_BYTES - 1)
         monkeypatch.setattr(shutil, "disk_usage", lambda path: left)
-        assert places.usable_cache("openvino") is None
+        assert app_paths.usable_cache("openvino") is None
 
     def test_options_and_paths_know_home(self, folder: Path) -> None:
         home = folder.parent / "home of mine"

@@ -21,8 +21,8 @@ from typer.testing import CliRunner, Result
 from captioner.cli import console
 from captioner.cli.app import COMMANDS, app
 from captioner.errors import CaptionerWarning
+from captioner.filenames import spelled
 from captioner.index import Index
-from captioner.names import spelled
 from captioner.types import Facts
 
 EVIL = "x\x1b[2J\x1b]0;t\x07\x9b31m\u202egpj\u2028\x7fy"

@@ -19,7 +19,7 @@ from processes import ROOT
 
 from captioner.cli import interrupt
 from captioner.index import Index
-from captioner.photos import apart
+from captioner.photos import sandbox
 from captioner.photos.decode import Picture
 
 if sys.platform == "win32":
@@ -330,7 +330,7 @@ def test_decoding_goes_on_whatever_a_terminal_or_systemd_sends_to_all_processes(
     tmp_path: Path,
 ) -> None:
     content = invented_photo(tmp_path)
-    process = apart._Process()
+    process = sandbox._Process()
     try:
         for number, _ in SIGNALS:
             os.kill(process._process.pid, number)

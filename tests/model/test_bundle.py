@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
+from captioner.app_paths import bundle_folder
 from captioner.errors import CaptionerError, UsageError
 from captioner.model import bundle as bundles
 from captioner.model.bundle import Bundle
-from captioner.places import bundle_folder
 
 LARGE = np.linspace(0, 1, 5000, dtype=np.float32)
 

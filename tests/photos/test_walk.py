@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from captioner.errors import CaptionerWarning, PhotoError, UsageError
-from captioner.photos import ignore
+from captioner.photos import ignore_rules
 from captioner.photos.read import read
 from captioner.photos.walk import Selection, listings, walk
 from captioner.types import Failure, Listing, Photo
@@ -336,8 +336,8 @@ class TestExclude:
     def test_paths_on_a_windows_drive(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(ignore, "_spellings", lambda folder: ["c:/photos/"])
-        spec = ignore.patterns(["C:\\Photos\\private\\"], tmp_path)
+        monkeypatch.setattr(ignore_rules, "_spellings", lambda folder: ["c:/photos/"])
+        spec = ignore_rules.patterns(["C:\\Photos\\private\\"], tmp_path)
         assert spec.match_file("private/a.jpg")
 
     def test_files_hold_for_their_folder_and_below(self, tmp_path: Path) -> None:

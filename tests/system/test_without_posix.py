@@ -86,8 +86,8 @@ def test_nothing_of_posix_is_there(machine: Machine) -> None:
         "from captioner import system; from captioner.system import files, locks, paths\n"
         "assert system.WINDOWS and not locks.HAS_FLOCK\n"
         "assert not any(hasattr(files.os, name) for name in ('geteuid', 'chown', 'O_NOFOLLOW'))\n"
-        "import captioner.photos.apart as apart\n"
-        "assert not hasattr(apart.signal, 'setitimer') and not hasattr(apart.os, 'fork')\n"
+        "import captioner.photos.sandbox as sandbox\n"
+        "assert not hasattr(sandbox.signal, 'setitimer') and not hasattr(sandbox.os, 'fork')\n"
         "try:\n locks.os.open('.', 0)\nexcept PermissionError:\n pass\nelse:\n assert False\n"
     )
     done = python(machine.home, "-c", code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from captioner.regular import NEITHER, open_regular
+from captioner.regular_files import NEITHER, open_regular
 
 __all__ = ["NEITHER", "explain", "explain_link", "open_regular"]
 

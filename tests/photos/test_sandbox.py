@@ -18,19 +18,19 @@ import pytest
 from PIL import Image
 
 from captioner.errors import PhotoError, PhotoUnavailableError
-from captioner.photos import apart
 from captioner.photos import read as reading
+from captioner.photos import sandbox
 from captioner.photos.read import read
 from captioner.photos.walk import walk
 from captioner.types import DecodedPhoto, Photo
 
 
 @pytest.fixture(autouse=True)
-def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[queue.LifoQueue[apart._Process | None]]:
+def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[queue.LifoQueue[sandbox._Process | None]]:
     """One place for a process, and none in it yet."""
-    places: queue.LifoQueue[apart._Process | None] = queue.LifoQueue()
+    places: queue.LifoQueue[sandbox._Process | None] = queue.LifoQueue()
     places.put(None)
-    monkeypatch.setattr(apart, "_places", places)
+    monkeypatch.setattr(sandbox, "_places", places)
     yield places
     assert places.qsize() == 1
     if process := places.get():
@@ -48,7 +48,7 @@ def tiff(path: Path, colour: str = "red") -> Path:
     return path
 
 
-def the_process(places: queue.LifoQueue[apart._Process | None]) -> apart._Process:
+def the_process(places: queue.LifoQueue[sandbox._Process | None]) -> sandbox._Process:
     process = places.get()
     places.put(process)
     assert process
@@ -68,7 +68,7 @@ def test_a_photo_that_takes_too_long_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(endless_jpeg())
-    monkeypatch.setattr(apart, "SECONDS", 0.3)
+    monkeypatch.setattr(sandbox, "SECONDS", 0.3)
     with pytest.raises(PhotoError, match="takes longer than") as caught:
         open_photo(tmp_path / "a.jpg")
     assert not isinstance(caught.value, PhotoUnavailableError)  # not to be tried again as it is
@@ -78,13 +78,13 @@ def test_a_photo_that_takes_too_long_is_given_up(
 
 def test_a_machine_that_is_too_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.jpg").write_bytes(endless_jpeg())
-    monkeypatch.setattr(apart, "PATIENCE", 0.3)
+    monkeypatch.setattr(sandbox, "PATIENCE", 0.3)
     with pytest.raises(PhotoUnavailableError, match="has not ended after"):
         open_photo(tmp_path / "a.jpg")
 
 
 def test_a_progressive_jpeg_is_decoded_here(
-    tmp_path: Path, places: queue.LifoQueue[apart._Process | None]
+    tmp_path: Path, places: queue.LifoQueue[sandbox._Process | None]
 ) -> None:
     for number, options in enumerate(({"progressive": True}, {"quality": 95}, {"optimize": True})):
         Image.new("RGB", (600, 400), "red").save(tmp_path / f"{number}.jpg", **options)
@@ -93,7 +93,7 @@ def test_a_progressive_jpeg_is_decoded_here(
 
 
 def test_a_jpeg_with_more_exif_than_there_may_be_is_decoded_apart(
-    tmp_path: Path, places: queue.LifoQueue[apart._Process | None]
+    tmp_path: Path, places: queue.LifoQueue[sandbox._Process | None]
 ) -> None:
     block = b"Exif\0\0II*\0" + bytes(60_000)
     Image.new("RGB", (60, 40), "red").save(tmp_path / "a.jpg", exif=block)
@@ -111,7 +111,7 @@ def test_a_photo_that_takes_too_much_memory_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("1", (12_000, 10_000)).save(tmp_path / "a.tif", compression="group4")
-    monkeypatch.setattr(apart, "MEMORY", 600 << 20)
+    monkeypatch.setattr(sandbox, "MEMORY", 600 << 20)
     with pytest.raises(PhotoError, match=r"more than 0\.6 GB of memory") as caught:
         open_photo(tmp_path / "a.tif")
     assert not isinstance(caught.value, PhotoUnavailableError)
@@ -119,11 +119,11 @@ def test_a_photo_that_takes_too_much_memory_is_given_up(
 
 
 def test_giants_are_unpacked_one_at_a_time(
-    tmp_path: Path, places: queue.LifoQueue[apart._Process | None]
+    tmp_path: Path, places: queue.LifoQueue[sandbox._Process | None]
 ) -> None:
     Image.new("1", (8000, 5000), 1).save(tmp_path / "a.tif", compression="group4")
     places.put(None)  # two at once
-    with apart._giants:
+    with sandbox._giants:
         seen: list[DecodedPhoto] = []
         thread = threading.Thread(target=lambda: seen.append(open_photo(tmp_path / "a.tif")))
         thread.start()
@@ -136,7 +136,7 @@ def test_giants_are_unpacked_one_at_a_time(
 
 
 def test_one_process_serves_many_photos(
-    tmp_path: Path, places: queue.LifoQueue[apart._Process | None]
+    tmp_path: Path, places: queue.LifoQueue[sandbox._Process | None]
 ) -> None:
     processes = set()
     for number in range(5):
@@ -151,7 +151,7 @@ def test_one_process_serves_many_photos(
 
 
 def test_one_that_died_in_the_meantime_is_replaced(
-    tmp_path: Path, places: queue.LifoQueue[apart._Process | None]
+    tmp_path: Path, places: queue.LifoQueue[sandbox._Process | None]
 ) -> None:
     open_photo(tiff(tmp_path / "a.tif"))
     the_process(places)._process.kill()
@@ -160,7 +160,7 @@ def test_one_that_died_in_the_meantime_is_replaced(
 
 
 def test_one_that_breaks_down_costs_one_photo(
-    tmp_path: Path, places: queue.LifoQueue[apart._Process | None]
+    tmp_path: Path, places: queue.LifoQueue[sandbox._Process | None]
 ) -> None:
     open_photo(tiff(tmp_path / "a.tif"))
 
@@ -170,7 +170,7 @@ def test_one_that_breaks_down_costs_one_photo(
 
     the_pid = the_process(places)._process.pid
     with pytest.raises(PhotoError, match="makes the decoder break down"):
-        apart.decode_apart(content(), "TIFF", 32)
+        sandbox.decode_in_sandbox(content(), "TIFF", 32)
     assert open_photo(tmp_path / "a.tif").format == "TIFF"
 
 
@@ -196,13 +196,13 @@ def test_without_a_python_to_start(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 SCRIPT = """
 import sys
 from pathlib import Path
-from captioner.photos import apart
+from captioner.photos import sandbox
 from captioner.photos.read import read
 from captioner.photos.walk import walk
 
 [photo] = walk([Path(sys.argv[1])])
 read(photo, 32)
-print(*(process._process.pid for process in apart._places.queue if process), flush=True)
+print(*(process._process.pid for process in sandbox._places.queue if process), flush=True)
 sys.stdin.read()
 """
 

@@ -43,7 +43,7 @@ _GIANT = 32 << 20
 _TOO_LONG = 75
 """Exit code of a process that ends itself because a photo takes too long."""
 
-_SCRIPT = "from captioner.photos.apart import serve; serve({}, {})"
+_SCRIPT = "from captioner.photos.sandbox import serve; serve({}, {})"
 _giants = threading.Lock()
 # One place for each core; in it a process that waits, or None where there is none yet.
 _places: queue.LifoQueue[_Process | None] = queue.LifoQueue()
@@ -51,7 +51,7 @@ for _ in range(os.cpu_count() or 1):
     _places.put(None)
 
 
-def decode_apart(content: Iterable[bytes], kind: str, size: int) -> Picture:
+def decode_in_sandbox(content: Iterable[bytes], kind: str, size: int) -> Picture:
     """As `decode`, in another process, within `SECONDS` and `MEMORY`.
 
     Parameters

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from captioner.errors import CaptionerError
-from captioner.photos.ignore import IGNORE_FILE, NO_MEDIA, Rules
+from captioner.photos.ignore_rules import IGNORE_FILE, NO_MEDIA, Rules
 
 
 class IgnoreFiles:

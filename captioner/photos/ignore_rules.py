@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from captioner.errors import CaptionerWarning, UsageError
-from captioner.photos.files import open_regular
+from captioner.photos.path_errors import open_regular
 
 if TYPE_CHECKING:  # imported only where there is a pattern
     from pathspec import GitIgnoreSpec
