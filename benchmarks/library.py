@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import common
-from captioner.deduplication import groups
+from captioner.deduplication import batched
 from captioner.index import Index
 from captioner.indexing import update
 from captioner.model import DescribeOptions, load
@@ -62,7 +62,7 @@ def second_run(scratch: Path, count: int, repeats: int) -> list[common.Row]:
     folder = scratch / "unchanged"
     plant(folder, count)
     with Index.open(scratch / "captioner.db", write=True) as index:
-        for some in groups(walk([folder]), 1000):
+        for some in batched(walk([folder]), 1000):
             failures = (Failure(p.path, "no photo.", p) for p in some if isinstance(p, Photo))
             index.store(list(failures), "none")
 

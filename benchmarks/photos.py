@@ -1,14 +1,14 @@
-"""(e) What reading photos costs: decoding, their facts, and finding them.
+"""(e) The cost of reading photos: decoding, metadata, and walking folders.
 
-- decode: one photo of 0.05, 0.2 and 12 megapixels from memory to the model's square, on one core:
-  as captioner does it (a JPEG is unpacked at the scale that is needed), and whole, by the same
-  resize rule;
+- decode: one photo of 0.05, 0.2 and 12 megapixels from memory to the model input, on one core:
+  as captioner does it (a JPEG is decoded at the scale that is needed), and at full scale, with the
+  same resize rule;
 - facts: the share of decoding that reading EXIF, XMP and IPTC takes;
-- apart: the same photo handed to a process of its own, as exotic and suspicious files are;
-- walk: finding the files of a made tree, against bare `os.scandir` and `stat`.
+- sandbox: the same photo decoded in a worker process, as rare formats and suspicious files are;
+- walk: finding the files of a synthetic tree, compared with bare `os.scandir` and `stat`.
 
-Times are the process's own CPU seconds where it works alone, as they are hardly disturbed by
-whatever else runs; for `apart`, which waits for another process, they are wall time.
+Times are CPU seconds of this process, which other processes hardly affect; for the sandbox, which
+waits for another process, they are wall-clock time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import common
-from captioner.photos.decode import decode, square, upright
+from captioner.photos.decode import decode, model_input, upright
 from captioner.photos.facts import read_facts
 from captioner.photos.sandbox import decode_in_sandbox
 from captioner.photos.walk import walk
@@ -33,11 +33,11 @@ from captioner.photos.walk import walk
 SIZES = {"0.05 MP": (260, 195), "0.2 MP": (500, 375), "12 MP": (4000, 3000)}
 SIDE = 224
 ROUNDS = 5
-"""Runs of which the quickest counts."""
+"""Runs of which the fastest counts."""
 
 
 def jpeg(width: int, height: int) -> bytes:
-    """A JPEG as cameras write it: detail at every scale, EXIF with date, camera, lens and place."""
+    """A JPEG as from a camera: detail at every scale; date, camera, lens and place in EXIF."""
     y, x = np.mgrid[:height, :width].astype(np.float32) / max(width, height)
     smooth = np.stack([np.sin(9 * x), np.cos(7 * y), np.sin(20 * x * y)], axis=2) * 80 + 128
     noise = np.random.default_rng(1).normal(0, 3, (height, width, 1))
@@ -53,8 +53,8 @@ def jpeg(width: int, height: int) -> bytes:
     return file.getvalue()
 
 
-def quickest(work: Callable[[], object], clock: Callable[[], float]) -> float:
-    """Milliseconds of the quickest of some runs."""
+def fastest(work: Callable[[], object], clock: Callable[[], float]) -> float:
+    """Milliseconds of the fastest of `ROUNDS` runs."""
     times = []
     for _ in range(ROUNDS):
         start = clock()
@@ -63,13 +63,13 @@ def quickest(work: Callable[[], object], clock: Callable[[], float]) -> float:
     return 1000 * min(times)
 
 
-def whole(content: bytes) -> object:
-    """Decode every pixel before the picture is made small."""
-    return square(upright(Image.open(io.BytesIO(content))), SIDE)
+def decode_full_scale(content: bytes) -> object:
+    """Decode every pixel before resizing."""
+    return model_input(upright(Image.open(io.BytesIO(content))), SIDE)
 
 
-def here(content: bytes) -> object:
-    return decode(io.BytesIO(content), "JPEG", SIDE, lambda unpacked, stored: None)
+def decode_as_captioner(content: bytes) -> object:
+    return decode(io.BytesIO(content), "JPEG", SIDE, lambda decoded, stored: None)
 
 
 def decoding(repeats: int) -> list[common.Row]:
@@ -80,36 +80,38 @@ def decoding(repeats: int) -> list[common.Row]:
         figures = common.side_by_side(
             repeats,
             {
-                f"{name} whole": lambda _, c=content: quickest(lambda: whole(c), process_time),
-                f"{name} here": lambda _, c=content: quickest(lambda: here(c), process_time),
-                f"{name} facts": lambda _, i=image: quickest(
+                f"{name} full scale": lambda _, c=content: fastest(
+                    lambda: decode_full_scale(c), process_time
+                ),
+                name: lambda _, c=content: fastest(lambda: decode_as_captioner(c), process_time),
+                f"{name} facts": lambda _, i=image: fastest(
                     lambda: read_facts(i, io.BytesIO()), process_time
                 ),
-                f"{name} apart": lambda _, c=content: quickest(
+                f"{name} sandbox": lambda _, c=content: fastest(
                     lambda: decode_in_sandbox([c], "JPEG", SIDE), perf_counter
                 ),
             },
         )
-        full, mine, facts, apart = figures.values()
+        full, ours, facts, sandbox = figures.values()
         rows += [
-            {"what": f"decode {name}, whole", "ms": median(full)},
+            {"what": f"decode {name}, full scale", "ms": median(full)},
             {
                 "what": f"decode {name}",
-                "ms": median(mine),
-                **common.ratio(full, mine, "× faster than whole"),
+                "ms": median(ours),
+                **common.ratio(full, ours, "× faster than full scale"),
             },
             {
                 "what": f"facts {name}",
                 "ms": median(facts),
-                "share of decoding": median(facts) / median(mine),
+                "share of decoding": median(facts) / median(ours),
             },
-            {"what": f"decode {name}, apart", "ms": median(apart)},
+            {"what": f"decode {name}, sandbox", "ms": median(sandbox)},
         ]
     return rows
 
 
 def bare(folder: str) -> int:
-    """Count the files below a folder by nothing but `os.scandir` and `stat`."""
+    """Count the files below a folder with bare `os.scandir` and `stat`."""
     number = 0
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -131,8 +133,8 @@ def walking(repeats: int, files: int) -> list[common.Row]:
         figures = common.side_by_side(
             repeats,
             {
-                "scandir": lambda _: quickest(lambda: bare(scratch), process_time),
-                "walk": lambda _: quickest(
+                "scandir": lambda _: fastest(lambda: bare(scratch), process_time),
+                "walk": lambda _: fastest(
                     lambda: sum(1 for _ in walk([Path(scratch)])), process_time
                 ),
             },
@@ -152,7 +154,9 @@ def main() -> None:
     parser = common.arguments(__doc__, count=100_000, repeats=3)
     options = parser.parse_args()
     rows = [*decoding(options.repeats), *walking(options.repeats, options.count)]
-    notes = [f"Squares of {SIDE} pixels; the quickest of {ROUNDS} runs, {options.repeats} repeats."]
+    notes = [
+        f"Model input of {SIDE} pixels; the fastest of {ROUNDS} runs, {options.repeats} repeats."
+    ]
     common.report("Reading photos", rows, notes, as_json=options.json)
 
 

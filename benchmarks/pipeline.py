@@ -1,17 +1,17 @@
-"""(c) How near the whole pipeline comes to what its stages alone allow.
+"""(c) The throughput of the whole pipeline, compared with that of its stages alone.
 
-In each repeat every stage works through all photos alone, with all cores to itself, and then the
-whole does, from files to a fresh database:
+In each repeat every stage processes all photos alone, with all cores to itself, and then the whole
+pipeline does, from files to a new database:
 
-- decode: files to squares of pixels, in as many threads as the pipeline uses;
-- encode: ready batches to features, streamed through the engine;
-- describe: stored features to captions, keywords and vectors, with an empty memory of prefixes;
-- store: descriptions into a fresh database, a transaction a batch.
+- decode: files to model inputs, in as many threads as the pipeline uses;
+- encode: batches in memory to features, streamed through the engine;
+- describe: features in memory to captions, keywords and vectors, with an empty prefix cache;
+- store: descriptions into a new database, one transaction per batch.
 
-Two bounds. *Slowest stage*: no pipeline is faster than its slowest stage, and one with cores of its
-own for each stage would be as fast. *Stages in turn*: here all stages share the same cores, so the
-honest bound is 1 / the sum of their seconds a photo. The whole exceeds that one only where it fills
-cores that a stage leaves idle when it runs alone: storing, for one, keeps one core busy.
+Two bounds. *Slowest stage*: a pipeline is at most as fast as its slowest stage, and would be as
+fast with separate cores for each stage. *Sequential stages*: all stages share the same cores here,
+so the realistic bound is 1 / the sum of their seconds per photo. The whole pipeline exceeds it only
+by using cores that a stage leaves idle when run alone; storing, for example, uses one core.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ if TYPE_CHECKING:
     from captioner.model.describer import Model
 
 WORKERS = common.cores() + 2
-"""Threads that decode: the pipeline's own choice."""
+"""Decoding threads: the pipeline's default."""
 STAGES = ("decode", "encode", "describe", "store")
 WHOLE = "whole pipeline"
 SLOWEST = "bound: slowest stage"
-IN_TURN = "bound: stages in turn"
+SEQUENTIAL = "bound: sequential stages"
 
 
-def fresh(folder: Path | None) -> Model:
-    """A model that has described nothing yet, its engine warmed up."""
+def new_model(folder: Path | None) -> Model:
+    """A model with an empty prefix cache and a warmed-up engine."""
     model = load(DescribeOptions(bundle=folder, device="cpu"))
     blank = np.zeros((model.batch_size, model.size, model.size, 3), np.uint8)
     for _ in model.encode([blank] * 4):
@@ -58,8 +58,8 @@ def fresh(folder: Path | None) -> Model:
 
 
 def seconds(photos: Sequence[Photo], folder: Path | None, scratch: Path) -> Iterator[float]:
-    """Wall time of each of `STAGES` over all photos, then of the whole."""
-    model = fresh(folder)
+    """Wall-clock time of each of `STAGES` over all photos, then of the whole pipeline."""
+    model = new_model(folder)
 
     start = perf_counter()
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -83,10 +83,10 @@ def seconds(photos: Sequence[Photo], folder: Path | None, scratch: Path) -> Iter
             index.store(batch, model.model_id)
         yield perf_counter() - start
 
-    another = fresh(folder)
+    second_model = new_model(folder)
     with Index.open(scratch / "whole.db", write=True) as index:
         start = perf_counter()
-        summary = update(index, map(Listing.of, photos), lambda: another, workers=WORKERS)
+        summary = update(index, map(Listing.of, photos), lambda: second_model, workers=WORKERS)
         yield perf_counter() - start
     if summary.described < len(photos):
         sys.exit(f"{summary.failed} of {len(photos)} photos could not be described.")
@@ -95,7 +95,7 @@ def seconds(photos: Sequence[Photo], folder: Path | None, scratch: Path) -> Iter
 def measured(
     photos: Sequence[Photo], options: argparse.Namespace, what: str
 ) -> dict[str, list[float]]:
-    """Photos a second of each stage, of the two bounds and, last, of the whole, by repeat."""
+    """Photos per second of each stage, the two bounds, and the whole pipeline, by repeat."""
     rates: dict[str, list[float]] = {name: [] for name in (*STAGES, WHOLE)}
     for repeat in range(options.repeats):
         with tempfile.TemporaryDirectory(prefix="captioner-benchmark-") as scratch:
@@ -106,13 +106,13 @@ def measured(
     common.progress("")
     alone = list(zip(*(rates[stage] for stage in STAGES), strict=True))
     rates[SLOWEST] = [min(each) for each in alone]
-    rates[IN_TURN] = [1 / sum(1 / rate for rate in each) for each in alone]
+    rates[SEQUENTIAL] = [1 / sum(1 / rate for rate in each) for each in alone]
     rates[WHOLE] = rates.pop(WHOLE)
     return rates
 
 
-def invented(folder: Path, megapixels: float, count: int) -> list[Photo]:
-    """JPEGs of a size, no two of which are the same file."""
+def synthetic(folder: Path, megapixels: float, count: int) -> list[Photo]:
+    """JPEGs of one size with different content hashes."""
     width = round((megapixels * 1e6 * 4 / 3) ** 0.5)
     content = jpeg(width, width * 3 // 4)
     for number in range(count):
@@ -121,31 +121,31 @@ def invented(folder: Path, megapixels: float, count: int) -> list[Photo]:
 
 
 def by_size(options: argparse.Namespace) -> None:
-    """A row for each size of photo."""
+    """Print a row for each size of photo."""
     rows: list[common.Row] = []
     for megapixels in options.megapixels:
         with tempfile.TemporaryDirectory(prefix="captioner-benchmark-") as scratch:
-            photos = invented(Path(scratch), megapixels, options.count)
+            photos = synthetic(Path(scratch), megapixels, options.count)
             rates = measured(photos, options, f"{megapixels:g} MP, ")
         rows.append(
             {
                 "photos": f"{megapixels:g} MP",
-                **{name: median(rates[name]) for name in (*STAGES, IN_TURN, WHOLE)},
-                **common.ratio(rates[WHOLE], rates[IN_TURN], "whole ÷ bound"),
+                **{name: median(rates[name]) for name in (*STAGES, SEQUENTIAL, WHOLE)},
+                **common.ratio(rates[WHOLE], rates[SEQUENTIAL], "whole ÷ bound"),
             }
         )
     notes = [
         f"Photos/s; {options.count:,} photos of each size, {options.repeats} repeats. "
-        "Wanted: the whole at 0.9 or more of the bound."
+        "Target: the whole pipeline at 0.9 of the bound or more."
     ]
-    common.report("The pipeline by size of photo", rows, notes, as_json=options.json)
+    common.report("The pipeline by photo size", rows, notes, as_json=options.json)
 
 
 def main() -> None:
     parser = common.arguments(__doc__, count=1000, repeats=3)
     parser.add_argument(
         "--megapixels", type=float, nargs="+", metavar="N",
-        help="in place of photos from a folder, made ones of these sizes, a row each",
+        help="use synthetic photos of these sizes instead of a folder, one row each",
     )  # fmt: skip
     options = parser.parse_args()
     if options.megapixels:
@@ -157,17 +157,17 @@ def main() -> None:
         {
             "stage": name,
             "photos/s": median(rates[name]),
-            "ms a photo": 1000 / median(rates[name]),
+            "ms per photo": 1000 / median(rates[name]),
             **common.ratio(rates[WHOLE], rates[name], "whole ÷ this"),
         }
         for name in rates
     ]
     slowest = min(STAGES, key=lambda stage: median(rates[stage]))
-    reached = common.ratio(rates[WHOLE], rates[IN_TURN])["ratio"]
+    reached = common.ratio(rates[WHOLE], rates[SEQUENTIAL])["ratio"]
     notes = [
-        f"The slowest stage is to {slowest}; the whole reaches {reached:.0%} of what the stages "
-        "allow in turn on the same cores.",
-        f"{options.count:,} photos, {options.repeats} repeats, {WORKERS} threads that decode.",
+        f"The slowest stage is {slowest}; the whole pipeline reaches {reached:.0%} of the "
+        "sequential stages on the same cores.",
+        f"{options.count:,} photos, {options.repeats} repeats, {WORKERS} decoding threads.",
     ]
     common.report("The pipeline and its stages", rows, notes, as_json=options.json)
 

@@ -1,4 +1,4 @@
-"""File names as text: most are UTF-8, and those that are not must not be lost."""
+"""File names as text: names that are not valid UTF-8 without loss, and names compared loosely."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _VERSION = re.compile(r"(.+)_\d\d+(\.[^.]+)", re.DOTALL)
 
 
 def spelled(path: str | bytes) -> tuple[str, str | None]:
-    r"""A path as valid Unicode and, where that is not exact, its bytes in base64.
+    r"""A path as valid Unicode, and its bytes in base64 if the text does not determine them.
 
-    Bytes that are not UTF-8 are spelled out: "caf\xe9.jpg".
+    Bytes that are not UTF-8 are written as escapes: "caf\xe9.jpg".
     """
     text = os.fsdecode(path) if isinstance(path, bytes) else path
     if text.isascii():
@@ -26,12 +26,12 @@ def spelled(path: str | bytes) -> tuple[str, str | None]:
     return text, None
 
 
-def folded(name: str) -> str:
-    """A name as a file system that ignores case and composition compares it."""
+def fold(name: str) -> str:
+    """A name for comparison without regard to case and to Unicode's normal forms."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def of_version(name: str) -> str | None:
-    """The photo of which a name is that of a further version: darktable's `a_01.jpg` of `a.jpg`."""
+def base_of_version(name: str) -> str | None:
+    """The photo of which a name is a further version: darktable's `a_01.jpg` of `a.jpg`."""
     version = _VERSION.fullmatch(name)
     return version[1] + version[2] if version else None

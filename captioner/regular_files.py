@@ -1,7 +1,7 @@
-"""Regular files: opened without waiting, and read up to a limit.
+"""Reading regular files only, without blocking, up to a size limit.
 
-What bears the name of a photo or a sidecar may be a named pipe, a socket or a device. To read from
-one could take for ever, and to open some devices sets them going.
+A name that looks like a photo or a sidecar may belong to a named pipe, a socket or a device.
+Reading from one might never return, and opening some devices has side effects.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from pathlib import Path
 from captioner.system.paths import verbatim
 
 NEITHER = "it is neither a file nor a folder."
+"""Completes "cannot read PATH: …" for pipes, sockets and devices."""
 
-# A pipe is opened without waiting for its other end; a terminal does not become ours.
+# O_NONBLOCK: do not wait for a pipe's other end; O_NOCTTY: do not adopt a terminal.
 _FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NONBLOCK", 0)
@@ -27,50 +28,50 @@ _FLAGS = (
 
 
 class NotRegularError(OSError):
-    """The name is that of a folder, a named pipe, a socket or a device."""
+    """The path is that of a folder, a named pipe, a socket or a device."""
 
     def __init__(self) -> None:
         super().__init__(errno.EINVAL, NEITHER.rstrip("."))
 
 
 class TooLargeError(ValueError):
-    """A file is larger than the limit it is read to."""
+    """A file exceeds the size limit given to `read`."""
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """Open a file for reading, unless it is a pipe, a socket or a device.
+    """Open a regular file for reading.
 
-    Between a look at the folder and now it may have become one.
+    The type is checked here although the walk has checked it: it may have changed since.
 
     Raises
     ------
     OSError, ValueError
-        Where it cannot be opened; `NotRegularError` where it is no regular file.
+        If it cannot be opened; `NotRegularError` if it is not a regular file.
     """
     path = verbatim(path)
     if not stat.S_ISREG(path.stat().st_mode):
         raise NotRegularError
-    number = os.open(path, _FLAGS)
+    descriptor = os.open(path, _FLAGS)
     try:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise NotRegularError
-        return open(number, "rb")  # noqa: PTH123
+        return open(descriptor, "rb")  # noqa: PTH123
     except BaseException:
-        os.close(number)
+        os.close(descriptor)
         raise
 
 
-def read(path: Path, most: int) -> bytes:
-    """All that a regular file holds.
+def read(path: Path, max_bytes: int) -> bytes:
+    """The content of a regular file.
 
     Raises
     ------
     OSError
         As `open_regular`.
     TooLargeError
-        Where it holds more than `most` bytes, which are then not read.
+        If it holds more than `max_bytes`; nothing is read then.
     """
     with open_regular(path) as file:
-        if os.fstat(file.fileno()).st_size > most:
+        if os.fstat(file.fileno()).st_size > max_bytes:
             raise TooLargeError
         return file.read()

@@ -229,7 +229,7 @@ def _preview(
     opened: Index, given: Given, how: UpdateOptions, selection: Selection, *, everywhere: bool
 ) -> None:
     """Print a line for each photo that something would be done about: what, and its path."""
-    from captioner.deduplication import unknown
+    from captioner.deduplication import unrecognised
     from captioner.index import Change, Walked
     from captioner.index.database import path_key
     from captioner.indexing import plan_update, vanished
@@ -260,7 +260,7 @@ def _preview(
         console.cannot_read(given.spelled(failure.path), failure.reason)
     for photo in made.sidecars:
         tell(Change.SIDECAR.value, photo.path)
-    for photo in unknown(opened, made.todo, opened.recognise, copies, done=kept):
+    for photo in unrecognised(opened, made.todo, opened.recognise, copies, done=kept):
         tell(made.todo[photo].value, photo.path)
     for photo in copies:
         tell("copied", photo.path)

@@ -203,14 +203,14 @@ def replacing(file: Path, option: str, *, force: bool, database: bool = False) -
 def _is_photo(file: Path) -> bool:
     """Whether a file is named like a photo or holds one."""
     from captioner.errors import PhotoError
-    from captioner.photos.formats import may_be_photo, recognise
+    from captioner.photos.formats import detect_format, may_be_photo
 
     if may_be_photo(file.name):
         return True
     with suppress(OSError, PhotoError):
         if file.is_file():
             with file.open("rb") as opened:
-                return bool(recognise(opened))
+                return bool(detect_format(opened))
     return False
 
 

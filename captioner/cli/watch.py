@@ -112,11 +112,11 @@ def watch(
     with watcher, finishing() as stop:
         # What changes from here on is noticed, even while the folders are indexed first.
         names = ", ".join(map(console.shown, paths))
-        number = console.counted(watcher.folders, "folder")
+        number = console.counted(watcher.folder_count, "folder")
         console.note(f"Watching {names} ({number} in all). Press Ctrl-C to stop.")
         touched = list(paths)
         while not stop():
             late = not update(touched)
-            again = watcher.touched(settle, stop, wait=_AGAIN if late else None)
+            again = watcher.wait_for_changes(settle, stop, timeout=_AGAIN if late else None)
             touched = list(dict.fromkeys((touched if late else []) + again))
     console.note("Stopped watching.")

@@ -30,7 +30,7 @@ class Folders:
     """
 
     def __init__(self) -> None:
-        self._held: tuple[Path, locks.Folder] | None = None
+        self._held: tuple[Path, locks.FolderLock] | None = None
 
     def __enter__(self) -> Folders:
         return self
@@ -50,7 +50,7 @@ class Folders:
             return
         self._leave()
         try:
-            held = locks.Folder(folder)
+            held = locks.FolderLock(folder)
         except OSError as error:
             # On Windows that may be the folder with the lock.
             other = error.filename if error.filename not in (folder, str(folder)) else None
@@ -108,7 +108,7 @@ def replaceable(path: Path) -> Path:
         raise Refused(Reason.HARD_LINKED)
     if not found.st_mode & 0o222 or not os.access(real, os.W_OK):
         raise Refused(Reason.READ_ONLY)
-    if not files.may_take_owner(found):
+    if not files.can_set_owner(found):
         raise Refused(Reason.OWNER)
     if not os.access(real.parent, os.W_OK | os.X_OK):
         raise Refused(Reason.FOLDER)
@@ -253,7 +253,7 @@ def _fill(handle: int, data: bytes, *, sync: bool) -> None:
 
 def _take_on(temporary: Path, path: Path, before: os.stat_result, *, keep_times: bool) -> None:
     try:
-        files.give_owner(temporary, before)
+        files.set_owner(temporary, before)
     except PermissionError:
         raise Refused(Reason.OWNER) from None
     if not attributes.copy(path, temporary):

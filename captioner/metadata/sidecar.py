@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from captioner.filenames import folded, of_version
+from captioner.filenames import base_of_version, fold
 from captioner.metadata import provenance, recovery, splice, xmp
 from captioner.metadata.provenance import Content, Words
 from captioner.metadata.refusal import Reason, Refused
@@ -77,7 +77,7 @@ class Folders:
         others = [name for name in self._named(photo.stem) if name not in whole]
         others += [
             name
-            for name in self._names.versions.get(folded(photo.name), [])
+            for name in self._names.versions.get(fold(photo.name), [])
             if name[: -len(SUFFIX)] not in self._names.photos
         ]
         exact = photo.name + SUFFIX
@@ -97,7 +97,7 @@ class Folders:
 
     def _named(self, name: str) -> list[str]:
         """The sidecars of a photo with this name, those spelled exactly like it first."""
-        found = sorted(self._names.sidecars.get(folded(name), []))
+        found = sorted(self._names.sidecars.get(fold(name), []))
         exact = [one for one in found if one[: -len(SUFFIX)] == name]
         rest = [one for one in found if one not in exact]
         return exact + [one for one in rest if one[: -len(SUFFIX)] not in self._names.photos]
@@ -124,11 +124,11 @@ def _note(found: _Folder, name: str) -> None:
     if f"{dot}{suffix}".lower() != SUFFIX:
         found.photos.update((name, stem) if dot else (name,))
         return
-    names = found.sidecars.setdefault(folded(stem), [])
+    names = found.sidecars.setdefault(fold(stem), [])
     if name not in names:
         names.append(name)
-    if photo := of_version(stem):
-        found.versions.setdefault(folded(photo), []).append(name)
+    if photo := base_of_version(stem):
+        found.versions.setdefault(fold(photo), []).append(name)
 
 
 def _no_room(path: Path) -> bool:

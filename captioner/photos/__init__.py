@@ -1,1 +1,1 @@
-"""From a path to pixels: which files may be photos, and what a model sees of them."""
+"""From paths to pixels and facts: walking, watching, formats, decoding, metadata, sidecars."""

@@ -1,4 +1,4 @@
-"""From a file's content to the pixels a model sees: upright, RGB, squashed to a square."""
+"""Decoding: from a file's content to the model input, an upright RGB image resized to a square."""
 
 from __future__ import annotations
 
@@ -26,39 +26,49 @@ from PIL import (
 
 from captioner.errors import PhotoError
 from captioner.photos import jpeg
-from captioner.photos.diagnosis import LARGEST, diagnose, is_cut
+from captioner.photos.diagnosis import MAX_PIXELS, diagnose, is_truncated
 from captioner.photos.facts import read_facts
 from captioner.photos.raw import develop
 from captioner.photos.tiff import eight_bits, read_layout, with_eight_bits
 from captioner.types import Facts, PixelArray
 
-# Pillow imports these three on demand only together with forty others.
+# Pillow would import these three on demand, but only together with forty others.
 _PLUGINS = (AvifImagePlugin, TiffImagePlugin, WebPImagePlugin)
 
-# Pillow refuses from twice this figure on. It has no setting but this one, for the whole process.
-Image.MAX_IMAGE_PIXELS = LARGEST // 2
+# Pillow refuses images of twice this number of pixels. It has no other setting, and this one is
+# for the whole process.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
 
-# Pillow warns, without naming the file, of odd metadata that costs no pixel; and libtiff, in it,
-# prints its own view of a damaged file, for which Pillow raises anyway.
+# Pillow warns, without naming the file, about odd metadata that does not affect pixels; and its
+# libtiff prints messages about damaged files, for which Pillow raises exceptions anyway.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
-with suppress(AttributeError, OSError):  # where libtiff is no library of its own
+with suppress(AttributeError, OSError):  # if libtiff is linked in another way
     ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 _DRAFT = 1.6
-"""A JPEG is unpacked at 1/2, 1/4 or 1/8 where that leaves this many times the square's side.
+"""JPEGs are decoded at 1/2, 1/4 or 1/8 scale if at least this multiple of the input size is left.
 
-So the usual 12 megapixels are unpacked at 1/8 for a square of 224: 27 ms in place of 86 for the
-whole photo, at 50 dB from it, and 42 at worst (JPEG itself costs 38). Twice the side takes 39 ms.
+A usual photo of 12 megapixels is thus decoded at 1/8 for an input size of 224: 27 ms instead of 86
+for the whole photo, at a PSNR of 50 dB against it, 42 at worst (JPEG itself costs 38). A multiple
+of 2 takes 39 ms.
 """
 
 _SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
 
+SizeCheck = Callable[[int, int], None]
+"""Called with an image's number of pixels once its header is read, before pixels are decoded.
+
+The first argument is the number of pixels to decode, the second the number stored; a JPEG decoded
+at a smaller scale has fewer of the former. Raises to refuse the image; what it raises is passed on
+unless it is an `Exception`.
+"""
+
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """What a file's content holds."""
+class DecodedImage:
+    """The decoded content of a file."""
 
     rgb: PixelArray
     """uint8 (size, size, 3), sRGB."""
@@ -68,55 +78,53 @@ class Picture:
     facts: Facts
 
 
-def decode(file: BinaryIO, kind: str, size: int, weigh: Callable[[int, int], None]) -> Picture:
-    """Decode a file's content to a square of `size` pixels a side.
+def decode(file: BinaryIO, kind: str, size: int, check_size: SizeCheck) -> DecodedImage:
+    """Decode a file's content to the model input of `size` × `size` pixels.
 
-    Animations and documents give their first picture, raw photos their preview. The eight ways to
-    store one picture, turned and with the EXIF orientation that turns it back, give the same
-    array, as long as the format keeps pixels exactly.
+    Of animations and documents, the first image is decoded; of raw photos, the preview. The eight
+    EXIF orientations of one image give the same array if the format is lossless.
 
     Parameters
     ----------
     kind
-        As `formats.recognise` has it.
-    weigh
-        Called when the header is read, before any pixel is unpacked, with how many will be, and
-        with how many there are. What it raises is raised on, if it is no `Exception`.
+        The format, as `formats.detect_format` returns it.
+    size
+        Side of the model input, pixels.
 
     Raises
     ------
     PhotoError
-        With a reason that completes "cannot read PATH: …", and a remedy where there is one.
+        With a reason that completes "cannot read PATH: …", and a remedy if there is one.
     """
     try:
-        if kind == "TIFF" and (readable := _readable(file, weigh)):
-            return _decode(readable, kind, size, _weighed)
+        if kind == "TIFF" and (converted := _converted_tiff(file, check_size)):
+            return _decode(converted, kind, size, _accept_any_size)
         try:
             if kind == "JPEG" and _is_zero_filled(file):
                 raise OSError("truncated")
-            return _decode(file, kind, size, weigh)
+            return _decode(file, kind, size, check_size)
         except OSError as error:
-            if kind == "JPEG" and (whole := _mended(file, error)):
-                return _decode(whole, kind, size, _weighed)
+            if kind == "JPEG" and (completed := _with_end_marker(file, error)):
+                return _decode(completed, kind, size, _accept_any_size)
             raise
     except PhotoError:
         raise
-    except Exception as error:  # damaged files make Pillow raise nearly anything
+    except Exception as error:  # for damaged files Pillow raises almost anything
         raise diagnose(kind, file, error) from error
 
 
-def _decode(file: BinaryIO, kind: str, size: int, weigh: Callable[[int, int], None]) -> Picture:
+def _decode(file: BinaryIO, kind: str, size: int, check_size: SizeCheck) -> DecodedImage:
     file.seek(0)
-    with _open(file, kind, size) as (image, stored, edge):
-        weigh(image.width * image.height, stored[0] * stored[1])
-        image.load()  # turns a TIFF, whose size was given upright; others stay as stored
+    with _open(file, kind, size) as (image, stored, margin):
+        check_size(image.width * image.height, stored[0] * stored[1])
+        image.load()  # turns a TIFF, whose size was upright already; others stay as stored
         facts = read_facts(image, file)
         orientation = _orientation(image)
         sideways = kind != "RAW" and orientation in _SIDEWAYS
         width, height = stored[::-1] if sideways else stored
-        seen = upright(image)
-        rgb = square(seen, size, _without(edge, orientation, seen.size))
-        return Picture(rgb, width, height, facts)
+        turned = upright(image)
+        rgb = model_input(turned, size, _crop_box(margin, orientation, turned.size))
+        return DecodedImage(rgb, width, height, facts)
 
 
 def _is_zero_filled(jpeg_file: BinaryIO) -> bool:
@@ -127,25 +135,25 @@ def _is_zero_filled(jpeg_file: BinaryIO) -> bool:
     return jpeg.is_zero_filled(jpeg_file.read())
 
 
-def _weighed(unpacked: int, stored: int) -> None:
-    """For what has been weighed before."""
+def _accept_any_size(decoded_pixels: int, stored_pixels: int) -> None:
+    """The `SizeCheck` of an image that has been checked already."""
 
 
-def _mended(file: BinaryIO, error: OSError) -> BinaryIO | None:
-    """A JPEG whose picture is complete, with the end marker that it lacks."""
-    if not is_cut(error):
+def _with_end_marker(file: BinaryIO, error: OSError) -> BinaryIO | None:
+    """A JPEG whose picture is complete, with its missing end marker added."""
+    if not is_truncated(error):
         return None
     file.seek(0)
-    content = jpeg.with_end(file.read())
+    content = jpeg.with_end_marker(file.read())
     return io.BytesIO(content) if content else None
 
 
-def _readable(file: BinaryIO, weigh: Callable[[int, int], None]) -> BinaryIO | None:
-    """A TIFF that Pillow would not read, or not rightly, as one that it does."""
+def _converted_tiff(file: BinaryIO, check_size: SizeCheck) -> BinaryIO | None:
+    """A TIFF that Pillow reads wrongly or not at all, converted to one that it reads."""
     layout = read_layout(file)
     if layout and not layout.read_by_pillow:
-        weigh(layout.width * layout.height, layout.width * layout.height)
-        if layout.width * layout.height > LARGEST:
+        check_size(layout.width * layout.height, layout.width * layout.height)
+        if layout.width * layout.height > MAX_PIXELS:
             raise Image.DecompressionBombError
         return with_eight_bits(file, layout)
     return None
@@ -155,10 +163,10 @@ def _readable(file: BinaryIO, weigh: Callable[[int, int], None]) -> BinaryIO | N
 def _open(
     file: BinaryIO, kind: str, size: int
 ) -> Iterator[tuple[Image.Image, tuple[int, int], tuple[float, float]]]:
-    """The picture, to be unpacked, and the photo's width and height as they are stored.
+    """Open an image, with the photo's stored width and height, and the margin outside the photo.
 
-    Last, how much of the picture's right and lower edge, in its pixels, lies outside the photo: a
-    JPEG of 1,001 pixels is 125.1 wide at 1/8, but is unpacked to 126.
+    The margin is how much of the image's right and lower edge, in its pixels, lies outside the
+    photo: a JPEG of 1,001 pixels is 125.1 wide at 1/8 scale, but is decoded to 126.
     """
     if kind == "RAW":
         image, stored = develop(file, size)
@@ -175,53 +183,55 @@ def _open(
         yield image, stored, (image.width - right, image.height - bottom)
 
 
-def _without(
-    edge: tuple[float, float], orientation: object, size: tuple[int, int]
+def _crop_box(
+    margin: tuple[float, float], orientation: object, size: tuple[int, int]
 ) -> tuple[float, float, float, float]:
-    """The box of an upright picture that leaves out what lies outside the photo."""
-    right, bottom = edge[::-1] if orientation in _SIDEWAYS else edge
+    """The box (left, top, right, bottom) of an upright image without the margin."""
+    right, bottom = margin[::-1] if orientation in _SIDEWAYS else margin
     left = right if orientation in (2, 3, 6, 7) else 0
     top = bottom if orientation in (3, 4, 7, 8) else 0
     return left, top, size[0] - right + left, size[1] - bottom + top
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Show a picture as a person would see it: turned by its EXIF orientation, RGB, 8 bits a band.
+    """Convert an image to upright RGB with 8 bits per channel, as viewers show it.
 
-    What is transparent is laid on white; CMYK, palettes and grey become RGB; more than 8 bits are
-    scaled, not clipped. `image` itself is loaded and turned. The colours stay in the space that
-    the picture's profile names: `square` takes them to sRGB when there are fewer.
+    The EXIF orientation is applied; transparency is composed on white; CMYK, palettes and grey are
+    converted to RGB; higher bit depths are scaled, not clipped. Loads and turns `image` in place.
+    Colours stay in the space of the embedded profile: `model_input` converts them to sRGB once
+    there are fewer pixels.
     """
     image.load()
     if _orientation(image) != 1:
-        for block in ("exif", "Raw profile type exif"):  # else written anew, where that can fail
+        # Pillow would write these blocks again, which can fail.
+        for block in ("exif", "Raw profile type exif"):
             image.info.pop(block, None)
         ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith(("I", "F")):
         return _eight_bits(image).convert("RGB")
     if image.has_transparency_data:
-        seen = image.convert("RGBA")
-        paper = Image.new("RGB", seen.size, "white")
-        paper.paste(seen, mask=seen)
-        paper.info = seen.info
-        return paper
+        layer = image.convert("RGBA")
+        background = Image.new("RGB", layer.size, "white")
+        background.paste(layer, mask=layer)
+        background.info = layer.info
+        return background
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def square(
+def model_input(
     image: Image.Image, size: int, box: tuple[float, float, float, float] | None = None
 ) -> PixelArray:
-    """Squash an upright RGB picture to a square: THE resize rule, in training and in use.
+    """Resize an upright RGB image to the model input: the one resize rule of training and use.
 
-    The whole picture, its proportions given up, by Pillow's bicubic filter with antialiasing; a
-    picture more than six times too large is first averaged down to three times (56 dB from the
-    filter alone, in half its time). One that has the size already is left as it is. Last, its
-    colours are taken to sRGB where it carries a profile: phones and cameras use wider spaces.
+    The whole image is squashed to a square by Pillow's bicubic filter with antialiasing; an image
+    more than six times too large is first box-averaged to three times the size (56 dB from the
+    filter alone, in half the time). An image that has the size already is unchanged. Finally,
+    colours are converted to sRGB if a profile is embedded: phones and cameras use wider spaces.
 
     Parameters
     ----------
     box
-        What of it is the photo (left, top, right, bottom); all if not given.
+        The part of the image that is the photo (left, top, right, bottom); all by default.
 
     Returns
     -------
@@ -235,7 +245,7 @@ def square(
 
 @lru_cache(maxsize=16)
 def _to_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
-    """Colour transform from an RGB profile; None where it is for other bands, or damaged."""
+    """Colour transform from an ICC profile to sRGB; None if it is not for RGB, or damaged."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if source.profile.xcolor_space != "RGB ":
@@ -249,7 +259,7 @@ def _to_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
 def _orientation(image: Image.Image) -> object:
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a damaged EXIF block costs a photo its turn, not its caption
+    except Exception:  # with a damaged EXIF block, a photo loses its orientation, not its caption
         return 1
 
 

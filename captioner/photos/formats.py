@@ -1,4 +1,4 @@
-"""The picture formats captioner reads: by name while walking, by content when opening."""
+"""Image formats: by file name extension while walking, by content when reading."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ RAW = (
     "3fr arw cr2 cr3 crw dcr dng erf fff gpr iiq kdc mef mos mrw nef nrw orf pef raf rw2 rwl sr2 "
     "srf srw x3f"
 )
-"""What cameras call the files that hold their sensors' readings."""
+"""Extensions of raw photos."""
 
 EXTENSIONS = frozenset(
     ("jpg jpeg jpe jfif mpo png apng webp gif bmp dib tif tiff avif heic heif hif " + RAW).split()
 )
 
-_HEAD = 64
-_MOST_TAGS = 512
+_HEADER_BYTES = 64
+_MAX_TAGS = 512
 
-_ANEW = "Save it as JPEG or PNG."
+_CONVERT = "Save it as JPEG or PNG."
 _HEIF_OF_OTHER_CODECS = {b"jpeg", b"jpgs", b"j2ki", b"vvic", b"evbi", b"avci", b"avcs", b"miaf"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
-# What a file begins with, and what that makes it: a format that we read, by Pillow's name …
-_OURS = (
+# Signatures at the beginning of a file, and the format: supported ones, by Pillow's name …
+_SUPPORTED = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"GIF87a", "GIF"),
@@ -47,8 +47,8 @@ _OURS = (
     (b"\0MRM", "RAW"),
     (b"FOVb", "RAW"),
 )
-# … or something else, in words that complete "it is …".
-_FOREIGN = (
+# … and unsupported ones, as text that completes "it is …".
+_UNSUPPORTED = (
     (b"%PDF-", "a PDF document"),
     (b"%!PS", "an EPS or PostScript document"),
     (b"\xc5\xd0\xd3\xc6", "an EPS document"),
@@ -92,80 +92,79 @@ _FOREIGN = (
     (b"\xd0\xcf\x11\xe0", "an Office document or a thumbnail database"),
     (b"L\0\0\0\1\x14\2\0", "a Windows shortcut, not the photo itself"),
     (b"book\0\0\0\0mark", "a macOS alias, not the photo itself"),
-    (b"\0\5\x16\7", "what macOS notes about a file, not the photo itself"),
-    (b"bplist00", "a macOS property list, perhaps in place of a photo that iCloud holds"),
+    (b"\0\5\x16\7", "macOS metadata about a file, not the photo itself"),
+    (b"bplist00", "a macOS property list, perhaps a placeholder for a photo in iCloud"),
     (b"version https://git-lfs", "a Git LFS pointer, not the photo itself"),
 )
-_UNPACK = ("archive", "compressed")
-_STAND_INS = ("not the photo itself", "iCloud")
+_ARCHIVES = ("archive", "compressed")
+_PLACEHOLDERS = ("not the photo itself", "iCloud")
 
 
 def may_be_photo(name: str) -> bool:
-    """Whether a file of this name is worth opening when a folder is searched."""
-    # Not by way of a Path: the walk asks this of every file there is.
+    """Whether a file in a searched folder has the extension of a photo."""
+    # Without a `Path`: the walk calls this for every file.
     stem, _, extension = name.rpartition(".")
     return bool(stem) and extension.lower() in EXTENSIONS
 
 
-def recognise(file: BinaryIO) -> str:
-    """Name the format of a file from how it begins, whatever the file is called.
+def detect_format(file: BinaryIO) -> str:
+    """Detect the format of a file from its first bytes, whatever its name.
 
     Returns
     -------
-    Pillow's name of the one plugin that shall open it: no other gets a chance to. "RAW" for what
-    a camera's sensor has read.
+    The name of the one Pillow plugin that is allowed to open it, or "RAW" for raw photos.
 
     Raises
     ------
     PhotoError
-        Where the content is nothing that captioner reads; says what it is instead.
+        If captioner does not read the format; the reason names it.
     """
-    head = file.read(_HEAD)
+    head = file.read(_HEADER_BYTES)
     kind = _kind(head)
     if kind == "TIFF" and _is_raw(head, file):
         kind = "RAW"
     if kind == "RAW" and not find_spec("rawpy"):
-        raise _missing("raw photo", "raw")
-    if kind == "HEIF" and not heic_opens():
-        raise _missing("HEIC picture", "heic")
+        raise _not_installed("raw photo", "raw")
+    if kind == "HEIF" and not supports_heic():
+        raise _not_installed("HEIC picture", "heic")
     return kind
 
 
-def heic_opens() -> bool:
-    """Whether HEIC can be read. Pillow leaves it to a plugin, ours to the extra `[heic]`."""
+def supports_heic() -> bool:
+    """Whether HEIC can be read: the Pillow plugin comes with the extra `[heic]`."""
     return bool(find_spec("pi_heif"))
 
 
-def _missing(what: str, extra: str) -> PhotoError:
+def _not_installed(what: str, extra: str) -> PhotoError:
     return PhotoUnavailableError(
-        f"it is a {what}, and the part that reads those is not installed.",
+        f"it is a {what}, and the package that reads those is not installed.",
         f"Install it with: pip install 'captioner[{extra}]'.",
     )
 
 
 def _kind(head: bytes) -> str:
-    for start, name in _OURS:
+    for start, name in _SUPPORTED:
         if head.startswith(start):
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[4:8] == b"ftyp":
-        return _kind_of_boxes(head)
+        return _iso_media_kind(head)
     if not head:
         raise PhotoError("it is empty.", "Copy it again, or restore it from a backup.")
     if not head.strip(b"\0"):
         raise PhotoError(
-            "it begins with nothing but zeros: its content is lost.", "Restore it from a backup."
+            "it begins with zeros only: its content is lost.", "Restore it from a backup."
         )
-    for start, what in _FOREIGN:
+    for start, what in _UNSUPPORTED:
         if head.startswith(start):
             raise PhotoError(f"it is {what}.", _remedy(what))
     if head[:4] == b"RIFF":
         what = {b"AVI ": "a video", b"WAVE": "a sound file"}.get(head[8:12], "a RIFF file")
         raise PhotoError(f"it is {what}.")
     if head[:1] == b"P" and head[1:2] in b"1234567" and head[2:3].isspace():
-        raise PhotoError("it is a Netpbm picture (PBM, PGM, PPM or PAM).", _ANEW)
-    if text := _text(head):
+        raise PhotoError("it is a Netpbm picture (PBM, PGM, PPM or PAM).", _CONVERT)
+    if text := _text_start(head):
         raise _text_error(text)
     raise PhotoError(
         "its content is in no format that captioner reads "
@@ -174,24 +173,24 @@ def _kind(head: bytes) -> str:
 
 
 def _remedy(what: str) -> str:
-    if any(word in what for word in _UNPACK):
+    if any(word in what for word in _ARCHIVES):
         return "Unpack it first."
-    if any(word in what for word in _STAND_INS):
+    if any(word in what for word in _PLACEHOLDERS):
         return "Download or copy the photo itself."
     if "video" in what or "sound" in what or "database" in what:
         return ""
-    return _ANEW
+    return _CONVERT
 
 
-def _text(head: bytes) -> str:
-    """The beginning of a text file, in lower case; empty where it is none."""
+def _text_start(head: bytes) -> str:
+    """The beginning of a text file, in lower case; empty for other files."""
     for mark, encoding in (
         (b"\xff\xfe", "utf-16-le"),
         (b"\xfe\xff", "utf-16-be"),
         (b"", "utf-8"),
     ):
         if head.startswith(mark):
-            with suppress(UnicodeDecodeError):  # but for a last character cut in two
+            with suppress(UnicodeDecodeError):  # incremental: the last character may be cut
                 text = getincrementaldecoder(encoding)().decode(head.removeprefix(mark))
                 text = text.removeprefix("\ufeff")
                 if all(c.isprintable() or c in "\t\r\n\f" for c in text):
@@ -205,12 +204,12 @@ def _text_error(text: str) -> PhotoError:
         reason = "it is a web page, not a picture: perhaps an error page of the site it came from."
         return PhotoError(reason, "Download the photo again.")
     if "<svg" in text or "<!doctype svg" in text:
-        return PhotoError("it is an SVG drawing.", _ANEW)
+        return PhotoError("it is an SVG drawing.", _CONVERT)
     return PhotoError("it holds text, not a picture.", "Download the photo again.")
 
 
-def _kind_of_boxes(head: bytes) -> str:
-    """HEIC, AVIF, Canon's raw photos and video share one container; brands at its start differ."""
+def _iso_media_kind(head: bytes) -> str:
+    """The format of an ISO base media file (HEIC, AVIF, Canon CR3, video), from its brands."""
     length = int.from_bytes(head[:4], "big")
     brands = {head[at : at + 4] for at in range(8, min(length, len(head)), 4)}
     if brands & {b"avif", b"avis"}:
@@ -220,18 +219,18 @@ def _kind_of_boxes(head: bytes) -> str:
     if b"crx " in brands:
         return "RAW"
     if brands & {b"jxl "}:
-        raise PhotoError("it is a JPEG XL picture.", _ANEW)
+        raise PhotoError("it is a JPEG XL picture.", _CONVERT)
     if brands & {b"M4A ", b"M4B "}:
         raise PhotoError("it is a sound file.")
     if brands & _HEIF_OF_OTHER_CODECS:
-        raise PhotoError("it is a HEIF picture of a kind that captioner does not read.", _ANEW)
+        raise PhotoError("it is a kind of HEIF picture that captioner does not read.", _CONVERT)
     raise PhotoError("it is a video.")
 
 
 def _is_raw(head: bytes, file: BinaryIO) -> bool:
-    """Whether a TIFF is a raw photo: most makers dress theirs as one, with a thumbnail in front.
+    """Whether a TIFF is a raw photo: most makers' are TIFF files that begin with a thumbnail.
 
-    Opened as TIFF, it would give the thumbnail.
+    Decoded as TIFF, they would give the thumbnail.
     """
     if head[8:10] == b"CR" or head[8:12] == b"IIII":  # Canon, Phase One
         return True
@@ -240,10 +239,11 @@ def _is_raw(head: bytes, file: BinaryIO) -> bool:
     with suppress(struct.error, OSError):
         file.seek(*struct.unpack_from(f"{order}I", head, 4))
         (number,) = struct.unpack(f"{order}H", file.read(2))
-        for _ in range(min(number, _MOST_TAGS)):
+        for _ in range(min(number, _MAX_TAGS)):
             tag, kind, _, value = struct.unpack(f"{order}HHI4s", file.read(12))
             short = f"{order}H" if kind == 3 else f"{order}I"
             (tags[tag],) = struct.unpack_from(short, value)
-    thumbnail_first = tags.get(254, 0) & 1 and 330 in tags  # and other pictures below it
-    sensor_first = tags.get(262) in (32803, 34892)
-    return bool(50706 in tags or thumbnail_first or sensor_first)  # the first: DNG
+    is_dng = 50706 in tags
+    thumbnail_first = tags.get(254, 0) & 1 and 330 in tags  # NewSubfileType, SubIFDs
+    sensor_first = tags.get(262) in (32803, 34892)  # PhotometricInterpretation
+    return bool(is_dng or thumbnail_first or sensor_first)

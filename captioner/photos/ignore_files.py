@@ -1,4 +1,4 @@
-"""Whether ignore files leave out a photo that is known already."""
+"""Whether ignore files apply to a photo that the index already knows, without a walk."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 from captioner.errors import CaptionerError
-from captioner.photos.ignore_rules import IGNORE_FILE, NO_MEDIA, Rules
+from captioner.photos.ignore_rules import IGNORE_FILE, NO_MEDIA, IgnoreRules
 
 
 class IgnoreFiles:
-    """The `.captionerignore` and `.nomedia` files that hold below a folder.
+    """The `.captionerignore` and `.nomedia` files in effect below a folder.
 
-    What one run alone leaves out, by its options, does not count.
+    What the options of a single run exclude is not considered.
 
     Parameters
     ----------
@@ -22,31 +22,31 @@ class IgnoreFiles:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._rules: dict[Path, Rules | None] = {}
+        self._rules: dict[Path, IgnoreRules | None] = {}
 
-    def leave_out(self, path: Path) -> bool:
-        """Whether a walk of the root passes over a path below it. False where it cannot be told."""
+    def ignores(self, path: Path) -> bool:
+        """Whether a walk of the root ignores a path below it. False if that cannot be decided."""
         try:
             folder = self._root
-            rules = self._in(folder, None)
+            rules = self._rules_in(folder, None)
             for name in path.relative_to(self._root).parts[:-1]:
                 folder = folder / name
-                rules = rules and self._in(folder, rules)
+                rules = rules and self._rules_in(folder, rules)
                 if rules is None:
                     return True
-            return rules is None or rules.leave_out(path.name, False)
+            return rules is None or rules.ignores(path.name, False)
         except (OSError, ValueError, CaptionerError):
             return False
 
-    def _in(self, folder: Path, above: Rules | None) -> Rules | None:
-        """The rules in a folder; None where the walk does not enter it."""
+    def _rules_in(self, folder: Path, parent: IgnoreRules | None) -> IgnoreRules | None:
+        """The rules inside a folder; None if the walk does not enter it."""
         if folder not in self._rules:
-            self._rules[folder] = self._read(folder, above)
+            self._rules[folder] = self._read(folder, parent)
         return self._rules[folder]
 
-    def _read(self, folder: Path, above: Rules | None) -> Rules | None:
-        if above is None:
-            return Rules.at(folder, ()).inside(folder, (IGNORE_FILE,))
-        if above.leave_out(folder.name, True) or os.path.lexists(folder / NO_MEDIA):
+    def _read(self, folder: Path, parent: IgnoreRules | None) -> IgnoreRules | None:
+        if parent is None:
+            return IgnoreRules.at(folder, ()).inside(folder, (IGNORE_FILE,))
+        if parent.ignores(folder.name, True) or os.path.lexists(folder / NO_MEDIA):
             return None
-        return above.below(folder.name).inside(folder, (IGNORE_FILE,))
+        return parent.below(folder.name).inside(folder, (IGNORE_FILE,))

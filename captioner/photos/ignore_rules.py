@@ -1,4 +1,4 @@
-"""What the walk leaves out of a folder: hidden things, and what people ask it to leave out."""
+"""Ignore rules of the walk: hidden files, and patterns in the syntax of `.gitignore`."""
 
 from __future__ import annotations
 
@@ -14,53 +14,54 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from captioner.errors import CaptionerWarning, UsageError
-from captioner.photos.path_errors import open_regular
+from captioner.regular_files import open_regular
 
-if TYPE_CHECKING:  # imported only where there is a pattern
+if TYPE_CHECKING:  # imported only if there are patterns
     from pathspec import GitIgnoreSpec
 
 IGNORE_FILE = ".captionerignore"
 NO_MEDIA = ".nomedia"
-"""Android's sign that a folder's pictures are no photos: covers of albums, stickers."""
+"""Android's marker of folders whose pictures are not photos: album covers, stickers."""
 
-# What systems and NAS boxes keep beside people's photos without a dot before its name.
+# Folders of operating systems and NAS devices whose names do not begin with a dot.
 _SYSTEM = frozenset(
     {"@eadir", "@tmp", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "recycler"}
     | {"system volume information", "lost+found", "__macosx"}
 )
-_LARGEST = 1 << 20
+_MAX_BYTES = 1 << 20
+"""Of an ignore file; the rest is not read."""
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is not there for people to see: `._a.jpg`, `.Trashes`, `@eaDir`."""
+    """Whether a file or folder is hidden by its name: `._a.jpg`, `.Trashes`, `@eaDir`."""
     return name[0] == "." or (name[0] in "@#$RrSsLl_" and name.lower() in _SYSTEM)
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """The patterns that hold inside one folder, in gitignore's syntax.
+class IgnoreRules:
+    """The patterns that apply inside one folder, in gitignore's syntax.
 
-    Each comes with the folder's path as seen from where the patterns were written: empty, or with
-    a slash at its end.
+    Each comes with the folder's path relative to where the patterns were given: empty, or with a
+    trailing slash.
     """
 
     levels: tuple[tuple[GitIgnoreSpec, str], ...] = ()
-    """The strongest first: from the command line, then from the deepest ignore file upwards."""
+    """By precedence: from the command line, then from the deepest ignore file upwards."""
     fixed: int = 0
-    """Levels from the command line, which stay the strongest."""
+    """The number of levels from the command line, which keep the highest precedence."""
 
     @classmethod
     def at(cls, root: Path, exclude: Sequence[str]) -> Self:
-        """The rules for a folder that was named: what to exclude, and the ignore files above it.
+        """The rules for a folder named by the user: `exclude`, and the ignore files above it.
 
-        Such a file holds for the folder's content as it does when the walk comes from above, but
-        for one that leaves out the folder itself: naming it overrules that.
+        An ignore file above applies to the folder's content as in a walk from above, unless it
+        ignores the folder itself: naming a folder overrides that.
 
         Raises
         ------
         UsageError, OSError
-            Where a file above cannot be understood or read.
+            If an ignore file above is invalid or cannot be read.
         """
         levels = [(patterns(exclude, root), "")] if exclude else []
         fixed = len(levels)
@@ -73,12 +74,12 @@ class Rules:
         return cls(tuple(levels), fixed)
 
     def inside(self, folder: Path, names: Container[str]) -> Self:
-        """These rules and those of the folder's own ignore file, if it is among `names`.
+        """These rules with those of the folder's own ignore file, if it is among `names`.
 
         Raises
         ------
         UsageError, OSError
-            Where the file cannot be understood or read.
+            If the file is invalid or cannot be read.
         """
         spec = _read(folder) if IGNORE_FILE in names else None
         if not spec:
@@ -93,28 +94,29 @@ class Rules:
         levels = tuple((spec, f"{prefix}{name}/") for spec, prefix in self.levels)
         return replace(self, levels=levels)
 
-    def leave_out(self, name: str, is_folder: bool) -> bool:
-        """Whether to pass over something; the strongest patterns that speak of it decide."""
+    def ignores(self, name: str, is_folder: bool) -> bool:
+        """Whether an entry is ignored: the level of highest precedence that matches decides."""
         for spec, prefix in self.levels:
-            seen = f"{prefix}{name}/" if is_folder else f"{prefix}{name}"
-            verdict = spec.check_file(seen.replace("\n", "\v")).include  # `*` stops at a line's end
-            if verdict is not None:
-                return verdict
+            path = f"{prefix}{name}/" if is_folder else f"{prefix}{name}"
+            # pathspec's `*` matches no newline, which may be in a name.
+            ignored = spec.check_file(path.replace("\n", "\v")).include
+            if ignored is not None:
+                return ignored
         return False
 
 
 def _read(folder: Path) -> GitIgnoreSpec | None:
-    """The patterns of a folder's ignore file; None where there is none.
+    """The patterns of a folder's ignore file; None if there is no such file.
 
     Raises
     ------
     UsageError, OSError
-        Where it cannot be understood or read: better nothing of the folder than too much.
+        If it is invalid or cannot be read: better to index nothing of the folder than too much.
     """
     path = folder / IGNORE_FILE
     try:
         with open_regular(path) as file:
-            content = file.read(_LARGEST)
+            content = file.read(_MAX_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
@@ -124,14 +126,14 @@ def _read(folder: Path) -> GitIgnoreSpec | None:
 
 
 def _lines(content: bytes) -> list[str]:
-    """The lines of an ignore file as any editor writes it: with a byte-order mark, in UTF-16.
+    """The lines of an ignore file in UTF-8 or UTF-16, with or without a byte-order mark.
 
-    What is neither is read as UTF-8; a line that is not, as Latin-1 as well.
+    A line that is not valid UTF-8 is also read as Windows-1252.
 
     Raises
     ------
     UsageError
-        Where it is UTF-16 and damaged.
+        If it is UTF-16, but not valid.
     """
     if encoding := _utf_16(content):
         try:
@@ -142,18 +144,18 @@ def _lines(content: bytes) -> list[str]:
             ) from error
     else:
         text = os.fsdecode(content.removeprefix(codecs.BOM_UTF8))
-    found = []
+    lines = []
     for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
-        found.append(line)
+        lines.append(line)
         try:
             line.encode()
         except UnicodeEncodeError:
-            found.append(os.fsencode(line).decode("cp1252", "replace"))
-    return found
+            lines.append(os.fsencode(line).decode("cp1252", "replace"))
+    return lines
 
 
 def _utf_16(content: bytes) -> str | None:
-    """Which UTF-16 a text is in, by its byte-order mark or its zeros; None where it is in none."""
+    """The UTF-16 variant of a text, from its byte-order mark or its zeros; None if it is not."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if content.count(0) * 4 < len(content) or not content:
@@ -164,20 +166,20 @@ def _utf_16(content: bytes) -> str | None:
 def patterns(
     lines: Iterable[str], folder: Path | None, source: Path | None = None
 ) -> GitIgnoreSpec:
-    """Read patterns in gitignore's syntax, and paths in it: `./x`, `/home/me/Photos/x`, `C:\\x`.
+    """Compile patterns in gitignore's syntax, and paths: `./x`, `/home/me/Photos/x`, `C:\\x`.
 
     Parameters
     ----------
     folder
-        Where the patterns hold. A path below it means that path; one elsewhere means nothing here,
-        which is worth a `CaptionerWarning`. None only checks their syntax.
+        The folder in which the patterns apply. An absolute path below it matches that path; one
+        elsewhere matches nothing and issues a `CaptionerWarning`. None to check syntax only.
     source
         The file that the lines are from; None for the command line.
 
     Raises
     ------
     UsageError
-        Where one makes no sense.
+        If a pattern is invalid.
     """
     from pathspec import GitIgnoreSpec
     from pathspec.patterns.gitignore import GitIgnorePatternError
@@ -188,19 +190,19 @@ def patterns(
         return GitIgnoreSpec.from_lines(form for line in lines for form in _normal_forms(line))
     except GitIgnorePatternError as error:
         raise UsageError(
-            f"a pattern makes no sense: {error}.", "Patterns are written as in .gitignore."
+            f"a pattern is invalid: {error}.", "Patterns are written as in .gitignore."
         ) from error
 
 
 def _normal_forms(line: str) -> Iterable[str]:
-    """A pattern as given, and with its letters composed and decomposed, as names on disk may be."""
+    """A pattern as given and in Unicode's forms NFC and NFD, as names on disk may be in either."""
     if line.isascii():
         return (line,)
     return dict.fromkeys((line, *(unicodedata.normalize(form, line) for form in ("NFC", "NFD"))))
 
 
 def _anchored(line: str, folder: Path, source: Path | None) -> str:
-    """A pattern as gitignore has it: a path that begins with a slash starts at the folder."""
+    """A pattern in gitignore's syntax, in which a leading slash stands for the folder."""
     negation, pattern = ("!", line[1:]) if line.startswith("!") else ("", line)
     drive = _DRIVE.match(pattern)
     if pattern.startswith(("./", ".\\")):
@@ -210,11 +212,11 @@ def _anchored(line: str, folder: Path, source: Path | None) -> str:
     whole = pattern.replace("\\", "/") if drive else pattern
     if pattern.startswith("~/"):
         whole = f"{Path.home().as_posix()}{pattern[1:]}"
-    for start in _spellings(folder):
-        same = whole.casefold().startswith(start.casefold()) if drive else whole.startswith(start)
-        if same and len(start) > 1:
-            return f"{negation}/{whole[len(start) :] or '*'}"
-        if f"{whole.rstrip('/')}/" == start:
+    for root in _spellings(folder):
+        below = whole.casefold().startswith(root.casefold()) if drive else whole.startswith(root)
+        if below and len(root) > 1:
+            return f"{negation}/{whole[len(root) :] or '*'}"
+        if f"{whole.rstrip('/')}/" == root:
             return f"{negation}/*"
     if drive or pattern.startswith("~/") or _is_elsewhere(whole, folder):
         where = f"in {source}" if source else "--exclude"
@@ -229,13 +231,13 @@ def _anchored(line: str, folder: Path, source: Path | None) -> str:
 
 
 def _spellings(folder: Path) -> list[str]:
-    """A folder's absolute path as given and without links, with a slash at its end."""
-    found = dict.fromkeys((os.path.abspath(folder), os.path.realpath(folder)))  # noqa: PTH100
-    return [path.replace(os.sep, "/").rstrip("/") + "/" for path in found]
+    """A folder's absolute path, as given and with links resolved, with a trailing slash."""
+    paths = dict.fromkeys((os.path.abspath(folder), os.path.realpath(folder)))  # noqa: PTH100
+    return [path.replace(os.sep, "/").rstrip("/") + "/" for path in paths]
 
 
 def _is_elsewhere(pattern: str, folder: Path) -> bool:
-    """Whether a pattern that begins with a slash is a path of this system, not of the folder."""
+    """Whether a pattern with a leading slash is an absolute path outside the folder."""
     parts = pattern.strip().strip("/").split("/")
     literal = list(takewhile(lambda part: not set(part) & set("*?[\\"), parts))
     if len(parts) < 2 or not literal:

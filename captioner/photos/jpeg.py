@@ -1,4 +1,4 @@
-"""JPEGs as their markers describe them: what kind they are, and whether a cut one is complete."""
+"""JPEG markers: unsupported variants, and files whose end is missing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from contextlib import suppress
 from PIL import Image
 
 END = b"\xff\xd9"
+"""The end-of-image marker."""
 
+# Markers of frames and scans: ITU-T T.81, table B.1.
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
@@ -17,81 +19,84 @@ _HIERARCHICAL = {0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF}
 _ARITHMETIC = {0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _START_OF_SCAN = 0xDA
 _JPEG_LS = 0xF7
-_ZEROS = 64
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
+_ZEROS = 64
+"""Trailing zero bytes that mean a file was not copied to its end."""
 
 _TAILS = (b"", b"\xaa" * 512, b"\x5b\xd6" * 256, b"\x13\x37\x9c" * 200)
+"""Appended to a JPEG in turn, to see whether its pixels depend on what follows."""
 
 
-def unusual_kind(content: bytes) -> str:
-    """What makes a JPEG one that few programs read, as "a JPEG of 12 bits"; empty for none."""
+def unsupported_variant(content: bytes) -> str:
+    """The name of a rare JPEG variant, such as "a lossless JPEG"; empty for common ones."""
     for marker, body in _segments(content):
         if marker == _JPEG_LS:
             return "a JPEG-LS picture"
         if marker in _FRAMES and len(body) > 5:
-            precision, parts = body[0], body[5]
-            for unusual, name in (
+            precision, components = body[0], body[5]
+            for found, name in (
                 (marker in _LOSSLESS, "a lossless JPEG"),
                 (marker in _HIERARCHICAL, "a hierarchical JPEG"),
                 (precision in (12, 16), f"a JPEG of {precision} bits a sample"),
                 (marker in _ARITHMETIC, "an arithmetic-coded JPEG"),
-                (parts in (2, 5), f"a JPEG of {parts} colour components"),
+                (components in (2, 5), f"a JPEG of {components} colour components"),
             ):
-                if unusual:
+                if found:
                     return name
             return ""
     return ""
 
 
 def is_zero_filled(content: bytes) -> bool:
-    """Whether zeros stand where the rest of the picture should: a copy that was broken off.
+    """Whether the rest of the image data is zeros, as after an interrupted copy.
 
-    A decoder takes them for picture data.
+    A decoder takes them for image data.
     """
     end = content.rstrip(b"\0")
     return not content[-_ZEROS:].strip(b"\0") and end.rfind(END) < end.rfind(b"\xff\xda")
 
 
-def with_end(content: bytes) -> bytes | None:
-    """A JPEG that lacks its end marker, with one; None where picture data is missing, too.
+def with_end_marker(content: bytes) -> bytes | None:
+    """Add a missing end marker; None if image data is missing as well.
 
-    A decoder that runs out of data goes on with what it finds, so whatever follows the data of an
-    incomplete picture is seen in its pixels. Nothing is seen of it once the picture is complete.
+    A decoder that runs out of data continues with whatever follows, so bytes appended to an
+    incomplete image change its pixels. They change nothing once the image is complete.
     """
-    start = content.rstrip(b"\0")  # what a copy reserves before it writes
+    start = content.rstrip(b"\0")  # space that a copy reserves before it writes
     if start.endswith(b"\xff"):
         start = start[:-1]
-    if not _all_scans(start):
+    if not _has_all_scans(start):
         return None
-    pictures = set()
+    results = set()
     for tail in _TAILS:
         with Image.open(io.BytesIO(start + tail + END), formats=("JPEG",)) as image:
-            pictures.add(hash(image.tobytes()))
-            if len(pictures) > 1:
+            results.add(hash(image.tobytes()))
+            if len(results) > 1:
                 return None
     return start + END
 
 
-def _all_scans(content: bytes) -> bool:
+def _has_all_scans(content: bytes) -> bool:
     """Whether there are scans for every coefficient of every component, to the last bit."""
-    parts, progressive = b"", False
+    components, progressive = b"", False
     missing: set[tuple[int, int]] = set()
     for marker, body in _segments(content):
         if marker in _FRAMES and len(body) > 5:
-            parts, progressive = body[6::3][: body[5]], marker in _PROGRESSIVE
-            missing = {(part, k) for part in parts for k in range(64)}
+            components, progressive = body[6::3][: body[5]], marker in _PROGRESSIVE
+            missing = {(component, k) for component in components for k in range(64)}
         elif marker == _START_OF_SCAN and body:
             count = body[0]
             with suppress(IndexError):
                 first, last, bits = body[1 + 2 * count : 4 + 2 * count]
                 done = range(first, last + 1) if progressive else range(64)
                 if not (progressive and bits & 15):
-                    missing -= {(part, k) for part in body[1 : 1 + 2 * count : 2] for k in done}
-    return bool(parts) and not missing
+                    in_scan = body[1 : 1 + 2 * count : 2]
+                    missing -= {(component, k) for component in in_scan for k in done}
+    return bool(components) and not missing
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Markers and what belongs to them, scans' pixel data passed over."""
+    """Markers and the data of their segments, without the entropy-coded data of scans."""
     at = 2
     while (at := content.find(b"\xff", at)) >= 0 and at + 1 < len(content):
         marker = content[at + 1]

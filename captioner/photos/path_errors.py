@@ -1,17 +1,13 @@
-"""Opening what may be anything: only regular files, without waiting, and errors in plain words."""
+"""Why a path cannot be read: explanations for the user, from operating system errors."""
 
 from __future__ import annotations
 
 import errno
 from pathlib import Path
 
-from captioner.regular_files import NEITHER, open_regular
-
-__all__ = ["NEITHER", "explain", "explain_link", "open_regular"]
-
 
 def explain_link(path: Path) -> str | None:
-    """Say where a symbolic link leads to nothing; None if it is no link, or leads somewhere."""
+    """Explain a broken symbolic link; None if the path is no link, or its target exists."""
     try:
         target = path.readlink()
     except (OSError, ValueError):
@@ -27,13 +23,13 @@ def explain_link(path: Path) -> str | None:
 
 
 def explain(error: OSError | ValueError) -> str:
-    """Say in plain words why a path cannot be looked at; completes "cannot read PATH: …"."""
+    """Explain why a path cannot be read; the text completes "cannot read PATH: …"."""
     match error:
         case FileNotFoundError():
             return "there is no such file or folder."
         case PermissionError():
             return "you have no permission to read it."
-        case OSError(strerror=str() as words):
-            return f"{words[:1].lower()}{words[1:]}."
-        case _:  # a zero byte in a path, from a list of paths that is none
+        case OSError(strerror=str() as message):
+            return f"{message[:1].lower()}{message[1:]}."
+        case _:  # a null byte in a path, from a file that is not a list of paths
             return f"{error}."

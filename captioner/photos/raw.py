@@ -1,4 +1,4 @@
-"""Raw photos: the preview that the camera put into the file, else a quick development."""
+"""Raw photos: the preview that the camera embedded, or else a quick development by LibRaw."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from PIL import ExifTags, Image
 if TYPE_CHECKING:
     import rawpy
 
-_TURNS = {
+_TRANSPOSITIONS = {
     3: Image.Transpose.ROTATE_180,
     5: Image.Transpose.ROTATE_90,
     6: Image.Transpose.ROTATE_270,
 }
-"""What LibRaw's `flip` means."""
+"""By the values of LibRaw's `flip`."""
 
 
 def develop(file: BinaryIO, size: int) -> tuple[Image.Image, tuple[int, int]]:
-    """A picture of a raw photo, and the photo's upright width and height.
+    """An image of a raw photo, and the photo's upright width and height.
 
-    The camera's own preview shows best what its owner saw, and is there at once. Only where there
-    is none, or one that has fewer than `size` pixels a side, the sensor's readings are developed,
-    at half their resolution. The picture is upright, or carries the EXIF orientation that says
-    how to turn it, but never both.
+    The camera's own preview is closest to what the photographer saw, and is read at once. Only if
+    there is none, or its shorter side has fewer than `size` pixels, the sensor data is developed,
+    at half resolution. The image is upright, or has the EXIF orientation by which to turn it, but
+    never both.
     """
     import rawpy
 
@@ -33,14 +33,14 @@ def develop(file: BinaryIO, size: int) -> tuple[Image.Image, tuple[int, int]]:
         sizes = raw.sizes
         sideways = sizes.flip in (5, 6)
         upright = (sizes.height, sizes.width) if sideways else (sizes.width, sizes.height)
-        preview = _preview(raw)
-        if preview is None or min(preview.size) < size:
+        image = _preview(raw)
+        if image is None or min(image.size) < size:
             try:
-                preview = Image.fromarray(raw.postprocess(half_size=True, use_camera_wb=True))
+                image = Image.fromarray(raw.postprocess(half_size=True, use_camera_wb=True))
             except rawpy.LibRawError:  # better a small preview than none
-                if preview is None:
+                if image is None:
                     raise
-    return preview, upright
+    return image, upright
 
 
 def _preview(raw: rawpy.RawPy) -> Image.Image | None:
@@ -53,10 +53,10 @@ def _preview(raw: rawpy.RawPy) -> Image.Image | None:
     if found.format == rawpy.ThumbFormat.JPEG:
         content = io.BytesIO(cast(bytes, found.data))
         image: Image.Image = Image.open(content, formats=("JPEG",))
-        # Where the preview does not say how it lies, LibRaw says so in its place.
+        # If the preview has no orientation of its own, LibRaw's applies.
         if ExifTags.Base.Orientation in image.getexif():
             return image
     else:
         image = Image.fromarray(np.asarray(found.data))
-    turn = _TURNS.get(raw.sizes.flip)
-    return image.transpose(turn) if turn is not None else image
+    transposition = _TRANSPOSITIONS.get(raw.sizes.flip)
+    return image.transpose(transposition) if transposition is not None else image

@@ -1,9 +1,9 @@
-"""From a photo's file to its pixels, by the way that fits: here, or in a process of its own.
+"""Reading photos: from a file to decoded pixels, in this process or in the sandbox.
 
-Most photos are JPEG, PNG or WebP files of a few megapixels, and are decoded in the thread that
-asks: nothing is faster. But a thread cannot be stopped, and its memory is everybody's. So whatever
-could take minutes or gigabytes by the word of its header, and all that goes through decoders with
-more history of faults, is handed to a process that can be killed (`sandbox`).
+Most photos are JPEG, PNG or WebP files of a few megapixels, and are decoded in the calling thread,
+which is fastest. But a thread cannot be killed, and it shares the process's memory. So images whose
+header announces more than seconds or megabytes, and formats whose decoders have a longer history of
+vulnerabilities, are decoded in a process that can be killed (`sandbox`).
 """
 
 from __future__ import annotations
@@ -20,48 +20,50 @@ from itertools import chain
 from captioner.errors import PhotoError, PhotoUnavailableError
 from captioner.hashing import new_hash
 from captioner.photos import formats, sandbox
-from captioner.photos.decode import Picture, decode
-from captioner.photos.diagnosis import LARGEST, is_cut
-from captioner.photos.path_errors import explain, open_regular
+from captioner.photos.decode import DecodedImage, decode
+from captioner.photos.diagnosis import MAX_PIXELS, is_truncated
+from captioner.photos.path_errors import explain
+from captioner.regular_files import open_regular
 from captioner.types import DecodedPhoto, Photo
 
-_QUICK = ("JPEG", "PNG", "WEBP")
-_IN_MEMORY = 64 << 20
-"""Bytes. A larger file is never held here as a whole."""
-_GIANT = 32 << 20
-"""Pixels. Unpacked, more than these take up to a gigabyte on their way."""
-_EXIF = 1 << 16
-"""Bytes. Pillow reads a whole EXIF block, and one may refer to its own bytes time and again."""
-_PIECE = 1 << 20
+_DIRECT = ("JPEG", "PNG", "WEBP")
+"""Formats that are decoded in this process, if the image is not too large."""
+_MAX_DIRECT_BYTES = 64 << 20
+"""A larger file is never held in this process as a whole."""
+_MAX_EXIF_BYTES = 1 << 16
+"""Pillow reads EXIF blocks as a whole, and one may refer to its own bytes again and again."""
+_CHUNK = 1 << 20
+"""Bytes read at once."""
 
-_JUST_NOW = 2.0
-"""Seconds since a file was changed, within which it may be being copied."""
-_PATIENCE = 0.3
-"""Seconds in which a file that is being copied grows."""
-_CUT_SHORT = "too early"
+_RECENT = 2.0
+"""Seconds since the last change within which a file may still be being copied."""
+_GROWTH_WAIT = 0.3
+"""Seconds within which a file that is being copied grows."""
+_ENDS_EARLY = "too early"
+"""In the reason of `diagnosis` for truncated files."""
 # FILE_ATTRIBUTE_OFFLINE, …_RECALL_ON_OPEN, …_RECALL_ON_DATA_ACCESS; SF_DATALESS.
 _WINDOWS_ONLINE = 0x1000 | 0x40000 | 0x400000
 _MACOS_DATALESS = 0x40000000
 
 _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
-_MANY = -1
-"""Colours that no scan holds all of."""
+_PROGRESSIVE_COMPONENTS = -1
+"""Stands for the number of components of a progressive JPEG, whose scans are always several."""
 
 
-class _Heavy(BaseException):
-    """The header announces more than is to be unpacked here; not for `except Exception`."""
+class _NeedsSandbox(BaseException):
+    """The image is too large to decode in this process; not caught by `except Exception`."""
 
 
 def read(photo: Photo, size: int) -> DecodedPhoto:
-    """Read a photo's file and decode it to a square of `size` pixels a side.
+    """Read a photo's file, hash it, and decode it to the model input of `size` × `size` pixels.
 
-    The content decides what it is, not the name. See `decode` for what is seen of it.
+    The format is detected from the content, not from the name. See `decode` for what is decoded.
 
     Raises
     ------
     PhotoError
-        With a reason that completes "cannot read PATH: …", and a remedy where there is one.
+        With a reason that completes "cannot read PATH: …", and a remedy if there is one.
     """
     try:
         if is_online_only(photo.path.stat()):
@@ -70,53 +72,53 @@ def read(photo: Photo, size: int) -> DecodedPhoto:
                 "Download it first: choose to keep it always on this device.",
             )
         with open_regular(photo.path) as file:
-            kind = formats.recognise(file)
+            kind = formats.detect_format(file)
             file.seek(0)
-            hashed = new_hash()
-            picture = _picture(file, kind, size, hashed)
+            content_hash = new_hash()
+            image = _decode(file, kind, size, content_hash)
     except PhotoUnavailableError:
         raise
     except PhotoError as error:
-        raise _growing(photo, error) from error
+        raise _unless_growing(photo, error) from error
     except OSError as error:
         raise PhotoUnavailableError(explain(error)) from error
     return DecodedPhoto(
         photo=photo,
-        rgb=picture.rgb,
-        width=picture.width,
-        height=picture.height,
+        rgb=image.rgb,
+        width=image.width,
+        height=image.height,
         format=kind,
-        content_hash=hashed.digest(),
-        facts=picture.facts,
+        content_hash=content_hash.digest(),
+        facts=image.facts,
     )
 
 
-def is_online_only(found: os.stat_result) -> bool:
-    """Whether a file is a placeholder: to read it would be to download it."""
-    windows = getattr(found, "st_file_attributes", 0)
-    return bool(windows & _WINDOWS_ONLINE or getattr(found, "st_flags", 0) & _MACOS_DATALESS)
+def is_online_only(status: os.stat_result) -> bool:
+    """Whether a file is a placeholder, so that reading it would download it from a cloud."""
+    windows = getattr(status, "st_file_attributes", 0)
+    return bool(windows & _WINDOWS_ONLINE or getattr(status, "st_flags", 0) & _MACOS_DATALESS)
 
 
-def _growing(photo: Photo, error: PhotoError) -> PhotoError:
-    """The error, or another one where the file is still being written, and is not damaged."""
+def _unless_growing(photo: Photo, error: PhotoError) -> PhotoError:
+    """The error to report: another one if the file is not damaged but still being written."""
     try:
-        found = photo.path.stat()
-        ended = (isinstance(error.__cause__, Exception) and is_cut(error.__cause__)) or (
-            _CUT_SHORT in error.reason
-        )
-        fresh = ended and 0 <= time.time() - found.st_mtime_ns / 1e9 < _JUST_NOW
+        status = photo.path.stat()
+        truncated = (
+            isinstance(error.__cause__, Exception) and is_truncated(error.__cause__)
+        ) or _ENDS_EARLY in error.reason
+        recent = truncated and 0 <= time.time() - status.st_mtime_ns / 1e9 < _RECENT
         waited = 0.0
-        while _same(photo, found) and fresh and waited < _PATIENCE:
-            time.sleep(_PATIENCE / 10)
-            waited += _PATIENCE / 10
-            found = photo.path.stat()
+        while _is_unchanged(photo, status) and recent and waited < _GROWTH_WAIT:
+            time.sleep(_GROWTH_WAIT / 10)
+            waited += _GROWTH_WAIT / 10
+            status = photo.path.stat()
     except OSError:
         return error
-    if not _same(photo, found):
+    if not _is_unchanged(photo, status):
         return PhotoUnavailableError(
             "another program is still writing it.", "It will be tried again next time."
         )
-    if not fresh:
+    if not recent:
         return error
     return PhotoError(
         error.reason,
@@ -125,33 +127,35 @@ def _growing(photo: Photo, error: PhotoError) -> PhotoError:
     )
 
 
-def _same(photo: Photo, found: os.stat_result) -> bool:
-    return (found.st_size, found.st_mtime_ns) == (photo.size, photo.mtime_ns)
+def _is_unchanged(photo: Photo, status: os.stat_result) -> bool:
+    return (status.st_size, status.st_mtime_ns) == (photo.size, photo.mtime_ns)
 
 
-def _picture(file: BufferedReader, kind: str, size: int, hashed: hashlib.blake2b) -> Picture:
-    if kind not in _QUICK:
-        return sandbox.decode_in_sandbox(_pieces(file, hashed), kind, size)
-    content = file.read(_IN_MEMORY)
-    hashed.update(content)
-    passes = _passes(content) if kind == "JPEG" else 1
+def _decode(
+    file: BufferedReader, kind: str, size: int, content_hash: hashlib.blake2b
+) -> DecodedImage:
+    if kind not in _DIRECT:
+        return sandbox.decode_in_sandbox(_chunks(file, content_hash), kind, size)
+    content = file.read(_MAX_DIRECT_BYTES)
+    content_hash.update(content)
+    scans = _max_scans(content) if kind == "JPEG" else 1
 
-    def weigh(unpacked: int, stored: int) -> None:
-        if unpacked > _GIANT or stored * passes > LARGEST:
-            raise _Heavy
+    def check_size(decoded_pixels: int, stored_pixels: int) -> None:
+        if decoded_pixels > sandbox.LARGE_PIXELS or stored_pixels * scans > MAX_PIXELS:
+            raise _NeedsSandbox
 
-    if passes and len(content) < _IN_MEMORY:
-        with suppress(_Heavy):
-            return decode(io.BytesIO(content), kind, size, weigh)
-    return sandbox.decode_in_sandbox(chain([content], _pieces(file, hashed)), kind, size)
+    if scans and len(content) < _MAX_DIRECT_BYTES:
+        with suppress(_NeedsSandbox):
+            return decode(io.BytesIO(content), kind, size, check_size)
+    return sandbox.decode_in_sandbox(chain([content], _chunks(file, content_hash)), kind, size)
 
 
-def _passes(jpeg: bytes) -> int:
-    """How often a JPEG goes over its pixels, at most; 0 where its header is not to be trusted.
+def _max_scans(jpeg: bytes) -> int:
+    """An upper bound on the scans of a JPEG, each over all pixels; 0 if its header is suspicious.
 
-    A progressive one refines them scan by scan, and a scan may be as short as its own header.
+    A progressive JPEG refines its pixels scan by scan, and a scan may be no longer than its header.
     """
-    at, exif, parts = 2, 0, 0
+    at, exif_bytes, components = 2, 0, 0
     with suppress(IndexError):
         while jpeg[at] == 0xFF:
             marker = jpeg[at + 1]
@@ -160,18 +164,19 @@ def _passes(jpeg: bytes) -> int:
                 continue
             length = 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
             if marker == 0xE1 and jpeg[at + 4 : at + 8] == b"Exif":
-                exif += length
+                exif_bytes += length
             elif marker in _FRAMES:
-                parts = _MANY if marker in _PROGRESSIVE else jpeg[at + 9]
+                progressive = marker in _PROGRESSIVE
+                components = _PROGRESSIVE_COMPONENTS if progressive else jpeg[at + 9]
             elif marker == 0xDA:
-                if exif > _EXIF:
+                if exif_bytes > _MAX_EXIF_BYTES:
                     return 0
-                return 1 if jpeg[at + 4] == parts else jpeg.count(b"\xff\xda")
+                return 1 if jpeg[at + 4] == components else jpeg.count(b"\xff\xda")
             at += length
     return 0
 
 
-def _pieces(file: BufferedReader, hashed: hashlib.blake2b) -> Iterator[bytes]:
-    while piece := file.read(_PIECE):
-        hashed.update(piece)
-        yield piece
+def _chunks(file: BufferedReader, content_hash: hashlib.blake2b) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        content_hash.update(chunk)
+        yield chunk

@@ -1,9 +1,9 @@
-"""Decoding in processes that can be killed: bounded in time and memory, whatever the file does.
+"""Sandboxed decoding: worker processes with limits on CPU time and memory, which can be killed.
 
-The processes are started when there is something for them, wait for more, and end with their
-parent, since their input does. They are Python processes of their own, not forks: a fork of a
-process with an engine's threads in it may hang. File contents go in by a pipe, so that what is
-decoded is what was hashed, and the process needs no access to any file.
+Workers are started on demand, wait for further photos, and exit with their parent because their
+standard input closes. They are fresh Python processes, not forks: forking a process in which an
+inference engine runs threads may deadlock. The content of a file is sent through a pipe, so that
+the bytes decoded are the bytes hashed, and a worker needs no access to any file.
 """
 
 from __future__ import annotations
@@ -28,62 +28,69 @@ import numpy as np
 
 from captioner import system
 from captioner.errors import PhotoError, PhotoUnavailableError
-from captioner.photos.decode import Picture, decode
+from captioner.photos.decode import DecodedImage, decode
 from captioner.types import Facts
 
-SECONDS = 60.0
-"""Of computing that one photo may take. The largest that are let in take a tenth of it."""
-PATIENCE = 300.0
-"""Seconds by the clock. Beyond, the photo is left for another time: the machine may be busy."""
-MEMORY = 4 << 30
-"""Bytes of address space for one process, where the system can bound it."""
-_GIANT = 32 << 20
-"""Pixels. Unpacked, a giant takes up to a gigabyte on its way; one at a time has to do."""
+CPU_SECONDS = 60.0
+"""CPU time allowed for one photo. The largest photos accepted take a tenth of it."""
+WALL_SECONDS = 300.0
+"""Wall-clock time allowed for one photo. Beyond it the failure is transient: the machine may be
+busy."""
+MEMORY_BYTES = 4 << 30
+"""Address space of one worker, where the operating system can limit it."""
+LARGE_PIXELS = 32 << 20
+"""An image with more pixels may need up to a gigabyte to decode, so only one is decoded at once."""
 
-_TOO_LONG = 75
-"""Exit code of a process that ends itself because a photo takes too long."""
+_CPU_LIMIT_EXIT_CODE = 75
+"""Exit code of a worker that ends itself because a photo exceeds `CPU_SECONDS`."""
 
 _SCRIPT = "from captioner.photos.sandbox import serve; serve({}, {})"
-_giants = threading.Lock()
-# One place for each core; in it a process that waits, or None where there is none yet.
-_places: queue.LifoQueue[_Process | None] = queue.LifoQueue()
+_large_image_lock = threading.Lock()
+# One slot per CPU core; it holds an idle worker, or None if none has been started.
+_workers: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
 for _ in range(os.cpu_count() or 1):
-    _places.put(None)
+    _workers.put(None)
 
 
-def decode_in_sandbox(content: Iterable[bytes], kind: str, size: int) -> Picture:
-    """As `decode`, in another process, within `SECONDS` and `MEMORY`.
+def decode_in_sandbox(content: Iterable[bytes], kind: str, size: int) -> DecodedImage:
+    """Decode as `decode` does, in a worker process limited in time and memory.
 
     Parameters
     ----------
     content
-        Of the file, in pieces. What it raises is raised on.
+        The file's content in chunks. Exceptions that iterating raises are passed on.
+    kind
+        The format, as `formats.detect_format` returns it.
+    size
+        Side of the model input, pixels.
 
     Raises
     ------
     PhotoError
-        As `decode`, and where a bound is reached or the decoder breaks.
+        As from `decode`, and if a limit is exceeded or the decoder crashes.
     """
-    process = _places.get()
+    worker = _workers.get()
     try:
-        if not (process and process.alive):
-            process = _Process()
-        return process.decode(content, kind, size)
+        if not (worker and worker.alive):
+            worker = _Worker()
+        return worker.decode(content, kind, size)
     except PhotoError:
         raise
-    except BaseException:  # in the middle of something: nobody knows what it would say next
-        if process:
-            process.kill()
+    except BaseException:  # interrupted within a request: the next answer would be out of step
+        if worker:
+            worker.kill()
         raise
     finally:
-        _places.put(process if process and process.alive else None)
+        _workers.put(worker if worker and worker.alive else None)
 
 
-class _Process:
+class _Worker:
+    """The parent's side of one worker process."""
+
     def __init__(self) -> None:
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _SCRIPT.format(MEMORY, SECONDS)],
+                [sys.executable, "-c", _SCRIPT.format(MEMORY_BYTES, CPU_SECONDS)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -93,9 +100,9 @@ class _Process:
             raise _cannot_start() from error
         assert self._process.stdin
         assert self._process.stdout
-        self._to: IO[bytes] = self._process.stdin
-        self._from: IO[bytes] = self._process.stdout
-        if not self._from.readline():
+        self._requests: IO[bytes] = self._process.stdin
+        self._responses: IO[bytes] = self._process.stdout
+        if not self._responses.readline():
             self.kill()
             raise _cannot_start()
 
@@ -106,175 +113,178 @@ class _Process:
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
-        for pipe in (self._to, self._from):
-            with suppress(OSError):  # what it was not sent any more
+        for pipe in (self._requests, self._responses):
+            with suppress(OSError):  # data that was buffered but not sent
                 pipe.close()
 
-    def decode(self, content: Iterable[bytes], kind: str, size: int) -> Picture:
-        with suppress(BrokenPipeError):  # it has broken down: there will be no answer
-            self._say({"kind": kind, "size": size})
-            for piece in content:
-                self._send(len(piece).to_bytes(4) + piece)
+    def decode(self, content: Iterable[bytes], kind: str, size: int) -> DecodedImage:
+        with suppress(BrokenPipeError):  # the worker has crashed: there will be no response
+            self._send_json({"kind": kind, "size": size})
+            for chunk in content:
+                self._send(len(chunk).to_bytes(4) + chunk)
             self._send(bytes(4))
             self._flush()
-        answer = self._answer(kind)
-        if "giant" in answer:
-            with _giants:
-                self._say({})
+        response = self._response(kind)
+        if "large" in response:
+            with _large_image_lock:
+                self._send_json({})
                 self._flush()
-                answer = self._answer(kind)
-        if "reason" in answer:
-            error = PhotoUnavailableError if answer.pop("unavailable") else PhotoError
-            raise error(**answer)
-        facts = answer["facts"]
+                response = self._response(kind)
+        if "reason" in response:
+            error = PhotoUnavailableError if response.pop("unavailable") else PhotoError
+            raise error(**response)
+        facts = response["facts"]
         facts |= {name: tuple(facts[name]) for name in ("keywords", "others")}
-        rgb = np.frombuffer(self._from.read(size * size * 3), np.uint8).reshape(size, size, 3)
-        return Picture(rgb, answer["width"], answer["height"], Facts(**facts))
+        rgb = np.frombuffer(self._responses.read(size * size * 3), np.uint8)
+        return DecodedImage(
+            rgb.reshape(size, size, 3), response["width"], response["height"], Facts(**facts)
+        )
 
-    def _say(self, words: dict[str, object]) -> None:
-        self._send(json.dumps(words).encode() + b"\n")
+    def _send_json(self, message: dict[str, object]) -> None:
+        self._send(json.dumps(message).encode() + b"\n")
 
     def _send(self, data: bytes) -> None:
         try:
-            self._to.write(data)
+            self._requests.write(data)
         except OSError as error:  # Windows reports EINVAL.
             raise BrokenPipeError from error
 
     def _flush(self) -> None:
         try:
-            self._to.flush()
+            self._requests.flush()
         except OSError as error:
             raise BrokenPipeError from error
 
-    def _answer(self, kind: str) -> Any:
-        late = threading.Event()
+    def _response(self, kind: str) -> Any:
+        timed_out = threading.Event()
 
-        def end() -> None:
-            late.set()
+        def time_out() -> None:
+            timed_out.set()
             self._process.kill()
 
-        timer = threading.Timer(PATIENCE, end)
+        timer = threading.Timer(WALL_SECONDS, time_out)
         timer.daemon = True
         timer.start()
-        line = self._from.readline()
+        line = self._responses.readline()
         timer.cancel()
-        if line and not late.is_set():
+        if line and not timed_out.is_set():
             return json.loads(line)
         self.kill()
-        if late.is_set():
+        if timed_out.is_set():
             raise PhotoUnavailableError(
-                f"unpacking its {kind} data has not ended after {PATIENCE:.0f} seconds."
+                f"decoding its {kind} data did not finish within {WALL_SECONDS:.0f} seconds."
             )
-        if self._process.returncode in (_TOO_LONG, -getattr(signal, "SIGPROF", -_TOO_LONG)):
+        cpu_limit = (_CPU_LIMIT_EXIT_CODE, -getattr(signal, "SIGPROF", -_CPU_LIMIT_EXIT_CODE))
+        if self._process.returncode in cpu_limit:
             raise PhotoError(
-                f"unpacking its {kind} data takes longer than {SECONDS:.0f} seconds.",
-                "Save it anew with another program.",
+                f"decoding its {kind} data takes longer than {CPU_SECONDS:.0f} seconds.",
+                "Save it again with another program.",
             )
         raise PhotoError(
-            f"its {kind} data makes the decoder break down.",
+            f"its {kind} data crashes the decoder.",
             "Copy it again, or restore it from a backup.",
         )
 
 
 def _cannot_start() -> PhotoError:
-    return PhotoUnavailableError("the process that unpacks such files does not start.")
+    return PhotoUnavailableError("the process that decodes such files does not start.")
 
 
 @atexit.register
-def _end_all() -> None:
-    while not _places.empty():
+def _kill_workers() -> None:
+    while not _workers.empty():
         with suppress(queue.Empty):
-            if process := _places.get_nowait():
-                process.kill()
+            if worker := _workers.get_nowait():
+                worker.kill()
 
 
-def serve(memory: int, seconds: float) -> None:
-    """Decode for the parent process until it closes our input.
+def serve(memory: int, cpu_seconds: float) -> None:
+    """Run a worker: decode what the parent process sends until it closes standard input.
 
     Parameters
     ----------
     memory
-        Bytes we may have.
-    seconds
-        Of computing that one photo may take; beyond, the process ends.
+        Limit on this process's address space, bytes.
+    cpu_seconds
+        Limit on the CPU time of one photo; the process exits if one exceeds it.
     """
-    # They are for the parent, which ends us; terminals and systemd send them to all processes.
+    # Terminals and systemd send these to all processes; the parent handles them and ends us.
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    _bound_memory(memory)
-    bound = _Bound(seconds)
+    _limit_memory(memory)
+    cpu_limit = _CpuLimit(cpu_seconds)
     requests = sys.stdin.buffer
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries that print must not answer
+    responses = os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what libraries print must not be a response
 
-    def answer(words: dict[str, object], rgb: bytes = b"") -> None:
-        answers.write(json.dumps(words).encode() + b"\n" + rgb)
-        answers.flush()
+    def respond(message: dict[str, object], rgb: bytes = b"") -> None:
+        responses.write(json.dumps(message).encode() + b"\n" + rgb)
+        responses.flush()
 
-    def weigh(unpacked: int, stored: int) -> None:
-        if unpacked > _GIANT:
-            answer({"giant": True})
+    def check_size(decoded_pixels: int, stored_pixels: int) -> None:
+        if decoded_pixels > LARGE_PIXELS:
+            respond({"large": True})
             requests.readline()
 
-    answer({})
+    respond({})
     while request := requests.readline():
         content = io.BytesIO()
         while length := int.from_bytes(requests.read(4)):
             content.write(requests.read(length))
         content.seek(0)
-        bound.begin()
+        cpu_limit.restart()
         try:
-            picture = decode(content, **json.loads(request), weigh=weigh)
+            image = decode(content, **json.loads(request), check_size=check_size)
         except PhotoError as error:
-            answer(_words(error, memory))
+            respond(_error_message(error, memory))
         else:
-            facts = asdict(picture.facts)
-            words = {"width": picture.width, "height": picture.height, "facts": facts}
-            answer(words, picture.rgb.tobytes())
+            facts = asdict(image.facts)
+            message = {"width": image.width, "height": image.height, "facts": facts}
+            respond(message, image.rgb.tobytes())
 
 
-def _words(error: PhotoError, memory: int) -> dict[str, object]:
-    if isinstance(error.__cause__, MemoryError):  # ours: it will be too little next time as well
-        reason = f"to unpack it takes more than {memory / (1 << 30):.1f} GB of memory."
+def _error_message(error: PhotoError, memory: int) -> dict[str, object]:
+    if isinstance(error.__cause__, MemoryError):  # our own limit: it will not suffice next time
+        reason = f"decoding it takes more than {memory / (1 << 30):.1f} GB of memory."
         return {"reason": reason, "remedy": "Make a smaller copy.", "unavailable": False}
     unavailable = isinstance(error, PhotoUnavailableError)
     return {"reason": error.reason, "remedy": error.remedy, "unavailable": unavailable}
 
 
-class _Bound:
-    """Ends this process when it has computed for too long: a timer, or on Windows a thread."""
+class _CpuLimit:
+    """Ends this process when a photo takes too much CPU time: a timer, or a thread on Windows."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._end = math.inf
+        self._deadline = math.inf
         self._has_timer = hasattr(signal, "setitimer")
         if not self._has_timer:
             threading.Thread(target=self._watch, daemon=True).start()
 
-    def begin(self) -> None:
-        """Count from now on."""
+    def restart(self) -> None:
+        """Start counting again, for the next photo."""
         if self._has_timer:
             signal.setitimer(signal.ITIMER_PROF, self._seconds)
         else:
-            self._end = time.process_time() + self._seconds
+            self._deadline = time.process_time() + self._seconds
 
     def _watch(self) -> None:
-        while time.process_time() < self._end:
+        while time.process_time() < self._deadline:
             time.sleep(0.1)
-        os._exit(_TOO_LONG)
+        os._exit(_CPU_LIMIT_EXIT_CODE)
 
 
-def _bound_memory(memory: int) -> None:
+def _limit_memory(memory: int) -> None:
     try:
         import resource
     except ImportError:
         if system.WINDOWS:
             from captioner.system import windows
 
-            windows.bound_memory(memory)
+            windows.limit_memory(memory)
         return
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    bound = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
+    limit = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
     with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_AS, (bound, hard))
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from captioner.photos import takeout, xmp
 from captioner.photos.facts import distinct, packet_facts, united
-from captioner.photos.path_errors import explain, open_regular
+from captioner.photos.path_errors import explain
 from captioner.photos.sidecars import XMP
+from captioner.regular_files import open_regular
 from captioner.types import Facts, Photo, Sidecar
 
 _GROUPS = (

@@ -1,9 +1,9 @@
-"""Sidecar files, found by their names: XMP and Google Takeout's JSON beside a photo.
+"""Finding sidecar files by name: XMP, and Google Takeout's JSON.
 
-`photo.jpg.xmp` counts before `photo.xmp`, which may belong to a raw photo of the same name as well,
-and both before Takeout's JSON. An XMP file whose name fits no photo exactly belongs to the one that
-it fits without regard to case (`IMG_1.JPG`, `img_1.xmp`) or Unicode's normal forms, or of which it
-names a further version (darktable's `photo_01.jpg.xmp`).
+`photo.jpg.xmp` takes precedence over `photo.xmp`, which may also belong to a raw photo of the same
+name, and both over Takeout's JSON. An XMP file whose name matches no photo exactly belongs to the
+one that it matches without regard to case (`IMG_1.JPG`, `img_1.xmp`) or to Unicode's normal forms,
+or of which it names a further version (darktable's `photo_01.jpg.xmp`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import os
 import unicodedata
 from collections.abc import Collection, Mapping
 
-from captioner.filenames import folded, of_version
+from captioner.filenames import base_of_version, fold
 from captioner.photos import takeout_names
-from captioner.photos.ignore_rules import Rules
+from captioner.photos.ignore_rules import IgnoreRules
 from captioner.types import Sidecar
 
 XMP = ".xmp"
@@ -26,13 +26,13 @@ def is_sidecar(name: str) -> bool:
     return name.lower().endswith((XMP, _JSON))
 
 
-class SidecarNames:
-    """The sidecars of one folder, found by the names of the photos.
+class SidecarFinder:
+    """Finds the sidecars of the photos in one folder.
 
     Parameters
     ----------
     entries
-        Those of the folder whose names are `is_sidecar`.
+        The entries of the folder whose names are `is_sidecar`.
     names
         All names in the folder.
     """
@@ -47,60 +47,60 @@ class SidecarNames:
             else:
                 for photo in takeout_names.photo_names(name):
                     self._json.setdefault(_composed(photo), []).append(name)
-        self._nearly = self._fitting_nearly(names)
-        """Names of photos, folded, to the XMP files that fit no photo exactly."""
+        self._inexact = self._inexact_matches(names)
+        """From folded names of photos to the XMP files that match no photo exactly."""
 
-    def _fitting_nearly(self, names: Collection[str]) -> dict[str, list[str]]:
-        without = [stem for stem in self._xmp if stem not in names]
-        if not without:
+    def _inexact_matches(self, names: Collection[str]) -> dict[str, list[str]]:
+        unmatched = [stem for stem in self._xmp if stem not in names]
+        if not unmatched:
             return {}
-        short = {name.rpartition(".")[0] for name in names if not name.lower().endswith(XMP)}
-        nearly: dict[str, list[str]] = {}
-        for stem in without:
-            if stem not in short:
-                for photo in filter(None, (stem, of_version(stem))):
-                    nearly.setdefault(folded(photo), []).extend(self._xmp[stem])
-        return nearly
+        stems = {name.rpartition(".")[0] for name in names if not name.lower().endswith(XMP)}
+        inexact: dict[str, list[str]] = {}
+        for stem in unmatched:
+            if stem not in stems:
+                for photo in filter(None, (stem, base_of_version(stem))):
+                    inexact.setdefault(fold(photo), []).extend(self._xmp[stem])
+        return inexact
 
     @classmethod
-    def among(
-        cls, entries: Mapping[str, os.DirEntry[str]], rules: Rules | None = None
-    ) -> SidecarNames | None:
-        """Those among all entries of a folder that rules do not leave out; None if none."""
-        names = "\0".join(entries).lower() + "\0"  # much faster than to look at each
+    def from_entries(
+        cls, entries: Mapping[str, os.DirEntry[str]], rules: IgnoreRules | None = None
+    ) -> SidecarFinder | None:
+        """A finder for all entries of a folder that `rules` do not ignore; None if none match."""
+        names = "\0".join(entries).lower() + "\0"  # much faster than testing each name
         if f"{XMP}\0" not in names and f"{_JSON}\0" not in names:
             return None
         return cls(
             {
                 name: entry
                 for name, entry in entries.items()
-                if is_sidecar(name) and not (rules and rules.leave_out(name, False))
+                if is_sidecar(name) and not (rules and rules.ignores(name, False))
             },
             entries,
         )
 
     def of(self, photo: str) -> tuple[Sidecar, ...]:
-        """The sidecars of a photo, most important first; their content is not known yet."""
-        whole, short = self._xmp.get(photo), self._xmp.get(photo.rpartition(".")[0])
-        if not (whole or short or self._json or self._nearly):
+        """The sidecars of a photo, in order of precedence. They are not opened."""
+        exact, by_stem = self._xmp.get(photo), self._xmp.get(photo.rpartition(".")[0])
+        if not (exact or by_stem or self._json or self._inexact):
             return ()
-        names = [*(whole or ()), *(short or ())]
-        if self._nearly:
+        names = [*(exact or ()), *(by_stem or ())]
+        if self._inexact:
             for name in (photo, photo.rpartition(".")[0]):
-                names += self._nearly.get(folded(name), ())
+                names += self._inexact.get(fold(name), ())
         if self._json:
-            lookups = takeout_names.lookups(_composed(photo))
-            names += next(filter(None, map(self._json.get, lookups)), ())
-        found = []
+            candidates = takeout_names.lookups(_composed(photo))
+            names += next(filter(None, map(self._json.get, candidates)), ())
+        sidecars = []
         for name in dict.fromkeys(names):
             try:
                 entry = self._entries[name]
                 if not entry.is_dir():
                     status = entry.stat()
-                    found.append(Sidecar(name, status.st_size, status.st_mtime_ns))
+                    sidecars.append(Sidecar(name, status.st_size, status.st_mtime_ns))
             except OSError:
-                continue  # a link that leads nowhere
-        return tuple(found)
+                continue  # a broken link
+        return tuple(sidecars)
 
 
 def _composed(name: str) -> str:

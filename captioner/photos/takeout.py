@@ -1,4 +1,4 @@
-"""What Google Takeout's JSON says about a photo."""
+"""Facts about a photo from Google Takeout's JSON."""
 
 from __future__ import annotations
 
@@ -14,19 +14,25 @@ from captioner.photos.facts import place, united
 from captioner.types import Facts
 from captioner.wording import clean, is_placeholder
 
-_LONGEST_TEXT = 10_000
+_MAX_LENGTH = 10_000
+"""Characters of a text; the rest is cut off."""
 _ESCAPES = re.compile("&(amp|lt|gt|quot|#39);")
 _CHARACTERS = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "#39": "'"}
-_MARKS = ("photoTakenTime", "geoData", "geoDataExif", "googlePhotosOrigin", "creationTime")
+_TAKEOUT_KEYS = ("photoTakenTime", "geoData", "geoDataExif", "googlePhotosOrigin", "creationTime")
 
 
 def read(content: bytes, photo: str) -> Facts | None:
-    """What a JSON file says about a photo of some name; None where it is not one of Takeout's.
+    """The facts about a photo in a JSON file; None if the file is not from Google Takeout.
+
+    Parameters
+    ----------
+    photo
+        The photo's file name: a title that only repeats it is left out.
 
     Raises
     ------
     ValueError
-        Where it is not JSON at all.
+        If it is not JSON.
     """
     try:
         data = json.loads(content)
@@ -34,7 +40,7 @@ def read(content: bytes, photo: str) -> Facts | None:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(data, dict) or not isinstance(data.get("title"), str):
         return None
-    if not any(isinstance(data.get(name), dict) for name in _MARKS):
+    if not any(isinstance(data.get(name), dict) for name in _TAKEOUT_KEYS):
         return None
     taken_at = _taken(data.get("photoTakenTime"))
     latitude, longitude = _place(data)
@@ -43,33 +49,34 @@ def read(content: bytes, photo: str) -> Facts | None:
         taken_offset="+00:00" if taken_at else None,
         latitude=latitude,
         longitude=longitude,
-        caption=_person(data.get("description")),
+        caption=_user_text(data.get("description")),
         keywords=united(_people(data.get("people"))),
         title=_title(data["title"], photo),
     )
 
 
-def _person(text: object) -> str | None:
+def _user_text(text: object) -> str | None:
+    """A text without HTML escapes; None for placeholders that no person wrote."""
     if not isinstance(text, str) or is_placeholder(clean(text)):
         return None
-    return clean(_unescaped(text))[:_LONGEST_TEXT]
+    return clean(_unescaped(text))[:_MAX_LENGTH]
 
 
 def _unescaped(text: str) -> str:
-    """A text without the escapes that Google puts for what would mean something in HTML."""
-    return _ESCAPES.sub(lambda found: _CHARACTERS[found[1]], text)
+    """A text with the characters for which Google writes HTML escapes."""
+    return _ESCAPES.sub(lambda match: _CHARACTERS[match[1]], text)
 
 
 def _title(title: str, photo: str) -> str | None:
-    """A title that says more than the photo's own name does."""
-    names = {photo, takeout_names.plain(photo)}
+    """The title, unless it only repeats the photo's file name."""
+    names = {photo, takeout_names.without_number(photo)}
     if original := takeout_names.original(photo):
-        names |= {original, takeout_names.plain(original)}
-    same = {one.casefold() for name in names for one in (name, _stem(name))}
-    plain = clean(_unescaped(title)).casefold()
-    if not same.isdisjoint({plain, _stem(plain)}):
+        names |= {original, takeout_names.without_number(original)}
+    known = {text.casefold() for name in names for text in (name, _stem(name))}
+    folded = clean(_unescaped(title)).casefold()
+    if not known.isdisjoint({folded, _stem(folded)}):
         return None
-    return _person(title)
+    return _user_text(title)
 
 
 def _stem(name: str) -> str:
@@ -83,7 +90,7 @@ def _people(people: object) -> Iterable[str]:
 
 
 def _taken(time: object) -> str | None:
-    """A moment in UTC; Takeout gives seconds since 1970, also before."""
+    """The time in UTC, ISO 8601; Takeout gives seconds since 1970, negative ones too."""
     if isinstance(time, dict):
         with suppress(KeyError, TypeError, ValueError, OverflowError):
             at = datetime(1970, 1, 1) + timedelta(seconds=int(time["timestamp"]))

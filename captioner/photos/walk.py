@@ -1,4 +1,4 @@
-"""From what a person names to photos: files as they are, folders searched."""
+"""The walk: finds photos under the paths that a user names, searching folders recursively."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from pathlib import Path
 from captioner import system
 from captioner.errors import CaptionerError
 from captioner.photos.formats import may_be_photo
-from captioner.photos.ignore_rules import IGNORE_FILE, NO_MEDIA, Rules, is_hidden, patterns
-from captioner.photos.path_errors import NEITHER, explain, explain_link
-from captioner.photos.sidecars import SidecarNames
+from captioner.photos.ignore_rules import IGNORE_FILE, NO_MEDIA, IgnoreRules, is_hidden, patterns
+from captioner.photos.path_errors import explain, explain_link
+from captioner.photos.sidecars import SidecarFinder
+from captioner.regular_files import NEITHER
 from captioner.system.paths import absolute, is_marked_hidden, verbatim
 from captioner.types import Failure, Listing, Photo, Sidecar
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which of the photos below a folder are taken. What is named itself always is."""
+    """Which photos below a folder to take. A file named by the user is always taken."""
 
     exclude: tuple[str, ...] = ()
-    """What to leave out: patterns in gitignore's syntax, as seen from each folder named."""
+    """Patterns in gitignore's syntax of what to ignore, relative to each folder named."""
     include_hidden: bool = False
-    """Take hidden files and folders too, and folders with a `.nomedia` in them."""
+    """Take hidden files and folders too, and folders with a `.nomedia` file."""
 
 
 Skipped = Callable[[Path, str], None]
-"""Called with what is not taken although its name may be a photo's, and the reason."""
+"""Called with the path and the reason of what is skipped although it is named like a photo."""
 
 
 def _ignore(path: Path, reason: str) -> None:
@@ -42,25 +43,25 @@ def walk(
 ) -> Iterator[Photo | Failure]:
     """Find the photos under each path, in the order given.
 
-    A file that is named is taken, whatever it is called. Inside a folder, files whose names may
-    be photos' are taken, in order of their names, the subfolders among them; passed over is what
-    is hidden, has a `.nomedia` in it, or is left out by `selection` or by a `.captionerignore`
-    file in the folder or above it. Links are followed. No folder is entered twice, so that links
-    in a circle end, and a file that is reached in several ways, by links or because paths overlap,
-    comes once. (Hard links are files of their own.)
+    A file named by the user is taken whatever its name. Inside a folder, files with the extension
+    of a photo format are taken, sorted by name together with subfolders. Hidden entries, folders
+    with a `.nomedia` file, and what `selection` or a `.captionerignore` file in the folder or above
+    ignores are left out. Symbolic links are followed. No folder is entered twice, so that cyclic
+    links end, and a file that is reached in several ways, by links or because paths overlap, comes
+    once. (Hard links are files of their own.)
 
-    What is found in a folder and can never be a photo as it is, a link that leads to nothing or a
-    pipe, is no failure, or each run over the folder would fail: it is skipped.
+    What is found in a folder and can never be a photo, such as a broken link or a named pipe, is
+    skipped: as a failure, it would fail every run over the folder.
 
     Yields
     ------
-    A `Photo`, or a `Failure` where a path does not exist or may not be looked at: one with the
-    path of a folder means that photos in it may not have come. No photo is opened.
+    A `Photo`, or a `Failure` if a path does not exist or cannot be read: one with the path of a
+    folder means that photos in it may be missing. Photos are not opened.
 
     Raises
     ------
     UsageError
-        Where a pattern of `selection` makes no sense.
+        If a pattern of `selection` is invalid.
     """
     for found in listings(paths, selection, skipped):
         if isinstance(found, Listing):
@@ -72,43 +73,43 @@ def walk(
 def listings(
     paths: Iterable[Path], selection: Selection = Selection(), skipped: Skipped = _ignore
 ) -> Iterator[Listing | Failure]:
-    """As `walk`, but those photos of a folder together that follow each other."""
-    finding = _Walk(selection, skipped)
+    """As `walk`, with consecutive photos of one folder grouped in a `Listing`."""
+    walker = _Walker(selection, skipped)
     for path in paths:
-        yield from finding.under(path)
+        yield from walker.under(path)
 
 
 _HERE = Path()
-_TOGETHER = 500
+_LISTING_SIZE = 500
 """Photos in a listing, at most."""
 _Identity = tuple[int, int] | str
-"""Device and inode; the real path on a drive that numbers no files, as some network drives."""
+"""Device and inode; the real path on a file system without inodes, as some network drives."""
 
 
 @dataclass(slots=True)
-class _Folder:
-    """What is known of a folder, whatever the way to it."""
+class _KnownFolder:
+    """What is known about a folder, by whichever path it is reached."""
 
-    rules: Rules | None = None
+    rules: IgnoreRules | None = None
     """None until it is entered."""
     taken: set[str] = field(default_factory=set)
-    """Files in it that came, or will come, in another way than by entering it."""
+    """Names of files in it that are yielded in another way than by entering it."""
 
 
 @dataclass(slots=True)
-class _Open:
-    """A folder that the walk is in."""
+class _OpenFolder:
+    """A folder on the stack of the walk."""
 
-    inside: str
-    """The beginning of all paths in it, as text: to make a `Path` takes longer than to find it."""
-    rules: Rules
+    prefix: str
+    """The beginning of all paths in it, as text: creating a `Path` takes longer than the walk."""
+    rules: IgnoreRules
     taken: set[str]
     entries: dict[str, os.DirEntry[str]]
-    """All that is in it and was not come to yet, by name."""
+    """Its remaining entries, by name."""
     names: Iterator[str]
-    """Those that may concern the walk, in order."""
-    sidecars: SidecarNames | None
-    """None where there are none."""
+    """Those of the entries that may be relevant, in order."""
+    sidecars: SidecarFinder | None
+    """None if there are none."""
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -118,27 +119,27 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-class _Walk:
+class _Walker:
     def __init__(self, selection: Selection, skipped: Skipped) -> None:
         self._skipped = skipped
-        self._hidden_too = selection.include_hidden
+        self._include_hidden = selection.include_hidden
         self._exclude = selection.exclude
         if self._exclude:
-            patterns(self._exclude, None)  # a mistake ends the command, and not only a folder
-        # Asking each entry for its mark costs time on other systems, which have no such mark.
-        self._marks = (system.WINDOWS or system.MAC) and not self._hidden_too
-        self._folders: dict[_Identity, _Folder] = {}
-        self._sidecars: dict[Path, SidecarNames | None] = {}
-        """Of folders from which photos were named one by one."""
+            patterns(self._exclude, None)  # an invalid one is an error, not the failure of a folder
+        # Other systems have no attribute for hidden files, and asking each entry takes time.
+        self._check_attribute = (system.WINDOWS or system.MAC) and not self._include_hidden
+        self._folders: dict[_Identity, _KnownFolder] = {}
+        self._sidecars: dict[Path, SidecarFinder | None] = {}
+        """Of the folders of photos that were named one by one."""
 
     def under(self, start: Path) -> Iterator[Listing | Failure]:
         try:
-            found = verbatim(start).stat()
-            if stat.S_ISREG(found.st_mode):
+            status = verbatim(start).stat()
+            if stat.S_ISREG(status.st_mode):
                 if self._is_new(start):
-                    yield Listing.of(Photo.of(start, found, self._sidecars_of(start)))
-            elif stat.S_ISDIR(found.st_mode):
-                yield from self._search(start, Rules.at(start, self._exclude))
+                    yield Listing.of(Photo.of(start, status, self._sidecars_of(start)))
+            elif stat.S_ISDIR(status.st_mode):
+                yield from self._search(start, IgnoreRules.at(start, self._exclude))
             else:
                 yield Failure(start, NEITHER)
         except (OSError, ValueError) as error:
@@ -146,12 +147,12 @@ class _Walk:
         except CaptionerError as error:
             yield Failure(start, str(error))
 
-    def _search(self, start: Path, rules: Rules) -> Iterator[Listing | Failure]:
-        stack: list[_Open] = []
+    def _search(self, start: Path, rules: IgnoreRules) -> Iterator[Listing | Failure]:
+        stack: list[_OpenFolder] = []
         yield from self._enter(start, rules, stack, named=True)
         while stack:
             folder = stack[-1]
-            listing = Listing(folder.inside)
+            listing = Listing(folder.prefix)
             ended = self._list(folder, listing)
             if listing.names:
                 yield listing
@@ -159,71 +160,77 @@ class _Walk:
                 yield ended
             elif ended is not None:
                 yield from self._enter(
-                    Path(folder.inside + ended), folder.rules.below(ended), stack
+                    Path(folder.prefix + ended), folder.rules.below(ended), stack
                 )
-            elif len(listing) < _TOGETHER:
+            elif len(listing) < _LISTING_SIZE:
                 stack.pop()
 
-    def _list(self, folder: _Open, listing: Listing) -> str | Failure | None:
-        """Add a folder's next photos to a listing; what ended it: a subfolder, or a failure."""
+    def _list(self, folder: _OpenFolder, listing: Listing) -> str | Failure | None:
+        """Add a folder's next photos to a listing.
+
+        Returns
+        -------
+        What ended it: the name of a subfolder or a failure; None if the listing is full or the
+        folder has no more entries.
+        """
         rules = folder.rules if folder.rules.levels else None
-        taken, inside = folder.taken, folder.inside
+        taken, prefix = folder.taken, folder.prefix
         for name in folder.names:
             entry = folder.entries.pop(name)
             is_folder = _is_folder(entry)
             if not (is_folder or may_be_photo(name)):
-                if entry.is_symlink() and "." not in name:  # it may have led to a folder
-                    self._skip(Path(inside + name))
+                if entry.is_symlink() and "." not in name:  # perhaps to a folder that is gone
+                    self._skip(Path(prefix + name))
                 continue
-            if rules and rules.leave_out(name, is_folder):
+            if rules and rules.ignores(name, is_folder):
                 continue
-            if (self._marks and _is_marked(entry)) or (name in taken and not is_folder):
+            if (self._check_attribute and _is_marked(entry)) or (name in taken and not is_folder):
                 continue
             if is_folder:
                 return name
             try:
-                found = entry.stat()
-                if not stat.S_ISREG(found.st_mode):  # to open it may take for ever
-                    self._skip(Path(inside + name), NEITHER)
-                elif not entry.is_symlink() or self._is_new(Path(inside + name)):
-                    listing.add(name, found, folder.sidecars.of(name) if folder.sidecars else ())
-                    if len(listing.names) == _TOGETHER:
+                status = entry.stat()
+                if not stat.S_ISREG(status.st_mode):  # opening it may block for ever
+                    self._skip(Path(prefix + name), NEITHER)
+                elif not entry.is_symlink() or self._is_new(Path(prefix + name)):
+                    listing.add(name, status, folder.sidecars.of(name) if folder.sidecars else ())
+                    if len(listing.names) == _LISTING_SIZE:
                         return None
             except OSError as error:
-                if failure := self._judge(entry, Path(inside + name), error):
+                if failure := self._failure(entry, Path(prefix + name), error):
                     return failure
         return None
 
-    def _judge(self, entry: os.DirEntry[str], path: Path, error: OSError) -> Failure | None:
+    def _failure(self, entry: os.DirEntry[str], path: Path, error: OSError) -> Failure | None:
         """A failure, unless the file is a broken link or was deleted since its folder was read."""
         if entry.is_symlink() and self._skip(path):
             return None
         return None if isinstance(error, FileNotFoundError) else Failure(path, explain(error))
 
     def _skip(self, path: Path, reason: str | None = None) -> bool:
-        """Report what is not taken, for this reason or because it is a link that leads nowhere."""
+        """Report a skipped path, with the reason given or because it is a broken link."""
         reason = reason or explain_link(path)
         if reason:
             self._skipped(path, reason)
         return bool(reason)
 
     def _enter(
-        self, path: Path, rules: Rules, stack: list[_Open], *, named: bool = False
+        self, path: Path, rules: IgnoreRules, stack: list[_OpenFolder], *, named: bool = False
     ) -> Iterator[Failure]:
-        """Put a folder on the stack that was not entered before."""
+        """Push a folder onto the stack, unless it was entered before."""
         entries: dict[str, os.DirEntry[str]] = {}
         try:
             known = self._known(path)
             if known.rules is not None:
                 return
             with os.scandir(verbatim(path)) as found:
-                for entry in found:  # keeps what came before an error
+                for entry in found:  # keeps the entries before an error
                     entries[entry.name] = entry
         except OSError as error:
             yield Failure(path, explain(error))
             if not entries:
                 return
-        if NO_MEDIA in entries and not (named or self._hidden_too):
+        if NO_MEDIA in entries and not (named or self._include_hidden):
             return
         try:
             known.rules = rules.inside(path, entries)
@@ -233,25 +240,29 @@ class _Walk:
             yield Failure(path, str(error))
         else:
             names = sorted(
-                entries if self._hidden_too else [name for name in entries if not is_hidden(name)]
+                entries
+                if self._include_hidden
+                else [name for name in entries if not is_hidden(name)]
             )
-            inside = "" if path == _HERE else os.path.join(path, "")  # noqa: PTH118 (text)
-            sidecars = SidecarNames.among(entries, known.rules)
-            stack.append(_Open(inside, known.rules, known.taken, entries, iter(names), sidecars))
+            prefix = "" if path == _HERE else os.path.join(path, "")  # noqa: PTH118 (text)
+            sidecars = SidecarFinder.from_entries(entries, known.rules)
+            stack.append(
+                _OpenFolder(prefix, known.rules, known.taken, entries, iter(names), sidecars)
+            )
 
-    def _leaves_out(self, rules: Rules | None, name: str, is_folder: bool) -> bool:
-        if is_hidden(name) and not self._hidden_too:
+    def _ignores_file(self, rules: IgnoreRules | None, name: str) -> bool:
+        if is_hidden(name) and not self._include_hidden:
             return True
-        return rules is not None and rules.leave_out(name, is_folder)
+        return rules is not None and rules.ignores(name, False)
 
     def _is_new(self, path: Path) -> bool:
-        """Whether a file that was named or linked to has not come, and will not come otherwise."""
+        """Whether a file that was named or linked to is not yielded in another way."""
         real = Path(absolute(os.path.realpath(path)))
         folder = self._known(real.parent)
         if real.name in folder.taken:
             return False
         entered = folder.rules is not None and may_be_photo(real.name)
-        if entered and not self._leaves_out(folder.rules, real.name, False):
+        if entered and not self._ignores_file(folder.rules, real.name):
             return False
         folder.taken.add(real.name)
         return True
@@ -263,19 +274,19 @@ class _Walk:
             entries: dict[str, os.DirEntry[str]] = {}
             with suppress(OSError), os.scandir(folder) as found:
                 entries.update((entry.name, entry) for entry in found)
-            self._sidecars[folder] = SidecarNames.among(entries)
+            self._sidecars[folder] = SidecarFinder.from_entries(entries)
         sidecars = self._sidecars[folder]
         return sidecars.of(photo.name) if sidecars else ()
 
-    def _known(self, folder: Path) -> _Folder:
-        found = verbatim(folder).stat()
-        number = (found.st_dev, found.st_ino)
-        identity = number if found.st_ino else os.path.realpath(folder)
-        return self._folders.setdefault(identity, _Folder())
+    def _known(self, folder: Path) -> _KnownFolder:
+        status = verbatim(folder).stat()
+        inode = (status.st_dev, status.st_ino)
+        identity = inode if status.st_ino else os.path.realpath(folder)
+        return self._folders.setdefault(identity, _KnownFolder())
 
 
 def _is_marked(entry: os.DirEntry[str]) -> bool:
     try:
         return is_marked_hidden(entry.stat(follow_symlinks=False))
     except OSError:
-        return False  # What is wrong with it is said where it is looked at.
+        return False  # the error is reported where the entry is used

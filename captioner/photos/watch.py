@@ -1,7 +1,8 @@
-"""Folders watched for changes: by the system's notifications, or else by looking again and again.
+"""Watching folders for changes: by the operating system's notifications, or by polling.
 
-watchdog does the listening. Added here is what it leaves to its callers: folders behind links, a
-folder that is deleted and made again, drives that come and go, limits, and network drives.
+watchdog receives the notifications. This module adds what it leaves to its callers: folders behind
+symbolic links, folders that are deleted and created again, drives that come and go, limits on the
+number of watches, and network drives.
 """
 
 from __future__ import annotations
@@ -31,66 +32,72 @@ from captioner.photos.sidecars import is_sidecar
 if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver, ObservedWatch
 
-_FILES = (
+_FILE_EVENTS = (
     events.FileClosedEvent,
     events.FileCreatedEvent,
     events.FileDeletedEvent,
     events.FileModifiedEvent,
     events.FileMovedEvent,
 )
-# Reading a folder that could not be read before begins with a change of its rights.
-_RIGHTS = getattr(events, "DirAttribEvent", events.DirDeletedEvent)
-_FOLDERS = (events.DirCreatedEvent, events.DirDeletedEvent, events.DirMovedEvent, _RIGHTS)
-_FILTER: list[type[FileSystemEvent]] = list(dict.fromkeys((*_FILES, *_FOLDERS)))
-"""Not the events of reading, which captioner does itself."""
+# A folder that could not be read becomes readable by a change of its permissions.
+_PERMISSIONS = getattr(events, "DirAttribEvent", events.DirDeletedEvent)
+_FOLDER_EVENTS = (
+    events.DirCreatedEvent,
+    events.DirDeletedEvent,
+    events.DirMovedEvent,
+    _PERMISSIONS,
+)
+_FILTER: list[type[FileSystemEvent]] = list(dict.fromkeys((*_FILE_EVENTS, *_FOLDER_EVENTS)))
+"""Without events of reading, which captioner causes itself."""
 
-_LONGEST = 30.0
-"""Seconds after which even a folder that never settles is looked at."""
+_MAX_SETTLE = 30.0
+"""Seconds after which changes are returned even if they do not end."""
 _TICK = 0.2
-"""Seconds between two looks at whether to stop."""
-_CHECK = 2.0
-"""Seconds between two looks at whether the watched folders are still the same ones."""
-_POLL = 5.0
-"""Seconds between two looks into a folder of which the system does not notify."""
-_SHARE = 20
-"""How much longer than such a look the pause after it is, at least."""
+"""Seconds between two calls of `stop`."""
+_CHECK_INTERVAL = 2.0
+"""Seconds between two checks that the watched folders are still the same ones."""
+_POLL_INTERVAL = 5.0
+"""Seconds between two scans of a folder that the system does not watch, at least."""
+_POLL_RATIO = 20
+"""The pause after such a scan, in multiples of its duration, at least."""
 
-_BROKEN = 1000
-"""Links that lead to nothing, and are looked at again, at most."""
+_MAX_BROKEN_LINKS = 1000
+"""Broken links that are checked again and again, at most."""
 
-_TOO_MANY = (
+_TOO_MANY_FOLDERS = (
     "the system cannot watch so many folders. Raise its limit, on Linux: "
     "sudo sysctl fs.inotify.max_user_watches=1000000 fs.inotify.max_user_instances=1024"
 )
 
 
-def concerns(name: str) -> bool:
-    """Whether the file of a name has a say in what is indexed."""
+def concerns_index(name: str) -> bool:
+    """Whether a file of this name affects the index: a photo, a sidecar or an ignore file."""
     return may_be_photo(name) or is_sidecar(name) or name in (IGNORE_FILE, NO_MEDIA)
 
 
 @dataclass(slots=True)
 class _Scan:
-    """What a look into a folder and all below it found."""
+    """The result of scanning a folder and everything below it."""
 
     folders: int = 0
     links: dict[str, str] = field(default_factory=dict)
-    """Links to folders, and the real paths of these."""
-    broken: list[str] = field(default_factory=list)
-    """Links that lead to nothing."""
+    """From links to folders to their real paths."""
+    broken_links: list[str] = field(default_factory=list)
     digest: int = 0
-    """Of the names, sizes and times of the files that concern the index."""
+    """Of the paths, sizes and times of the files that concern the index."""
 
 
 def _scan(start: str, *, hidden: bool, files: bool, stop: Callable[[], bool]) -> _Scan:
-    """Look into a folder and all below it, as the walk does: links are followed, none twice.
+    """Scan a folder and everything below it, as the walk does: links are followed, each once.
 
     Parameters
     ----------
+    hidden
+        Whether to enter hidden folders.
     files
-        Whether to look at each file, for the digest.
+        Whether to compute the digest, for which each file is looked up.
     """
-    found = _Scan()
+    scan = _Scan()
     seen: set[object] = set()
     folders = [start]
     while folders and not stop():
@@ -111,25 +118,25 @@ def _scan(start: str, *, hidden: bool, files: bool, stop: Callable[[], bool]) ->
                 if entry.is_dir():
                     folders.append(entry.path)
                     if entry.is_symlink():
-                        found.links[entry.path] = os.path.realpath(entry.path)
+                        scan.links[entry.path] = os.path.realpath(entry.path)
                 elif entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110
-                    found.broken.append(entry.path)
-                elif files and concerns(entry.name):
+                    scan.broken_links.append(entry.path)
+                elif files and concerns_index(entry.name):
                     status = entry.stat()
-                    found.digest ^= hash((entry.path, status.st_size, status.st_mtime_ns))
-    found.folders = len(seen)
-    return found
+                    scan.digest ^= hash((entry.path, status.st_size, status.st_mtime_ns))
+    scan.folders = len(seen)
+    return scan
 
 
 def _identity(folder: str) -> object:
-    """What a path leads to: device and inode; None where there is no folder."""
+    """Device and inode of a folder, or its real path without inodes; None if there is none."""
     if not os.path.isdir(folder):  # noqa: PTH112 (is_dir may raise)
         return None
     try:
-        found = os.stat(folder)  # noqa: PTH116 (text)
+        status = os.stat(folder)  # noqa: PTH116 (text)
     except OSError:
         return None
-    return (found.st_dev, found.st_ino) if found.st_ino else os.path.realpath(folder)
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(folder)
 
 
 def _is_below(path: str, folder: str) -> bool:
@@ -138,66 +145,66 @@ def _is_below(path: str, folder: str) -> bool:
 
 @dataclass(slots=True, eq=False)
 class _Tree:
-    """A real folder with all below it: one that was named, or one that a link there leads to."""
+    """A real folder with everything below it: a named one, or the target of a link."""
 
     path: str
     identity: object
     watch: ObservedWatch | None = None
-    """None where it is polled."""
+    """None if it is polled."""
     digest: int = 0
-    due: float = 0.0
-    """When to look again, where it is polled."""
+    next_poll: float = 0.0
+    """On the monotonic clock, if it is polled."""
 
 
 @dataclass(slots=True, eq=False)
 class _Root:
-    """A folder as it was named."""
+    """A folder as the user named it, with the trees that are watched for it."""
 
     name: str
     trees: list[_Tree] = field(default_factory=list)
-    """Empty while it is not there."""
+    """Empty while the folder does not exist."""
     links: frozenset[str] = frozenset()
     """Paths of the links to folders in it."""
-    broken: tuple[str, ...] = ()
-    """Paths of some of the links that lead to nothing."""
+    broken_links: tuple[str, ...] = ()
+    """Paths of broken links, some of them if there are many."""
     folders: int = 0
-    mounted: frozenset[str] = frozenset()
-    """Where file systems are mounted below it."""
+    mount_points: frozenset[str] = frozenset()
+    """Those below it."""
     stale: bool = False
-    """Whether its trees may be others by now."""
-    there: bool = True
-    """Whether it exists, as far as was said."""
-    said: set[str] = field(default_factory=set)
-    """What was said of it."""
+    """Whether its trees may have changed, so that it is to be watched again."""
+    exists: bool = True
+    """As last reported."""
+    reported: set[str] = field(default_factory=set)
+    """Lines that were reported about it."""
 
 
 class Watcher:
-    """Folders, watched with all that is below them. A context manager.
+    """Watches folders and everything below them for changes. A context manager.
 
     Parameters
     ----------
     folders
         Names of folders.
-    say
-        Called with a line where a folder cannot be watched as usual, and what is done instead.
+    report
+        Called with a line of text if a folder cannot be watched as usual.
     network
-        Gives the kind of the network drive that holds an absolute path; None for a disk. The system
-        does not notify of what other machines do there.
+        The kind of the network file system that holds an absolute path; None for local disks. The
+        system does not report what other machines change on network drives.
     mounted
-        Gives the places where file systems are mounted, if the system keeps a list.
+        The mount points of all file systems, with their kinds; None if the system has no list.
     include_hidden
-        Whether hidden folders count.
+        Whether to watch hidden folders.
 
     Raises
     ------
     UsageError
-        Where one is not a folder.
+        If one is not a folder.
     """
 
     def __init__(
         self,
         folders: Sequence[str],
-        say: Callable[[str], None] = lambda line: None,
+        report: Callable[[str], None] = lambda line: None,
         *,
         network: Callable[[bytes], str | None] = lambda path: None,
         mounted: Callable[[], Mapping[bytes, str] | None] = lambda: None,
@@ -205,29 +212,29 @@ class Watcher:
     ) -> None:
         for folder in folders:
             if not os.path.isdir(folder):  # noqa: PTH112 (is_dir may raise)
-                raise UsageError(f"{folder} is not a folder.", "Name one to watch.")
-        self._say = say
+                raise UsageError(f"{folder} is not a folder.", "Name a folder to watch.")
+        self._report = report
         self._network = network
         self._mounted = mounted
         self._hidden = include_hidden
         self._stop: Callable[[], bool] = lambda: False
-        self._touched: Queue[_Root] = Queue()
+        self._changed: Queue[_Root] = Queue()
         self._roots = [_Root(folder) for folder in dict.fromkeys(folders)]
         self._observer: BaseObserver | None = None
-        self._losses = _Losses(self)
-        self._checked = 0.0
+        self._overflow_handler = _OverflowHandler(self)
+        self._last_check = 0.0
 
     @property
-    def folders(self) -> int:
+    def folder_count(self) -> int:
         """How many folders are watched."""
         return sum(root.folders for root in self._roots)
 
     def __enter__(self) -> Self:
         warnings.filterwarnings("ignore", module="watchdog")
         logger = logging.getLogger("watchdog")
-        logger.addHandler(self._losses)
+        logger.addHandler(self._overflow_handler)
         logger.propagate = False
-        with suppress(OSError):  # as where too many programs listen already
+        with suppress(OSError):  # for example because too many programs watch already
             self._observer = Observer()
             self._observer.start()
         for root in self._roots:
@@ -244,89 +251,93 @@ class Watcher:
             self._observer.stop()
             self._observer.join()
         logger = logging.getLogger("watchdog")
-        logger.removeHandler(self._losses)
+        logger.removeHandler(self._overflow_handler)
         logger.propagate = True
 
-    def touched(
-        self, settle: float, stop: Callable[[], bool], *, wait: float | None = None
+    def wait_for_changes(
+        self, settle: float, stop: Callable[[], bool], *, timeout: float | None = None
     ) -> list[str]:
-        """Wait for changes, and for their end; the folders that they happened in, as given.
+        """Wait until something changes and the changes settle.
 
         Parameters
         ----------
         settle
-            Seconds without a change that make an end.
+            Seconds without a change after which changes have settled.
         stop
-            Asked all the time whether to give up waiting.
-        wait
-            Seconds to wait for the first change; for ever if None.
+            Called repeatedly; the wait ends when it returns True.
+        timeout
+            Seconds to wait for the first change; None waits for ever.
+
+        Returns
+        -------
+        The folders in which something changed, as they were named.
         """
-        touched: dict[_Root, None] = {}
+        changed: dict[_Root, None] = {}
         self._stop = stop
         start = last = time.monotonic()
         while not stop():
             self._check()
             now = time.monotonic()
-            if touched and (now - last >= settle or now - start >= _LONGEST):
+            if changed and (now - last >= settle or now - start >= _MAX_SETTLE):
                 break
-            if not touched and wait is not None and now - start >= wait:
+            if not changed and timeout is not None and now - start >= timeout:
                 break
             try:
-                root = self._touched.get(timeout=_TICK)
+                root = self._changed.get(timeout=_TICK)
             except Empty:
                 continue
             last = time.monotonic()
-            if not touched:
+            if not changed:
                 start = last
-            touched[root] = None
-        for root in touched:  # before the caller looks into them, so that nothing is missed after
+            changed[root] = None
+        for root in changed:  # before the caller walks them, so that later changes are noticed
             if root.stale:
                 self._watch(root)
-        return [root.name for root in touched]
+        return [root.name for root in changed]
 
-    def lost_events(self) -> None:
-        """Take it that anything may have happened anywhere."""
+    def events_lost(self) -> None:
+        """Treat all folders as changed, because notifications were lost."""
         for root in self._roots:
-            self.touch(root, stale=True)
+            self.mark_changed(root, stale=True)
 
-    def touch(self, root: _Root, *, stale: bool) -> None:
-        """Note that something has happened in a folder. Called from any thread."""
+    def mark_changed(self, root: _Root, *, stale: bool) -> None:
+        """Record that something changed in a folder. Thread-safe."""
         root.stale = root.stale or stale
-        self._touched.put(root)
+        self._changed.put(root)
 
     def _check(self) -> None:
-        """Find out what no notification tells of, if it is time to."""
+        """Look for changes that no notification reports, unless the last check was just now."""
         now = time.monotonic()
-        if now - self._checked < _CHECK:
+        if now - self._last_check < _CHECK_INTERVAL:
             return
-        mounted = self._mounted() or {}
+        mount_points = self._mounted() or {}
         for root in self._roots:
             if root.stale:
-                continue  # about to be watched as it is now, once it has settled
-            there = _identity(root.name)
+                continue  # it is watched again as soon as its changes have settled
+            found = _identity(root.name)
             known = root.trees[0].identity if root.trees else None
             if (
-                there != known
+                found != known
                 or any(_identity(tree.path) != tree.identity for tree in root.trees)
-                or any(map(os.path.exists, root.broken))
-                or (root.trees and root.mounted != _mounted_below(root, mounted))
+                or any(map(os.path.exists, root.broken_links))
+                or (root.trees and root.mount_points != _mount_points_below(root, mount_points))
             ):
-                self.touch(root, stale=True)
+                self.mark_changed(root, stale=True)
             for tree in root.trees:
-                if tree.watch is None and tree.due <= now and self._look(root, tree):
-                    self.touch(root, stale=False)
-        self._checked = time.monotonic()
+                if tree.watch is None and tree.next_poll <= now and self._poll(tree):
+                    self.mark_changed(root, stale=False)
+        self._last_check = time.monotonic()
 
-    def _look(self, root: _Root, tree: _Tree) -> bool:
-        """Whether a folder that is polled has changed since the last look."""
+    def _poll(self, tree: _Tree) -> bool:
+        """Scan a folder that is not watched; whether it has changed since the last scan."""
         start = time.monotonic()
-        found = _scan(tree.path, hidden=self._hidden, files=True, stop=self._stop)
+        scan = _scan(tree.path, hidden=self._hidden, files=True, stop=self._stop)
         end = time.monotonic()
-        tree.due = end + max(_POLL, _SHARE * (end - start))
-        changed, tree.digest = tree.digest != found.digest, found.digest
+        tree.next_poll = end + max(_POLL_INTERVAL, _POLL_RATIO * (end - start))
+        changed, tree.digest = tree.digest != scan.digest, scan.digest
         return changed and not self._stop()
 
-    def _drop(self, root: _Root) -> None:
+    def _unwatch(self, root: _Root) -> None:
         for tree in root.trees:
             if tree.watch and self._observer:
                 with suppress(KeyError, OSError):
@@ -334,70 +345,70 @@ class Watcher:
         root.trees = []
 
     def _watch(self, root: _Root) -> None:
-        """Watch a folder, and those that links in it lead to, as they are now."""
+        """Watch a folder and the targets of links in it, as they are now."""
         root.stale = False
         polled = {tree.path: tree for tree in root.trees if tree.watch is None}
-        self._drop(root)
+        self._unwatch(root)
         path = os.path.realpath(root.name)
         identity = _identity(path)
-        if (identity is not None) != root.there:
-            root.there = not root.there
-            self._say(
+        if (identity is not None) != root.exists:
+            root.exists = not root.exists
+            self._report(
                 f"{root.name} is back: watching it again."
-                if root.there
+                if root.exists
                 else f"{root.name} no longer exists: waiting for it to come back."
             )
         if identity is None:
             return
-        found = _scan(path, hidden=self._hidden, files=False, stop=lambda: False)
-        root.links, root.folders = frozenset(found.links), found.folders
-        root.broken = tuple(found.broken[:_BROKEN])
+        scan = _scan(path, hidden=self._hidden, files=False, stop=lambda: False)
+        root.links, root.folders = frozenset(scan.links), scan.folders
+        root.broken_links = tuple(scan.broken_links[:_MAX_BROKEN_LINKS])
         paths = [path]
-        root.mounted = frozenset()
-        points = self._mounted() or {}
-        below = [point for point in map(os.fsdecode, points) if _is_below(point, path)]
+        root.mount_points = frozenset()
+        mount_points = self._mounted() or {}
+        below = [point for point in map(os.fsdecode, mount_points) if _is_below(point, path)]
         network = [point for point in below if self._network(os.fsencode(point))]
-        for target in sorted([*found.links.values(), *network], key=len):
+        for target in sorted([*scan.links.values(), *network], key=len):
             if target in network or not any(_is_below(target, other) for other in paths):
                 paths.append(target)
         for one in dict.fromkeys(paths):
             if (identity := _identity(one)) is not None:
                 tree = _Tree(one, identity)
                 root.trees.append(tree)
-                reason = self._listen(root, tree)
+                reason = self._schedule(root, tree)
                 if reason:
-                    self._poll(root, tree, reason, polled.get(one))
-                    if one == path:  # with all that links in it lead to
+                    self._start_polling(root, tree, reason, polled.get(one))
+                    if one == path:  # scans include the targets of links in it
                         break
-        root.mounted = _mounted_below(root, points)
+        root.mount_points = _mount_points_below(root, mount_points)
 
-    def _listen(self, root: _Root, tree: _Tree) -> str | None:
-        """Have the system notify of a folder; the reason if it cannot."""
+    def _schedule(self, root: _Root, tree: _Tree) -> str | None:
+        """Have the system report changes in a tree; the reason if it cannot."""
         kind = self._network(os.fsencode(tree.path))
         if kind:
-            return f"changes by other machines on its network drive ({kind}) are not notified."
+            return f"the system reports no changes by other machines on network drives ({kind})."
         if not self._observer:
-            return _TOO_MANY
-        handler = _Handler(self, root, tree)
+            return _TOO_MANY_FOLDERS
+        handler = _EventHandler(self, root, tree)
         try:
             tree.watch = self._observer.schedule(
                 handler, tree.path, recursive=True, event_filter=_FILTER
             )
-            self._probe()
+            self._check_limit()
         except OSError as error:
             if tree.watch:
                 self._observer.unschedule(tree.watch)
                 tree.watch = None
             if error.errno in (errno.ENOSPC, errno.EMFILE, errno.ENFILE):
-                return _TOO_MANY
+                return _TOO_MANY_FOLDERS
             return f"it cannot be watched: {error.strerror or error}."
         return None
 
-    def _probe(self) -> None:
-        """Raise OSError where the limit on watches is reached.
+    def _check_limit(self) -> None:
+        """Raise OSError if the limit on watches is reached.
 
-        Of folders below the one that it is asked to watch, watchdog leaves out in silence what
-        exceeds the limit. Then there is no room for one more either.
+        watchdog silently leaves out subfolders that exceed the limit. Then there is no room for
+        another watch either.
         """
         if self._observer and sys.platform == "linux":
             handler = FileSystemEventHandler()
@@ -405,24 +416,24 @@ class Watcher:
             watch = self._observer.schedule(handler, __file__, event_filter=filtered)
             self._observer.unschedule(watch)
 
-    def _poll(self, root: _Root, tree: _Tree, reason: str, before: _Tree | None) -> None:
+    def _start_polling(self, root: _Root, tree: _Tree, reason: str, before: _Tree | None) -> None:
         if before:
-            tree.digest, tree.due = before.digest, before.due
+            tree.digest, tree.next_poll = before.digest, before.next_poll
         else:
-            self._look(root, tree)
-        line = f"Looking into {tree.path} every few seconds instead of watching it: {reason}"
-        if line not in root.said:
-            root.said.add(line)
-            self._say(line)
+            self._poll(tree)
+        line = f"Checking {tree.path} every few seconds instead of watching it: {reason}"
+        if line not in root.reported:
+            root.reported.add(line)
+            self._report(line)
 
 
-def _mounted_below(root: _Root, points: Mapping[bytes, str]) -> frozenset[str]:
+def _mount_points_below(root: _Root, mount_points: Mapping[bytes, str]) -> frozenset[str]:
     path = root.trees[0].path if root.trees else root.name
-    return frozenset(point for point in map(os.fsdecode, points) if _is_below(point, path))
+    return frozenset(point for point in map(os.fsdecode, mount_points) if _is_below(point, path))
 
 
-class _Handler(FileSystemEventHandler):
-    """Tells a watcher of the events in one tree that concern the index."""
+class _EventHandler(FileSystemEventHandler):
+    """Marks a root as changed by events in one of its trees that concern the index."""
 
     def __init__(self, watcher: Watcher, root: _Root, tree: _Tree) -> None:
         self._watcher = watcher
@@ -431,28 +442,28 @@ class _Handler(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
-        if isinstance(event, _FOLDERS):
-            # New folders may hold links, or exceed the limit; the watched one may be gone itself.
+        if isinstance(event, _FOLDER_EVENTS):
+            # New folders may hold links or exceed the limit; the watched one may be gone itself.
             deleted = isinstance(event, events.DirDeletedEvent) and self._tree.path not in paths
-            self._watcher.touch(self._root, stale=not deleted)
-        elif isinstance(event, _FILES):
-            linked = any(path in self._root.links or _leads_to_folder(path) for path in paths)
-            if linked or any(concerns(os.path.basename(path)) for path in paths):  # noqa: PTH119
-                self._watcher.touch(self._root, stale=linked)
+            self._watcher.mark_changed(self._root, stale=not deleted)
+        elif isinstance(event, _FILE_EVENTS):
+            linked = any(path in self._root.links or _is_link_to_folder(path) for path in paths)
+            if linked or any(concerns_index(os.path.basename(path)) for path in paths):  # noqa: PTH119
+                self._watcher.mark_changed(self._root, stale=linked)
 
 
-def _leads_to_folder(path: str) -> bool:
+def _is_link_to_folder(path: str) -> bool:
     return os.path.islink(path) and os.path.isdir(path)  # noqa: PTH112, PTH114 (text)
 
 
-class _Losses(logging.Handler):
-    """Hears from watchdog's log that events were lost, as when they came too fast."""
+class _OverflowHandler(logging.Handler):
+    """Learns from watchdog's log that events were lost because the queue overflowed."""
 
     def __init__(self, watcher: Watcher) -> None:
         super().__init__(logging.WARNING)
         self._watcher = watcher
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Have everything looked at again."""
+        """Mark all folders as changed."""
         if "overflow" in record.getMessage():
-            self._watcher.lost_events()
+            self._watcher.events_lost()

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from captioner.model.openvino import OpenVINOEngine
 from captioner.model.xception import FEATURES
-from captioner.photos.decode import square, upright
+from captioner.photos.decode import model_input, upright
 from captioner.types import FloatArray, HalfArray, PixelArray
 
 
@@ -35,7 +35,7 @@ VIEWS: tuple[Callable[[Image.Image], Image.Image], ...] = (
 def load_square(path: Path, size: int, view: int = 0) -> PixelArray:
     """One photo as the encoder sees it, uint8 (size, size, 3)."""
     with Image.open(path) as image:
-        return square(VIEWS[view](upright(image)), size)
+        return model_input(VIEWS[view](upright(image)), size)
 
 
 def digest(arrays: Mapping[str, FloatArray]) -> str:

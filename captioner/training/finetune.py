@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from captioner.photos.decode import square, upright
+from captioner.photos.decode import model_input, upright
 from captioner.training.heads import Lessons
 from captioner.types import FloatArray, PixelArray
 
@@ -29,7 +29,7 @@ def augment(image: Image.Image, size: int, random: np.random.Generator) -> Pixel
         image = ImageOps.mirror(image)
     for change in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
         image = change(image).enhance(random.uniform(0.8, 1.2))
-    return square(image, size)
+    return model_input(image, size)
 
 
 class PixelBatches:

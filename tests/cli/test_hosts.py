@@ -181,7 +181,7 @@ class TestHomes:
 
     def test_a_cache_on_a_full_disk(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CAPTIONER_HOME", str(folder))
-        left = shutil.disk_usage(folder)._replace(free=app_paths.CACHE_BYTES - 1)
+        left = shutil.disk_usage(folder)._replace(free=app_paths.MIN_FREE_BYTES - 1)
         monkeypatch.setattr(shutil, "disk_usage", lambda path: left)
         assert app_paths.usable_cache("openvino") is None
 

@@ -20,7 +20,7 @@ from processes import ROOT
 from captioner.cli import interrupt
 from captioner.index import Index
 from captioner.photos import sandbox
-from captioner.photos.decode import Picture
+from captioner.photos.decode import DecodedImage
 
 if sys.platform == "win32":
     pytest.skip("signals are sent to processes as POSIX does", allow_module_level=True)
@@ -330,12 +330,12 @@ def test_decoding_goes_on_whatever_a_terminal_or_systemd_sends_to_all_processes(
     tmp_path: Path,
 ) -> None:
     content = invented_photo(tmp_path)
-    process = sandbox._Process()
+    process = sandbox._Worker()
     try:
         for number, _ in SIGNALS:
             os.kill(process._process.pid, number)
         picture = process.decode([content], "TIFF", 16)
-        assert isinstance(picture, Picture)
+        assert isinstance(picture, DecodedImage)
         assert np.array(picture.rgb).shape == (16, 16, 3)
     finally:
         process.kill()

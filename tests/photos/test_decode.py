@@ -1,4 +1,4 @@
-"""From a file to pixels: every format and mode, orientation, damage."""
+"""Reading and decoding: every format and mode, orientation, damaged files."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from raws import dng
 from captioner.errors import PhotoError, PhotoUnavailableError
 from captioner.photos import formats
 from captioner.photos import read as reading
-from captioner.photos.decode import square, upright
+from captioner.photos.decode import model_input, upright
 from captioner.photos.read import read
 from captioner.photos.walk import walk
 from captioner.types import DecodedPhoto, Photo, PixelArray
 
-# pytest sets aside what the package itself does about Pillow's warnings.
+# pytest overrides the package's own filters of Pillow's warnings.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),
     pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning"),
@@ -67,7 +67,7 @@ def store(folder: Path, image: Image.Image, name: str, **options: Any) -> Decode
 
 
 def open_photo(path: Path, size: int = 32) -> DecodedPhoto:
-    os.utime(path, (1e9, 1e9))  # else it might still be being written
+    os.utime(path, (1e9, 1e9))  # or it might be taken for a file that is still being written
     (photo,) = walk([path])
     assert isinstance(photo, Photo)
     return read(photo, size)
@@ -95,7 +95,7 @@ class TestFormats:
             ("a.avif", "AVIF", {"quality": 95}),
         ],
     )
-    def test_what_is_read(
+    def test_formats_that_are_read(
         self, tmp_path: Path, name: str, kind: str, options: dict[str, Any]
     ) -> None:
         image = Image.fromarray(scene())
@@ -104,27 +104,27 @@ class TestFormats:
         assert pixels.rgb.dtype == np.uint8
         assert not pixels.rgb.flags.writeable
         assert (pixels.width, pixels.height, pixels.format) == (90, 60, kind)
-        assert differ(pixels.rgb, square(image, 32)) < 6
+        assert differ(pixels.rgb, model_input(image, 32)) < 6
 
-    def test_the_content_decides_not_the_name(self, tmp_path: Path) -> None:
+    def test_the_format_is_detected_from_the_content(self, tmp_path: Path) -> None:
         pixels = store(tmp_path, Image.fromarray(scene()), "photo.jpg", format="PNG")
         assert pixels.format == "PNG"
         assert pixels.photo.path.name == "photo.jpg"
 
     @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.tif", "a.png"])
-    def test_the_first_picture_of_several(self, tmp_path: Path, name: str) -> None:
+    def test_the_first_image_of_several(self, tmp_path: Path, name: str) -> None:
         red, blue = Image.new("RGB", (40, 40), "red"), Image.new("RGB", (40, 40), "blue")
         pixels = store(tmp_path, red, name, save_all=True, append_images=[blue], quality=100)
         assert differ(pixels.rgb, np.full((32, 32, 3), (255, 0, 0), np.uint8)) < 2
 
     @pytest.mark.skipif(not find_spec("rawpy"), reason="needs the extra [raw]")
     @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-    def test_raw_photos_by_their_preview(self, tmp_path: Path, orientation: int) -> None:
+    def test_the_preview_of_raw_photos(self, tmp_path: Path, orientation: int) -> None:
         stored = np.ascontiguousarray(TURNED_FROM[orientation](scene(640, 480)))
         (tmp_path / "a.dng").write_bytes(dng(stored, orientation=orientation, preview=320))
         pixels = open_photo(tmp_path / "a.dng")
         assert (pixels.width, pixels.height, pixels.format) == (640, 480, "RAW")
-        assert differ(pixels.rgb, square(Image.fromarray(scene(640, 480)), 32)) < 2
+        assert differ(pixels.rgb, model_input(Image.fromarray(scene(640, 480)), 32)) < 2
         assert pixels.facts.camera == "Maker One"
 
     @pytest.mark.skipif(not find_spec("rawpy"), reason="needs the extra [raw]")
@@ -141,7 +141,7 @@ class TestFormats:
         assert all(differ(pixels.rgb, seen[0].rgb) < 3 for pixels in seen)
         assert seen[0].rgb.std() > 20
 
-    def test_what_is_not_installed_is_named(
+    def test_a_missing_package_is_named(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(formats, "find_spec", lambda name: None)
@@ -157,18 +157,18 @@ class TestFormats:
         options = {"save_all": True, "append_images": [thumbnail], "quality": 95}
         pixels = store(tmp_path, image, "a.jpg", format="MPO", **options)
         assert (pixels.width, pixels.height, pixels.format) == (900, 600, "JPEG")
-        assert differ(pixels.rgb, square(image, 32)) < 4
+        assert differ(pixels.rgb, model_input(image, 32)) < 4
 
-    def test_the_hash_is_the_files(self, tmp_path: Path) -> None:
+    def test_the_content_hash_is_of_the_file(self, tmp_path: Path) -> None:
         pixels = store(tmp_path, Image.fromarray(scene()), "a.png")
         content = pixels.photo.path.read_bytes()
         assert pixels.content_hash == hashlib.blake2b(content, digest_size=20).digest()
 
-    def test_a_file_too_large_to_hold_gives_the_same(
+    def test_a_large_file_is_streamed_with_the_same_result(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         held = store(tmp_path, Image.fromarray(scene()), "a.tif", compression="tiff_lzw")
-        monkeypatch.setattr(reading, "_IN_MEMORY", 100)
+        monkeypatch.setattr(reading, "_MAX_DIRECT_BYTES", 100)
         streamed = open_photo(held.photo.path)
         assert streamed.content_hash == held.content_hash
         assert np.array_equal(streamed.rgb, held.rgb)
@@ -183,18 +183,18 @@ class TestModes:
 
     def test_one_bit(self, tmp_path: Path) -> None:
         bits = Image.fromarray(scene()).convert("1")
-        expected = square(bits.convert("RGB"), 32)
+        expected = model_input(bits.convert("RGB"), 32)
         for name in ("a.png", "a.tif", "a.bmp"):
             assert np.array_equal(store(tmp_path, bits, name).rgb, expected)
 
     def test_palette(self, tmp_path: Path) -> None:
         few = Image.fromarray(scene()).quantize(64)
-        expected = square(few.convert("RGB"), 32)
+        expected = model_input(few.convert("RGB"), 32)
         for name in ("a.png", "a.gif", "a.bmp", "a.tif"):
             assert np.array_equal(store(tmp_path, few, name).rgb, expected)
 
     @pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif"])
-    def test_alpha_is_laid_on_white(self, tmp_path: Path, name: str) -> None:
+    def test_alpha_is_composed_on_white(self, tmp_path: Path, name: str) -> None:
         rgba = np.zeros((40, 40, 4), np.uint8)
         rgba[:20] = (200, 0, 0, 255)
         rgba[20:30] = (0, 0, 0, 128)
@@ -202,7 +202,7 @@ class TestModes:
         column = pixels.rgb[[2, 20, 29], 16].astype(int)
         assert np.abs(column - [(200, 0, 0), (127, 127, 127), (255, 255, 255)]).max() <= 2
 
-    def test_grey_with_alpha_is_laid_on_white(self, tmp_path: Path) -> None:
+    def test_grey_with_alpha_is_composed_on_white(self, tmp_path: Path) -> None:
         pixels = store(tmp_path, Image.new("LA", (40, 40), (0, 51)), "a.png")
         assert (pixels.rgb == 204).all()
 
@@ -230,7 +230,7 @@ class TestModes:
         # Pillow writes CMYK JPEGs as Adobe does, inverted.
         image = Image.fromarray(scene())
         pixels = store(tmp_path, image.convert("CMYK"), name, quality=95)
-        assert differ(pixels.rgb, square(image, 32)) < 4
+        assert differ(pixels.rgb, model_input(image, 32)) < 4
 
     @pytest.mark.parametrize("dtype", ["<u2", ">u2"])
     @pytest.mark.parametrize("name", ["a.png", "a.tif"])
@@ -238,7 +238,7 @@ class TestModes:
         grey = np.asarray(Image.fromarray(scene()).convert("L"))
         deep = Image.fromarray((grey.astype(np.uint16) * 257).astype(dtype))
         assert deep.mode.startswith("I;16")
-        expected = square(Image.fromarray(grey).convert("RGB"), 32)
+        expected = model_input(Image.fromarray(grey).convert("RGB"), 32)
         assert np.array_equal(store(tmp_path, deep, name).rgb, expected)
 
     def test_12_bits_are_scaled(self, tmp_path: Path) -> None:
@@ -248,9 +248,9 @@ class TestModes:
         assert pixels.rgb[32, :4, 0].tolist() == [255, 128, 255, 128]
 
     @pytest.mark.parametrize("white", [1.0, 255.0, 65535.0])
-    def test_32_bits_are_scaled_by_the_usual_whites(self, tmp_path: Path, white: float) -> None:
+    def test_32_bits_are_scaled_by_common_white_levels(self, tmp_path: Path, white: float) -> None:
         grey = np.asarray(Image.fromarray(scene()).convert("L"))
-        expected = square(Image.fromarray(grey).convert("RGB"), 32)
+        expected = model_input(Image.fromarray(grey).convert("RGB"), 32)
         floats = Image.fromarray((grey / 255 * white).astype(np.float32))
         assert floats.mode == "F"
         assert differ(store(tmp_path, floats, "a.tif").rgb, expected) < 1
@@ -259,7 +259,7 @@ class TestModes:
             assert whole.mode == "I"
             assert differ(store(tmp_path, whole, "b.tif").rgb, expected) < 1
 
-    def test_other_32_bits_run_from_black_to_white(self, tmp_path: Path) -> None:
+    def test_other_32_bit_images_are_scaled_to_their_range(self, tmp_path: Path) -> None:
         ramp = np.tile(np.linspace(-300, 1e9, 32, dtype=np.float32), (32, 1))
         ramp[0] = np.nan
         ramp[1] = np.inf
@@ -273,7 +273,7 @@ class TestModes:
             flat = np.full((8, 8), nothing, np.float32)
             assert store(tmp_path, Image.fromarray(flat), "b.tif").rgb.shape == (32, 32, 3)
 
-    def test_colours_of_another_space_are_taken_to_srgb(self, tmp_path: Path) -> None:
+    def test_other_colour_spaces_are_converted_to_srgb(self, tmp_path: Path) -> None:
         lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
         srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
         swapped = bytearray(srgb.tobytes())  # an RGB space whose red is our blue
@@ -283,7 +283,7 @@ class TestModes:
         for profile, expected in (
             (bytes(swapped), (30, 10, 200)),
             (srgb.tobytes(), (200, 10, 30)),
-            (lab.tobytes(), (200, 10, 30)),  # not for these bands
+            (lab.tobytes(), (200, 10, 30)),  # for other channels
             (b"nonsense", (200, 10, 30)),
         ):
             pixels = store(tmp_path, image, "a.png", icc_profile=profile)
@@ -291,7 +291,7 @@ class TestModes:
 
 
 class TestWithoutEnd:
-    """JPEGs that lack their end marker: read where the picture is complete."""
+    """JPEGs without an end marker: read if the image is complete."""
 
     @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
     @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
@@ -315,7 +315,7 @@ class TestWithoutEnd:
 
     @pytest.mark.parametrize("padding", [0, 2, 9999])
     @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
-    def test_incomplete_ones_are_not(
+    def test_incomplete_ones_are_not_read(
         self, tmp_path: Path, options: dict[str, Any], padding: int
     ) -> None:
         store(tmp_path, Image.fromarray(scene(300, 200)), "a.jpg", **options)
@@ -336,11 +336,11 @@ class TestWithoutEnd:
 class TestOrientation:
     @pytest.mark.parametrize(("name", "options"), [("a.png", {}), ("a.webp", {"lossless": True})])
     @pytest.mark.parametrize(("width", "height"), [(90, 60), (61, 97), (210, 151), (33, 33)])
-    def test_stored_eight_ways_it_is_one_photo(
+    def test_the_eight_orientations_give_one_image(
         self, tmp_path: Path, name: str, options: dict[str, Any], width: int, height: int
     ) -> None:
         upright_scene = scene(width, height)
-        expected = square(Image.fromarray(upright_scene), 32)
+        expected = model_input(Image.fromarray(upright_scene), 32)
         for orientation, turn in TURNED_FROM.items():
             exif = Image.Exif()
             exif[ORIENTATION] = orientation
@@ -370,7 +370,7 @@ class TestOrientation:
 
     @pytest.mark.parametrize("compression", [None, "tiff_lzw"])
     def test_tiff(self, tmp_path: Path, compression: str | None) -> None:
-        expected = square(Image.fromarray(scene()), 32)
+        expected = model_input(Image.fromarray(scene()), 32)
         for orientation, turn in TURNED_FROM.items():
             stored = Image.fromarray(np.ascontiguousarray(turn(scene())))
             options = {"tiffinfo": {ORIENTATION: orientation}, "compression": compression}
@@ -378,22 +378,22 @@ class TestOrientation:
             assert np.array_equal(pixels.rgb, expected), orientation
             assert (pixels.width, pixels.height) == (90, 60), orientation
 
-    def test_a_large_jpeg_knows_its_size(self, tmp_path: Path) -> None:
-        # Unpacked at a quarter, both sides are 150 pixels.
+    def test_the_size_of_a_large_jpeg(self, tmp_path: Path) -> None:
+        # Decoded at 1/4 scale, both sides are 150 pixels.
         exif = Image.Exif()
         exif[ORIENTATION] = 6
         pixels = store(tmp_path, Image.fromarray(scene(600, 597)), "a.jpg", exif=exif)
         assert (pixels.width, pixels.height) == (597, 600)
 
     @pytest.mark.parametrize("value", [0, 9, 65535])
-    def test_one_that_means_nothing_is_ignored(self, tmp_path: Path, value: object) -> None:
+    def test_an_invalid_orientation_is_ignored(self, tmp_path: Path, value: object) -> None:
         exif = Image.Exif()
         exif[ORIENTATION] = value
         pixels = store(tmp_path, Image.fromarray(scene()), "a.png", exif=exif)
-        assert np.array_equal(pixels.rgb, square(Image.fromarray(scene()), 32))
+        assert np.array_equal(pixels.rgb, model_input(Image.fromarray(scene()), 32))
 
     @pytest.mark.parametrize("block", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"junk" * 9])
-    def test_a_damaged_exif_block_costs_no_photo(self, tmp_path: Path, block: bytes) -> None:
+    def test_a_damaged_exif_block_is_no_failure(self, tmp_path: Path, block: bytes) -> None:
         assert store(tmp_path, Image.fromarray(scene()), "a.jpg", exif=block).width == 90
 
     @pytest.mark.parametrize("name", ["landscape", "portrait"])
@@ -409,37 +409,37 @@ class TestOrientation:
 
 
 class TestSize:
-    def test_a_large_jpeg_looks_as_if_unpacked_whole(self, photos_folder: Path) -> None:
+    def test_a_jpeg_decoded_at_smaller_scale_looks_the_same(self, photos_folder: Path) -> None:
         for path in sorted((photos_folder / "flickr_fullsize").iterdir())[:20]:
             with Image.open(path) as image:
                 assert min(image.size) > 4 * 48
-                whole = square(upright(image), 48)
+                whole = model_input(upright(image), 48)
             error = open_photo(path, 48).rgb.astype(float) - whole
             assert (error**2).mean() < 255**2 / 10**4, path  # 40 dB
 
     @pytest.mark.parametrize("orientation", range(1, 9))
-    def test_a_large_jpeg_of_any_size_keeps_its_place(
+    def test_a_jpeg_decoded_at_smaller_scale_is_not_shifted(
         self, tmp_path: Path, orientation: int
     ) -> None:
-        # At 1/8 these are 65.125 by 70.125 pixels, unpacked to 66 by 71.
+        # At 1/8 scale this is 65.125 by 70.125 pixels, decoded to 66 by 71.
         stored = np.ascontiguousarray(TURNED_FROM[orientation](scene(521, 561)))
         exif = Image.Exif()
         exif[ORIENTATION] = orientation
         pixels = store(tmp_path, Image.fromarray(stored), "a.jpg", exif=exif, quality=95)
-        whole = square(Image.fromarray(scene(521, 561)), 32)
+        whole = model_input(Image.fromarray(scene(521, 561)), 32)
         assert differ(pixels.rgb, whole) < 1.2
 
-    def test_the_resize_rule_leaves_the_right_size_alone(self) -> None:
+    def test_an_image_of_the_right_size_is_unchanged(self) -> None:
         image = Image.fromarray(scene(32, 32))
-        assert np.array_equal(square(image, 32), scene(32, 32))
+        assert np.array_equal(model_input(image, 32), scene(32, 32))
 
     @pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 500), (500, 1), (20_000, 2)])
     def test_any_proportions(self, tmp_path: Path, width: int, height: int) -> None:
         image = Image.new("RGB", (width, height), (10, 200, 30))
         assert (store(tmp_path, image, "a.png").rgb == (10, 200, 30)).all()
 
-    def test_giants_take_turns(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(reading, "_GIANT", 1000)
+    def test_large_images_take_turns(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(reading.sandbox, "LARGE_PIXELS", 1000)
         Image.fromarray(scene()).save(tmp_path / "a.png")
         seen: list[DecodedPhoto] = []
         threads = [
@@ -454,7 +454,7 @@ class TestSize:
 
 
 class TestDamage:
-    """Each reason is one line, in plain words, with no word of Python in it."""
+    """Each reason is one line in plain words, without Python's."""
 
     def reason(self, path: Path) -> str:
         with pytest.raises(PhotoError) as caught:
@@ -467,7 +467,7 @@ class TestDamage:
         ("content", "words"),
         [
             (b"", "it is empty."),
-            (b"\0" * 5000, "nothing but zeros"),
+            (b"\0" * 5000, "begins with zeros only"),
             (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "it is a web page"),
             (b"not a photo\n", "it holds text"),
             (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3", "it is a PDF document."),
@@ -506,7 +506,7 @@ class TestDamage:
             (b"BMW", "it begins as BMP, but its header is damaged"),
         ],
     )
-    def test_what_is_no_photo(self, tmp_path: Path, content: bytes, words: str) -> None:
+    def test_files_that_are_not_photos(self, tmp_path: Path, content: bytes, words: str) -> None:
         path = tmp_path / "a.jpg"
         path.write_bytes(content)
         assert words in self.reason(path)
@@ -514,7 +514,7 @@ class TestDamage:
     @pytest.mark.parametrize(
         "name", ["a.jpg", "a.png", "a.webp", "a.gif", "a.bmp", "a.tif", "a.avif"]
     )
-    def test_a_file_cut_short(self, tmp_path: Path, name: str) -> None:
+    def test_a_truncated_file(self, tmp_path: Path, name: str) -> None:
         path = tmp_path / name
         Image.fromarray(scene(300, 200)).save(path)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -522,13 +522,15 @@ class TestDamage:
         assert any(words in reason for words in ("ends too early", "is damaged", "cut short"))
         assert reason.endswith("Copy it again, or restore it from a backup.")
 
-    def test_what_is_not_supported_is_not_called_damaged(self, tmp_path: Path) -> None:
+    def test_an_unsupported_variant_is_not_called_damaged(self, tmp_path: Path) -> None:
         path = tmp_path / "a.bmp"
         Image.fromarray(scene()).save(path)
         content = bytearray(path.read_bytes())
         content[28:30] = (19).to_bytes(2, "little")
         path.write_bytes(content)
-        assert "of a kind that captioner does not read (Unsupported BMP" in self.reason(path)
+        assert "it is a kind of BMP that captioner does not read (Unsupported BMP" in self.reason(
+            path
+        )
 
     @pytest.mark.parametrize(
         ("marker", "precision", "words"),
@@ -538,7 +540,7 @@ class TestDamage:
             (0xC5, 8, "it is a hierarchical JPEG"),
         ],
     )
-    def test_jpegs_of_kinds_that_are_not_read(
+    def test_unsupported_jpeg_variants(
         self, tmp_path: Path, marker: int, precision: int, words: str
     ) -> None:
         path = tmp_path / "a.jpg"
@@ -550,7 +552,7 @@ class TestDamage:
         assert words in self.reason(path)
         assert "which captioner does not read" in self.reason(path)
 
-    def test_a_file_that_is_still_growing_is_tried_again(
+    def test_a_growing_file_is_a_transient_failure(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = tmp_path / "a.jpg"
@@ -571,7 +573,7 @@ class TestDamage:
         path.write_bytes(whole[: len(whole) // 2])
         os.utime(path, (1e9, 1e9))
         with pytest.raises(PhotoUnavailableError, match="still writing it"):
-            read(photo, 32)  # it is not as the walk saw it
+            read(photo, 32)  # it has changed since the walk
         assert len(naps) == 1
 
     def test_a_damaged_file_is_not_taken_for_a_growing_one(
@@ -629,16 +631,16 @@ class TestDamage:
         assert "more than 268 megapixels" in self.reason(path)
 
     def test_200_megapixels_are_opened(self, tmp_path: Path) -> None:
-        # All that a header of that size meets here is that the rest is missing.
+        # The only reason for which a header of that size fails here is that the rest is missing.
         path = tmp_path / "a.tif"
         path.write_bytes(tiff(16_384, 12_288, bits=8, data=b"")[:200])
         assert "megapixels" not in self.reason(path)
 
-    def test_a_photo_that_is_gone_may_come_back(self, tmp_path: Path) -> None:
+    def test_a_missing_file_is_a_transient_failure(self, tmp_path: Path) -> None:
         with pytest.raises(PhotoUnavailableError, match="there is no such file"):
             read(Photo(tmp_path / "a.jpg", 1, 1), 32)
 
-    def test_real_photos_are_read_or_say_why_not(self, photos_folder: Path) -> None:
+    def test_real_photos_are_read_or_explained(self, photos_folder: Path) -> None:
         folders = [photos_folder / name for name in ("cameras", "gps", "heic", "invalid")]
         read_well = 0
         for photo in walk(folders):
@@ -718,7 +720,7 @@ STARTS = [b"", b"\0\0\0\x18ftypheic\0\0\0\0mif1", *sorted({file[:12] for file in
 
 
 class TestAnyBytes:
-    """Whatever a file holds, it gives pixels, or a reason."""
+    """Any bytes give either pixels or a reason."""
 
     def check(self, path: Path, content: bytes) -> None:
         path.write_bytes(content)

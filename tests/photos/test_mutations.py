@@ -1,7 +1,7 @@
-"""Whatever becomes of a photo's bytes, it gives pixels, or a reason; never a traceback or a hang.
+"""Fuzzing: a damaged file gives pixels or a reason, never a traceback or a hang.
 
-A hundred damaged files each time; `CAPTIONER_TEST_MUTATIONS=3000` makes it as many, and
-`pytest -s` prints what they gave.
+A hundred damaged files by default; `CAPTIONER_TEST_MUTATIONS` sets another number, and `pytest -s`
+prints the outcomes.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from captioner.types import DecodedPhoto, Failure, Photo
 NUMBER = int(os.environ.get("CAPTIONER_TEST_MUTATIONS", "100"))
 
 
-def made() -> list[tuple[str, bytes]]:
-    """A file of each format and of its main kinds."""
+def synthetic() -> list[tuple[str, bytes]]:
+    """A file of each format, in its main variants."""
     y, x = np.mgrid[:96, :128]
     rgb = np.stack([x * 2, y * 2, (x + y) % 32 * 8], axis=2).astype(np.uint8)
     image = Image.fromarray(rgb)
@@ -72,7 +72,7 @@ def real(folder: Path) -> list[tuple[str, bytes]]:
 
 def damage(content: bytes, dice: random.Random) -> bytes:
     damaged = bytearray(content)
-    # Most of what matters stands at the beginning.
+    # Most of what matters is at the beginning.
     reach = len(damaged) if dice.random() < 0.5 else min(len(damaged), 400)
     for _ in range(dice.choice([1, 1, 2, 5, 40])):
         at = dice.randrange(reach)
@@ -95,12 +95,14 @@ def damage(content: bytes, dice: random.Random) -> bytes:
     return bytes(damaged)
 
 
-def test_each_gives_pixels_or_a_reason(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    files = made()
-    with suppress(pytest.skip.Exception):  # the made ones will do
+def test_damaged_files_give_pixels_or_a_reason(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    files = synthetic()
+    with suppress(pytest.skip.Exception):  # the synthetic ones suffice
         files += real(request.getfixturevalue("photos_folder"))
     dice = random.Random(0)
-    gave: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     path = tmp_path / "a.jpg"
     for number in range(NUMBER):
         kind, content = files[number % len(files)]
@@ -112,15 +114,15 @@ def test_each_gives_pixels_or_a_reason(tmp_path: Path, request: pytest.FixtureRe
         except PhotoError as error:
             assert str(error).isprintable()
             assert error.reason.endswith(".")
-            gave[f"{kind}: {re.sub('[0-9]+', 'N', error.reason)}"] += 1
+            outcomes[f"{kind}: {re.sub('[0-9]+', 'N', error.reason)}"] += 1
         else:
             assert pixels.rgb.shape == (32, 32, 3)
-            gave[f"{kind}: pixels"] += 1
-    for what, times in sorted(gave.items()):
+            outcomes[f"{kind}: pixels"] += 1
+    for what, times in sorted(outcomes.items()):
         print(f"{times:5} {what}")
 
 
-def test_everything_in_the_folder_of_real_photos(photos_folder: Path) -> None:
+def test_every_file_in_the_folder_of_real_photos(photos_folder: Path) -> None:
     """Each file gives pixels, or a reason; `pytest -s` lists the reasons."""
     outcomes: Counter[str] = Counter()
     for found in walk([photos_folder]):

@@ -1,4 +1,4 @@
-"""Decoding in processes of their own: bounds, and what happens at them."""
+"""Sandboxed decoding: limits, and what happens when they are exceeded."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from captioner.types import DecodedPhoto, Photo
 
 
 @pytest.fixture(autouse=True)
-def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[queue.LifoQueue[sandbox._Process | None]]:
-    """One place for a process, and none in it yet."""
-    places: queue.LifoQueue[sandbox._Process | None] = queue.LifoQueue()
-    places.put(None)
-    monkeypatch.setattr(sandbox, "_places", places)
-    yield places
-    assert places.qsize() == 1
-    if process := places.get():
+def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[queue.LifoQueue[sandbox._Worker | None]]:
+    """One slot for a worker, which is empty."""
+    workers: queue.LifoQueue[sandbox._Worker | None] = queue.LifoQueue()
+    workers.put(None)
+    monkeypatch.setattr(sandbox, "_workers", workers)
+    yield workers
+    assert workers.qsize() == 1
+    if process := workers.get():
         process.kill()
 
 
@@ -48,15 +48,15 @@ def tiff(path: Path, colour: str = "red") -> Path:
     return path
 
 
-def the_process(places: queue.LifoQueue[sandbox._Process | None]) -> sandbox._Process:
-    process = places.get()
-    places.put(process)
+def the_worker(workers: queue.LifoQueue[sandbox._Worker | None]) -> sandbox._Worker:
+    process = workers.get()
+    workers.put(process)
     assert process
     return process
 
 
 def endless_jpeg() -> bytes:
-    """A progressive JPEG whose last scan comes a thousand times."""
+    """A progressive JPEG whose last scan is repeated a thousand times."""
     file = io.BytesIO()
     Image.new("RGB", (3000, 2000), "red").save(file, "JPEG", progressive=True)
     content = file.getvalue()
@@ -64,11 +64,11 @@ def endless_jpeg() -> bytes:
     return content[:scan] + content[scan:-2] * 1000 + content[-2:]
 
 
-def test_a_photo_that_takes_too_long_is_given_up(
+def test_a_photo_that_exceeds_the_cpu_limit_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(endless_jpeg())
-    monkeypatch.setattr(sandbox, "SECONDS", 0.3)
+    monkeypatch.setattr(sandbox, "CPU_SECONDS", 0.3)
     with pytest.raises(PhotoError, match="takes longer than") as caught:
         open_photo(tmp_path / "a.jpg")
     assert not isinstance(caught.value, PhotoUnavailableError)  # not to be tried again as it is
@@ -76,24 +76,26 @@ def test_a_photo_that_takes_too_long_is_given_up(
     assert open_photo(tiff(tmp_path / "b.tif")).format == "TIFF"
 
 
-def test_a_machine_that_is_too_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wall_clock_limit_is_a_transient_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "a.jpg").write_bytes(endless_jpeg())
-    monkeypatch.setattr(sandbox, "PATIENCE", 0.3)
-    with pytest.raises(PhotoUnavailableError, match="has not ended after"):
+    monkeypatch.setattr(sandbox, "WALL_SECONDS", 0.3)
+    with pytest.raises(PhotoUnavailableError, match="did not finish within"):
         open_photo(tmp_path / "a.jpg")
 
 
-def test_a_progressive_jpeg_is_decoded_here(
-    tmp_path: Path, places: queue.LifoQueue[sandbox._Process | None]
+def test_ordinary_jpegs_are_decoded_in_this_process(
+    tmp_path: Path, workers: queue.LifoQueue[sandbox._Worker | None]
 ) -> None:
     for number, options in enumerate(({"progressive": True}, {"quality": 95}, {"optimize": True})):
         Image.new("RGB", (600, 400), "red").save(tmp_path / f"{number}.jpg", **options)
         assert open_photo(tmp_path / f"{number}.jpg").width == 600
-    assert places.queue == [None]
+    assert workers.queue == [None]
 
 
-def test_a_jpeg_with_more_exif_than_there_may_be_is_decoded_apart(
-    tmp_path: Path, places: queue.LifoQueue[sandbox._Process | None]
+def test_a_jpeg_with_too_much_exif_is_decoded_in_the_sandbox(
+    tmp_path: Path, workers: queue.LifoQueue[sandbox._Worker | None]
 ) -> None:
     block = b"Exif\0\0II*\0" + bytes(60_000)
     Image.new("RGB", (60, 40), "red").save(tmp_path / "a.jpg", exif=block)
@@ -103,27 +105,27 @@ def test_a_jpeg_with_more_exif_than_there_may_be_is_decoded_apart(
     segment = content[at : at + 2 + length]
     (tmp_path / "a.jpg").write_bytes(content[:at] + segment * 3 + content[at:])
     assert open_photo(tmp_path / "a.jpg").width == 60
-    assert the_process(places)
+    assert the_worker(workers)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded on Linux only")
-def test_a_photo_that_takes_too_much_memory_is_given_up(
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux only")
+def test_a_photo_that_exceeds_the_memory_limit_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("1", (12_000, 10_000)).save(tmp_path / "a.tif", compression="group4")
-    monkeypatch.setattr(sandbox, "MEMORY", 600 << 20)
+    monkeypatch.setattr(sandbox, "MEMORY_BYTES", 600 << 20)
     with pytest.raises(PhotoError, match=r"more than 0\.6 GB of memory") as caught:
         open_photo(tmp_path / "a.tif")
     assert not isinstance(caught.value, PhotoUnavailableError)
     assert open_photo(tiff(tmp_path / "b.tif")).format == "TIFF"
 
 
-def test_giants_are_unpacked_one_at_a_time(
-    tmp_path: Path, places: queue.LifoQueue[sandbox._Process | None]
+def test_large_images_are_decoded_one_at_a_time(
+    tmp_path: Path, workers: queue.LifoQueue[sandbox._Worker | None]
 ) -> None:
     Image.new("1", (8000, 5000), 1).save(tmp_path / "a.tif", compression="group4")
-    places.put(None)  # two at once
-    with sandbox._giants:
+    workers.put(None)  # two at once
+    with sandbox._large_image_lock:
         seen: list[DecodedPhoto] = []
         thread = threading.Thread(target=lambda: seen.append(open_photo(tmp_path / "a.tif")))
         thread.start()
@@ -132,11 +134,11 @@ def test_giants_are_unpacked_one_at_a_time(
         assert not seen
     thread.join(30)
     assert (seen[0].width, seen[0].height) == (8000, 5000)
-    (places.get() or the_process(places)).kill()
+    (workers.get() or the_worker(workers)).kill()
 
 
-def test_one_process_serves_many_photos(
-    tmp_path: Path, places: queue.LifoQueue[sandbox._Process | None]
+def test_one_worker_decodes_many_photos(
+    tmp_path: Path, workers: queue.LifoQueue[sandbox._Worker | None]
 ) -> None:
     processes = set()
     for number in range(5):
@@ -146,46 +148,46 @@ def test_one_process_serves_many_photos(
         colour = ("red", "green", "blue")[number % 3]
         pixels = open_photo(tiff(tmp_path / "a.tif", colour))
         assert np.array_equal(pixels.rgb, np.asarray(Image.new("RGB", (32, 32), colour)))
-        processes.add(the_process(places))
+        processes.add(the_worker(workers))
     assert len(processes) == 1
 
 
-def test_one_that_died_in_the_meantime_is_replaced(
-    tmp_path: Path, places: queue.LifoQueue[sandbox._Process | None]
+def test_a_worker_that_died_is_replaced(
+    tmp_path: Path, workers: queue.LifoQueue[sandbox._Worker | None]
 ) -> None:
     open_photo(tiff(tmp_path / "a.tif"))
-    the_process(places)._process.kill()
-    the_process(places)._process.wait()
+    the_worker(workers)._process.kill()
+    the_worker(workers)._process.wait()
     assert open_photo(tmp_path / "a.tif").format == "TIFF"
 
 
-def test_one_that_breaks_down_costs_one_photo(
-    tmp_path: Path, places: queue.LifoQueue[sandbox._Process | None]
+def test_a_crash_costs_one_photo(
+    tmp_path: Path, workers: queue.LifoQueue[sandbox._Worker | None]
 ) -> None:
     open_photo(tiff(tmp_path / "a.tif"))
 
     def content() -> Iterator[bytes]:
         yield b"II*\0"
-        os.kill(the_pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
 
-    the_pid = the_process(places)._process.pid
-    with pytest.raises(PhotoError, match="makes the decoder break down"):
+    pid = the_worker(workers)._process.pid
+    with pytest.raises(PhotoError, match="crashes the decoder"):
         sandbox.decode_in_sandbox(content(), "TIFF", 32)
     assert open_photo(tmp_path / "a.tif").format == "TIFF"
 
 
-def test_a_drive_that_fails_while_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def pieces(*_: object) -> Iterator[bytes]:
+def test_an_input_error_while_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chunks(*_: object) -> Iterator[bytes]:
         yield b"II*\0"
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(reading, "_pieces", pieces)
+    monkeypatch.setattr(reading, "_chunks", chunks)
     with pytest.raises(PhotoUnavailableError, match="input/output error"):
         open_photo(tiff(tmp_path / "a.tif"))
     monkeypatch.undo()
 
 
-def test_without_a_python_to_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_cannot_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiff(tmp_path / "a.tif")
     for python in ("/nowhere/python", "/bin/true"):
         monkeypatch.setattr(sys, "executable", python)
@@ -202,14 +204,14 @@ from captioner.photos.walk import walk
 
 [photo] = walk([Path(sys.argv[1])])
 read(photo, 32)
-print(*(process._process.pid for process in sandbox._places.queue if process), flush=True)
+print(*(process._process.pid for process in sandbox._workers.queue if process), flush=True)
 sys.stdin.read()
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, None])
-def test_processes_end_with_their_parent(tmp_path: Path, end: signal.Signals | None) -> None:
+def test_workers_exit_with_their_parent(tmp_path: Path, end: signal.Signals | None) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", SCRIPT, tiff(tmp_path / "a.tif")],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},

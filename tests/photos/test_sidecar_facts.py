@@ -664,4 +664,4 @@ class TestCommands:
 def test_a_watcher_sees_sidecars(folder: Path, name: str) -> None:
     with Watcher([str(folder)]) as watcher:
         write(folder / name, "Rex")
-        assert watcher.touched(0.05, lambda: False, wait=60) == [str(folder)]
+        assert watcher.wait_for_changes(0.05, lambda: False, timeout=60) == [str(folder)]

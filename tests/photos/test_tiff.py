@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from captioner.errors import PhotoError
-from captioner.photos.decode import Picture, decode, square
+from captioner.photos.decode import DecodedImage, decode, model_input
 
 HEIGHT, WIDTH = 48, 80
 y, x = np.mgrid[:HEIGHT, :WIDTH]
@@ -43,8 +43,8 @@ TYPES = {
 }
 
 
-def read(content: bytes) -> Picture:
-    return decode(io.BytesIO(content), "TIFF", 32, lambda unpacked, stored: None)
+def read(content: bytes) -> DecodedImage:
+    return decode(io.BytesIO(content), "TIFF", 32, lambda decoded, stored: None)
 
 
 FORMATS = {"u": 1, "i": 2, "f": 3, "c": 6}
@@ -162,8 +162,8 @@ def _compressed(content: bytes, compression: int) -> bytes:
     return content
 
 
-def difference(picture: Picture, expected: Any) -> float:
-    reference = square(Image.fromarray(np.ascontiguousarray(expected)), 32)
+def difference(picture: DecodedImage, expected: Any) -> float:
+    reference = model_input(Image.fromarray(np.ascontiguousarray(expected)), 32)
     return float(np.abs(picture.rgb.astype(int) - reference).mean())
 
 

@@ -1,4 +1,4 @@
-"""From what a person names to photos."""
+"""The walk: which photos it finds, in which order, and what it ignores."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def touch(*paths: Path) -> None:
 
 
 def names(root: Path, *paths: Path, **selection: object) -> list[str]:
-    """The photos found, relative to `root`; fails on a failure."""
+    """The photos found, relative to `root`; asserts that there are no failures."""
     found = list(walk(paths or (root,), Selection(**selection)))
     assert all(isinstance(photo, Photo) for photo in found), found
     return [photo.path.relative_to(root).as_posix() for photo in found]
@@ -39,13 +39,13 @@ def only_failure(*paths: Path) -> Failure:
     return found
 
 
-def test_a_folder_gives_its_photos_in_order_subfolders_among_them(tmp_path: Path) -> None:
+def test_photos_and_subfolders_are_sorted_together(tmp_path: Path) -> None:
     touch(*(tmp_path / name for name in ("b.jpg", "a/2.PNG", "a/1.webp", "c/d/e.TiFf", "C.jpeg")))
     assert names(tmp_path) == ["C.jpeg", "a/1.webp", "a/2.PNG", "b.jpg", "c/d/e.TiFf"]
     assert names(tmp_path) == sorted(names(tmp_path), key=lambda name: name.split("/"))
 
 
-def test_inside_a_folder_names_that_are_no_photos_and_hidden_ones_are_passed_over(
+def test_other_and_hidden_files_in_a_folder_are_ignored(
     tmp_path: Path,
 ) -> None:
     touch(*(tmp_path / name for name in ("a.txt", "jpg", ".b.jpg", ".hidden/c.jpg", "d.jpg.part")))
@@ -53,22 +53,20 @@ def test_inside_a_folder_names_that_are_no_photos_and_hidden_ones_are_passed_ove
     assert names(tmp_path) == ["e.jpg"]
 
 
-def test_what_is_named_is_taken_whatever_its_name(tmp_path: Path) -> None:
+def test_a_named_file_is_taken_whatever_its_name(tmp_path: Path) -> None:
     touch(tmp_path / "photo", tmp_path / ".b.jpg", tmp_path / ".hidden/c.jpg")
     given = [tmp_path / "photo", tmp_path / ".b.jpg", tmp_path / ".hidden"]
     assert names(tmp_path, *given) == ["photo", ".b.jpg", ".hidden/c.jpg"]
 
 
-def test_paths_keep_their_order_and_stay_as_given(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paths_stay_in_order_and_as_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path / "z.jpg", tmp_path / "a/b.jpg")
     monkeypatch.chdir(tmp_path)
     found = walk([Path("z.jpg"), Path("a"), Path("z.jpg")])
     assert [photo.path for photo in found] == [Path("z.jpg"), Path("a/b.jpg")]
 
 
-def test_a_photo_carries_size_and_time(tmp_path: Path) -> None:
+def test_a_photo_has_size_and_modification_time(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(b"12345")
     os.utime(path, ns=(1, 1_700_000_000_123_456_789))
@@ -85,7 +83,7 @@ def test_a_path_that_does_not_exist_is_a_failure_in_its_place(tmp_path: Path) ->
     assert isinstance(found, Photo)
 
 
-def test_links_in_a_circle_end(tmp_path: Path) -> None:
+def test_cyclic_links_end(tmp_path: Path) -> None:
     touch(tmp_path / "a/1.jpg", tmp_path / "b/2.jpg")
     (tmp_path / "a/to_b").symlink_to(tmp_path / "b", target_is_directory=True)
     (tmp_path / "b/to_a").symlink_to(tmp_path / "a", target_is_directory=True)
@@ -95,7 +93,7 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
 
 
 def skipped(*paths: Path) -> dict[Path, str]:
-    """What a walk skips, and why; fails on a failure."""
+    """What a walk skips, and why; asserts that there are no failures."""
     found: dict[Path, str] = {}
     walked = list(walk(paths, skipped=found.__setitem__))
     assert not any(isinstance(one, Failure) for one in walked), walked
@@ -122,7 +120,7 @@ def test_links_to_files_are_photos_and_broken_ones_skipped(tmp_path: Path) -> No
     }
 
 
-def test_a_broken_link_that_is_named_is_a_failure(tmp_path: Path) -> None:
+def test_a_named_broken_link_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").symlink_to("gone.jpg")
     (tmp_path / "b").symlink_to("b")
     reason = only_failure(tmp_path / "a.jpg").reason
@@ -130,10 +128,10 @@ def test_a_broken_link_that_is_named_is_a_failure(tmp_path: Path) -> None:
     assert "leads back to the link itself" in only_failure(tmp_path / "b").reason
 
 
-def test_a_file_that_is_deleted_meanwhile_is_no_failure(tmp_path: Path) -> None:
+def test_a_file_deleted_during_the_walk_is_no_failure(tmp_path: Path) -> None:
     touch(*(tmp_path / name for name in ("a/1.jpg", "b.jpg", "c.jpg")))
     found = walk([tmp_path])
-    assert isinstance(next(found), Photo)  # what is beside the folder is known by name
+    assert isinstance(next(found), Photo)  # the names next to the folder are known already
     (tmp_path / "b.jpg").unlink()
     assert [one.path for one in found if isinstance(one, Photo)] == [tmp_path / "c.jpg"]
 
@@ -165,7 +163,7 @@ def test_a_file_system_without_inodes(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux only")
-def test_a_name_that_is_no_text_survives(tmp_path: Path) -> None:
+def test_names_that_are_not_utf_8_survive(tmp_path: Path) -> None:
     for name in (b"\xff\xfe.jpg", "grüße 🐕.jpg".encode(), b"new\nline.jpg"):
         (tmp_path / os.fsdecode(name)).write_bytes(b"x")
     found = {os.fsencode(photo.path.name) for photo in walk([tmp_path])}
@@ -173,7 +171,7 @@ def test_a_name_that_is_no_text_survives(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_named_pipes_do_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.jpg")
     assert skipped(tmp_path) == {tmp_path / "a.jpg": "it is neither a file nor a folder."}
     assert only_failure(tmp_path / "a.jpg").reason == "it is neither a file nor a folder."
@@ -185,7 +183,7 @@ def test_a_path_that_cannot_exist_is_a_failure() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
-def test_a_folder_that_may_not_be_read_is_a_failure(tmp_path: Path) -> None:
+def test_a_folder_without_read_permission_is_a_failure(tmp_path: Path) -> None:
     touch(tmp_path / "a/1.jpg", tmp_path / "b.jpg")
     (tmp_path / "a").chmod(0)
     try:
@@ -200,16 +198,16 @@ def test_a_folder_without_photos_gives_nothing(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_folders_may_lie_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deeply_nested_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for _ in range(1200):  # deeper than Python may call
+    for _ in range(1200):  # deeper than Python's recursion limit
         Path("d").mkdir()
         os.chdir("d")
     Path("a.jpg").touch()
     monkeypatch.chdir(tmp_path)
     try:
         (photo,) = walk([Path("d")])
-    finally:  # pytest's own cleaning cannot go as deep
+    finally:  # pytest's own clean-up cannot go as deep
         subprocess.run(["rm", "-rf", "d"], check=True)
     assert isinstance(photo, Photo)
     assert len(photo.path.parts) == 1201
@@ -222,11 +220,11 @@ class TestHidden:
         "System Volume Information/j.jpg",
     )
 
-    def test_what_systems_keep_beside_photos_is_passed_over(self, tmp_path: Path) -> None:
+    def test_hidden_and_system_files_are_ignored(self, tmp_path: Path) -> None:
         touch(*(tmp_path / name for name in self.NAMES))
         assert names(tmp_path) == ["a.jpg"]
 
-    def test_unless_it_is_asked_for(self, tmp_path: Path) -> None:
+    def test_include_hidden(self, tmp_path: Path) -> None:
         touch(*(tmp_path / name for name in (*self.NAMES, "n/.nomedia", "n/k.jpg")))
         assert sorted(names(tmp_path, include_hidden=True)) == sorted([*self.NAMES, "n/k.jpg"])
 
@@ -256,7 +254,7 @@ class TestExclude:
         self.make(tmp_path)
         assert names(tmp_path, exclude=tuple(patterns)) == left
 
-    def test_a_pattern_that_makes_no_sense(self, tmp_path: Path) -> None:
+    def test_an_invalid_pattern(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"as in \.gitignore"):
             list(walk([tmp_path], Selection(exclude=("!",))))
 
@@ -274,7 +272,7 @@ class TestExclude:
             "a\u0308.png\nprivate/\n".encode(),
         ],
     )
-    def test_files_of_any_editor(self, tmp_path: Path, encoded: bytes) -> None:
+    def test_encodings_and_line_ends_of_ignore_files(self, tmp_path: Path, encoded: bytes) -> None:
         touch(tmp_path / "a.jpg", tmp_path / "ä.png", tmp_path / "private/a.jpg")
         (tmp_path / ".captionerignore").write_bytes(encoded)
         assert names(tmp_path) == ["a.jpg"]
@@ -285,7 +283,7 @@ class TestExclude:
             pattern = unicodedata.normalize(form, "é.*")
             assert names(tmp_path, exclude=(pattern,)) == []
 
-    def test_damaged_utf_16_closes_its_folder(self, tmp_path: Path) -> None:
+    def test_an_invalid_utf_16_ignore_file_fails_its_folder(self, tmp_path: Path) -> None:
         touch(tmp_path / "a.jpg")
         (tmp_path / ".captionerignore").write_bytes(codecs.BOM_UTF16_LE + b"*\0\n")
         (failure,) = walk([tmp_path])
@@ -325,7 +323,7 @@ class TestExclude:
         ]  # fmt: skip
 
     @pytest.mark.parametrize("pattern", ["ABOVE/other/", "C:\\Photos\\x", "d:/x", "!ABOVE/other"])
-    def test_paths_elsewhere_are_warned_of(self, tmp_path: Path, pattern: str) -> None:
+    def test_paths_outside_the_folder_are_warned_about(self, tmp_path: Path, pattern: str) -> None:
         self.make(tmp_path / "photos")
         (tmp_path / "other").mkdir()
         pattern = pattern.replace("ABOVE", str(tmp_path))
@@ -340,18 +338,16 @@ class TestExclude:
         spec = ignore_rules.patterns(["C:\\Photos\\private\\"], tmp_path)
         assert spec.match_file("private/a.jpg")
 
-    def test_files_hold_for_their_folder_and_below(self, tmp_path: Path) -> None:
+    def test_ignore_files_apply_to_their_folder_and_below(self, tmp_path: Path) -> None:
         self.make(tmp_path)
         (tmp_path / "x/.captionerignore").write_text("*.jpg\n!/y/\n")
         assert names(tmp_path) == ["a.jpg", "b.png", "private/a.jpg", "x/b.png"]
 
-    def test_deeper_files_are_stronger_and_the_command_line_the_strongest(
-        self, tmp_path: Path
-    ) -> None:
+    def test_precedence_of_deeper_files_and_of_the_command_line(self, tmp_path: Path) -> None:
         self.make(tmp_path)
         (tmp_path / ".captionerignore").write_text("a.jpg\nprivate/\n")
         (tmp_path / "x/.captionerignore").write_text("!a.jpg\n")
-        (tmp_path / "private/.captionerignore").write_text("!a.jpg\n")  # never seen
+        (tmp_path / "private/.captionerignore").write_text("!a.jpg\n")  # never read
         assert names(tmp_path) == ["b.png", "x/a.jpg", "x/b.png", "x/y/a.jpg"]
         assert names(tmp_path, exclude=("y/", "!/a.jpg")) == [
             "a.jpg",
@@ -360,36 +356,34 @@ class TestExclude:
             "x/b.png",
         ]
 
-    def test_files_above_what_is_named_hold_too(self, tmp_path: Path) -> None:
+    def test_ignore_files_above_a_named_folder_apply(self, tmp_path: Path) -> None:
         self.make(tmp_path)
         (tmp_path / ".captionerignore").write_text("/x/y/\n*.png\nprivate/\n")
         assert names(tmp_path, tmp_path / "x") == ["x/a.jpg"]
-        # Naming what such a file leaves out overrules it.
+        # Naming what such a file ignores overrides it.
         assert names(tmp_path, tmp_path / "private", tmp_path / "b.png") == [
             "private/a.jpg",
             "b.png",
         ]
 
-    def test_wildcards_cover_any_name(self, tmp_path: Path) -> None:
+    def test_wildcards_match_any_name(self, tmp_path: Path) -> None:
         touch(tmp_path / "a/new\nline/b.jpg", tmp_path / os.fsdecode(b"a/\xff.jpg"))
         assert names(tmp_path, exclude=("a/**",)) == []
 
     @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
-    def test_a_file_that_cannot_be_read_or_understood_closes_its_folder(
-        self, tmp_path: Path
-    ) -> None:
+    def test_an_unreadable_or_invalid_ignore_file_fails_its_folder(self, tmp_path: Path) -> None:
         self.make(tmp_path)
         os.mkfifo(tmp_path / "x/.captionerignore")
         (tmp_path / "private/.captionerignore").write_bytes(b"!\n")
         found = list(walk([tmp_path]))
         failures = {f.path: f.reason for f in found if isinstance(f, Failure)}
         assert set(failures) == {tmp_path / "x/.captionerignore", tmp_path / "private"}
-        assert "a pattern makes no sense" in failures[tmp_path / "private"]
+        assert "a pattern is invalid" in failures[tmp_path / "private"]
         assert [p.path.name for p in found if isinstance(p, Photo)] == ["a.jpg", "b.png"]
 
 
 class TestOnce:
-    """A file that is reached in several ways comes once, under the first of its names."""
+    """A file that is reached in several ways comes once, by the first of its paths."""
 
     def test_overlapping_folders(self, tmp_path: Path) -> None:
         touch(*(tmp_path / name for name in ("a/1.jpg", "a/b/2.jpg", "3.jpg")))
@@ -410,10 +404,10 @@ class TestOnce:
             *(("g.jpg", "x/.h.jpg"), ("h.jpg", "x/raw"), ("y", "x")),
         ):
             (tmp_path / link).symlink_to(tmp_path / target)
-        # A photo that comes by its own name does not come by a link's.
+        # A photo that is found by its own name is not found by a link as well.
         assert names(tmp_path) == ["b.jpg", "d.jpg", "f.jpg", "h.jpg"]
 
-    def test_a_link_to_what_comes_later(self, tmp_path: Path) -> None:
+    def test_a_link_to_a_later_file(self, tmp_path: Path) -> None:
         touch(tmp_path / "z/1.jpg", tmp_path / "z/2.jpg")
         (tmp_path / "a.jpg").symlink_to(tmp_path / "z/1.jpg")
         assert names(tmp_path) == ["a.jpg", "z/2.jpg"]
@@ -443,7 +437,7 @@ class TestNeverOpened:
             read(photo, 32)
 
 
-def test_a_listing_ends_at_a_subfolder_a_failure_and_when_it_is_long(tmp_path: Path) -> None:
+def test_a_listing_ends_at_a_subfolder_a_failure_and_when_it_is_full(tmp_path: Path) -> None:
     touch(*(tmp_path / f"{number:04}.jpg" for number in range(1100)), tmp_path / "0700/a.jpg")
     (tmp_path / "0900").mkdir()
     os.mkfifo(tmp_path / "0900/.captionerignore")

@@ -1,4 +1,4 @@
-"""Folders watched for changes, through everything that makes watching go deaf. Real inotify."""
+"""Watching folders, through everything that makes notifications fail. Uses real inotify."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from watchdog.observers import Observer
 
 from captioner.errors import UsageError
 from captioner.photos import watch
-from captioner.photos.watch import Watcher, concerns
+from captioner.photos.watch import Watcher, concerns_index
 
 Start = Callable[..., Watcher]
-PATIENCE = 60.0
-"""Seconds, for machines that are busy."""
+TIMEOUT = 60.0
+"""Seconds; generous, for busy machines."""
 
 
 @pytest.fixture(autouse=True)
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "_CHECK", 0.05)
-    monkeypatch.setattr(watch, "_POLL", 0.05)
+def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_CHECK_INTERVAL", 0.05)
+    monkeypatch.setattr(watch, "_POLL_INTERVAL", 0.05)
     monkeypatch.setattr(watch, "_TICK", 0.02)
 
 
@@ -38,38 +38,38 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def said() -> list[str]:
+def reported() -> list[str]:
     return []
 
 
 @pytest.fixture
-def start(said: list[str]) -> Iterator[Start]:
+def start(reported: list[str]) -> Iterator[Start]:
     """Start a watcher that is stopped after the test."""
     with ExitStack() as stack:
 
         def started(*folders: Path, **options: object) -> Watcher:
             names = [str(folder) for folder in folders]
-            return stack.enter_context(Watcher(names, said.append, **options))  # type: ignore[arg-type]
+            return stack.enter_context(Watcher(names, reported.append, **options))  # type: ignore[arg-type]
 
         yield started
 
 
-def touched(watcher: Watcher) -> list[str]:
-    """The folders in which something happens; fails where nothing is noticed."""
-    end = time.monotonic() + PATIENCE
-    found = watcher.touched(0.1, lambda: time.monotonic() > end)
+def wait_for_changes(watcher: Watcher) -> list[str]:
+    """The folders in which something changes; fails if nothing is noticed."""
+    end = time.monotonic() + TIMEOUT
+    found = watcher.wait_for_changes(0.1, lambda: time.monotonic() > end)
     assert found, "nothing was noticed"
     return found
 
 
-def notices(watcher: Watcher, root: Path) -> None:
-    assert touched(watcher) == [str(root)]
+def assert_noticed(watcher: Watcher, root: Path) -> None:
+    assert wait_for_changes(watcher) == [str(root)]
 
 
-def quiet(watcher: Watcher) -> None:
-    """Take what is on its way; then nothing may come any more."""
-    end = time.monotonic() + PATIENCE
-    while watcher.touched(0.1, lambda: False, wait=0.3):
+def wait_until_quiet(watcher: Watcher) -> None:
+    """Take pending changes, and fail if they never end."""
+    end = time.monotonic() + TIMEOUT
+    while watcher.wait_for_changes(0.1, lambda: False, timeout=0.3):
         assert time.monotonic() < end, "it never ends"
 
 
@@ -79,51 +79,51 @@ def put(path: Path) -> Path:
     return path
 
 
-def test_what_concerns_the_index() -> None:
-    assert all(map(concerns, ("a.jpg", "b.HEIC", ".captionerignore", ".nomedia")))
-    assert not any(map(concerns, ("a.txt", "captioner.db", "captioner.db-wal", "a.jpg.part")))
+def test_files_that_concern_the_index() -> None:
+    assert all(map(concerns_index, ("a.jpg", "b.HEIC", ".captionerignore", ".nomedia")))
+    assert not any(map(concerns_index, ("a.txt", "captioner.db", "captioner.db-wal", "a.jpg.part")))
 
 
-def test_only_folders(root: Path) -> None:
+def test_files_are_refused(root: Path) -> None:
     with pytest.raises(UsageError, match="not a folder"):
         Watcher([str(put(root / "a.jpg"))])
 
 
 def test_photos_new_folders_and_ignore_files_are_noticed_and_nothing_else(
-    root: Path, start: Start, said: list[str]
+    root: Path, start: Start, reported: list[str]
 ) -> None:
     watcher = start(root)
     put(root / "notes.txt")
-    quiet(watcher)
+    wait_until_quiet(watcher)
     for name in ("a.jpg", "new/deeper/b.jpg", ".captionerignore", "new/.nomedia"):
         put(root / name)
-        notices(watcher, root)
-        quiet(watcher)
+        assert_noticed(watcher, root)
+        wait_until_quiet(watcher)
     (root / "a.jpg").unlink()
-    notices(watcher, root)
-    assert said == []
+    assert_noticed(watcher, root)
+    assert reported == []
 
 
 def test_a_folder_behind_a_link(root: Path, tmp_path: Path, start: Start) -> None:
     (tmp_path / "elsewhere/deeper").mkdir(parents=True)
     (root / "link").symlink_to(tmp_path / "elsewhere")
     watcher = start(root)
-    assert watcher.folders == 3
+    assert watcher.folder_count == 3
     put(tmp_path / "elsewhere/deeper/a.jpg")
-    notices(watcher, root)
+    assert_noticed(watcher, root)
 
 
-def test_a_link_made_later_and_removed_again(root: Path, tmp_path: Path, start: Start) -> None:
+def test_a_link_created_later_and_removed_again(root: Path, tmp_path: Path, start: Start) -> None:
     (tmp_path / "elsewhere").mkdir()
     watcher = start(root)
     (root / "link").symlink_to(tmp_path / "elsewhere")
-    notices(watcher, root)
-    quiet(watcher)
+    assert_noticed(watcher, root)
+    wait_until_quiet(watcher)
     put(tmp_path / "elsewhere/a.jpg")
-    notices(watcher, root)
-    quiet(watcher)
+    assert_noticed(watcher, root)
+    wait_until_quiet(watcher)
     (root / "link").unlink()
-    notices(watcher, root)
+    assert_noticed(watcher, root)
 
 
 def test_a_link_in_a_folder_that_is_moved_in(root: Path, tmp_path: Path, start: Start) -> None:
@@ -132,19 +132,19 @@ def test_a_link_in_a_folder_that_is_moved_in(root: Path, tmp_path: Path, start: 
     (tmp_path / "album/link").symlink_to(tmp_path / "elsewhere")
     watcher = start(root)
     (tmp_path / "album").rename(root / "album")
-    notices(watcher, root)
-    quiet(watcher)
+    assert_noticed(watcher, root)
+    wait_until_quiet(watcher)
     put(tmp_path / "elsewhere/a.jpg")
-    notices(watcher, root)
+    assert_noticed(watcher, root)
 
 
-def test_links_in_a_circle(root: Path, start: Start) -> None:
+def test_cyclic_links(root: Path, start: Start) -> None:
     (root / "a").mkdir()
     (root / "a/up").symlink_to(root)
     (root / "self").symlink_to("self")
     watcher = start(root)
     put(root / "a/1.jpg")
-    notices(watcher, root)
+    assert_noticed(watcher, root)
 
 
 def test_a_link_that_is_named(root: Path, tmp_path: Path, start: Start) -> None:
@@ -152,10 +152,10 @@ def test_a_link_that_is_named(root: Path, tmp_path: Path, start: Start) -> None:
     link.symlink_to(root)
     watcher = start(link)
     put(root / "a.jpg")
-    notices(watcher, link)
+    assert_noticed(watcher, link)
 
 
-def test_what_a_link_leads_to_is_deleted_and_made_again(
+def test_the_target_of_a_link_is_deleted_and_created_again(
     root: Path, tmp_path: Path, start: Start
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
@@ -163,76 +163,78 @@ def test_what_a_link_leads_to_is_deleted_and_made_again(
     (root / "link").symlink_to(elsewhere)
     watcher = start(root)
     elsewhere.rmdir()
-    notices(watcher, root)
-    quiet(watcher)
+    assert_noticed(watcher, root)
+    wait_until_quiet(watcher)
     elsewhere.mkdir()
-    notices(watcher, root)
-    quiet(watcher)
+    assert_noticed(watcher, root)
+    wait_until_quiet(watcher)
     put(elsewhere / "a.jpg")
-    notices(watcher, root)
+    assert_noticed(watcher, root)
 
 
-def test_a_folder_that_is_deleted_and_made_again(root: Path, start: Start, said: list[str]) -> None:
+def test_a_folder_that_is_deleted_and_created_again(
+    root: Path, start: Start, reported: list[str]
+) -> None:
     watcher = start(root)
     root.rmdir()
-    notices(watcher, root)
-    quiet(watcher)
-    assert said == [f"{root} no longer exists: waiting for it to come back."]
+    assert_noticed(watcher, root)
+    wait_until_quiet(watcher)
+    assert reported == [f"{root} no longer exists: waiting for it to come back."]
     root.mkdir()
-    notices(watcher, root)
-    assert said[1:] == [f"{root} is back: watching it again."]
-    quiet(watcher)
+    assert_noticed(watcher, root)
+    assert reported[1:] == [f"{root} is back: watching it again."]
+    wait_until_quiet(watcher)
     put(root / "a.jpg")
-    notices(watcher, root)
+    assert_noticed(watcher, root)
 
 
-def test_a_folder_that_is_made_again_at_once(root: Path, start: Start) -> None:
+def test_a_folder_that_is_created_again_at_once(root: Path, start: Start) -> None:
     watcher = start(root)
     for _ in range(5):  # a file system may give the same inode again
         shutil.rmtree(root)
         root.mkdir()
-        notices(watcher, root)
-        quiet(watcher)
+        assert_noticed(watcher, root)
+        wait_until_quiet(watcher)
         put(root / "a.jpg")
-        notices(watcher, root)
-        quiet(watcher)
+        assert_noticed(watcher, root)
+        wait_until_quiet(watcher)
 
 
 def test_a_folder_that_is_moved_away_and_back(root: Path, tmp_path: Path, start: Start) -> None:
     watcher = start(root)
     root.rename(tmp_path / "away")
-    notices(watcher, root)
-    quiet(watcher)
+    assert_noticed(watcher, root)
+    wait_until_quiet(watcher)
     (tmp_path / "away").rename(root)
-    notices(watcher, root)
-    quiet(watcher)
+    assert_noticed(watcher, root)
+    wait_until_quiet(watcher)
     put(root / "a.jpg")
-    notices(watcher, root)
+    assert_noticed(watcher, root)
 
 
 def test_a_drive_that_is_mounted_inside(root: Path, start: Start) -> None:
     points: dict[bytes, str] = {b"/": "ext4"}
     watcher = start(root, mounted=lambda: points)
-    quiet(watcher)
+    wait_until_quiet(watcher)
     points[os.fsencode(root / "drive")] = "vfat"
-    notices(watcher, root)
-    quiet(watcher)
+    assert_noticed(watcher, root)
+    wait_until_quiet(watcher)
     points[b"/elsewhere"] = "vfat"
-    assert watcher.touched(0.1, lambda: False, wait=0.5) == []
+    assert watcher.wait_for_changes(0.1, lambda: False, timeout=0.5) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only inotify reports it")
-def test_a_folder_whose_rights_change(root: Path, start: Start) -> None:
+def test_a_folder_whose_permissions_change(root: Path, start: Start) -> None:
     (root / "private").mkdir()
     watcher = start(root)
     (root / "private").chmod(0o500)
-    notices(watcher, root)
+    assert_noticed(watcher, root)
 
 
 def limited(
     monkeypatch: pytest.MonkeyPatch, error: int, *, recursive: bool, once: bool = False
 ) -> None:
-    """Have the system refuse watches: of folders with all below them, or else the next one."""
+    """Have the system refuse watches: recursive ones, or the others."""
     schedule = Observer.schedule
 
     def refuse(self: object, handler: object, path: str, **options: object) -> object:
@@ -247,91 +249,91 @@ def limited(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only inotify has this limit")
 @pytest.mark.parametrize("recursive", [True, False], ids=["the folder itself", "one below it"])
-def test_more_folders_than_the_system_watches(
-    monkeypatch: pytest.MonkeyPatch, root: Path, start: Start, said: list[str], recursive: bool
+def test_more_folders_than_the_system_can_watch(
+    monkeypatch: pytest.MonkeyPatch, root: Path, start: Start, reported: list[str], recursive: bool
 ) -> None:
     limited(monkeypatch, errno.ENOSPC, recursive=recursive)
     (root / "elsewhere").mkdir()
     (root / "link").symlink_to(root / "elsewhere")
     watcher = start(root)
-    assert len(said) == 1
-    assert "cannot watch so many folders" in said[0]
-    assert "sudo sysctl fs.inotify.max_user_watches" in said[0]
-    quiet(watcher)
+    assert len(reported) == 1
+    assert "cannot watch so many folders" in reported[0]
+    assert "sudo sysctl fs.inotify.max_user_watches" in reported[0]
+    wait_until_quiet(watcher)
     put(root / "elsewhere/a.jpg")
-    notices(watcher, root)
+    assert_noticed(watcher, root)
     put(root / "new/b.jpg")
-    notices(watcher, root)
+    assert_noticed(watcher, root)
     (root / "new/b.jpg").unlink()
-    notices(watcher, root)
+    assert_noticed(watcher, root)
     put(root / "notes.txt")
-    quiet(watcher)
-    assert len(said) == 1
+    wait_until_quiet(watcher)
+    assert len(reported) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only inotify has this limit")
-def test_a_limit_that_a_new_folder_reaches(
-    monkeypatch: pytest.MonkeyPatch, root: Path, start: Start, said: list[str]
+def test_a_new_folder_that_exceeds_the_limit(
+    monkeypatch: pytest.MonkeyPatch, root: Path, start: Start, reported: list[str]
 ) -> None:
     watcher = start(root)
     limited(monkeypatch, errno.ENOSPC, recursive=False)
     (root / "new").mkdir()
-    notices(watcher, root)
-    assert "cannot watch so many folders" in said[0]
-    quiet(watcher)
+    assert_noticed(watcher, root)
+    assert "cannot watch so many folders" in reported[0]
+    wait_until_quiet(watcher)
     put(root / "new/a.jpg")
-    notices(watcher, root)
+    assert_noticed(watcher, root)
 
 
-def test_too_many_programs_that_watch(
-    monkeypatch: pytest.MonkeyPatch, root: Path, start: Start, said: list[str]
+def test_too_many_watching_programs(
+    monkeypatch: pytest.MonkeyPatch, root: Path, start: Start, reported: list[str]
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.EMFILE, "inotify instance limit reached")
 
     monkeypatch.setattr(watch, "Observer", refuse)
     watcher = start(root)
-    assert "cannot watch so many folders" in said[0]
+    assert "cannot watch so many folders" in reported[0]
     put(root / "a.jpg")
-    notices(watcher, root)
+    assert_noticed(watcher, root)
 
 
 def test_a_network_drive_is_polled(
-    root: Path, tmp_path: Path, start: Start, said: list[str]
+    root: Path, tmp_path: Path, start: Start, reported: list[str]
 ) -> None:
     (tmp_path / "disk").mkdir()
     kinds = {os.fsencode(root): "nfs4"}
     watcher = start(root, tmp_path / "disk", network=kinds.get)
     put(root / "a.jpg")
-    notices(watcher, root)
-    quiet(watcher)
+    assert_noticed(watcher, root)
+    wait_until_quiet(watcher)
     put(tmp_path / "disk/a.jpg")
-    notices(watcher, tmp_path / "disk")
-    assert len(said) == 1
-    assert f"Looking into {root} every few seconds" in said[0]
-    assert "(nfs4)" in said[0]
+    assert_noticed(watcher, tmp_path / "disk")
+    assert len(reported) == 1
+    assert f"Checking {root} every few seconds" in reported[0]
+    assert "(nfs4)" in reported[0]
 
 
-def test_events_that_were_lost(root: Path, tmp_path: Path, start: Start) -> None:
+def test_lost_events(root: Path, tmp_path: Path, start: Start) -> None:
     (tmp_path / "second").mkdir()
     watcher = start(root, tmp_path / "second")
     logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed")
-    assert touched(watcher) == [str(root), str(tmp_path / "second")]
-    quiet(watcher)
+    assert wait_for_changes(watcher) == [str(root), str(tmp_path / "second")]
+    wait_until_quiet(watcher)
     put(root / "a.jpg")
-    notices(watcher, root)
+    assert_noticed(watcher, root)
 
 
-def test_what_happens_while_others_are_dealt_with_is_not_lost(root: Path, start: Start) -> None:
+def test_changes_during_a_wait_are_not_lost(root: Path, start: Start) -> None:
     watcher = start(root)
     for number in range(50):
         put(root / f"{number}.jpg")
         (root / f"{number}").mkdir()
-    end = time.monotonic() + PATIENCE
-    assert watcher.touched(0, lambda: time.monotonic() > end) == [str(root)]
+    end = time.monotonic() + TIMEOUT
+    assert watcher.wait_for_changes(0, lambda: time.monotonic() > end) == [str(root)]
     put(root / "49/late.jpg")
-    notices(watcher, root)
+    assert_noticed(watcher, root)
 
 
-def test_a_wish_to_stop_ends_the_waiting(root: Path, start: Start) -> None:
-    assert start(root).touched(1, lambda: True) == []
+def test_stop_ends_the_wait(root: Path, start: Start) -> None:
+    assert start(root).wait_for_changes(1, lambda: True) == []
