@@ -1,4 +1,4 @@
-"""Where captioner keeps things: the database, what may be thrown away, and the bundle it ships."""
+"""The application's paths: database, data and cache folders, and the model bundle."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pathlib import Path
 from captioner.errors import UsageError
 
 PACKAGE = Path(__file__).resolve().parent
-CACHE_BYTES = 256 << 20
-"""Free space that a disk must have for a cache on it. A compiled graph takes some 50 MB."""
+MIN_FREE_BYTES = 256 << 20
+"""Free disk space required for a cache. A compiled graph takes some 50 MB."""
 
 _PLATFORM: str = sys.platform
-_SET = "Set CAPTIONER_HOME to a folder, or name the database with --db or CAPTIONER_DB."
+_REMEDY = "Set CAPTIONER_HOME to a folder, or name the database with --db or CAPTIONER_DB."
 
 
 def expanded(path: str | Path) -> Path:
-    """A path with a leading `~` or `~user` replaced by that home folder.
+    """A path with a leading `~` or `~user` expanded to that home folder.
 
-    Shells do this, but systemd, compose files and Windows do not.
+    Shells expand it, but systemd, compose files and Windows do not.
 
     Raises
     ------
     UsageError
-        If there is no such home folder.
+        If that home folder is unknown.
     """
     text = os.fspath(path)
     if not text.startswith("~"):
@@ -44,7 +44,7 @@ def from_environment(name: str) -> Path | None:
     Raises
     ------
     UsageError
-        If it begins with `~` and there is no such home folder.
+        If it begins with `~` and that home folder is unknown.
     """
     value = os.environ.get(name)
     try:
@@ -54,10 +54,10 @@ def from_environment(name: str) -> Path | None:
 
 
 def home_folder() -> Path | None:
-    """This user's home folder, whether it exists or not; None if it is unknown.
+    """This user's home folder, which may not exist; None if it is unknown.
 
-    HOME may be unset, as in cron jobs and containers, empty or relative: then it is the one in the
-    list of users, in which the user of a container may be missing.
+    HOME may be unset, as in cron jobs and containers, empty or relative. Then the password database
+    is used, in which the user of a container may be missing.
     """
     if _PLATFORM == "win32":
         home = os.path.expanduser("~")  # noqa: PTH111 (does not raise)
@@ -81,21 +81,21 @@ def _user_folder(kind: str) -> Path | None:
         find = platformdirs.user_cache_dir if kind == "cache" else platformdirs.user_data_dir
         folder = Path(find("captioner", appauthor=False))
         return folder if folder.is_absolute() else None
-    # As platformdirs does, which takes relative and empty ones as they are.
+    # As in platformdirs, which however accepts relative and empty paths.
     variable, below_home = (
         ("XDG_CACHE_HOME", ".cache") if kind == "cache" else ("XDG_DATA_HOME", ".local/share")
     )
-    above = from_environment(variable)
-    if above is None or not above.is_absolute():  # to be ignored, says the standard
+    base = from_environment(variable)
+    if base is None or not base.is_absolute():  # the XDG specification ignores relative paths
         home = home_folder()
-        above = home and home / below_home
-    return above and above / "captioner"
+        base = home and home / below_home
+    return base and base / "captioner"
 
 
-def _lacking_home(folder: Path) -> Path | None:
-    """The home folder that does not exist, if a folder is to be in it.
+def _missing_home(folder: Path) -> Path | None:
+    """The home folder if `folder` would be in it and it does not exist; None otherwise.
 
-    Accounts of services have one like /nonexistent, which is not to be made, even by root.
+    Service accounts have one such as /nonexistent, which must not be created, even by root.
     """
     home = home_folder()
     if home and folder.is_relative_to(home) and not os.path.isdir(home):  # noqa: PTH112 (may raise)
@@ -104,45 +104,45 @@ def _lacking_home(folder: Path) -> Path | None:
 
 
 def data_folder() -> Path:
-    """Holds the database. `CAPTIONER_HOME` moves it, and the cache with it.
+    """The folder of the database. `CAPTIONER_HOME` moves it together with the cache.
 
     Raises
     ------
     UsageError
-        If there is no home folder to have it in.
+        If there is no home folder for it.
     """
     if chosen := from_environment("CAPTIONER_HOME"):
         return chosen
     folder = _user_folder("data")
     if folder is None:
-        raise UsageError("there is no home folder to keep the database in.", _SET)
-    if home := _lacking_home(folder):
-        raise UsageError(f"the home folder {home} does not exist: no place for a database.", _SET)
+        raise UsageError("there is no home folder for the database.", _REMEDY)
+    if home := _missing_home(folder):
+        raise UsageError(f"the home folder {home} does not exist.", _REMEDY)
     return folder
 
 
 def cache_folder() -> Path | None:
-    """Compiled graphs and extracted features: all of it can be made again.
+    """The folder of compiled graphs and extracted features, which can be computed again.
 
-    None if there is no home folder to have it in.
+    None if there is no home folder for it.
     """
     home = from_environment("CAPTIONER_HOME")
     return home / "cache" if home else _user_folder("cache")
 
 
 def usable_cache(name: str) -> Path | None:
-    """A folder in the cache that exists and can be written to; None if there can be none."""
+    """A subfolder of the cache, created if missing; None if it cannot be written to."""
     folder = cache_folder()
     if folder is None:
         return None
     import shutil
 
     folder /= name
-    if _lacking_home(folder):
+    if _missing_home(folder):
         return None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if shutil.disk_usage(folder).free < CACHE_BYTES:
+        if shutil.disk_usage(folder).free < MIN_FREE_BYTES:
             return None
     except OSError:
         return None
@@ -150,26 +150,26 @@ def usable_cache(name: str) -> Path | None:
 
 
 def database_path() -> Path:
-    """`CAPTIONER_DB`, else `captioner.db` in the data folder.
+    """The path of the database: `CAPTIONER_DB`, or `captioner.db` in the data folder.
 
     Raises
     ------
     UsageError
-        If there is no home folder to have it in.
+        If there is no home folder for it.
     """
     return from_environment("CAPTIONER_DB") or data_folder() / "captioner.db"
 
 
 def bundle_folder(chosen: Path | None = None) -> Path:
-    """The bundle to use: the one chosen, else `CAPTIONER_MODEL`, else the one that ships.
+    """The model bundle: `chosen`, or `CAPTIONER_MODEL`, or the one that ships with captioner.
 
     Raises
     ------
     UsageError
-        Where the folder holds no bundle.
+        If the folder holds no bundle.
     """
     named = chosen or from_environment("CAPTIONER_MODEL")
-    # A wheel carries the bundle inside the package; a checkout has it beside.
+    # In a wheel the bundle is inside the package, in a checkout next to it.
     candidates = [named] if named else [PACKAGE / "weights/base", PACKAGE.parent / "weights/base"]
     for folder in candidates:
         if os.path.isfile(folder / "bundle.json"):  # noqa: PTH113 (is_file may raise)

@@ -1,4 +1,4 @@
-"""Photos that are new to an index by their paths, and known to it by their content."""
+"""Deduplication: photos with a new path or date whose content the index knows already."""
 
 from __future__ import annotations
 
@@ -13,77 +13,79 @@ from captioner.index import Change, Index
 from captioner.types import Photo, RecognisedPhoto
 
 T = TypeVar("T")
-Keep = Callable[[Iterable[tuple[Photo, bytes]]], list[RecognisedPhoto]]
+Recognise = Callable[[Iterable[tuple[Photo, bytes]]], list[RecognisedPhoto]]
+"""From photos with their content hashes to those among them that the index knows."""
 
-TOGETHER = 64
-"""Photos whose content is looked up in one go, and kept in one transaction."""
+BATCH_SIZE = 64
+"""Photos whose content is looked up together, and stored in one transaction."""
 _READERS = 4
-"""Threads that read files for their content alone."""
+"""Threads that read and hash files."""
 
 
-def unknown(
+def unrecognised(
     index: Index,
     todo: Mapping[Photo, Change],
-    keep: Keep,
+    recognise: Recognise,
     copies: dict[Photo, bytes],
     *,
     done: Callable[[RecognisedPhoto], None],
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Photo]:
-    """The photos whose content the index does not know.
+    """The photos whose content the index does not know, so that they have to be described.
 
-    Only where two files are of one size can their contents be the same: next to nothing is read
-    for nothing.
+    A file is hashed only if another file has the same size, in the index or among `todo`: files of
+    different sizes cannot have the same content.
 
     Parameters
     ----------
     todo
-        What is to be opened, and why: what is described again for another reason than its file is
-        passed on.
-    keep
-        `Index.keep`, or `Index.recognise` where nothing is to be written.
+        The photos to open, and why. Only new and changed ones are hashed; the others are yielded.
+    recognise
+        `Index.keep`, or `Index.recognise` if nothing is to be written.
     copies
-        Collects photos that have the content of one that was yielded, with its hash.
+        Collects photos with the same content as one that was yielded, and their content hashes.
     done
-        Told of each photo that was kept.
+        Called with each photo that was recognised.
     stop
-        Asked between two photos whether to end.
+        Called before each photo; the iteration ends when it returns True.
     """
-    often = Counter(photo.size for photo in todo)
-    met: set[bytes] = set()
+    count_by_size = Counter(photo.size for photo in todo)
+    yielded: set[bytes] = set()
     with ThreadPoolExecutor(_READERS, thread_name_prefix="hash") as pool:
-        for some in groups(todo, TOGETHER):
+        for batch in batched(todo, BATCH_SIZE):
             if stop():
                 return
-            new = [photo for photo in some if todo[photo] in (Change.NEW, Change.CHANGED)]
+            new = [photo for photo in batch if todo[photo] in (Change.NEW, Change.CHANGED)]
             sizes = index.sizes(photo.size for photo in new)
-            alike = [photo for photo in new if photo.size in sizes or often[photo.size] > 1]
-            read = zip(alike, pool.map(_hash, alike), strict=True)
-            digests = {photo: digest for photo, digest in read if digest}
-            known = {kept.photo: kept for kept in keep(digests.items())} if digests else {}
-            for photo in some:
-                digest = digests.get(photo)
+            same_size = [
+                photo for photo in new if photo.size in sizes or count_by_size[photo.size] > 1
+            ]
+            hashed = zip(same_size, pool.map(_hash, same_size), strict=True)
+            hashes = {photo: content_hash for photo, content_hash in hashed if content_hash}
+            recognised = {one.photo: one for one in recognise(hashes.items())} if hashes else {}
+            for photo in batch:
+                content_hash = hashes.get(photo)
                 if stop():
                     return
-                if photo in known:
-                    done(known[photo])
-                elif digest in met:
-                    copies[photo] = digest
+                if photo in recognised:
+                    done(recognised[photo])
+                elif content_hash in yielded:
+                    copies[photo] = content_hash
                 else:
-                    if digest:
-                        met.add(digest)
+                    if content_hash:
+                        yielded.add(content_hash)
                     yield photo
 
 
-def groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items, the last one of what is left."""
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items in order; the last one may be shorter."""
     items = iter(items)
-    while some := list(islice(items, size)):
-        yield some
+    while batch := list(islice(items, size)):
+        yield batch
 
 
 def _hash(photo: Photo) -> bytes | None:
     try:
         return hash_file(photo.path)
     except OSError:
-        return None  # decoding it will tell why
+        return None  # decoding it reports the reason

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
-from captioner.deduplication import TOGETHER, groups, unknown
+from captioner.deduplication import BATCH_SIZE, batched, unrecognised
 from captioner.index import Change, Entry, Index, Lost, Survey, Walked, WithSidecars
 from captioner.index.database import path_key
 from captioner.index.missing import is_file
@@ -203,7 +203,7 @@ def vanished(index: Index, made: UpdatePlan, walked: Walked) -> list[Lost]:
     files: dict[Path, IgnoreFiles] = {}
 
     def ignored(root: Path, path: Path) -> bool:
-        return files.setdefault(root, IgnoreFiles(root)).leave_out(path)
+        return files.setdefault(root, IgnoreFiles(root)).ignores(path)
 
     return index.vanished(
         made.survey,
@@ -225,7 +225,7 @@ def removable(index: Index, below: Sequence[Path] = ()) -> tuple[list[Entry], in
             found.append(replace(one, reason="gone"))
         elif one.reason == "ignored":
             root = next((above for above in one.path.parents if above in roots), None)
-            if root and files[root].leave_out(one.path):
+            if root and files[root].ignores(one.path):
                 found.append(one)
     back = len(marked) - len(found)
     found += index.unmarked(below)
@@ -282,9 +282,9 @@ class _Update:
         copies: dict[Photo, bytes] = {}
         recognise = self._recognise
         self._describe(
-            unknown(self._index, todo, recognise, copies, done=self.done, stop=self._stop)
+            unrecognised(self._index, todo, recognise, copies, done=self.done, stop=self._stop)
         )
-        for some in groups(copies.items(), TOGETHER):
+        for some in batched(copies.items(), BATCH_SIZE):
             if self._stop():
                 return
             recognised = {one.photo: one for one in recognise(some)}
@@ -295,7 +295,7 @@ class _Update:
 
     def read_sidecars(self, photos: Sequence[Photo]) -> None:
         """Read the sidecars of photos again, without describing the photos again."""
-        for some in groups(photos, TOGETHER):
+        for some in batched(photos, BATCH_SIZE):
             if self._stop():
                 return
             self._store_sidecars({photo: self._index.own_facts(photo) for photo in some})
@@ -304,7 +304,7 @@ class _Update:
 
     def recaption(self, ids: Sequence[int]) -> None:
         """Describe photos again from their stored features."""
-        for some in groups(ids, self._describer_now().batch_size) if ids else ():
+        for some in batched(ids, self._describer_now().batch_size) if ids else ():
             if self._stop():
                 return
             describer = self._describer_now()

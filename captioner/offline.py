@@ -1,9 +1,9 @@
-"""Keeps the libraries off the network, and their files in captioner's cache folder.
+"""Offline mode of third-party libraries: no telemetry, no downloads, files in the cache folder.
 
 `import openvino` starts a telemetry client that looks up an analytics host, posts a client id and
-writes files into the home folder. It has no setting that an importing program can use, but OpenVINO
-and NNCF go on without it where the package `openvino_telemetry` is not installed: so here it counts
-as not installed. The other libraries have environment variables, which child processes inherit.
+writes files into the home folder. It has no setting for importing programs, but OpenVINO and NNCF
+work without it if the package `openvino_telemetry` is not installed, so it is made to appear not
+installed. The other libraries have environment variables, which child processes inherit.
 
 `captioner.model` and `captioner.training` call `prepare` before they import any of them.
 """
@@ -17,7 +17,7 @@ from typing import Any, cast
 from captioner.app_paths import cache_folder
 
 _BLOCKED = ("openvino_telemetry",)
-"""Packages that send usage data as soon as they are imported, and nothing else."""
+"""Packages that do nothing but send usage data, beginning when they are imported."""
 
 _NO_USAGE_DATA = {
     "DO_NOT_TRACK": "1",
@@ -27,7 +27,7 @@ _NO_USAGE_DATA = {
     "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
     "GRADIO_ANALYTICS_ENABLED": "False",
 }
-"""Set whatever they were: captioner sends nothing that it was not asked to send."""
+"""Overwritten if set: captioner sends nothing that it was not asked to send."""
 
 _CACHES = {
     "KERAS_HOME": "keras",
@@ -37,20 +37,20 @@ _CACHES = {
     "HF_ASSETS_CACHE": "huggingface/assets",
     "HF_XET_CACHE": "huggingface/xet",
 }
-"""Folders below the cache folder, for variables that are not set."""
+"""From variables to subfolders of the cache folder; variables that are set are kept."""
 
 _HUB_OFFLINE = "HF_HUB_OFFLINE"
 _set_here: set[str] = set()
 
 
 def prepare() -> None:
-    """Turn off usage data and downloads, and name the cache folders. Quick; creates nothing."""
+    """Turn off telemetry and downloads, and set the cache folders. Fast; creates no files."""
     for name in _BLOCKED:
         # None makes the import system raise ModuleNotFoundError.
         sys.modules.setdefault(name, cast(Any, None))
     os.environ.update(_NO_USAGE_DATA)
     cache = cache_folder()
-    if cache:  # otherwise the libraries take a temporary folder, or none
+    if cache:  # otherwise the libraries use a temporary folder, or none
         for name, folder in _CACHES.items():
             os.environ.setdefault(name, str(cache.absolute() / folder))
     if _HUB_OFFLINE not in os.environ:
@@ -59,15 +59,15 @@ def prepare() -> None:
 
 
 def allow_downloads() -> None:
-    """Let the Hugging Face client connect: call where a person has asked for a download.
+    """Let the Hugging Face client connect, after the user has asked for a download.
 
-    Where the person has set `HF_HUB_OFFLINE`, it stays as it is.
+    A `HF_HUB_OFFLINE` that the user has set is kept.
     """
     if _HUB_OFFLINE not in _set_here:
         return
     _set_here.discard(_HUB_OFFLINE)
     os.environ.pop(_HUB_OFFLINE, None)
-    # The client reads the variable once, and something else may have imported it before.
+    # The client reads the variable when imported, which may have happened already.
     constants = sys.modules.get("huggingface_hub.constants")
     if constants is not None:
         vars(constants)[_HUB_OFFLINE] = False

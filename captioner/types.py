@@ -19,42 +19,46 @@ FloatArray = npt.NDArray[np.float32]
 HalfArray = npt.NDArray[np.float16]
 PixelArray = npt.NDArray[np.uint8]
 
-_LARGEST = 2**63 - 1
-"""Of SQLite's integers, and of NumPy's."""
+_INT64_MAX = 2**63 - 1
+"""The largest integer of SQLite, and of NumPy's int64."""
 
 
 def _int64(number: int) -> int:
-    """The nearest number that a database column or an int64 array can hold.
+    """The nearest integer in the range of a database column and of an int64 array.
 
-    File systems keep modification times up to the year 2446; nanoseconds since 1970 in 64 bits
+    File systems have modification times up to the year 2446, but nanoseconds since 1970 in 64 bits
     end in 2262.
     """
-    return min(max(number, -_LARGEST), _LARGEST)
+    return min(max(number, -_INT64_MAX), _INT64_MAX)
 
 
 class Sidecar(NamedTuple):
-    """A file beside a photo that says something about it, as the walk found it."""
+    """A metadata file next to a photo (XMP, or Google Takeout's JSON), as the walk found it."""
 
     name: str
-    """In the photo's folder."""
+    """File name, in the photo's folder."""
     size: int
     """Bytes."""
     mtime_ns: int
+    """Modification time, nanoseconds since 1970."""
 
 
 class Photo:
-    """A file found by the walk; nothing of it has been opened yet. Not to be changed.
+    """A photo's file as the walk found it, not opened yet. Immutable.
 
     Parameters
     ----------
     path
-        As the person gave it, with what the walk found below it. May hold surrogate escapes. Text
-        becomes a `Path` when that is asked for: making one takes longer than finding the file,
-        and most photos of a library are as they were and need none.
+        The path as the user gave it, extended by what the walk found below it. May hold surrogate
+        escapes. Kept as text (`path_str`); `path` creates the `Path` on first use, because creating
+        one takes longer than finding the file, and most photos of a library are unchanged and need
+        none.
     size
         Bytes.
+    mtime_ns
+        Modification time, nanoseconds since 1970.
     sidecars
-        Most important first.
+        In order of precedence.
     """
 
     __slots__ = ("_path", "mtime_ns", "path_str", "sidecars", "size")
@@ -72,12 +76,12 @@ class Photo:
     def of(
         cls, path: Path | str, status: os.stat_result, sidecars: tuple[Sidecar, ...] = ()
     ) -> Self:
-        """A file with the size and the modification time that `stat` reports of it."""
+        """A photo with the size and modification time in its `stat` result."""
         return cls(path, _int64(status.st_size), _int64(status.st_mtime_ns), sidecars)
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """The path as a `Path`."""
         if self._path is None:
             self._path = Path(self.path_str)
         return self._path
@@ -97,30 +101,33 @@ class Photo:
 
 @dataclass(slots=True)
 class Listing:
-    """Photos of one folder that the walk found one after the other.
+    """Consecutive photos of one folder, as columns: names, sizes, modification times.
 
-    Most photos of a library are as they were, and nothing is made of them but the entries here.
+    Most photos of a library are unchanged; for them no object is created beyond these columns.
+    Iterating yields a `Photo` each.
     """
 
     prefix: str
-    """The beginning of their paths, to which a name is added; may be empty."""
+    """What precedes each name in its path: the folder with a separator, or empty for the current
+    folder."""
     names: list[str] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     """Bytes."""
     mtimes_ns: list[int] = field(default_factory=list)
+    """Nanoseconds since 1970."""
     sidecars: dict[str, tuple[Sidecar, ...]] = field(default_factory=dict)
-    """By the names of the photos that have such."""
+    """By the names of the photos that have sidecars."""
 
     @classmethod
     def of(cls, photo: Photo) -> Self:
-        """The listing of one photo."""
+        """A listing of a single photo."""
         name = os.path.basename(photo.path_str)  # noqa: PTH119 (text)
         prefix = photo.path_str[: len(photo.path_str) - len(name)]
         sidecars = {name: photo.sidecars} if photo.sidecars else {}
         return cls(prefix, [name], [photo.size], [photo.mtime_ns], sidecars)
 
     def add(self, name: str, status: os.stat_result, sidecars: tuple[Sidecar, ...] = ()) -> None:
-        """Add a file of the folder, with what `stat` reports of it."""
+        """Append a file of the folder, given its `stat` result."""
         self.names.append(name)
         self.sizes.append(_int64(status.st_size))
         self.mtimes_ns.append(_int64(status.st_mtime_ns))
@@ -166,7 +173,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class DecodedPhoto:
-    """A decoded photo, upright, squashed to the model's square."""
+    """A photo decoded to the model input: upright sRGB, resized to a square."""
 
     photo: Photo
     rgb: PixelArray
@@ -174,10 +181,11 @@ class DecodedPhoto:
     width: int
     """Of the upright original, pixels."""
     height: int
+    """Of the upright original, pixels."""
     format: str
-    """What the content is, in Pillow's words: "JPEG", "PNG", …"""
+    """Pillow's name of the file format, "JPEG", "PNG", …, or "RAW"."""
     content_hash: bytes
-    """BLAKE2b-160 of the whole file: recognises moved files and identical copies."""
+    """BLAKE2b-160 of the whole file, 20 bytes: identifies moved files and identical copies."""
     facts: Facts = Facts()
 
 

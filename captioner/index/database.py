@@ -253,7 +253,7 @@ def _read_only(path: Path) -> str:
     as_it_lies = (
         not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
     )
-    return paths.sqlite_address(path, "mode=ro&immutable=1" if as_it_lies else "mode=ro")
+    return paths.sqlite_uri(path, "mode=ro&immutable=1" if as_it_lies else "mode=ro")
 
 
 def ids(connection: sqlite3.Connection, statement: str, parameters: Sequence[object] = ()) -> Ids:

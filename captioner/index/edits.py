@@ -11,7 +11,7 @@ from pathlib import Path
 from captioner.index import texts
 from captioner.index.database import TIMEOUT, path_key
 from captioner.index.shown import IN_ORDER
-from captioner.system.paths import sqlite_address
+from captioner.system.paths import sqlite_uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def edit(path: Path, photo: Path, text: str) -> None:
     done. SQLite's own locks suffice for one transaction that takes them at its beginning.
     """
     text = _one_line(text)
-    address = sqlite_address(path, "mode=rw")
+    address = sqlite_uri(path, "mode=rw")
     with closing(sqlite3.connect(address, uri=True, timeout=TIMEOUT)) as connection, connection:
         connection.execute("BEGIN IMMEDIATE")
         row = connection.execute(

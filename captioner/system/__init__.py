@@ -1,4 +1,4 @@
-"""What differs between operating systems: locks, files replaced by others, attributes, paths."""
+"""Differences between operating systems: locks, replacing files, file attributes, paths."""
 
 from __future__ import annotations
 

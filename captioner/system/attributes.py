@@ -1,4 +1,4 @@
-"""What a file carries besides its content: rights, times, extended attributes, streams."""
+"""File attributes: permissions, times, extended attributes, access control lists, streams."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Any
 
 from captioner import system
 
-_NONE = {errno.ENOTSUP, errno.EINVAL, errno.EOPNOTSUPP}
-"""Reported by a file system without extended attributes."""
-_MACS_OWN = {"com.apple.provenance", "com.apple.macl"}
-"""Set by macOS about which program made a file and which may open it; nobody else can."""
+_NOT_SUPPORTED = {errno.ENOTSUP, errno.EINVAL, errno.EOPNOTSUPP}
+"""Reported by file systems without extended attributes."""
+_SET_BY_MACOS = {"com.apple.provenance", "com.apple.macl"}
+"""Which program made a file and which may open it; only macOS can set them."""
 
 
 def copy(source: Path, target: Path) -> bool:
-    """Give a file all that another one carries; False if something of it would be lost.
+    """Copy all attributes of a file to another one; False if any would be lost.
 
-    Owners are not part of it, see `files.give_owner`; on Windows they are.
+    Includes the owner on Windows only; elsewhere see `files.set_owner`.
     """
     shutil.copystat(source, target)
     if system.WINDOWS:
         from captioner.system import windows
 
         return windows.complete(source, target)
-    if not hasattr(os, "listxattr"):  # Python has them on Linux alone.
-        if not _copy_by_library(source, target):
+    if not hasattr(os, "listxattr"):  # Python has it on Linux only.
+        if not _copy_extended(source, target):
             return False
         if system.MAC and not _copy_acl(source, target):
             return False
-        _copy_creation(source, target)
+        _copy_creation_time(source, target)
     return extended(source) == extended(target)
 
 
@@ -46,25 +46,25 @@ def extended(path: Path) -> dict[str, bytes]:
     try:
         if hasattr(os, "listxattr"):
             return {name: os.getxattr(path, name) for name in os.listxattr(path)}
-        xattr = _library()
+        xattr = _xattr()
         file = os.fspath(path)
-        names = {str(name) for name in xattr.listxattr(file)} - _MACS_OWN
+        names = {str(name) for name in xattr.listxattr(file)} - _SET_BY_MACOS
         return {name: bytes(xattr.getxattr(file, name)) for name in names}
     except OSError as error:
-        if error.errno in _NONE:
+        if error.errno in _NOT_SUPPORTED:
             return {}
         raise
 
 
-def _library() -> Any:
+def _xattr() -> Any:
     import xattr  # Required on macOS, see pyproject.toml.
 
     return xattr
 
 
-def _copy_by_library(source: Path, target: Path) -> bool:
+def _copy_extended(source: Path, target: Path) -> bool:
     try:
-        xattr = _library()
+        xattr = _xattr()
     except ImportError:
         return False
     for name, value in extended(source).items():
@@ -87,10 +87,10 @@ def _copy_acl(source: Path, target: Path) -> bool:
     return bool(copyfile(os.fsencode(source), os.fsencode(target), None, acl_only) == 0)
 
 
-def _copy_creation(source: Path, target: Path) -> None:
-    """Copy the date of creation: macOS moves it back with an earlier date of modification."""
-    found = source.stat()
-    created = getattr(found, "st_birthtime", None)
+def _copy_creation_time(source: Path, target: Path) -> None:
+    """Copy the creation time. macOS moves it back to an earlier modification time."""
+    status = source.stat()
+    created = getattr(status, "st_birthtime", None)
     if created is not None:
         os.utime(target, (created, created))
-        os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))

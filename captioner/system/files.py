@@ -1,4 +1,4 @@
-"""Making, renaming and removing files in single steps, as each system can."""
+"""Creating, replacing, renaming and removing files atomically."""
 
 from __future__ import annotations
 
@@ -10,65 +10,79 @@ from pathlib import Path
 
 from captioner import system
 
-_OPEN = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_OPEN_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 PAUSES = (0.05, 0.1, 0.2, 0.4)
-"""Seconds between attempts at a file that another program has open, as virus scanners do."""
+"""Seconds between attempts while another program, such as a virus scanner, has the file open."""
 
 
 class InUseError(PermissionError):
-    """Another program keeps a file open. Raised on Windows alone."""
+    """Another program keeps a file open. Raised on Windows only."""
 
 
 def create(path: Path, mode: int) -> int:
-    """Make an empty file that is not there yet, and open it for reading and writing."""
-    return os.open(path, _OPEN | os.O_CREAT | os.O_EXCL, mode)
+    """Create an empty file and open it for reading and writing.
+
+    Returns
+    -------
+    A file descriptor.
+
+    Raises
+    ------
+    FileExistsError
+        If the file exists.
+    """
+    return os.open(path, _OPEN_FLAGS | os.O_CREAT | os.O_EXCL, mode)
 
 
 def create_like(path: Path, source: Path) -> int:
-    """Make a file to replace another one, and open it. Its content is not yet of any meaning.
+    """Create a file that is to replace `source`, and open it; its content is undefined.
 
-    On Windows it is a copy: only the system copies alternate data streams and attributes.
+    On Windows it is a copy, since only the system copies alternate data streams and attributes.
+
+    Returns
+    -------
+    A file descriptor.
     """
     if not system.WINDOWS:
         return create(path, 0o600)
     from captioner.system import windows
 
     windows.copy(source, path)
-    return os.open(path, _OPEN)
+    return os.open(path, _OPEN_FLAGS)
 
 
 def replace(source: Path, target: Path) -> None:
-    """Put one file in the place of another.
+    """Rename a file over another one, atomically.
 
     Raises
     ------
     InUseError
         If another program keeps the target open.
     """
-    _patiently(lambda: os.replace(source, target))  # noqa: PTH105
+    _with_retries(lambda: os.replace(source, target))  # noqa: PTH105
 
 
 def remove(path: Path) -> None:
-    """Delete a file; as `replace`."""
-    _patiently(path.unlink)
+    """Delete a file; raises as `replace`."""
+    _with_retries(path.unlink)
 
 
 def rename_new(source: Path, target: Path) -> None:
-    """Rename a file to a name that no file has.
+    """Rename a file without replacing another one.
 
     Raises
     ------
     FileExistsError
-        If a file has it.
+        If a file with the new name exists.
     """
     if system.WINDOWS:
-        _patiently(lambda: source.rename(target))  # Other than POSIX, it replaces no file.
+        _with_retries(lambda: source.rename(target))  # Unlike on POSIX, it replaces no file.
         return
     try:
         os.link(source, target)
     except FileExistsError:
         raise
-    except (OSError, AttributeError):  # A disk or a system without links.
+    except (OSError, AttributeError):  # No hard links on this disk or system.
         if os.path.lexists(target):
             raise FileExistsError(target) from None
         os.replace(source, target)  # noqa: PTH105
@@ -77,31 +91,31 @@ def rename_new(source: Path, target: Path) -> None:
             source.unlink()
 
 
-def may_take_owner(found: os.stat_result) -> bool:
-    """Whether a file that replaces this one can have its owner. Windows decides file by file."""
-    return not hasattr(os, "geteuid") or os.geteuid() in (0, found.st_uid)
+def can_set_owner(status: os.stat_result) -> bool:
+    """Whether a file that replaces this one can have its owner. Windows decides per file."""
+    return not hasattr(os, "geteuid") or os.geteuid() in (0, status.st_uid)
 
 
-def give_owner(path: Path, found: os.stat_result) -> None:
-    """Give a file the owner and group that another one has.
+def set_owner(path: Path, status: os.stat_result) -> None:
+    """Set the owner and group of a file to those of another one.
 
     Raises
     ------
     PermissionError
-        If that is not ours to do.
+        If this process may not do so.
     """
     now = path.stat()
-    if hasattr(os, "chown") and (now.st_uid, now.st_gid) != (found.st_uid, found.st_gid):
-        os.chown(path, found.st_uid, found.st_gid)
+    if hasattr(os, "chown") and (now.st_uid, now.st_gid) != (status.st_uid, status.st_gid):
+        os.chown(path, status.st_uid, status.st_gid)
 
 
-def _patiently(act: Callable[[], object]) -> None:
+def _with_retries(action: Callable[[], object]) -> None:
     if not system.WINDOWS:
-        act()
+        action()
         return
     for pause in (*PAUSES, None):
         try:
-            act()
+            action()
         except PermissionError as error:
             if pause is None:
                 raise InUseError(*error.args) from error

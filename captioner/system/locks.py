@@ -1,4 +1,4 @@
-"""Locks that end with their process, however it ends: flock, and LockFileEx on Windows."""
+"""Advisory locks that end with their process, even if killed: flock; LockFileEx on Windows."""
 
 from __future__ import annotations
 
@@ -21,74 +21,74 @@ else:
 _BINARY: int = getattr(os, "O_BINARY", 0)
 
 
-def lock(handle: int) -> bool:
-    """Lock an open file; False if another process holds it.
+def lock(descriptor: int) -> bool:
+    """Lock an open file without waiting; False if another process holds the lock.
 
-    On Windows the first byte is locked, and nobody else can read it until the lock ends.
+    On Windows the first byte is locked, and no other process can read it until the lock ends.
 
     Raises
     ------
     OSError
-        If the file system has no locks.
+        If the file system does not support locks.
     """
     if HAS_FLOCK:
         try:
-            flock(handle, LOCK_EX | LOCK_NB)
+            flock(descriptor, LOCK_EX | LOCK_NB)
         except BlockingIOError:
             return False
         return True
-    import filelock  # Which would do the same above, but takes 0.1 s to import.
+    import filelock  # It would do the same above, but takes 0.1 s to import.
 
-    return filelock.lock_descriptor(handle, blocking=False)
+    return filelock.lock_descriptor(descriptor, blocking=False)
 
 
-class Folder:
-    """A folder that is locked against other captioners and whose names reach the disk.
+class FolderLock:
+    """A lock on a folder against other captioner processes; also flushes the folder to disk.
 
-    POSIX locks the folder itself. Windows opens no folder as a file: there the lock is a file in
-    captioner's own data folder, named after the folder and removed with the lock, so that nothing
-    is left among a person's photos.
+    On POSIX the folder itself is locked. Windows cannot open a folder as a file: there a file in
+    captioner's data folder is locked, named after the folder and removed with the lock, so that
+    nothing is left among the user's photos.
 
     Raises
     ------
     OSError
-        If the folder cannot be entered.
+        If the folder cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
         self._file: Path | None = None
         if system.WINDOWS:
-            with os.scandir(paths.verbatim(path)):  # Whether it can be entered.
+            with os.scandir(paths.verbatim(path)):  # Raises if the folder cannot be read.
                 self._file = lock_file(path)
             self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._handle = os.open(
+        self._descriptor = os.open(
             self._file or path, os.O_RDWR | os.O_CREAT | _BINARY if self._file else os.O_RDONLY
         )
 
     def lock(self) -> bool:
-        """Lock it; as `lock`."""
-        return lock(self._handle)
+        """Lock the folder without waiting, as the function `lock`."""
+        return lock(self._descriptor)
 
     def sync(self) -> None:
-        """Let the names in it reach the disk. NTFS keeps a journal of them instead."""
+        """Flush the folder's entries to disk. On Windows, NTFS's journal does it."""
         if self._file:
             return
         try:
-            os.fsync(self._handle)
+            os.fsync(self._descriptor)
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ENOTSUP):
                 raise
 
     def close(self) -> None:
-        """End the lock."""
-        os.close(self._handle)
+        """Release the lock."""
+        os.close(self._descriptor)
         if self._file:
-            with suppress(OSError):  # Windows removes no file that another process has open.
+            with suppress(OSError):  # Windows removes no file that is open elsewhere.
                 self._file.unlink()
 
 
 def lock_file(folder: Path) -> Path:
-    """The file whose lock stands for a folder's, on Windows."""
+    """The file that is locked on Windows instead of a folder."""
     real = os.path.normcase(os.path.realpath(folder))
     name = hashlib.sha256(os.fsencode(real)).hexdigest()[:32]
     return app_paths.data_folder() / "locks" / f"{name}.lock"

@@ -1,4 +1,4 @@
-"""Paths by the rules of each system: one spelling of a file, addresses, long and reserved names."""
+"""Paths by each system's rules: canonical spelling, SQLite URIs, long and reserved names."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from urllib.parse import quote
 from captioner import system
 
 _path = os.path
-"""The rules in force; tests put Windows' in their place."""
+"""The path rules in use; tests replace them by Windows'."""
 
 _VERBATIM = "\\\\?\\"
-"""Before a path that Windows is to take as it stands, however long and whatever it is called."""
-_LONGEST = 247
-"""Characters of a path that every Windows opens without that."""
+"""Prefix of a path that Windows uses verbatim, of any length and with any name."""
+_MAX_LENGTH = 247
+"""Characters of a path that every Windows opens without that prefix."""
 _FORBIDDEN = frozenset('<>:"|?*')
 _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", "conin$", "conout$"}
@@ -27,10 +27,10 @@ _RESERVED = frozenset(
 
 
 def absolute(path: Path | str) -> str:
-    """The absolute path of a file in the one spelling by which it is known.
+    """The absolute path of a file in its canonical spelling, by which the index knows it.
 
-    Links are not followed. Where the file system takes several spellings of a name for the same
-    (upper and lower case; accents of one or two characters), it is the one that it lists.
+    Links are not followed. If the file system takes several spellings for the same name (upper and
+    lower case; composed and decomposed accents), the canonical one is that in the folder listing.
     """
     if not (system.WINDOWS or system.MAC):
         return _path.abspath(path)
@@ -42,14 +42,14 @@ def absolute(path: Path | str) -> str:
 
 
 def key(path: Path | str) -> bytes:
-    """An absolute path in bytes; on POSIX, whatever its name."""
+    """The canonical absolute path in bytes; lossless for any name on POSIX."""
     return os.fsencode(absolute(path))
 
 
-def sqlite_address(path: Path | str, parameters: str) -> str:
-    """The address of a database file, for `sqlite3.connect(…, uri=True)`.
+def sqlite_uri(path: Path | str, parameters: str) -> str:
+    """The URI of a database file with query parameters, for `sqlite3.connect(…, uri=True)`.
 
-    SQLite takes the bytes as they are, so that a folder of any name works.
+    SQLite uses the path's bytes unchanged, so that a folder of any name works.
     """
     name = key(path)
     if system.WINDOWS:  # file:///C:/folder/x.db, file:////server/share/x.db
@@ -59,9 +59,9 @@ def sqlite_address(path: Path | str, parameters: str) -> str:
 
 
 def verbatim(path: Path) -> Path:
-    """A path that opens on Windows although it is long or has a reserved name in it.
+    """A path in the form in which Windows opens it even if it is long or has a reserved name.
 
-    Elsewhere, and for other paths, as it is.
+    Other paths, and all paths on other systems, are returned unchanged.
     """
     if not system.WINDOWS:
         return path
@@ -69,7 +69,7 @@ def verbatim(path: Path) -> Path:
     if text.startswith(_VERBATIM):
         return path
     full, name = _absolute(text), _path.basename(text)
-    if len(full) <= _LONGEST and not (_is_reserved(name) or _is_trimmed(name)):
+    if len(full) <= _MAX_LENGTH and not (_is_reserved(name) or _is_trimmed(name)):
         return path
     if full.startswith("\\\\"):
         return type(path)(f"{_VERBATIM}UNC{full[1:]}")
@@ -77,7 +77,7 @@ def verbatim(path: Path) -> Path:
 
 
 def forbidden(path: Path) -> str | None:
-    """Why Windows would not make a file of this name, or make another; completes "NAME …"."""
+    """Why Windows cannot create a file of this name exactly; completes "NAME …". None if it can."""
     if not system.WINDOWS:
         return None
     name = _path.basename(os.fspath(path))
@@ -86,14 +86,14 @@ def forbidden(path: Path) -> str | None:
     if _is_trimmed(name):
         return "ends with a space or a full stop, which Windows would drop."
     if _is_reserved(name):
-        return "is called like a device of Windows."
+        return "is the name of a Windows device."
     return None
 
 
 def decoded(line: bytes) -> str:
-    """One path from a list of them, as other programs print it.
+    """Decode one line of a list of paths, as other programs print it.
 
-    Windows' programs end lines with CR LF, and write names in UTF-8 or in the console's code page.
+    Programs on Windows end lines with CR LF, and write UTF-8 or the console's code page.
     """
     if not system.WINDOWS:
         return os.fsdecode(line)
@@ -105,7 +105,7 @@ def decoded(line: bytes) -> str:
 
 
 def quoted(path: str) -> str:
-    """A path as it is typed in the system's shell."""
+    """A path quoted for the system's shell."""
     if system.WINDOWS:
         from subprocess import list2cmdline
 
@@ -115,16 +115,16 @@ def quoted(path: str) -> str:
     return quote_for_shell(path)
 
 
-def is_marked_hidden(found: os.stat_result) -> bool:
-    """Whether a file or folder is hidden by a mark that Windows or macOS keeps with it."""
+def is_marked_hidden(status: os.stat_result) -> bool:
+    """Whether a file or folder has the hidden attribute of Windows or macOS."""
     return bool(
-        getattr(found, "st_file_attributes", 0) & stat.FILE_ATTRIBUTE_HIDDEN
-        or getattr(found, "st_flags", 0) & stat.UF_HIDDEN
+        getattr(status, "st_file_attributes", 0) & stat.FILE_ATTRIBUTE_HIDDEN
+        or getattr(status, "st_flags", 0) & stat.UF_HIDDEN
     )
 
 
 def _absolute(path: str) -> str:
-    """An absolute path whose last name stays as it is: Windows trims it, and knows devices."""
+    """An absolute path; its last component is kept, which Windows trims or takes for a device."""
     folder, name = _path.split(path)
     if name in ("", os.curdir, os.pardir):
         return _path.abspath(path)
@@ -141,7 +141,7 @@ def _is_reserved(name: str) -> bool:
 
 def _listed(path: str) -> str:
     folder, name = _path.split(path)
-    if not name:  # `/`, a drive, or a share, which ntpath gives without an end
+    if not name:  # `/`, a drive, or a share, which ntpath returns without a separator
         root = folder[:1].upper() + folder[1:] if folder[1:2] == ":" else folder
         return _path.join(root, _path.sep)
     folder = _listed_folder(folder)
@@ -154,15 +154,15 @@ def _listed_folder(path: str) -> str:
 
 
 def _name(folder: str, name: str) -> str:
-    """A name as its folder lists it; as it is where nothing there is called so."""
+    """A name as its folder lists it; unchanged if there is no such file."""
     if name in _names(folder) or not _path.lexists(_path.join(folder, name)):
         return name
-    _names.cache_clear()  # The file has come since the folder was listed, or is listed otherwise.
+    _names.cache_clear()  # The file is newer than the cached list, or listed in another spelling.
     names = _names(folder)
     if name in names:
         return name
     same = [one for one in names if _fold(one) == _fold(name)]
-    if len(same) != 1:  # For instance a short name, PHOTOS~1.
+    if len(same) != 1:  # For example a short name, PHOTOS~1.
         same = [one for one in same or names if _is_same(folder, one, name)]
     return same[0] if len(same) == 1 else name
 

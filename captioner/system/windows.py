@@ -1,6 +1,6 @@
-"""Windows' files: alternate data streams, attributes, owners, rights and dates of creation.
+"""Files on Windows: alternate data streams, attributes, owners, permissions and creation times.
 
-Everything goes through pywin32, which is required on Windows alone.
+All calls go through pywin32, which is required on Windows only.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ import stat
 from pathlib import Path
 from typing import Any
 
-# What a replacement must have as well. Others, such as the archive bit, change with any write.
-_KEPT = (
+# Attributes that a replacement must have too. Others, like the archive bit, change on every write.
+_PRESERVED = (
     stat.FILE_ATTRIBUTE_READONLY
     | stat.FILE_ATTRIBUTE_HIDDEN
     | stat.FILE_ATTRIBUTE_SYSTEM
     | stat.FILE_ATTRIBUTE_ENCRYPTED
     | stat.FILE_ATTRIBUTE_NOT_CONTENT_INDEXED
 )
-# Owner and access control list, as Windows numbers parts of a security descriptor.
+# OWNER_SECURITY_INFORMATION and DACL_SECURITY_INFORMATION.
 _OWNER, _ACL = 1, 4
 _SDDL = 1
-# Given back by file systems that have no streams or no rights, as FAT.
+# Error codes of file systems without streams or permissions, such as FAT.
 _NOT_SUPPORTED = {1, 38, 50, 87, 120}
 _TICKS_1970 = 116_444_736_000_000_000
-"""Of 100 ns, by which Windows counts time from 1601, until Unix began to count."""
+"""Windows counts time in ticks of 100 ns since 1601; this is 1970."""
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file with its streams and attributes to a name that no file has.
+    """Copy a file with its streams and attributes.
 
     Raises
     ------
     OSError
-        If that fails.
+        If the target exists, or copying fails.
     """
     import pywintypes
     import win32file
@@ -48,19 +48,19 @@ def copy(source: Path, target: Path) -> None:
 
 
 def complete(source: Path, target: Path) -> bool:
-    """Give a copy the owner, the rights and the date of creation; False if anything is missing."""
+    """Copy owner, permissions and creation time to a copy; False if it still differs."""
     import pywintypes
 
     if attributes(source.stat()) & stat.FILE_ATTRIBUTE_REPARSE_POINT:
-        return False  # What stands behind it, a cloud for instance, knows this very file.
+        return False  # Its target, for example cloud storage, is bound to this very file.
     try:
-        if (rights := _rights(source)) != _rights(target):
-            _set_rights(source, target)
-        _set_creation(source, target)
+        if (permissions := _permissions(source)) != _permissions(target):
+            _set_permissions(source, target)
+        _set_creation_time(source, target)
         return (
-            attributes(source.stat()) & _KEPT == attributes(target.stat()) & _KEPT
+            attributes(source.stat()) & _PRESERVED == attributes(target.stat()) & _PRESERVED
             and streams(source) == streams(target)
-            and rights == _rights(target)
+            and permissions == _permissions(target)
         )
     except pywintypes.error:
         return False
@@ -80,8 +80,8 @@ def streams(path: Path) -> dict[str, int]:
     return {name: int(size) for size, name in found if name != "::$DATA"}
 
 
-def bound_memory(size: int) -> None:
-    """Bound the memory of this process, in bytes, if the system lets us."""
+def limit_memory(size: int) -> None:
+    """Limit the memory of this process to `size` bytes, if the system allows it."""
     import pywintypes
     import win32api
     import win32job
@@ -99,13 +99,13 @@ def bound_memory(size: int) -> None:
         return
 
 
-def attributes(found: os.stat_result) -> int:
-    """The attributes of a file, as bits."""
-    return int(getattr(found, "st_file_attributes", 0))
+def attributes(status: os.stat_result) -> int:
+    """The attribute flags of a file."""
+    return int(getattr(status, "st_file_attributes", 0))
 
 
-def _rights(path: Path) -> str:
-    """The owner and the access control list of a file as text; empty if the disk has none."""
+def _permissions(path: Path) -> str:
+    """Owner and access control list of a file in SDDL; empty if the disk has none."""
     import pywintypes
     import win32security
 
@@ -118,11 +118,11 @@ def _rights(path: Path) -> str:
         if error.winerror in _NOT_SUPPORTED:
             return ""
         raise
-    # Whether entries were inherited of late does not change what they say.
+    # The flags that say how entries were inherited do not change the permissions.
     return re.sub(r"D:(P?)(?:AI|AR)*", r"D:\1", text)
 
 
-def _set_rights(source: Path, target: Path) -> None:
+def _set_permissions(source: Path, target: Path) -> None:
     import win32security
 
     found = win32security.GetFileSecurity(str(source), _OWNER | _ACL)
@@ -130,13 +130,13 @@ def _set_rights(source: Path, target: Path) -> None:
     win32security.SetFileSecurity(str(target), _OWNER, found)
 
 
-def _set_creation(source: Path, target: Path) -> None:
+def _set_creation_time(source: Path, target: Path) -> None:
     found = source.stat()
     created: int = getattr(found, "st_birthtime_ns", found.st_ctime_ns)
     ticks = ctypes.c_uint64(created // 100 + _TICKS_1970)
     import msvcrt
 
-    # Known to type checkers on Windows alone.
+    # Type checkers know these on Windows only.
     kernel32: Any = getattr(ctypes, "windll").kernel32  # noqa: B009
     get_handle: Any = getattr(msvcrt, "get_osfhandle")  # noqa: B009
     with target.open("r+b") as file:

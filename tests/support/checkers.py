@@ -1,4 +1,4 @@
-"""What exiftool and exiv2 find in files: independent witnesses of what captioner wrote."""
+"""Metadata as exiftool and exiv2 read it: independent checks of what captioner wrote."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ OURS = {
     *("XMP-iptcCore:AltTextAccessibility",),
     *("IPTC:Caption-Abstract", "IPTC:Keywords", "IPTC:CodedCharacterSet"),
     *("File:CurrentIPTCDigest", "Photoshop:IPTCDigest"),
-    # A simple WebP file has to become an extended one, whose header repeats the size.
+    # A simple WebP file must become an extended one, whose header repeats the size.
     *("File:FileType", "RIFF:WebP_Flags"),
 }
-"""What captioner writes, as exiftool names it."""
-PLACES = ("Offset", "Offsets", "Start", "MPImageLength")
-"""How exiftool's names end that say where something lies, or how far: it moves as others grow."""
+"""Tags that captioner writes, as exiftool names them."""
+OFFSETS = ("Offset", "Offsets", "Start", "MPImageLength")
+"""Suffixes of exiftool's names of offsets, which change when other blocks grow."""
 OURS_BY_EXIV2 = (
     *("Xmp.dc.description", "Xmp.tiff.ImageDescription", "Xmp.dc.subject"),
     *("Xmp.iptc.AltTextAccessibility", "Xmp.captioner.", "Exif.Image.ImageDescription"),
@@ -36,14 +36,14 @@ OURS_BY_EXIV2 = (
 
 
 def needs(*programs: str) -> None:
-    """Skip the test where a program is missing."""
+    """Skip the test if a program is missing."""
     for program in programs:
         if not shutil.which(program):
             pytest.skip(f"there is no {program}: apt-get install {PACKAGES[program]}")
 
 
 def exiftool(paths: list[Path]) -> dict[Path, dict[str, Any]]:
-    """All tags of files: unknown ones, binary ones and repeated ones, too."""
+    """All tags of files, including unknown, binary and repeated ones."""
     words = ["exiftool", "-j", "-a", "-G1", "-U", "-b", "-struct", *map(str, paths)]
     done = subprocess.run(words, capture_output=True, check=False)
     found = json.loads(done.stdout.decode("utf-8", "replace") or "[]")
@@ -51,16 +51,16 @@ def exiftool(paths: list[Path]) -> dict[Path, dict[str, Any]]:
 
 
 def others_by_exiftool(tags: dict[str, Any]) -> dict[str, Any]:
-    """The tags that captioner has nothing to do with."""
+    """The tags that captioner does not write."""
     return {
         name: value
         for name, value in tags.items()
-        if name not in OURS and not name.startswith(SPECIAL_NAMES) and not name.endswith(PLACES)
+        if name not in OURS and not name.startswith(SPECIAL_NAMES) and not name.endswith(OFFSETS)
     }
 
 
 def exiv2(path: Path, *words: str) -> str:
-    """What exiv2 prints about a file."""
+    """The output of `exiv2 print` for a file."""
     done = subprocess.run(
         ["exiv2", "-q", "-b", *words, "print", str(path)],
         capture_output=True, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"},
@@ -69,6 +69,6 @@ def exiv2(path: Path, *words: str) -> str:
 
 
 def others_by_exiv2(path: Path) -> Counter[str]:
-    """What it says of the tags that captioner has nothing to do with."""
-    said = re.split(r"^(?=(?:Exif|Iptc|Xmp)\.)", exiv2(path, "-u", "-PEIXkv"), flags=re.MULTILINE)
-    return Counter(tag for tag in said if not tag.startswith(OURS_BY_EXIV2))
+    """Lines of exiv2 about the tags that captioner does not write."""
+    tags = re.split(r"^(?=(?:Exif|Iptc|Xmp)\.)", exiv2(path, "-u", "-PEIXkv"), flags=re.MULTILINE)
+    return Counter(tag for tag in tags if not tag.startswith(OURS_BY_EXIV2))

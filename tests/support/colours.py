@@ -1,4 +1,4 @@
-"""A model that tells colours, for tests of what stands around a model: quick and predictable."""
+"""A fast, deterministic describer that recognises colours, for tests of everything but models."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ MODEL_ID = "c0104e5c0104"
 
 
 class ColourDescriber:
-    """Says which of three colours a photo has most of, surer the more of it there is.
+    """Captions a photo by the most frequent of three colours; its share is the confidence.
 
-    As a model, it leaves out captions whose score is below `min_confidence`; its own is 0.
+    Like a model, it leaves out captions below `min_confidence`, 0 by default.
     """
 
     model_id = MODEL_ID
@@ -39,7 +39,7 @@ class ColourDescriber:
 
     def __init__(self, *, alternatives: int = 1, min_confidence: float | None = None) -> None:
         self._alternatives = alternatives
-        self._least = min_confidence or 0.0
+        self._min_confidence = min_confidence or 0.0
 
     def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
         for batch in batches:
@@ -64,7 +64,7 @@ class ColourDescriber:
             captions=tuple(
                 Caption(f"A {COLOURS[k]} photo.", float(shares[k]), float(np.log(shares[k])))
                 for k in order[: self._alternatives]
-                if shares[k] >= self._least
+                if shares[k] >= self._min_confidence
             ),
             keywords=tuple(Keyword(COLOURS[k], float(shares[k])) for k in order[:2]),
             feature=feature.astype(np.float16),
@@ -80,10 +80,10 @@ def rank_colours(query: str) -> QueryPlan | None:
 
 
 def photo(path: Path, colour: str) -> Path:
-    """Write a small JPEG of one colour, its folder with it; no other path gets the same bytes."""
+    """Write a small JPEG of one colour, creating its folder; each path gets different bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rgb = [220 if name == colour else 20 for name in COLOURS]
-    # Not by a comment, which would count as a person's words.
+    # Not by a comment, which would be a human-authored caption.
     dots = divmod(zlib.crc32(os.fsencode(path)), 1 << 16)
     Image.new("RGB", (24, 16), tuple(rgb)).save(path, "JPEG", dpi=[max(1, n) for n in dots])
     return path

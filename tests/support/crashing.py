@@ -1,8 +1,8 @@
-"""A process that updates an index in children of its own, one at a time, for others to kill.
+"""A process that updates an index in child processes, one at a time, for tests to kill.
 
-Reads folders from stdin, a line each, and what to do there: `FOLDER` to run to the end, `FOLDER N`
-to be killed just before the Nth beginning or end of a transaction. Prints each child's number and,
-after one more line, waits for its end and prints how that was.
+Reads a folder per line from stdin: `FOLDER` to run to the end, `FOLDER<tab>N` to be killed just
+before the Nth begin or commit of a transaction. Prints each child's process id and, after another
+line of input, waits for it and prints its exit status.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from captioner.indexing import Result, update
 from captioner.photos.walk import listings
 from captioner.types import DecodedPhoto, Description, Failure, FloatArray
 
-assert decoding and threads  # loaded before the children are made, who need it all
+assert decoding and threads  # loaded before forking, since all children need them
 
 
 class LoggingDescriber(WatchedDescriber):
-    """Takes its time, and writes down what it has described."""
+    """Slow, and logs what it has described."""
 
     def __init__(self, log: Path) -> None:
         super().__init__()
@@ -70,5 +70,5 @@ for line in sys.stdin:
         child(Path(folder), int(deadline) if deadline else None)
         os._exit(0)
     print(number, flush=True)
-    sys.stdin.readline()  # until then its number is nobody else's
+    sys.stdin.readline()  # until waited for, its process id is not reused
     print(os.waitpid(number, 0)[1], flush=True)

@@ -1,4 +1,4 @@
-"""A describer that is watched: what the pipeline asks of it, and when."""
+"""A describer that records how an executor calls it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from captioner.types import DecodedPhoto, Description, FloatArray, PixelArray
 
 
 class WatchedDescriber(ColourDescriber):
-    """Tells colours, and keeps batches in flight as an engine does.
+    """Recognises colours, and keeps batches in flight as an engine does.
 
     Parameters
     ----------

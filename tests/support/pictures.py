@@ -1,4 +1,4 @@
-"""Tiny picture files with metadata in them, for tests of what is written into photos."""
+"""Tiny image files with metadata, for tests of writing into photos."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from captioner.metadata.provenance import Words
 from captioner.types import FileWrite
 
 HARD = 'Ein Hündchen läuft: "so" & <so>, 👩‍🚀 ' + "and on " * 280 + "it goes."
-"""Over 2,000 characters with all that has gone wrong somewhere."""
+"""Over 2,000 characters, with everything that has caused bugs somewhere."""
 WORDS = Words("A dog runs.", None, ("dog", "grass"), "c0ffee", "2026-11-21T10:00:00+01:00")
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 
 
 def packet(properties: str = "", attributes: str = "") -> bytes:
-    """An XMP packet whose one description holds these properties."""
+    """An XMP packet with one description that holds these properties."""
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
         f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}">\n'
@@ -34,7 +34,7 @@ def packet(properties: str = "", attributes: str = "") -> bytes:
 
 
 def exif_block(values: Mapping[int, str], order: str = "<") -> bytes:
-    """An EXIF block with ASCII tags and a pointer to nowhere that must not move."""
+    """An EXIF block with ASCII tags."""
     tags = {**{tag: text.encode() + b"\0" for tag, text in values.items()}, 0x010F: b"Maker\0"}
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
     at = 8 + 2 + 12 * len(tags) + 4
@@ -69,7 +69,7 @@ def segment(marker: int, payload: bytes) -> bytes:
 
 
 def jpeg(*segments: bytes, tail: bytes = b"") -> bytes:
-    """A JPEG with segments behind its JFIF header, and bytes after its end."""
+    """A JPEG with segments after its JFIF header, and bytes after its end marker."""
     data = picture("JPEG")
     return data[:20] + b"".join(segments) + data[20:] + tail
 
@@ -88,7 +88,7 @@ def jpeg_with(
 
 
 def png(*chunks: tuple[bytes, bytes], tail: bytes = b"") -> bytes:
-    """A PNG with chunks behind its header."""
+    """A PNG with chunks after its header."""
     data = picture("PNG")
     made = b"".join(
         struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks
@@ -97,7 +97,7 @@ def png(*chunks: tuple[bytes, bytes], tail: bytes = b"") -> bytes:
 
 
 def picture(format: str, mode: str = "RGB", **options: object) -> bytes:
-    """A picture of a few pixels that are not all alike."""
+    """An image of a few different pixels."""
     file = io.BytesIO()
     image = Image.linear_gradient("L").resize((24, 16)).convert(mode)
     image.save(file, format, **options)
@@ -122,7 +122,7 @@ class Memory:
 
 
 def written(data: bytes, splices: list[splice.Splice]) -> bytes:
-    """Carry splices out, and see that they lead back."""
+    """Apply splices, and assert that their inverse undoes them."""
     new = splice.apply(data, splices)
     assert splice.apply(new, splice.inverse(data, splices)) == data
     return new

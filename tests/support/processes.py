@@ -1,4 +1,4 @@
-"""Commands as processes of their own, as a person starts them."""
+"""Running commands in processes of their own, as users do."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SUPPORT = Path(__file__).resolve().parent
 
 HEAVY = {"keras", "tensorflow", "openvino", "torch", "jax"}
-"""What takes a second and more to import."""
+"""Packages that take a second or more to import."""
 
-_THEN_TELL_MODULES = """
+_PRINT_MODULES_AT_EXIT = """
 import atexit, sys
 atexit.register(lambda: print(*{name.partition(".")[0] for name in sys.modules}, file=sys.stderr))
 from captioner.cli import main
@@ -32,8 +32,8 @@ def run_main(*words: object, home: Path) -> subprocess.CompletedProcess[str]:
 
 
 def loaded_by(*words: object, home: Path) -> set[str]:
-    """Top-level modules that `captioner WORDS…` has loaded when it ends well."""
-    done = _run("-c", _THEN_TELL_MODULES, *words, home=home)
+    """Top-level modules that `captioner WORDS…` has loaded when it exits successfully."""
+    done = _run("-c", _PRINT_MODULES_AT_EXIT, *words, home=home)
     assert done.returncode == 0, done.stderr
     return set(done.stderr.splitlines()[-1].split())
 

@@ -1,4 +1,4 @@
-"""Raw photos, made for tests: DNG files as cameras lay them out."""
+"""Synthetic raw photos: DNG files laid out as cameras do."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _TYPES = {"B": 1, "s": 2, "H": 3, "I": 4, "r": 10}
 
 
 def dng(rgb: PixelArray, *, orientation: int = 1, preview: int | None = None) -> bytes:
-    """A DNG of a stored picture (height, width, 3), both even.
+    """A DNG whose sensor data is an image (height, width, 3), both even.
 
     Parameters
     ----------
     orientation
-        As EXIF has it: how to turn what is stored.
+        EXIF orientation of the stored image.
     preview
-        The width of its JPEG preview, pixels; none if not given.
+        Width of its JPEG preview, pixels; no preview if None.
     """
     height, width = rgb.shape[:2]
     mosaic = np.empty((height, width), np.uint16)  # RGGB
@@ -69,7 +69,7 @@ def dng(rgb: PixelArray, *, orientation: int = 1, preview: int | None = None) ->
 
 
 def _write(file: bytearray, table: dict[int, tuple[str, Any]]) -> int:
-    """Add a table of tags and their values to a file; where it begins."""
+    """Append a directory of tags and its values to a file; its offset."""
     entries = b""
     for tag, (kind, values) in sorted(table.items()):
         if kind in "Bs":

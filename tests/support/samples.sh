@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The sample images of Pillow and exiftool, for the test that nothing is lost in any of them:
+# Downloads the sample images of Pillow and exiftool, for the test that writing preserves them:
 #
 #     tests/support/samples.sh samples
 #     CAPTIONER_TEST_SAMPLES=samples python -m pytest -m slow -s tests/metadata/test_losses.py

@@ -1,7 +1,7 @@
-"""No command connects to anything, or leaves files outside the places that `info` names.
+"""No command connects to the network, or leaves files outside the folders that `info` names.
 
-Each command runs once, in a process whose sockets refuse and record, and under strace where that is
-there: it sees what native code and child processes do as well.
+Each command runs once in a process whose sockets refuse connections and record them, and under
+strace if installed, which also sees native code and child processes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def refuse(event, values):
         return
     address = values[1] if event in ("socket.connect", "socket.sendto", "socket.sendmsg") else ""
     if isinstance(address, (str, bytes)) and event == "socket.connect":
-        return  # a socket of this machine, with a file's name
+        return  # a Unix domain socket
     record = os.open(os.environ["REFUSED"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.write(record, f"{event} {values}\\n".encode())
     os.close(record)
@@ -52,7 +52,7 @@ CALLS += ",link,linkat,symlink,symlinkat,mknod,mknodat"
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What one command did."""
+    """The result of one command."""
 
     status: int
     stdout: str
@@ -60,9 +60,9 @@ class Ran:
     refused: str
     """Attempts to connect that Python code made."""
     calls: list[str] | None
-    """System calls; None where there is no strace."""
+    """System calls; None without strace."""
     named: tuple[Path, ...]
-    """Files and folders that the command line names to be written."""
+    """Output files and folders that the command line names."""
 
 
 def traceable() -> bool:
@@ -73,7 +73,7 @@ def traceable() -> bool:
 
 
 class Machine:
-    """A home of its own, with photos and data, and what ran there."""
+    """A temporary home folder with photos and training data, in which commands run."""
 
     def __init__(self, root: Path) -> None:
         self.home, self.here = root / "home", root / "here"
@@ -86,12 +86,12 @@ class Machine:
         shutil.copy(ROOT / "example.jpg", self.here / "photos/a.jpg")
         picture = Image.open(ROOT / "example.jpg")
         picture.save(self.here / "photos/b.png")
-        picture.save(self.here / "photos/c.tif")  # decoded in a process of its own
+        picture.save(self.here / "photos/c.tif")  # decoded in the sandbox
         picture.transpose(Image.Transpose.ROTATE_90).save(self.here / "other.webp")
         self._data(self.here / "data")
 
     def _data(self, folder: Path) -> None:
-        """Eight photos with captions."""
+        """A training set of eight photos with captions."""
         (folder / "Images").mkdir(parents=True)
         rows, colours = ["image,caption"], ("red", "green", "blue", "grey")
         random = np.random.default_rng(1)
@@ -110,7 +110,7 @@ class Machine:
         named: tuple[str, ...] = (),
         until: Callable[[subprocess.Popen[str]], None] | None = None,
     ) -> Ran:
-        """Run Python with these words, to its end or until somebody has seen enough."""
+        """Run Python with these arguments, to its end or until `until` ends it."""
         self._count += 1
         refused = self._records / f"{self._count}.refused"
         trace = self._records / f"{self._count}.trace"
@@ -148,8 +148,8 @@ class Machine:
         )  # fmt: skip
 
     @cached_property
-    def places(self) -> tuple[Path, ...]:
-        """What `captioner info` says of where things are."""
+    def app_paths(self) -> tuple[Path, ...]:
+        """The folders that `captioner info` names."""
         ran = self.run("-m", "captioner", "info", "--json")
         facts = json.loads(ran.stdout)
         return (*map(Path, facts["folders"].values()), Path(facts["database"]["file"]).parent)
@@ -161,7 +161,7 @@ def _knows_seccomp() -> bool:
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:
-    """Interrupt a command that has said something."""
+    """Interrupt a command after its first line of output."""
     assert process.stderr
     assert process.stderr.readline()
     os.killpg(process.pid, signal.SIGINT)
@@ -215,7 +215,7 @@ def ran(machine: Machine) -> Iterator[Callable[[str], Ran]]:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_no_command_connects_to_anything(name: str, ran: Callable[[str], Ran]) -> None:
+def test_no_command_connects_to_the_network(name: str, ran: Callable[[str], Ran]) -> None:
     one = ran(name)
     assert one.status == 0, one.stderr
     assert one.refused == ""
@@ -230,7 +230,7 @@ def test_no_file_is_written_elsewhere(
     one = ran(name)
     if one.calls is None:
         pytest.skip("strace is missing, or may not trace here")
-    allowed = (*machine.places, *one.named, machine.temporary, Path("/dev"), Path("/proc"))
+    allowed = (*machine.app_paths, *one.named, machine.temporary, Path("/dev"), Path("/proc"))
     elsewhere = sorted(
         str(path)
         for path in written(one.calls, machine.here)
@@ -242,10 +242,10 @@ def test_no_file_is_written_elsewhere(
 
 
 def is_scratch(path: Path, here: Path) -> bool:
-    """Whether a path is what a named file or folder is before it is complete, or a library's own.
+    """Whether a path is an incomplete output file, or a temporary file of a library.
 
-    Python keeps compiled modules; Java, which METEOR needs, its counters in the folder for
-    temporary files, whatever `TMPDIR` says.
+    Python writes compiled modules; Java, which METEOR needs, performance counters in /tmp, whatever
+    `TMPDIR` is.
     """
     if path.is_relative_to(here):
         return path.relative_to(here).parts[0].startswith((".captioner.", ".bundle-"))
@@ -257,12 +257,12 @@ def test_nothing_else_is_left_in_the_home_folder(
 ) -> None:
     for name in ("index", "caption", "info"):
         ran(name)
-    places = machine.places
+    folders = machine.app_paths
     left = [path for path in machine.home.rglob("*") if path.is_file()]
-    assert [path for path in left if not any(path.is_relative_to(one) for one in places)] == []
+    assert [path for path in left if not any(path.is_relative_to(one) for one in folders)] == []
 
 
-def test_attempts_are_seen(machine: Machine) -> None:
+def test_connections_are_recorded(machine: Machine) -> None:
     script = "import socket; socket.create_connection(('192.0.2.1', 80), 1)"
     one = machine.run("-c", script)
     assert one.status == 1
@@ -282,7 +282,7 @@ _PATH = re.compile(r'(?:(?:AT_FDCWD|\d+)<(?P<at>[^>]*)>, )?"(?P<path>[^"]*)"')
 
 
 def written(calls: list[str], here: Path) -> set[Path]:
-    """Paths that system calls made, opened for writing, or gave to something."""
+    """Paths that system calls created, opened for writing, or renamed to."""
     found = set()
     for line in calls:
         match = _CALL.match(line)
@@ -298,7 +298,7 @@ def written(calls: list[str], here: Path) -> set[Path]:
     return found
 
 
-def test_usage_data_is_off_in_this_process_and_its_children() -> None:
+def test_telemetry_is_off_in_this_process_and_its_children() -> None:
     script = """
 import importlib.util, os, subprocess, sys
 from captioner import model
@@ -316,7 +316,7 @@ print(*(os.environ[name] for name in
     assert shown.stdout.split() == ["blocked", "1", "0", "1"]
 
 
-def test_a_download_that_is_asked_for_may_connect() -> None:
+def test_requested_downloads_may_connect() -> None:
     script = """
 import os
 from captioner import offline

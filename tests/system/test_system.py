@@ -1,4 +1,4 @@
-"""What differs between systems: Windows' paths by `ntpath`, macOS' by what its parts are given."""
+"""Differences between operating systems: Windows paths by `ntpath`, macOS by replaced parts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def forget_listings() -> None:
 
 @pytest.fixture
 def ntpaths(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
-    """Windows' rules for paths, on a disk that holds what the set names, whatever its case."""
+    """Windows' path rules, on a case-insensitive disk that holds what the set names."""
     there: set[str] = set()
     folded = SimpleNamespace(
         **{name: getattr(ntpath, name) for name in ("split", "join", "basename", "dirname", "sep")},
@@ -56,14 +56,14 @@ def ntpaths(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
 
     monkeypatch.setattr(system, "WINDOWS", True)
     monkeypatch.setattr(paths, "_path", folded)
-    monkeypatch.setattr(paths, "_LONGEST", 247)
+    monkeypatch.setattr(paths, "_MAX_LENGTH", 247)
     monkeypatch.setattr(paths.os, "listdir", listdir)
     forget_listings()
     yield there
     forget_listings()
 
 
-class TestPathsOfWindows:
+class TestWindowsPaths:
     @pytest.mark.parametrize(
         "spelling",
         [
@@ -75,7 +75,7 @@ class TestPathsOfWindows:
         ntpaths |= {r"C:\Photos", r"C:\Photos\a.JPG", r"C:\Photos\b.jpg"}
         assert database.path_key(spelling) == rb"C:\Photos\a.JPG"
 
-    def test_a_photo_that_comes_later_is_known_by_its_listed_name(self, ntpaths: set[str]) -> None:
+    def test_a_new_photo_is_known_by_its_listed_name(self, ntpaths: set[str]) -> None:
         ntpaths |= {r"C:\Photos"}
         assert database.path_key(r"c:\photos\New.jpg") == rb"C:\Photos\New.jpg"
         ntpaths |= {r"C:\Photos\new.JPG"}
@@ -92,21 +92,21 @@ class TestPathsOfWindows:
             (r"C:\nul.jpg", rb"C:\nul.jpg"),
         ],
     )
-    def test_drives_servers_and_odd_names(
+    def test_drives_shares_and_unusual_names(
         self, ntpaths: set[str], spelling: str, key: bytes
     ) -> None:
         assert database.path_key(spelling) == key
 
     @pytest.mark.parametrize(
-        ("path", "address"),
+        ("path", "uri"),
         [
             (r"C:\Users\Mia\captioner.db", "file:///C:/Users/Mia/captioner.db?mode=ro"),
             (r"D:\100% é?#.db", "file:///D:/100%25%20%C3%A9%3F%23.db?mode=ro"),
             (r"\\nas\home\captioner.db", "file:////nas/home/captioner.db?mode=ro"),
         ],
     )
-    def test_addresses_of_databases(self, ntpaths: set[str], path: str, address: str) -> None:
-        assert paths.sqlite_address(path, "mode=ro") == address
+    def test_uris_of_databases(self, ntpaths: set[str], path: str, uri: str) -> None:
+        assert paths.sqlite_uri(path, "mode=ro") == uri
 
     @pytest.mark.parametrize(
         ("path", "opened"),
@@ -121,7 +121,7 @@ class TestPathsOfWindows:
             ("\\\\?\\C:\\x", "\\\\?\\C:\\x"),
         ],
     )
-    def test_long_and_reserved_names_are_taken_as_they_stand(
+    def test_long_and_reserved_names_become_verbatim(
         self, ntpaths: set[str], path: str, opened: str
     ) -> None:
         assert str(paths.verbatim(PureWindowsPath(path))) == opened  # type: ignore[arg-type]
@@ -148,7 +148,7 @@ class TestPathsOfWindows:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(system, "WINDOWS", True)
-        refused = pytest.raises(UsageError, match="like a device of Windows")
+        refused = pytest.raises(UsageError, match="the name of a Windows device")
         with refused, database.lock(tmp_path / "nul.db"):
             pass
         assert not list(tmp_path.iterdir())
@@ -176,7 +176,7 @@ class TestPathsOfWindows:
             (b"\\\\nas\\p\\", b"\\\\nas\\p\\a.jpg", b"\\\\nas\\pp\\a.jpg"),
         ],
     )
-    def test_what_lies_below_a_folder(
+    def test_the_range_of_paths_below_a_folder(
         self, monkeypatch: pytest.MonkeyPatch, folder: bytes, inside: bytes, outside: bytes
     ) -> None:
         monkeypatch.setattr(database, "os", SimpleNamespace(path=ntpath))
@@ -199,10 +199,10 @@ class TestPathsOfWindows:
         assert (listing.prefix, listing.names) == ("C:/x\\", ["a.jpg"])
 
 
-class TestPathsOfMac:
+class TestMacPaths:
     @pytest.fixture(autouse=True)
     def _mac(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        """A disk that takes NFC and NFD, upper and lower case for the same."""
+        """A disk that is insensitive to case and to Unicode's normal forms."""
         there = os.path.lexists
 
         def lexists(path: str) -> bool:
@@ -229,7 +229,7 @@ class TestPathsOfMac:
             asked = tmp_path / unicodedata.normalize(other, "ÖSTERREICH/É.jpg")
             assert database.path_key(asked) == os.fsencode(tmp_path / stored)
 
-    def test_a_photo_of_the_index_is_found_below_a_folder_spelled_otherwise(
+    def test_an_indexed_photo_is_found_below_a_folder_in_another_spelling(
         self, tmp_path: Path
     ) -> None:
         (tmp_path / "Österreich").mkdir()
@@ -239,13 +239,13 @@ class TestPathsOfMac:
         assert known == tmp_path / "Österreich/a.jpg"
         assert seen_from(known, [root]) == root / "a.jpg"
 
-    def test_files_whose_names_differ_in_case_stay_two(self, tmp_path: Path) -> None:
+    def test_two_files_whose_names_differ_in_case_stay_two(self, tmp_path: Path) -> None:
         (tmp_path / "a.jpg").touch()
         (tmp_path / "A.jpg").touch()
         for name in ("a.jpg", "A.jpg"):
             assert database.path_key(tmp_path / name) == os.fsencode(tmp_path / name)
 
-    def test_what_the_system_keeps_beside_photos_is_passed_over(self, tmp_path: Path) -> None:
+    def test_macos_metadata_files_are_ignored(self, tmp_path: Path) -> None:
         for name in (".DS_Store", "._a.jpg", ".Trashes/1.jpg", "__MACOSX/a.jpg", "a.jpg"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).touch()
@@ -256,18 +256,18 @@ class TestPathsOfMac:
 
 @pytest.mark.posix
 @pytest.mark.parametrize("name", ["plain.db", "a%20b?#.db", "é:x.db", "back\\slash.db"])
-def test_databases_of_any_name_are_opened_here(tmp_path: Path, name: str) -> None:
+def test_databases_of_any_name_are_opened(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     with closing(sqlite3.connect(path)) as made:
         made.execute("CREATE TABLE x (y)")
-    address = paths.sqlite_address(path, "mode=ro")
-    with closing(sqlite3.connect(address, uri=True)) as connection:
+    uri = paths.sqlite_uri(path, "mode=ro")
+    with closing(sqlite3.connect(uri, uri=True)) as connection:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("x",)]
 
 
 class TestHidden:
     @pytest.mark.parametrize("of", ["WINDOWS", "MAC"])
-    def test_a_mark_hides_as_a_dot_does(
+    def test_the_hidden_attribute_hides_like_a_dot(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str
     ) -> None:
         for name in ("seen.jpg", "marked.jpg", "marked folder/a.jpg", "folder/b.jpg"):
@@ -296,11 +296,11 @@ class TestHidden:
             ({}, False),
         ],
     )
-    def test_marks(self, found: dict[str, int], hidden: bool) -> None:
+    def test_hidden_attributes(self, found: dict[str, int], hidden: bool) -> None:
         assert paths.is_marked_hidden(SimpleNamespace(**found)) is hidden  # type: ignore[arg-type]
 
 
-def test_a_drive_that_numbers_no_files_is_walked_whole(
+def test_a_drive_without_inodes_is_walked_completely(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a/1.jpg", "b/2.jpg"):
@@ -333,7 +333,7 @@ class TestDrives:
     def drive(self, point: str, kind: str, options: str = "rw") -> SimpleNamespace:
         return SimpleNamespace(mountpoint=point, fstype=kind, opts=options)
 
-    def test_letters_of_windows(
+    def test_windows_drive_letters(
         self, monkeypatch: pytest.MonkeyPatch, drives: list[SimpleNamespace], tmp_path: Path
     ) -> None:
         monkeypatch.setattr(system, "WINDOWS", True)
@@ -361,7 +361,7 @@ class TestDrives:
         nas.clear()
         assert not mounts.is_mounted(b"\\\\nas\\photos\\")
 
-    def test_volumes_of_mac(
+    def test_macos_volumes(
         self, monkeypatch: pytest.MonkeyPatch, drives: list[SimpleNamespace]
     ) -> None:
         monkeypatch.setattr(system, "WINDOWS", False)
@@ -390,8 +390,8 @@ def photo(tmp_path: Path) -> Path:
 
 
 @pytest.mark.posix
-class TestAttributesOfMac:
-    """Python has no `os.listxattr` there; the library xattr works on Linux, too."""
+class TestMacAttributes:
+    """Python has no `os.listxattr` on macOS; the xattr package works on Linux too."""
 
     @pytest.fixture(autouse=True)
     def _mac(self, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,41 +402,41 @@ class TestAttributesOfMac:
         monkeypatch.setattr(system, "WINDOWS", False)
         monkeypatch.setattr(system, "MAC", True)
         monkeypatch.setattr(attributes, "_copy_acl", lambda *_: True)
-        # shutil as it is where Python has no such functions.
+        # shutil copies extended attributes only if Python has those functions.
         monkeypatch.setattr(attributes.shutil, "_copyxattr", lambda *_, **__: None)
         fewer = {n: getattr(os, n) for n in dir(os) if not n.endswith("xattr")}
         monkeypatch.setattr(attributes, "os", SimpleNamespace(**fewer))
 
-    def test_a_librarys_way_keeps_them(self, photo: Path) -> None:
-        pytest.importorskip("xattr", reason="required on macOS alone")
+    def test_the_xattr_package_copies_them(self, photo: Path) -> None:
+        pytest.importorskip("xattr", reason="required on macOS only")
         with Writer(Memory(), Options(in_place=True)) as writer:
             assert writer.write(photo, WORDS).in_place
         assert os.getxattr(photo, "user.tags") == b"Holiday"
 
-    def test_without_the_library_a_sidecar_is_written(
+    def test_without_the_xattr_package_a_sidecar_is_written(
         self, photo: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, "xattr", None)
         self.expect_sidecar(photo)
 
-    def test_what_cannot_be_copied_keeps_the_photo_as_it_is(
+    def test_an_attribute_that_cannot_be_copied_leaves_the_photo_unchanged(
         self, photo: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refuse(*_: object) -> None:
             raise OSError(errno.EPERM, "Operation not permitted")
 
         library = SimpleNamespace(listxattr=os.listxattr, getxattr=os.getxattr, setxattr=refuse)
-        monkeypatch.setattr(attributes, "_library", lambda: library)
+        monkeypatch.setattr(attributes, "_xattr", lambda: library)
         self.expect_sidecar(photo)
 
     def test_an_access_list_that_cannot_be_copied(
         self, photo: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        pytest.importorskip("xattr", reason="required on macOS alone")
+        pytest.importorskip("xattr", reason="required on macOS only")
         monkeypatch.setattr(attributes, "_copy_acl", lambda *_: False)
         self.expect_sidecar(photo)
 
-    def test_what_only_the_system_may_set_is_no_hindrance(
+    def test_attributes_that_only_macos_sets_are_left_out(
         self, photo: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         stored = {photo: {"com.apple.provenance": b"1", "com.apple.ResourceFork": b"icon"}}
@@ -447,7 +447,7 @@ class TestAttributesOfMac:
                 {name: value}
             ),
         )
-        monkeypatch.setattr(attributes, "_library", lambda: library)
+        monkeypatch.setattr(attributes, "_xattr", lambda: library)
         target = photo.with_name("new")
         target.touch()
         assert attributes.copy(photo, target)
@@ -463,8 +463,8 @@ class TestAttributesOfMac:
         assert os.getxattr(photo, "user.tags") == b"Holiday"
 
 
-class TestFilesOfWindows:
-    def test_what_is_open_for_a_moment_is_waited_for(
+class TestWindowsFiles:
+    def test_a_file_that_is_briefly_open_elsewhere_is_retried(
         self, photo: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(system, "WINDOWS", True)
@@ -478,13 +478,13 @@ class TestFilesOfWindows:
             if attempts < 3:
                 raise PermissionError(errno.EACCES, "in use")
 
-        files._patiently(act)
+        files._with_retries(act)
         assert (attempts, waited) == (3, list(files.PAUSES[:2]))
         attempts = -100
         with pytest.raises(files.InUseError):
-            files._patiently(act)
+            files._with_retries(act)
 
-    def test_a_lock_of_a_folder_leaves_nothing(
+    def test_a_folder_lock_leaves_no_file(
         self, photo: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.setattr(system, "WINDOWS", True)
@@ -499,13 +499,15 @@ class TestFilesOfWindows:
 
 
 @pytest.mark.posix
-class TestWhatWindowsFilesCarry:
+class TestWindowsAttributes:
     class Error(Exception):
         winerror = 5
 
     @pytest.fixture
-    def carried(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, dict[str, Any]]:
-        """Streams, rights and attributes of two files, as pywin32 gives them."""
+    def properties(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> dict[str, dict[str, Any]]:
+        """Streams, permissions and attributes of two files, as pywin32 returns them."""
         both = {}
         for name in ("source", "target"):
             (tmp_path / name).touch()
@@ -534,7 +536,7 @@ class TestWhatWindowsFilesCarry:
         }
         for name, functions in fakes.items():
             monkeypatch.setitem(sys.modules, name, SimpleNamespace(**functions))  # type: ignore[arg-type]
-        monkeypatch.setattr(windows, "_set_creation", lambda *_: None)
+        monkeypatch.setattr(windows, "_set_creation_time", lambda *_: None)
         asked = iter(["source", "source", "target"])  # in the order that complete() asks
         monkeypatch.setattr(windows, "attributes", lambda found: both[next(asked)]["attributes"])
         return both
@@ -542,15 +544,19 @@ class TestWhatWindowsFilesCarry:
     def complete(self, folder: Path) -> bool:
         return windows.complete(folder / "source", folder / "target")
 
-    def test_all_of_it_is_there(self, carried: dict[str, dict[str, Any]], tmp_path: Path) -> None:
-        carried["target"]["attributes"] = stat.FILE_ATTRIBUTE_HIDDEN  # not archived yet
-        carried["target"]["rights"] = "O:S-1-5-21D:P(A;;FA;;;SY)"  # the same, inherited of late
+    def test_everything_is_preserved(
+        self, properties: dict[str, dict[str, Any]], tmp_path: Path
+    ) -> None:
+        properties["target"]["attributes"] = stat.FILE_ATTRIBUTE_HIDDEN  # not archived yet
+        properties["target"]["rights"] = "O:S-1-5-21D:P(A;;FA;;;SY)"  # the same, but inherited
         assert self.complete(tmp_path)
 
-    def test_rights_are_set(self, carried: dict[str, dict[str, Any]], tmp_path: Path) -> None:
-        carried["target"]["rights"] = "O:S-1-5-21D:AI(A;ID;FA;;;WD)"
+    def test_permissions_are_set(
+        self, properties: dict[str, dict[str, Any]], tmp_path: Path
+    ) -> None:
+        properties["target"]["rights"] = "O:S-1-5-21D:AI(A;ID;FA;;;WD)"
         assert self.complete(tmp_path)
-        assert carried["target"]["rights"] == carried["source"]["rights"]
+        assert properties["target"]["rights"] == properties["source"]["rights"]
 
     @pytest.mark.parametrize(
         "lost",
@@ -562,19 +568,19 @@ class TestWhatWindowsFilesCarry:
         ],
     )
     def test_anything_lost_is_noticed(
-        self, carried: dict[str, dict[str, Any]], tmp_path: Path, lost: dict[str, Any]
+        self, properties: dict[str, dict[str, Any]], tmp_path: Path, lost: dict[str, Any]
     ) -> None:
-        carried["target"].update(lost)
+        properties["target"].update(lost)
         assert not self.complete(tmp_path)
 
-    def test_a_file_in_a_cloud_is_not_replaced(
-        self, carried: dict[str, dict[str, Any]], tmp_path: Path
+    def test_a_reparse_point_is_not_replaced(
+        self, properties: dict[str, dict[str, Any]], tmp_path: Path
     ) -> None:
-        carried["source"]["attributes"] |= stat.FILE_ATTRIBUTE_REPARSE_POINT
+        properties["source"]["attributes"] |= stat.FILE_ATTRIBUTE_REPARSE_POINT
         assert not self.complete(tmp_path)
 
-    def test_a_disk_without_streams_and_rights(
-        self, carried: dict[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_a_disk_without_streams_and_permissions(
+        self, properties: dict[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(*_: object) -> None:
             raise self.Error
@@ -586,7 +592,7 @@ class TestWhatWindowsFilesCarry:
 
 
 @pytest.mark.posix
-def test_without_links_a_new_file_still_takes_nobodys_place(
+def test_without_hard_links_renaming_still_replaces_no_file(
     photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(os, "link")

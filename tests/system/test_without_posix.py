@@ -1,4 +1,4 @@
-"""Every command on a simulated Windows: see without_posix/simulation.py for what that is."""
+"""Every command on a simulated Windows; see without_posix/simulation.py."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_nothing_of_posix_is_there(machine: Machine) -> None:
+def test_posix_functions_are_missing(machine: Machine) -> None:
     code = (
         "from captioner import system; from captioner.system import files, locks, paths\n"
         "assert system.WINDOWS and not locks.HAS_FLOCK\n"
@@ -166,7 +166,7 @@ class TestWriting:
     def _described(self, machine: Machine) -> None:
         machine.describe()
 
-    def test_streams_and_rights_stay(self, machine: Machine) -> None:
+    def test_streams_and_permissions_are_preserved(self, machine: Machine) -> None:
         try:
             os.setxattr(machine.red, "user.stream.Zone.Identifier", b"[ZoneTransfer]")
         except OSError:
@@ -186,7 +186,7 @@ class TestWriting:
         assert machine.red.read_bytes() == before
         assert names(machine.photos) == ["green.jpg", "red.jpg", "red.jpg.xmp"]
 
-    def test_an_open_sidecar_is_left_and_said(self, machine: Machine) -> None:
+    def test_an_open_sidecar_is_reported_and_unchanged(self, machine: Machine) -> None:
         machine.run("write", machine.red)
         beside = machine.red.with_name("red.jpg.xmp")
         before = beside.read_bytes()
@@ -196,7 +196,7 @@ class TestWriting:
         machine.run("undo", machine.red)
         assert not beside.exists()
 
-    def test_a_folder_that_another_captioner_writes_in_is_left(self, machine: Machine) -> None:
+    def test_a_folder_in_which_another_captioner_writes_is_refused(self, machine: Machine) -> None:
         held = HOLDING % str(machine.photos)
         with subprocess.Popen(
             [sys.executable, "-c", held],
@@ -208,7 +208,7 @@ class TestWriting:
             holder.kill()
         machine.run("write", machine.red)
 
-    def test_a_writer_of_the_database_is_named(self, machine: Machine) -> None:
+    def test_the_process_that_writes_the_database_is_named(self, machine: Machine) -> None:
         code = (
             "import sys; from pathlib import Path; from captioner.index import database\n"
             f"with database.lock(Path({str(machine.home / 'captioner.db')!r})):\n"

@@ -1,12 +1,13 @@
-"""Windows as far as Linux can play it: captioner sees no POSIX-only module, function or constant.
+"""A simulation of Windows on Linux: hides POSIX-only modules, functions and constants.
 
-Only captioner: what it stands on has ways of its own there. In the place of what is missing stand
-pywin32, msvcrt and kernel32 in the few functions that captioner calls, over Linux' files: alternate
-data streams are extended attributes, and rights are a file's mode. What Windows does otherwise
-under the same name is played, too: a folder cannot be opened, a rename replaces nothing, a file
-that somebody has open (`BUSY_FILE` of the environment) cannot be replaced or removed.
+They are hidden from captioner only, since its dependencies have their own support for Windows. The
+few functions of pywin32, msvcrt and kernel32 that captioner calls are replaced by ones on Linux
+files: alternate data streams are extended attributes, permissions are a file's mode. Functions that
+behave differently on Windows are replaced too: a folder cannot be opened, a rename replaces no
+file, and a file that another program has open (environment variable `BUSY_FILE`) cannot be replaced
+or removed.
 
-Paths keep POSIX' rules here; Windows' own are tested with `ntpath`.
+Paths keep POSIX rules here; Windows' rules are tested with `ntpath`.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ STREAM = "user.stream."
 
 
 class Without(ModuleType):
-    """A module without some of its names, and with others instead."""
+    """A module without some of its names, and with others replaced."""
 
-    def __init__(self, module: ModuleType, missing: set[str], **instead: object) -> None:
+    def __init__(self, module: ModuleType, missing: set[str], **replaced: object) -> None:
         super().__init__(module.__name__)
-        self.__dict__.update(instead)
+        self.__dict__.update(replaced)
         self.__dict__.update(_module=module, _missing=missing)
 
     def __getattr__(self, name: str) -> Any:
@@ -140,7 +141,7 @@ def _lock_descriptor(handle: int, *, blocking: bool) -> bool:
     return ctypes.CDLL(None).flock(handle, exclusive_at_once) == 0
 
 
-INSTEAD: dict[str, ModuleType | SimpleNamespace] = {
+REPLACEMENTS: dict[str, ModuleType | SimpleNamespace] = {
     "os": Without(os, OF_OS, O_BINARY=0, open=_open, rename=_rename, replace=_replace),
     "signal": Without(signal, OF_SIGNAL, SIGBREAK=signal.SIGUSR1),
     "shutil": Without(shutil, {"chown"}, copystat=_copystat),
@@ -170,7 +171,7 @@ INSTEAD: dict[str, ModuleType | SimpleNamespace] = {
 
 
 def install() -> None:
-    """Let captioner see this Windows from now on. It must not have been imported."""
+    """Simulate Windows for captioner from now on. It must not have been imported yet."""
     assert not any(name.startswith("captioner.") for name in sys.modules)
     import_ = builtins.__import__
     patched: list[ModuleType] = []
@@ -182,8 +183,8 @@ def install() -> None:
         if importer.partition(".")[0] == "captioner":
             if name in MODULES:
                 raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-            if name in INSTEAD:
-                return INSTEAD[name]
+            if name in REPLACEMENTS:
+                return REPLACEMENTS[name]
         module = import_(name, globals, locals, fromlist, level)
         if not patched and (mounts := sys.modules.get("captioner.index.mounts")):
             mounts.TABLE = Path("/no/list/of/mounts")  # type: ignore[attr-defined]
@@ -203,4 +204,4 @@ def install() -> None:
     system.WINDOWS = True
     from captioner.system import paths
 
-    paths._LONGEST = sys.maxsize  # POSIX' paths know no other form
+    paths._MAX_LENGTH = sys.maxsize  # POSIX paths have no other form

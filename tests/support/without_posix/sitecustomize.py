@@ -1,4 +1,4 @@
-"""Makes a Python process, and all that it starts, a simulated Windows: see simulation.py."""
+"""Simulates Windows in a Python process and its child processes; see simulation.py."""
 
 import simulation
 
