@@ -208,19 +208,19 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """One sentence about a photo."""
+    """A generated sentence about a photo."""
 
     text: str
-    """A clean sentence: capital first, full stop last, no marks of the model."""
+    """Begins with a capital, ends with a full stop, and has no special tokens."""
     confidence: float
-    """How far to trust it, 0 to 1: calibrated probability that the sentence fits its photo."""
+    """Calibrated probability that the sentence fits its photo, 0 to 1."""
     log_probability: float
-    """Natural logarithm of the decoder's probability of the words, end mark included."""
+    """Natural logarithm of the decoder's probability of its tokens, END included."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keyword:
-    """A word that the model sees in the photo, whether or not the sentence uses it."""
+    """A word for something in the photo, with its probability; the caption may not use it."""
 
     word: str
     probability: float
@@ -228,17 +228,17 @@ class Keyword:
 
 @dataclass(frozen=True, slots=True)
 class SearchVectors:
-    """What a query is compared with. One row a photo when stacked."""
+    """The vectors of a photo that queries are compared with; of N photos when stacked."""
 
     embedding: HalfArray
-    """(256,) or (N, 256): the photo in the joint space, of unit length."""
+    """(256,) or (N, 256): in the joint space of photos and sentences, of unit length."""
     word_hidden: HalfArray
-    """(H,) or (N, H): the word head's hidden layer; a query's words read their logits off it."""
+    """(H,) or (N, H): the word head's hidden layer, from which the logits of words are computed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """All that the model has to say about one photo."""
+    """The model's output for one photo, with what was read from its file."""
 
     photo: Photo
     width: int
@@ -246,28 +246,28 @@ class Description:
     format: str
     content_hash: bytes
     captions: tuple[Caption, ...]
-    """Best first. Those alone that the model trusts: where it trusts none, there is none."""
+    """Best first; only those above the confidence threshold, so there may be none."""
     keywords: tuple[Keyword, ...]
     """Most probable first."""
     feature: HalfArray
-    """(2048,): the encoder's output, kept so that a new decoder needs no pixels."""
+    """(2048,): the encoder's output, stored so that another decoder needs no pixels."""
     vectors: SearchVectors
     facts: Facts = Facts()
 
     @property
     def text(self) -> str:
-        """The best sentence, else the keywords; empty where there is neither."""
+        """The best caption, otherwise the keywords; empty if there is neither."""
         if self.captions:
             return self.captions[0].text
         return keyword_text(keyword.word for keyword in self.keywords)
 
     def __str__(self) -> str:
-        """The path and the text, as a line for a person."""
+        """The path and the text, as a line to print."""
         return f"{self.photo.path_str}: {self.text}"
 
 
 def keyword_text(keywords: Iterable[str]) -> str:
-    """Keywords as they stand where a sentence would: without its capital and its full stop."""
+    """Keywords as text in place of a caption, separated by commas."""
     return ", ".join(keywords)
 
 
@@ -322,12 +322,12 @@ class FileWrite:
 
 @dataclass(frozen=True, slots=True)
 class BundleIds:
-    """Which weights made a description."""
+    """Digests that identify the weights behind a description."""
 
     model_id: str
-    """Digest of the bundle; empty for one that differs from all there are."""
+    """Of what captions depend on; empty for one that differs from all there are."""
     encoder_id: str
-    """Digest of what makes the features: bundles with the same can share them."""
+    """Of what features depend on: bundles with the same one can share features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,32 +391,32 @@ QueryPlanner = Callable[[str], QueryPlan | None]
 
 
 class Describer(Protocol):
-    """What the pipeline needs of a model."""
+    """A model as the pipeline uses it: pixels to features, features to descriptions."""
 
     @property
     def model_id(self) -> str:
-        """Digest of the bundle: descriptions with the same id come from the same weights."""
+        """As `BundleIds.model_id`."""
         ...
 
     @property
     def encoder_id(self) -> str:
-        """Digest of what makes the features: models with the same can share them."""
+        """As `BundleIds.encoder_id`."""
         ...
 
     @property
     def size(self) -> int:
-        """Side of the square the encoder takes, pixels."""
+        """Width and height of the encoder's input, pixels."""
         ...
 
     @property
     def batch_size(self) -> int:
-        """Photos the engine wants at once."""
+        """Photos per batch, at most."""
         ...
 
     def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
         """Features (n, 2048) of each batch (n, size, size, 3), in order, n at most `batch_size`.
 
-        Pulls a few batches ahead of what it has yielded, so that the engine never waits.
+        It pulls a few batches ahead of what it has yielded, so that the engine never waits.
         """
         ...
 

@@ -28,9 +28,9 @@ def load(options: DescribeOptions) -> Model:
 
 
 def interruptible(work: Callable[[], T]) -> T:
-    """Do something that takes seconds in a library's own code, where no signal is looked at.
+    """Run a function that spends seconds in a library's own code, where signals are not handled.
 
-    It is done on another thread. A signal ends the wait for it, and the process with it.
+    It runs on another thread. A signal ends the wait for it, and the process.
     """
     results: list[T] = []
     errors: list[BaseException] = []
@@ -45,12 +45,12 @@ def interruptible(work: Callable[[], T]) -> T:
     thread.start()
     with interrupt.waiting():
         while thread.is_alive():
-            thread.join(0.2)  # On Windows a wait without an end does not notice Ctrl-C.
+            thread.join(0.2)  # On Windows, Ctrl-C does not end a join without a timeout.
     if errors:
         raise errors[0]
     return results[0]
 
 
 def abandoned() -> bool:
-    """Whether a signal has ended a wait, and the work goes on."""
+    """Whether a signal has ended a wait while the work still runs."""
     return any(thread.name == _THREAD for thread in running())

@@ -1,4 +1,4 @@
-"""Pixels to vectors, words and captions."""
+"""The model: pixels to features, and features to captions, keywords and search vectors."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def load(options: DescribeOptions = DEFAULT_OPTIONS) -> Model:
 
 
 def weights(bundle: Path | None = None) -> BundleIds:
-    """Tell which weights `load` would load, from `bundle.json` alone.
+    """The ids of the bundle that `load` would load, from `bundle.json` alone.
 
     Raises
     ------
     CaptionerError
-        Where the bundle is absent, damaged or too new.
+        Where the bundle is missing, damaged or too new.
     """
     from captioner.app_paths import bundle_folder
     from captioner.model.bundle import Bundle

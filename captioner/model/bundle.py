@@ -1,8 +1,8 @@
-"""The bundle: a folder of data files that is the whole model, checked before it is believed.
+"""The bundle: a folder of data files that is the whole model, checked when it is read.
 
-`bundle.json` names the other files, with the SHA-256 of each. There is no pickle and no
-code: weights are safetensors in float16, words are JSON. The int8 graph is made from the
-same weights, with the ranges that its activations had over training photos.
+`bundle.json`, the manifest, lists the other files with the SHA-256 of each. There is no pickle and
+no code: weights are safetensors in float16, words are JSON. The int8 graph is built from the same
+weights, with the activation ranges measured on training photos.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ ENCODER, WORDS, JOINT = "encoder.safetensors", "words.safetensors", "joint.safet
 RANGES = "encoder-int8.safetensors"
 _ENCODER = (ENCODER, RANGES)
 LIMIT = 75 * 2**20
-"""Bytes a bundle may hold: it lives in the repository and in the wheel."""
+"""Bytes in a bundle, at most: it is part of the repository and of the wheel."""
 _SMALL = 4096
+"""Arrays of up to this many numbers are stored as float32: biases, for example."""
 
 
 def decoder_file(number: int) -> str:
-    """File of the decoder with this number, counted from 1."""
+    """File name of a decoder, numbered from 1."""
     return f"decoder-{number}.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """An opened bundle. Files are read, and their checksums compared, when they are asked for."""
+    """An open bundle. Its files are read, and their checksums verified, on access."""
 
     folder: Path
     manifest: Mapping[str, Any]
@@ -60,7 +61,7 @@ class Bundle:
         except FileNotFoundError:
             raise UsageError(
                 f"no model at {folder}: it has no {MANIFEST}.",
-                "Name a bundle with --model, or make one with `captioner train`.",
+                "Name a bundle with --model, or train one with `captioner train`.",
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CaptionerError(f"{file} cannot be read: {error}.", _AGAIN) from None
@@ -72,13 +73,13 @@ class Bundle:
         if version < FORMAT:
             raise CaptionerError(
                 f"the model at {folder} has format {version}, which captioner no longer reads.",
-                "Make it again with `captioner train`, or name another bundle with --model.",
+                "Train it again with `captioner train`, or name another bundle with --model.",
             )
         return cls(folder, manifest)
 
     @property
     def model_id(self) -> str:
-        """12 hexadecimal digits over the checksums of all files that decide a description."""
+        """Digest of the files and the settings that captions depend on, 12 hexadecimal digits."""
         files = self.manifest["files"]
         settings = json.dumps(self.manifest["describe"], sort_keys=True)
         text = "".join(f"{name} {files[name]}\n" for name in sorted(files)) + settings
@@ -86,34 +87,37 @@ class Bundle:
 
     @property
     def encoder_id(self) -> str:
-        """12 hexadecimal digits over all that decides a feature: alike, bundles share features."""
+        """Digest of what features depend on, 12 hexadecimal digits.
+
+        Bundles with the same one can share features.
+        """
         files = {name: self.manifest["files"].get(name) for name in _ENCODER}
         parts = [files, self.manifest.get("input"), self.manifest.get("encoder")]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def size(self) -> int:
-        """Side of the square that the encoder takes, pixels."""
+        """Width and height of the encoder's input, pixels."""
         return int(self.manifest["input"]["size"])
 
     @property
     def decoders(self) -> list[str]:
-        """Files of the decoders, an ensemble where there is more than one."""
+        """File names of the decoders; several are an ensemble."""
         return [decoder["file"] for decoder in self.manifest["decoders"]]
 
     def path(self, name: str) -> Path:
-        """A file of the bundle whose checksum fits.
+        """The path of one of the bundle's files, its checksum verified.
 
         Raises
         ------
         CaptionerError
-            Where it is missing or not what `bundle.json` says.
+            Where the file is missing or has another checksum than `bundle.json` lists.
         """
         self._checked(name)
         return self.folder / name
 
     def arrays(self, name: str) -> dict[str, FloatArray]:
-        """The arrays of a safetensors file, as float32."""
+        """The arrays of a safetensors file by name, as float32; raises as `path`."""
         from safetensors.numpy import load
 
         try:
@@ -124,7 +128,7 @@ class Bundle:
             raise CaptionerError(f"{self.folder / name} cannot be read: {error}.", _AGAIN) from None
 
     def json(self, name: str) -> Any:
-        """The content of a JSON file."""
+        """The content of a JSON file; raises as `path`."""
         return json.loads(self._checked(name))
 
     def _checked(self, name: str) -> bytes:
@@ -134,11 +138,11 @@ class Bundle:
         except OSError as error:
             raise CaptionerError(f"{file} cannot be read: {error.strerror}.", _AGAIN) from None
         if hashlib.sha256(content).hexdigest() != self.manifest["files"].get(name):
-            raise CaptionerError(f"{file} is not the file that {MANIFEST} describes.", _AGAIN)
+            raise CaptionerError(f"{file} does not match its checksum in {MANIFEST}.", _AGAIN)
         return content
 
 
-_AGAIN = "Reinstall captioner, or make the bundle again with `captioner train`."
+_AGAIN = "Reinstall captioner, or train the bundle again with `captioner train`."
 
 
 def checksum(file: Path) -> str:
@@ -155,25 +159,25 @@ def write(
     copies: Iterable[Path] = (),
     force: bool = False,
 ) -> Bundle:
-    """Write a bundle as a whole: the folder is either as it was or the new one.
+    """Write a bundle atomically: the folder is either unchanged or the new bundle.
 
     Parameters
     ----------
     folder
         Absent, empty or, with `force`, an earlier bundle.
     manifest
-        All of `bundle.json` but `format` and `files`.
+        All of `bundle.json` except `format` and `files`.
     arrays
-        For each safetensors file its arrays: float16, small ones as they are.
+        For each safetensors file its arrays; stored as float16, small ones as float32.
     texts
         For each JSON file its content, for each plain file its text.
     copies
-        Files to take as they are, under their own names.
+        Files to copy, under their own names.
 
     Raises
     ------
     UsageError
-        Where the folder holds something else: see `captioner.model.destination`.
+        Where the folder cannot be written to: see `captioner.model.destination`.
     CaptionerError
         Where it is larger than `LIMIT`, or cannot be written.
     """
@@ -200,8 +204,8 @@ def write(
                 f"the bundle would be {total >> 20} MiB, and {LIMIT >> 20} is the limit.",
                 "Train fewer or smaller decoders.",
             )
-        whole = {"format": FORMAT, **manifest, "files": sums}
-        text = json.dumps(whole, ensure_ascii=False, indent=2)
+        complete = {"format": FORMAT, **manifest, "files": sums}
+        text = json.dumps(complete, ensure_ascii=False, indent=2)
         (new / MANIFEST).write_text(text + "\n", "utf-8")
-    # As it was named, unless that leads through a folder that is not there: `new/../bundle`.
+    # As given, unless the path goes through a folder that does not exist: `new/../bundle`.
     return Bundle.open(folder if folder.exists() else folder.resolve())

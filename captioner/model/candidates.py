@@ -58,12 +58,16 @@ _FIELDS = {
 
 
 class CandidateGenerator:
-    """A decoder's stepper, and the heads that choose words before it and among sentences after it.
+    """Generates candidate captions with a decoder, and ranks them with the heads.
 
     Parameters
     ----------
     stepper
         Of one decoder, or of an ensemble.
+    vocabulary
+        Of the decoders; its words are the most frequent ones first.
+    head, space
+        The word head makes the shortlists; both rank the sentences.
     """
 
     def __init__(

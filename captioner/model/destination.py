@@ -1,8 +1,8 @@
-"""The folder that a bundle is written to: checked before any work, changed only when all is ready.
+"""The output folder of a bundle: checked before any work, changed only once all files are written.
 
-It may be absent or empty. An earlier bundle is replaced only by force: it is renamed, the new one
-takes its place, and then the files of the old one are removed, one by one, each compared with the
-checksum in its own `bundle.json`. Whatever else lies in a folder is never moved nor removed.
+It may be absent or empty. An earlier bundle is replaced only with `force`: it is renamed, the new
+one takes its name, and then the old one's files are removed, one by one, each only if it has the
+checksum that its own `bundle.json` lists. Other files in the folder are never moved or removed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from captioner.system.files import rename_new
 
 MANIFEST = "bundle.json"
 SYSTEM_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
-"""Written into folders by file managers, and made again by them."""
+"""File managers write them into folders, and do so again when they are removed."""
 
 State = Literal["absent", "empty", "bundle"]
 
@@ -32,17 +32,21 @@ _ANOTHER = "Name a new or an empty folder."
 
 
 def check(folder: Path, *, force: bool = False) -> State:
-    """Whether a bundle can be written to a folder; changes nothing.
+    """Check that a bundle can be written to a folder; changes nothing.
 
     Parameters
     ----------
     force
         Whether an earlier bundle there may be replaced.
 
+    Returns
+    -------
+    What is there now.
+
     Raises
     ------
     UsageError
-        Where it cannot: what is there instead, and what to do.
+        Where it cannot: why not, and what to do.
     """
     try:
         return _check(folder, force=force)
@@ -54,8 +58,8 @@ def check(folder: Path, *, force: bool = False) -> State:
 
 def _check(folder: Path, *, force: bool) -> State:
     if folder.is_symlink() and not folder.exists():
-        raise UsageError(f"{folder} is a link to a place that does not exist.", _ANOTHER)
-    # A folder is worked on where it is; a link to it stays.
+        raise UsageError(f"{folder} is a link to something that does not exist.", _ANOTHER)
+    # A link to a folder stays a link; the folder that it leads to is changed.
     real = folder.resolve()
     if not exists(real):
         check_writable(nearest(real.parent))
@@ -65,16 +69,16 @@ def _check(folder: Path, *, force: bool) -> State:
     if not any(real.iterdir()):
         check_writable(real)
         return "empty"
-    strangers = other_files(real)
-    if strangers is None:
+    others = other_files(real)
+    if others is None:
         raise UsageError(
-            f"{folder} holds files, and they are not a bundle: nothing in it is replaced.", _ANOTHER
+            f"{folder} has files in it and is not a bundle: nothing in it is replaced.", _ANOTHER
         )
-    if strangers:
-        some = ", ".join(strangers[:3]) + (", …" if len(strangers) > 3 else "")
+    if others:
+        some = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
         raise UsageError(
-            f"{folder} is a bundle, and holds more than that or was changed: {some}.",
-            f"Move the folder away, or name another. {_ANOTHER}",
+            f"{folder} is a bundle with other or changed files in it: {some}.",
+            f"Move the folder away, or name another one. {_ANOTHER}",
         )
     if not force:
         raise UsageError(
@@ -88,7 +92,7 @@ def _check(folder: Path, *, force: bool) -> State:
         )
     if os.path.ismount(real):
         raise UsageError(
-            f"{folder} is where a disk is mounted, which cannot be renamed.", "Name another folder."
+            f"{folder} is a mount point, which cannot be renamed.", "Name another folder."
         )
     _free_name(real)
     check_writable(real.parent)
@@ -97,9 +101,9 @@ def _check(folder: Path, *, force: bool) -> State:
 
 
 def other_files(folder: Path) -> list[str] | None:
-    """Names in a bundle's folder that are not the bundle's own, sorted; None for no bundle.
+    """Names in a bundle's folder that do not belong to the bundle, sorted; None for no bundle.
 
-    A file is the bundle's own where `bundle.json` gives its SHA-256.
+    A file belongs to the bundle if `bundle.json` lists it with its SHA-256.
     """
     sums = _checksums(folder)
     if sums is None:
@@ -116,17 +120,17 @@ def _checksums(folder: Path) -> Mapping[str, str] | None:
     try:
         manifest = json.loads(file.read_text("utf-8"))
         sums = manifest["files"]
-        is_one = isinstance(manifest["format"], int) and all(
+        is_manifest = isinstance(manifest["format"], int) and all(
             isinstance(name, str) and len(bytes.fromhex(total)) == 32
             for name, total in sums.items()
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return sums if is_one and sums else None
+    return sums if is_manifest and sums else None
 
 
 def _is_replaceable(file: Path, sums: Mapping[str, str]) -> bool:
-    """Whether a file is a bundle's own, or one that the system makes; never a folder or a link."""
+    """Whether a file belongs to the bundle, or is a system file; never a folder or a link."""
     if not stat.S_ISREG(file.lstat().st_mode):
         return False
     if file.name == MANIFEST or file.name in SYSTEM_FILES:
@@ -140,7 +144,7 @@ def exists(path: Path) -> bool:
     Raises
     ------
     OSError
-        Where there can be none: the name is too long, or a file stands where a folder should.
+        Where there cannot be: the name is too long, or a parent is a file.
     """
     try:
         path.lstat()
@@ -150,31 +154,31 @@ def exists(path: Path) -> bool:
 
 
 def nearest(folder: Path) -> Path:
-    """The first folder upwards that exists."""
+    """The closest ancestor of a folder that exists, or the folder itself."""
     while not exists(folder):
         folder = folder.parent
     return folder
 
 
 def check_writable(folder: Path) -> None:
-    """Make an empty folder in a folder, and remove it again.
+    """Check that folders can be created in a folder, by creating one and removing it.
 
     Raises
     ------
     OSError
-        Where that is not possible.
+        Where they cannot.
     """
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder")
-    # By trying: rights alone tell neither of a read-only disk nor of a full one.
+    # By trying: permissions alone do not reveal a read-only or a full disk.
     Path(tempfile.mkdtemp(dir=folder, prefix=".bundle-")).rmdir()
 
 
 @contextmanager
 def replacing(folder: Path, *, force: bool = False) -> Iterator[Path]:
-    """An empty folder to write a bundle into, which becomes `folder` when the block ends well.
+    """Yield an empty folder to write a bundle into; it replaces `folder` when the block succeeds.
 
-    Where the block raises, or the change fails, everything is as it was.
+    Where the block raises, or replacing fails, nothing is changed.
 
     Raises
     ------
@@ -185,10 +189,10 @@ def replacing(folder: Path, *, force: bool = False) -> Iterator[Path]:
     """
     state = check(folder, force=force)
     real = folder.resolve()
-    beside = real if state == "empty" else real.parent
+    parent = real if state == "empty" else real.parent
     try:
-        beside.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=beside, prefix=".bundle-"))
+        parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=parent, prefix=".bundle-"))
         try:
             new = scratch / "new"
             new.mkdir()
@@ -200,7 +204,7 @@ def replacing(folder: Path, *, force: bool = False) -> Iterator[Path]:
     except OSError as error:
         raise CaptionerError(
             f"the bundle cannot be written to {folder}: {error.strerror or error}.",
-            "Make room or name another folder, and run the command again with --resume.",
+            "Free some space or name another folder, and run the command again with --resume.",
         ) from error
 
 
@@ -209,7 +213,7 @@ def _install(new: Path, folder: Path, state: State, scratch: Path, *, force: boo
         _check_still_empty(folder, scratch)
         _fill(folder, new)
         return
-    # Training takes hours: what is there now counts, not what was there at the beginning.
+    # Checked again: training takes hours, and the folder may have changed since.
     if check(folder, force=force) == "bundle":
         old = _free_name(folder)
         folder.rename(old)
@@ -221,7 +225,7 @@ def _install(new: Path, folder: Path, state: State, scratch: Path, *, force: boo
         _flush_names(folder.parent)
         _remove(old)
     else:
-        # Onto a file or a folder with something in it, the system refuses to rename a folder.
+        # The system does not rename a folder over a file or over a folder that is not empty.
         new.rename(folder)
 
 
@@ -229,16 +233,16 @@ def _check_still_empty(folder: Path, scratch: Path) -> None:
     appeared = sorted(entry.name for entry in folder.iterdir() if entry.name != scratch.name)
     if appeared:
         raise UsageError(
-            f"{folder} is not empty any more: {', '.join(appeared[:3])}.",
+            f"{folder} is no longer empty: {', '.join(appeared[:3])}.",
             "Move that away and run the command again with --resume.",
         )
 
 
 def _fill(folder: Path, new: Path) -> None:
-    """Move files into a folder that stays the same one: it may be a mount or the current folder."""
+    """Move files into a folder without replacing it: it may be a mount or the current folder."""
     moved: list[Path] = []
     try:
-        # Without its manifest it is no bundle, so that comes last.
+        # The manifest makes it a bundle, so it comes last.
         for file in sorted(new.iterdir(), key=lambda file: file.name == MANIFEST):
             target = folder / file.name
             rename_new(file, target)
@@ -258,7 +262,7 @@ def _free_name(folder: Path) -> Path:
 
 
 def _remove(old: Path) -> None:
-    """Remove a bundle's own files, and the folder if nothing else is in it."""
+    """Remove the files that belong to a bundle, and the folder if nothing else is in it."""
     sums = _checksums(old) or {}
     with suppress(OSError):
         for file in sorted(old.iterdir(), key=lambda file: file.name == MANIFEST):
@@ -268,7 +272,7 @@ def _remove(old: Path) -> None:
 
 
 def _flush(folder: Path) -> None:
-    """Have the files on the disk before what they replace is removed."""
+    """Write files through to the disk, before what they replace is removed."""
     for file in folder.iterdir():
         with file.open("rb+") as opened:
             os.fsync(opened.fileno())
@@ -276,7 +280,7 @@ def _flush(folder: Path) -> None:
 
 
 def _flush_names(folder: Path) -> None:
-    with suppress(OSError):  # Windows opens no folders
+    with suppress(OSError):  # Windows cannot open folders
         opened = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(opened)

@@ -21,7 +21,7 @@ KEYWORD_PROBABILITY = 0.15
 
 
 class WordEvidence(NamedTuple):
-    """What the word head says about the words of one sentence, given a photo."""
+    """How well the words of a sentence fit a photo, by the word head."""
 
     pmi: float
     """Sum over the sentence's stems of log p(stem | photo) - log p(stem): the pointwise mutual

@@ -28,7 +28,7 @@ class DescribeOptions:
     batch_size
         Photos per batch. None: what suits the device.
     beam_width
-        Hypotheses per photo during beam search. None: what the bundle says.
+        Hypotheses per photo during beam search. None: the bundle's own.
     alternatives
         Captions per photo, at most.
     keywords

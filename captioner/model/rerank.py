@@ -1,8 +1,8 @@
 """Reranking: the candidates of beam search, sorted by how well they fit the photo.
 
 A decoder trained on likelihood prefers sentences that are safe for any photo. The candidate that is
-also near the photo in the joint space, and whose words the word head finds in the photo, says more:
-on Flickr8k that is worth eight CIDEr points, and a larger vocabulary.
+also near the photo in the joint space, and whose words are probable by the word head, is more
+specific: on Flickr8k that is worth eight CIDEr points, and a larger vocabulary.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _is_repetitive(words: Sequence[str]) -> bool:
 class ConfidenceModel:
     """Logistic regression from a candidate's evidence to the probability that it fits its photo.
 
-    It is fitted on photos held out from training. The fields are weights, but for the last two.
+    Fitted on photos held out from training. The first three fields are the weights of `EVIDENCE`.
     """
 
     cosine: float
@@ -108,7 +108,7 @@ class ConfidenceModel:
 
     @classmethod
     def from_manifest(cls, entry: Mapping[str, float]) -> Self:
-        """From a manifest's `confidence`, whose `doubt` weighs the negated log-probability."""
+        """From a manifest's `confidence`, whose `doubt` is the weight of the negated logarithm."""
         return cls(
             cosine=entry["cosine"],
             mean_word_probability=entry["belief"],

@@ -218,6 +218,18 @@ def test_work_shrinks_as_sentences_end():
     assert table.steps == [3, 3, 2, 1]
 
 
+def test_each_batch_has_its_own_rows_of_the_grid(monkeypatch):
+    class Grids(Table):
+        def start(self, features, shortlist):
+            np.testing.assert_array_equal(features.grid[:, 0, 0], features.pooled)
+            return super().start(features, shortlist)
+
+    pooled = features(12).pooled
+    with_grid = Features(pooled, pooled[:, None, None])
+    monkeypatch.setattr(beam, "HYPOTHESES_PER_STEP", 20)
+    assert search(Grids(), with_grid, beam_width=4) == search(Table(), features(12), beam_width=4)
+
+
 def draw(table, photos, samples, seed=0, **options):
     random = np.random.default_rng(seed)
     return sample(table, features(photos), samples=samples, random=random, **options)

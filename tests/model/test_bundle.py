@@ -1,4 +1,4 @@
-"""Bundles: what is written is what is read, and nothing else is believed."""
+"""Bundles: written and read back, and refused where anything is damaged."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_weights_are_stored_as_float16_and_small_arrays_exactly(folder):
     np.testing.assert_allclose(Bundle.open(folder).arrays("a.safetensors")["y"], LARGE, atol=1e-3)
 
 
-def test_writing_again_replaces_the_whole(folder):
+def test_writing_again_replaces_all_files(folder):
     before = Bundle.open(folder).model_id
     bundles.write(folder, {"describe": {"beams": 4}}, arrays={}, texts={"b.json": 1}, force=True)
     assert sorted(p.name for p in folder.iterdir()) == ["b.json", "bundle.json"]
@@ -97,7 +97,7 @@ def test_a_bundle_too_large_is_not_written(tmp_path, monkeypatch):
     assert not (tmp_path / "big").exists()
 
 
-def test_a_folder_without_a_bundle_is_wrong_use(tmp_path):
+def test_a_folder_without_a_bundle_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match=r"bundle\.json"):
         bundle_folder(tmp_path)
     with pytest.raises(UsageError):

@@ -1,4 +1,4 @@
-"""Where a bundle and a training may write: nothing that was there is ever gone."""
+"""Output folders of bundles and training: no existing file is ever lost."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def grow(folder: Path, entries: object) -> None:
     spelling=st.sampled_from(["out", "./out", "x/../out", "out/", "link", "beside/../out", "."]),
     work=st.sampled_from([None, "out", "out/w", "work", "beside", "nowhere/deep"]),
 )
-def test_nothing_that_was_there_is_gone(
+def test_no_existing_file_is_lost(
     tmp_path_factory: pytest.TempPathFactory,
     entries: dict[str, object],
     bundle: bool,
@@ -113,7 +113,7 @@ def test_nothing_that_was_there_is_gone(
     outputs = Outputs.of(target, root / work if work else None, force=force, resume=resume)
     try:
         outputs.check({"--data": root / "beside"}, cache=root / "cache")
-        assert tree(root) == before  # a check leaves nothing behind
+        assert tree(root) == before  # a check leaves no files
         write(target, 2, force=force)
         written = True
     except UsageError as error:
@@ -143,7 +143,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class TestBundles:
-    def test_an_empty_folder_stays_the_same_one(self, here: Path) -> None:
+    def test_an_empty_folder_is_filled_in_place(self, here: Path) -> None:
         before = here.stat().st_ino
         here.chmod(0o750)
         write(Path())
@@ -153,7 +153,7 @@ class TestBundles:
         ]  # fmt: skip
         assert Bundle.open(here).json("words.json") == ["a", "dog"]
 
-    def test_a_link_to_a_folder_stays_one(self, here: Path) -> None:
+    def test_a_link_to_a_folder_stays_a_link(self, here: Path) -> None:
         (here / "disk").mkdir()
         (here / "link").symlink_to("disk")
         write(here / "link")
@@ -173,7 +173,7 @@ class TestBundles:
             ("/proc/captioner", "cannot be used"),
         ],
     )
-    def test_places_that_cannot_be(self, here: Path, name: str, reason: str) -> None:
+    def test_impossible_folders_are_refused(self, here: Path, name: str, reason: str) -> None:
         (here / "file").write_text("mine")
         (here / "broken").symlink_to("nowhere")
         (here / "loop").symlink_to("loop")
@@ -185,7 +185,7 @@ class TestBundles:
                 write(Path(name), force=force)
         assert tree(here) == before
 
-    def test_what_is_no_bundles_own_is_named(self, here: Path) -> None:
+    def test_files_that_do_not_belong_to_the_bundle_are_named(self, here: Path) -> None:
         write(Path("mine"))
         Path("mine/notes.txt").write_text("keep me")
         Path("mine/words.json").write_text("changed by hand")
@@ -201,7 +201,7 @@ class TestBundles:
             write(Path(), 2, force=True)
 
     @pytest.mark.parametrize("step", ["write", "rename", "remove"])
-    def test_whatever_fails_the_old_one_or_the_new_one_is_whole(
+    def test_after_any_failure_the_old_or_the_new_bundle_is_complete(
         self, here: Path, monkeypatch: pytest.MonkeyPatch, step: str
     ) -> None:
         write(Path("mine"))
@@ -232,11 +232,11 @@ class TestBundles:
             assert tree(here) == before
 
     @pytest.mark.parametrize("name", ["mine", "empty"])
-    def test_what_appears_meanwhile_is_kept(self, here: Path, name: str) -> None:
+    def test_files_that_appear_in_the_meantime_are_preserved(self, here: Path, name: str) -> None:
         if name == "empty":
             Path(name).mkdir()
         with (
-            pytest.raises(CaptionerError, match=r"not empty|not a bundle"),
+            pytest.raises(CaptionerError, match=r"no longer empty|not a bundle"),
             destination.replacing(Path(name)) as new,
         ):
             (new / "bundle.json").write_text("{}")
@@ -244,7 +244,7 @@ class TestBundles:
             Path(name, "photo.jpg").write_text("mine")
         assert tree(here) == {name: ("folder", b""), f"{name}/photo.jpg": ("file", b"mine")}
 
-    def test_a_name_taken_by_an_earlier_one_is_not_taken(self, here: Path) -> None:
+    def test_a_name_in_use_by_an_earlier_bundle_is_not_reused(self, here: Path) -> None:
         write(Path("mine"))
         Path("mine.old").mkdir()
         Path("mine.old/notes.txt").write_text("mine")

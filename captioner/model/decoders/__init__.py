@@ -55,14 +55,14 @@ def get(kind: str) -> Decoder:
     """
     if kind not in _registered:
         raise CaptionerError(
-            f"the model has a decoder of kind {kind!r}; this captioner has {', '.join(kinds())}.",
-            "Install a newer captioner, or the package with that decoder.",
+            f"the model needs a decoder of kind {kind!r}; this captioner has {', '.join(kinds())}.",
+            "Install a newer captioner, or register the decoder before loading the model.",
         )
     return _registered[kind]
 
 
 def kinds() -> tuple[str, ...]:
-    """The kinds that are registered, in that order."""
+    """The kinds of all registered decoders, in the order of registration."""
     return tuple(_registered)
 
 

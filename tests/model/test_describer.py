@@ -1,0 +1,96 @@
+"""The model: its decoders are those that the manifest names, and options decide what it returns."""
+
+from __future__ import annotations
+
+import bigram
+import numpy as np
+import pytest
+
+from captioner.errors import CaptionerError, UsageError
+from captioner.model import DescribeOptions, decoders, load
+from captioner.model import bundle as bundles
+from captioner.model.bundle import Bundle
+from captioner.model.candidates import GenerationConfig
+from captioner.model.decoders.merge import MergeStepper
+from captioner.model.describer import Model
+from captioner.model.vocabulary import END
+from captioner.places import bundle_folder
+from captioner.types import DecodedPhoto, Photo
+
+SHARED = (
+    bundles.VOCABULARY, bundles.LEXICON, bundles.CONCEPTS, bundles.WORDS, bundles.JOINT,
+)  # fmt: skip
+WORD = 4
+"""Token of the most frequent word."""
+
+
+class NoEngine:
+    name, batch_size = "none", 4
+
+    def encode(self, batches):
+        raise AssertionError("features are given")
+
+
+def write(folder, kind):
+    """The bundle that ships without its encoder; its decoder prefers one word, then END."""
+    base = Bundle.open(bundle_folder(None))
+    size = len(base.json(bundles.VOCABULARY))
+    arrays = {
+        "word.embeddings": np.zeros((size, 2), np.float32),
+        "image.kernel": np.zeros((2048, 2), np.float32),
+        "output.kernel": np.zeros((2, size), np.float32),
+        "output.bias": np.zeros(size, np.float32),
+    }
+    arrays["output.bias"][[END, WORD]] = 20
+    entry = {"kind": kind, "file": "decoder-1.safetensors", "embedding": 2}
+    return bundles.write(
+        folder,
+        {**base.manifest, "decoders": [entry]},
+        arrays={entry["file"]: arrays},
+        texts={},
+        copies=[base.path(name) for name in SHARED],
+    )
+
+
+def described(bundle, *, alternatives=1, min_confidence=0.0):
+    model = Model(
+        bundle,
+        NoEngine(),
+        GenerationConfig(beam_width=4, max_length=3),
+        alternatives=alternatives,
+        keywords=3,
+        min_confidence=min_confidence,
+    )
+    rgb = np.zeros((224, 224, 3), np.uint8)
+    photo = DecodedPhoto(Photo("dog.jpg", 1, 1), rgb, 4, 3, "JPEG", b"0" * 20)
+    features = np.random.default_rng(0).random((1, 2048), np.float32)
+    [description] = model.describe([photo], features)
+    return description
+
+
+def test_a_decoder_from_outside_writes_the_captions_of_a_bundle(tmp_path, monkeypatch):
+    monkeypatch.setattr(decoders, "_registered", dict(decoders._registered))
+    bundle = write(tmp_path / "bundle", "bigram")
+    with pytest.raises(CaptionerError, match="decoder of kind 'bigram'"):
+        described(bundle)
+    decoders.register(bigram)
+    description = described(bundle, alternatives=3)
+    assert len(description.captions) == 3
+    word = bundle.json(bundles.VOCABULARY)[WORD]
+    assert f"{word.capitalize()}." in [caption.text for caption in description.captions]
+    assert not described(bundle, min_confidence=1.0).captions
+    assert described(bundle, min_confidence=1.0).vectors.embedding.shape == (256,)
+
+
+def test_the_bundle_that_ships_has_one_merge_decoder():
+    base = Bundle.open(bundle_folder(None))
+    [entry] = base.manifest["decoders"]
+    stepper = decoders.get(entry["kind"]).stepper(base.arrays(entry["file"]))
+    assert isinstance(stepper, MergeStepper)
+    assert stepper.vocabulary_size == len(base.json(bundles.VOCABULARY))
+    assert decoders.sizes(entry) == decoders.get("merge").Sizes()
+
+
+def test_a_beam_width_below_one_is_refused():
+    with pytest.raises(UsageError, match="beam width has to be positive"):
+        load(DescribeOptions(device="cpu", beam_width=0))
