@@ -10,9 +10,17 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
-from captioner.index import Change, Entry, Index, Lost, Survey, Walked, WithSidecars
+from captioner.index import (
+    Change,
+    Index,
+    IndexedPhoto,
+    MissingPhoto,
+    Scan,
+    ScannedPaths,
+    SidecarFacts,
+)
+from captioner.index.absence import is_file
 from captioner.index.database import path_key
-from captioner.index.missing import is_file
 from captioner.photos.ignored import IgnoreFiles
 from captioner.recognition import TOGETHER, groups, unknown
 from captioner.types import (
@@ -81,7 +89,7 @@ class Options:
 class Plan:
     """What a walk found, and what is to be done about it."""
 
-    survey: Survey
+    survey: Scan
     todo: dict[Photo, Change] = field(default_factory=dict)
     """In the order found."""
     unseen: list[Failure] = field(default_factory=list)
@@ -109,7 +117,7 @@ def plan(
     stop
         Asked now and then whether to end the walk.
     """
-    survey = index.survey(retry_failed=options.retry_failed, weights=options.recaption)
+    survey = index.scan(retry_failed=options.retry_failed, bundle=options.recaption)
     made = Plan(survey)
 
     def seen() -> Iterator[Listing]:
@@ -125,7 +133,7 @@ def plan(
     made.todo = {photo: why for photo, why in todo.items() if why is not Change.SIDECAR}
     made.sidecars = [photo for photo in todo if photo not in made.todo]
     if options.recaption:
-        made.retell = index.retellable(options.recaption, below)
+        made.retell = index.ids_to_recaption(options.recaption, below)
     return made
 
 
@@ -184,37 +192,37 @@ def update(
     run.summary.unchanged += made.survey.unchanged
     run.summary.stopped = stop()
     if not run.summary.stopped:
-        walked = Walked.of(map(path_key, roots), everywhere=everywhere)
+        walked = ScannedPaths.classify(map(path_key, roots), everywhere=everywhere)
         lost = vanished(index, made, walked)
-        index.close_survey(made.survey, walked, lost)
-        run.summary.back = len(made.survey.back)
+        index.finish_scan(made.survey, walked, lost)
+        run.summary.back = len(made.survey.reappeared)
         run.summary.missing = sum(one.reason == "gone" for one in lost)
         run.summary.ignored = len(lost) - run.summary.missing
     return run.summary
 
 
-def vanished(index: Index, made: Plan, walked: Walked) -> list[Lost]:
+def vanished(index: Index, made: Plan, walked: ScannedPaths) -> list[MissingPhoto]:
     """The photos that a walk to the end did not find though the index knows them."""
     files: dict[Path, IgnoreFiles] = {}
 
     def ignored(root: Path, path: Path) -> bool:
         return files.setdefault(root, IgnoreFiles(root)).leave_out(path)
 
-    return index.vanished(
+    return index.find_missing(
         made.survey,
         walked,
         new=(photo.path for photo in made.todo),
         unreadable=(failure.path for failure in made.unseen),
-        ignored=ignored,
+        is_ignored=ignored,
     )
 
 
-def removable(index: Index, below: Sequence[Path] = ()) -> tuple[list[Entry], int]:
+def removable(index: Index, below: Sequence[Path] = ()) -> tuple[list[IndexedPhoto], int]:
     """The photos that are gone or ignored now, and how many marked ones are found again."""
     roots = set(index.roots())
     files = {root: IgnoreFiles(root) for root in roots}
-    found: list[Entry] = []
-    marked = index.missing(below)
+    found: list[IndexedPhoto] = []
+    marked = index.missing_photos(below)
     for one in marked:
         if not is_file(os.fsencode(one.path)):
             found.append(replace(one, reason="gone"))
@@ -223,13 +231,15 @@ def removable(index: Index, below: Sequence[Path] = ()) -> tuple[list[Entry], in
             if root and files[root].leave_out(one.path):
                 found.append(one)
     back = len(marked) - len(found)
-    found += index.unmarked(below)
+    found += index.unmarked_missing(below)
     return sorted(found, key=lambda one: os.fsencode(one.path)), back
 
 
 def _with_sidecars(result: Description | Failure) -> tuple[Photo, Facts] | None:
     """A photo that has sidecars, and the facts in its own file; None if it has none."""
     if result.photo is None or not result.photo.sidecars:
+        return None
+    if isinstance(result, Failure) and result.transient:
         return None
     return result.photo, result.facts if isinstance(result, Description) else Facts()
 
@@ -291,7 +301,7 @@ class _Run:
         for some in groups(photos, TOGETHER):
             if self._stop():
                 return
-            self._store_sidecars({photo: self._index.own_facts(photo) for photo in some})
+            self._store_sidecars({photo: self._index.embedded_facts(photo) for photo in some})
             for photo in some:
                 self.done(RecognisedPhoto(photo, "sidecar", photo.path))
 
@@ -302,16 +312,16 @@ class _Run:
                 return
             describer = self._describer_now()
             descriptions = describer.describe(*self._index.features(some))
-            self._index.retell(descriptions, describer.model_id)
+            self._index.store_recaptioned(descriptions, describer.model_id)
             self.summary.retold += len(descriptions)
             for description in descriptions:
                 self._progress(description)
 
     def _keep(self, photos: Iterable[tuple[Photo, bytes]]) -> list[RecognisedPhoto]:
-        """`Index.keep`, and what is said beside the photos where they are now."""
-        kept = self._index.keep(photos)
-        others = self._index.other_sidecars(one.photo for one in kept)
-        self._store_sidecars({photo: self._index.own_facts(photo) for photo in others})
+        """`Index.store_recognised`, and what is said beside the photos where they are now."""
+        kept = self._index.store_recognised(photos)
+        others = self._index.with_changed_sidecars(one.photo for one in kept)
+        self._store_sidecars({photo: self._index.embedded_facts(photo) for photo in others})
         return kept
 
     def _store_sidecars(self, own: Mapping[Photo, Facts | None]) -> None:
@@ -329,8 +339,8 @@ class _Run:
         for photo in own:
             known = facts[photo] or Facts()
             said, files = read(photo, known, self._warn)
-            found.append(WithSidecars(photo, said, known, files))
-        self._index.store_sidecars(found)
+            found.append(SidecarFacts(photo, said, known, files))
+        self._index.store_sidecar_facts(found)
 
     def _read_own(self, photos: Sequence[Photo]) -> dict[Photo, Facts | None]:
         """The facts in photos' own files; as they are known where a file cannot be read now."""
@@ -387,7 +397,7 @@ class _Run:
         if self._describer:
             self._index.store(finished, self._describer.model_id, self._describer.encoder_id)
         else:  # nothing but failures yet
-            self._index.store(finished, model_id="")
+            self._index.store(finished)
         self._store_sidecars(dict(filter(None, map(_with_sidecars, finished))))
         told = finished.copy()
         finished.clear()

@@ -41,7 +41,7 @@ def unknown(
         What is to be opened, and why: what is described again for another reason than its file is
         passed on.
     keep
-        `Index.keep`, or `Index.recognise` where nothing is to be written.
+        `Index.store_recognised`, or `Index.recognise` where nothing is to be written.
     copies
         Collects photos that have the content of one that was yielded, with its hash.
     done
@@ -56,7 +56,7 @@ def unknown(
             if stop():
                 return
             new = [photo for photo in some if todo[photo] in (Change.NEW, Change.CHANGED)]
-            sizes = index.sizes(photo.size for photo in new)
+            sizes = index.known_sizes(photo.size for photo in new)
             alike = [photo for photo in new if photo.size in sizes or often[photo.size] > 1]
             read = zip(alike, pool.map(_fingerprint, alike), strict=True)
             digests = {photo: digest for photo, digest in read if digest}

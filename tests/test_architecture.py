@@ -20,6 +20,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 SHARED = {
     "types", "errors", "places", "offline", "wording", "content", "names", "regular", "system",
+    "fusion",
     "__init__",
 }  # fmt: skip
 ROOMS = {

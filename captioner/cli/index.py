@@ -106,7 +106,7 @@ def index(
     weights = models.weights(model) if recaption else None
     if weights and min_confidence is not None:
         # What the same model said was held to another threshold: nothing stands as it is.
-        weights = replace(weights, model_id="")
+        weights = replace(weights, model_id=None)
     how = Options(retry_failed, weights)
     load = partial(
         loading.load,
@@ -141,7 +141,7 @@ def index(
                     opened, found, given, stop, in_place=in_place, min_confidence=min_confidence
                 )
         if not summary.stopped:
-            keeping.note_emptied(opened.emptied())
+            keeping.note_emptied(opened.empty_roots())
         console.note(f"{opened.path} holds {keeping.content(opened.counts())}.")
     if stop():
         raise typer.Exit(stop.exit_code)
@@ -226,7 +226,7 @@ def _preview(
     opened: Index, given: Given, how: Options, selection: Selection, *, everywhere: bool
 ) -> None:
     """Print a line for each photo that something would be done about: what, and its path."""
-    from captioner.index import Change, Walked
+    from captioner.index import Change, ScannedPaths
     from captioner.index.database import path_key
     from captioner.library import plan, vanished
     from captioner.photos.walk import listings
@@ -259,7 +259,7 @@ def _preview(
         tell(made.todo[photo].value, photo.path)
     for photo in copies:
         tell("copied", photo.path)
-    walked = Walked.of(map(path_key, roots), everywhere=everywhere)
+    walked = ScannedPaths.classify(map(path_key, roots), everywhere=everywhere)
     for lost in vanished(opened, made, walked):
         if lost.path not in left:
             tell(lost.reason, lost.path)

@@ -52,8 +52,8 @@ def prune(
     with Index.open(path) as index:
         gone, back = library.removable(index, paths or ())
         doubts = index.doubts(gone)
-        emptied = index.emptied()
-        captions = index.shown(one.id for one in gone)
+        emptied = index.empty_roots()
+        captions = index.display_captions(one.id for one in gone)
     for one in gone if not as_json else ():
         caption = captions[one.id].text
         console.line(console.shown(str(one.path)), one.reason or "", one.since or "", caption)
@@ -78,5 +78,5 @@ def prune(
         if not yes:
             removal.confirm(what)
         with keeping.to_write(path) as index:
-            index.forget(gone)
+            index.delete(gone)
     console.note(f"Removed {what} from the index.")

@@ -117,7 +117,7 @@ def _find(
     def search(least: float, limit: int) -> list[Hit]:
         return index.search(
             words,
-            rank=rank,
+            planner=rank,
             model_id=model_id,
             limit=limit,
             exact=exact,

@@ -67,7 +67,7 @@ def similar(
     [found] = walk([path])
     with Index.open(database or database_path()) as index:
         known = isinstance(found, Failure) or not any(index.pending([found]))
-        vectors = index.vectors_of(path, model_id) if known else None
+        vectors = index.vectors(path, model_id) if known else None
         content_hash: bytes | None = None
         if vectors is None:
             result = _look(found, partial(loading.load, model, device=device, precision=precision))
@@ -81,7 +81,7 @@ def similar(
             vectors.embedding,
             model_id,
             limit=limit,
-            but_not=path,
+            exclude=path,
             content_hash=content_hash,
             filters=filters,
         )

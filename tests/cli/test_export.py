@@ -43,7 +43,7 @@ def database(tmp_path: Path) -> Path:
         index.store([replace(dog, facts=FACTS)], "model")
         index.store([description(photo(os.fsdecode(NO_TEXT)))], "model")
         index.store([failure("broken.jpg", "it is empty.")], "model")
-        index.edit(Path("/photos/dog.jpg"), "Rex läuft")
+        index.set_caption(Path("/photos/dog.jpg"), "Rex läuft")
     return path
 
 
@@ -273,7 +273,7 @@ class TestBackup:
     def test_of_a_database_without_wal_waits_for_no_writer(
         self, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(mounts, "network", lambda path: "nfs4")
+        monkeypatch.setattr(mounts, "network_filesystem", lambda path: "nfs4")
         Index.open(database, write=True).close()
         backup(database, tmp_path / "copy.db")
         with Index.open(tmp_path / "copy.db") as copy:

@@ -169,6 +169,6 @@ def test_kills_at_every_commit(tmp_path: Path, nursery: Nursery, first: bool) ->
             assert sum(described.values()) <= 2 + BATCH
             with Index.open(folder / "captioner.db") as index:
                 counts = index.counts()
-                assert [one.path.name for one in index.missing()] == ["002.jpg"]
+                assert [one.path.name for one in index.missing_photos()] == ["002.jpg"]
             assert (counts.photos, counts.described) == (10, 9)
     assert deadline >= 6

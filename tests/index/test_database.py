@@ -48,7 +48,9 @@ def test_a_disk_that_fills_up_is_said_once_and_nothing_is_lost(
         colour_photo(tmp_path / f"photos/{number}.jpg", "red")
     path = small_disk / "captioner.db"
     with Index.open(path, write=True) as index:
-        with pytest.raises(CaptionerError, match=r"cannot grow: the disk is full\. Make room"):
+        with pytest.raises(
+            CaptionerError, match=r"cannot grow: the disk is full\. Free some space"
+        ):
             update(index, listings([tmp_path / "photos"]), WatchedDescriber)
         kept = index.counts().described
         assert 0 < kept < 120
@@ -90,7 +92,7 @@ def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_on_a_network_drive_changes_go_through_a_rollback_journal(network: Path) -> None:
     with Index.open(network / "captioner.db", write=True) as index:
-        assert index.network == "cifs"
+        assert index.network_filesystem == "cifs"
         index.store([description("a.jpg", "A dog.")], "m")
         with Index.open(index.path) as reader:
             assert len(reader.search("dog")) == 1
@@ -100,7 +102,7 @@ def test_on_a_network_drive_changes_go_through_a_rollback_journal(network: Path)
 def test_a_database_changes_with_its_place(network: Path) -> None:
     here, there = network.parent / "captioner.db", network / "captioner.db"
     with Index.open(here, write=True) as index:
-        assert index.network is None
+        assert index.network_filesystem is None
         index.store([description("a.jpg", "A dog.")], "m")
     assert pragma(here, "journal_mode") == "wal"
     here.rename(there)
@@ -125,16 +127,18 @@ def test_kinds_of_network_drives(
     table = tmp_path / "mounts"
     table.write_text(f"a / ext4 rw 0 0\nb {tmp_path} {kind} rw 0 0\n")
     monkeypatch.setattr(mounts, "TABLE", table)
-    assert mounts.network(os.fsencode(tmp_path / "x/y.db")) == (kind if network else None)
+    assert mounts.network_filesystem(os.fsencode(tmp_path / "x/y.db")) == (
+        kind if network else None
+    )
 
 
 def test_without_a_list_of_mounts_folders_tell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mounts, "TABLE", tmp_path / "there is none")
-    point = mounts.above(os.fsencode(tmp_path))
+    point = mounts.mount_point_of(os.fsencode(tmp_path))
     assert os.path.ismount(point)
     assert mounts.is_mounted(point)
     assert not mounts.is_mounted(os.fsencode(tmp_path))
-    assert mounts.about(os.fsencode(tmp_path)) == {point}
-    assert mounts.network(os.fsencode(tmp_path)) is None
+    assert mounts.mount_points_of(os.fsencode(tmp_path)) == {point}
+    assert mounts.network_filesystem(os.fsencode(tmp_path)) is None

@@ -75,11 +75,11 @@ def test_of_a_listing_only_what_is_new_or_changed_comes(path: Path) -> None:
         names.remove("b.jpg/under a folder.jpg")  # lies between the others, and is another's
         size, mtime_ns = photo("any").size, photo("any").mtime_ns
         listing = Listing("/photos/", names, [size] * 4, [mtime_ns] * 4)
-        survey = index.survey()
+        survey = index.scan()
         assert list(survey.changes([listing, listing])) == []
         assert survey.unchanged == 4
         listing.names[1], listing.sizes[2] = "bb.jpg", size + 1
-        assert [(each.path_str, change) for each, change in index.survey().changes([listing])] == [
+        assert [(each.path_str, change) for each, change in index.scan().changes([listing])] == [
             ("/photos/bb.jpg", Change.NEW),
             ("/photos/c\udce9.jpg", Change.CHANGED),
         ]
@@ -132,9 +132,9 @@ def test_everything_described_is_kept(path: Path) -> None:
     said = description("a.jpg", "A dog runs.", "A dog.", keywords=["dog", "grass"], words=[1, 2])
     with Index.open(path, write=True) as index:
         index.store([said], "m")
-        kept = index.vectors_of(Path("/photos/a.jpg"), "m")
-        assert index.vectors_of(Path("/photos/a.jpg"), "another") is None
-        assert index.vectors_of(Path("/photos/b.jpg"), "m") is None
+        kept = index.vectors(Path("/photos/a.jpg"), "m")
+        assert index.vectors(Path("/photos/a.jpg"), "another") is None
+        assert index.vectors(Path("/photos/b.jpg"), "m") is None
     assert kept is not None
     assert np.array_equal(kept.embedding, said.vectors.embedding)
     assert np.array_equal(kept.word_hidden, said.vectors.word_hidden)
@@ -181,10 +181,15 @@ def test_a_persons_caption_outlives_what_models_say(path: Path, then: Failure) -
     assert ("Rex, our beagle.",) in rows(path, "SELECT text FROM captions WHERE source = 'person'")
 
 
-def test_a_failure_without_a_photo_is_not_kept(path: Path) -> None:
+def test_failures_without_a_photo_and_transient_ones_are_not_stored(path: Path) -> None:
+    away = photo("away.jpg")
     with Index.open(path, write=True) as index:
-        index.store([Failure(Path("/nowhere"), "it does not exist.")], "m")
-        assert index.counts() == Counts(photos=0, described=0, failed=0, missing=0)
+        index.store([description(away, "A dog.")], "m")
+        absent = Failure(Path("/nowhere"), "it does not exist.")
+        unreachable = Failure(away.path, "its drive does not answer.", away, transient=True)
+        index.store([absent, unreachable])
+        assert index.counts() == Counts(photos=1, described=1, failed=0, missing=0)
+        assert [hit.caption for hit in index.search("dog")] == ["A dog."]
 
 
 def test_a_photo_given_twice_is_kept_once(path: Path) -> None:

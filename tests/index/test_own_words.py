@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from invented import description, failure, look
+from invented import description, failure, query_plan
 
 from captioner.index import Filters, Index
-from captioner.index.folding import fold, indexed, name_words
+from captioner.index.normalisation import normalise, path_words, tokenise
 from captioner.types import Description, Facts, Photo, QueryPlan
 
 SYLLABLES = ("ba", "de", "fi", "go", "lu", "ma", "ne", "pi", "ro", "su", "ta", "vo", "xe", "zu")
@@ -27,7 +27,7 @@ PHOTOS = 1000
 
 def rank(query: str) -> QueryPlan | None:
     """A model that takes every word for one that it knows, and likes every photo differently."""
-    return look((0, 0), (1, 0))
+    return query_plan((0, 0), (1, 0))
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 
 def paths(index: Index, query: str, **options: bool) -> list[str]:
-    return [hit.path for hit in index.search(query, rank=rank, model_id="m", **options)]
+    return [hit.path for hit in index.search(query, planner=rank, model_id="m", **options)]
 
 
 def own(name: str, *captions: str, **facts: object) -> Description:
@@ -85,9 +85,9 @@ def test_each_of_a_thousand_photos_is_found_first_by_its_own_words(index: Index)
         described.append(replace(told, facts=facts))
     index.store(described, "m")
     for path, text in edits.items():
-        index.edit(Path(path), text)
+        index.set_caption(Path(path), text)
     for number, word in word_of.items():
-        hit = index.search(word, rank=rank, model_id="m", limit=2)[0]
+        hit = index.search(word, planner=rank, model_id="m", limit=2)[0]
         assert hit.path == str(described[number].photo.path), SOURCES[number % len(SOURCES)]
         assert hit.matched
         assert hit.score is not None
@@ -115,12 +115,12 @@ def test_hits_say_whose_words_they_are_and_where(index: Index) -> None:
 
 def test_an_edited_caption_is_shown_before_the_files_own(index: Index) -> None:
     index.store([own("a.jpg", "A dog.", caption="DSC from Anna")], "m")
-    index.edit(Path("/photos/a.jpg"), "Rex")
+    index.set_caption(Path("/photos/a.jpg"), "Rex")
     [hit] = index.search("anna")
     assert (hit.caption, hit.source) == ("Rex", "person")
-    index.edit(Path("/photos/a.jpg"), "")
+    index.set_caption(Path("/photos/a.jpg"), "")
     assert [hit.caption for hit in index.search("anna")] == ["DSC from Anna"]
-    known = index.known(Path("/photos/a.jpg"))  # what `write` would write
+    known = index.stored_caption(Path("/photos/a.jpg"))  # what `write` would write
     assert known is not None
     assert known.text == "A dog."
 
@@ -174,7 +174,7 @@ def test_scripts_without_spaces_are_found_by_parts(index: Index, query: str, exa
     index.store([own("e.jpg", caption="ไปเที่ยวภูเขาสูง"), own("f.jpg", caption="ภาพ")], "m")
     hits = index.search(query, exact=exact)
     assert len(hits) == 1 or (not exact and hits[0].score and hits[0].score > 0.9)
-    assert fold(query) in fold(hits[0].caption)
+    assert normalise(query) in normalise(hits[0].caption)
     assert "  " not in hits[0].caption  # what is indexed is not what is shown
 
 
@@ -228,7 +228,7 @@ def test_parts_of_hierarchical_keywords(index: Index, asked: str, count: int) ->
     ],
 )  # fmt: skip
 def test_names_are_words(path: str, words: str) -> None:
-    found = name_words(path.encode()).replace("'", " ").replace("_", " ").replace("-", " ")
+    found = path_words(path.encode()).replace("'", " ").replace("_", " ").replace("-", " ")
     assert set(words.split()) <= set(found.replace(".", " ").split())
     assert not {"home", "anna", "volumes", "media"} & set(found.split())
 
@@ -239,7 +239,7 @@ def test_a_photo_that_was_moved_is_found_by_its_new_name(index: Index, tmp_path:
     index.store([description(Photo(before, 3, 1), content_hash=content)], "m")
     after.parent.mkdir()
     after.write_bytes(b"...")
-    [kept] = index.keep([(Photo(after, 3, 2), content)])
+    [kept] = index.store_recognised([(Photo(after, 3, 2), content)])
     assert kept.change == "moved"
     assert index.search("oslo") == []
     assert [hit.path for hit in index.search("norway bergen")] == [str(after)]
@@ -281,9 +281,9 @@ def test_possessives_and_what_nobody_sees_do_not_matter(
 def test_folding_is_the_same_for_all_forms_and_never_fails() -> None:
     @given(st.text())
     def check(text: str) -> None:
-        once = fold(text)
-        assert fold(once) == once
-        assert indexed(unicodedata.normalize("NFD", text)) == indexed(
+        once = normalise(text)
+        assert normalise(once) == once
+        assert tokenise(unicodedata.normalize("NFD", text)) == tokenise(
             unicodedata.normalize("NFC", text)
         )
 
@@ -329,10 +329,10 @@ class TestExclusions:
 
     def test_leave_out_what_the_model_is_sure_of(self, index: Index) -> None:
         def sees(query: str) -> QueryPlan | None:
-            seen = look((0, 0), (1, 0))
+            seen = query_plan((0, 0), (1, 0))
             return replace(seen, log_odds=lambda evidence: evidence[:, 0] - 5)
 
-        found = index.search("-animal", rank=sees, model_id="m")
+        found = index.search("-animal", planner=sees, model_id="m")
         assert "/photos/a.jpg" not in [hit.path for hit in found]
         assert len(found) == 4
         assert all(hit.score is None for hit in found)
@@ -341,20 +341,20 @@ class TestExclusions:
 class TestScores:
     def test_the_best_of_nothing_is_near_zero(self, index: Index) -> None:
         def sees(query: str) -> QueryPlan | None:
-            seen = look((0, 0), (1, 0))
+            seen = query_plan((0, 0), (1, 0))
             return replace(seen, log_odds=lambda evidence: evidence[:, 0] - 8)
 
         index.store([description(f"{n}.jpg", "A dog.", words=[n / 9, 0]) for n in range(9)], "m")
-        hits = index.search("unicycle", rank=sees, model_id="m")
+        hits = index.search("unicycle", planner=sees, model_id="m")
         assert len(hits) == 9
         assert all(hit.score is not None and hit.score < 0.01 for hit in hits)
-        assert index.search("unicycle", rank=sees, model_id="m", min_score=0.05) == []
+        assert index.search("unicycle", planner=sees, model_id="m", min_score=0.05) == []
 
     def test_never_rise(self, index: Index) -> None:
         dice = random.Random(2)
 
         def sees(query: str) -> QueryPlan | None:
-            seen = look((0, 0), (1, 0))
+            seen = query_plan((0, 0), (1, 0))
             return replace(seen, log_odds=lambda evidence: -evidence[:, 0])
 
         index.store(
@@ -366,7 +366,7 @@ class TestScores:
             "m",
         )  # fmt: skip
         scores = [
-            hit.score or 0 for hit in index.search("dog rex", rank=sees, model_id="m", limit=50)
+            hit.score or 0 for hit in index.search("dog rex", planner=sees, model_id="m", limit=50)
         ]
         assert scores == sorted(scores, reverse=True)
         assert len(set(scores)) > 1
@@ -407,7 +407,7 @@ class TestCopies:
         index.store([description(name, content_hash=same) for name in ("a", "b")], "m")
         index.store([description("c")], "m")
         joint = description("x").vectors.embedding
-        found = index.similar(joint, "m", but_not=Path("/photos/a"))
+        found = index.similar(joint, "m", exclude=Path("/photos/a"))
         assert [hit.path for hit in found] == ["/photos/c"]
         found = index.similar(joint, "m", content_hash=same)
         assert [hit.path for hit in found] == ["/photos/c"]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from invented import description, failure, look
+from invented import description, failure, query_plan
 
 from captioner.errors import UsageError
 from captioner.index import Index
@@ -23,7 +23,7 @@ from captioner.types import Description, FloatArray, HalfArray, QueryPlan
 
 def rank(query: str) -> QueryPlan | None:
     """A model that knows one word, and sees it in the first of the words' vectors."""
-    return look((0, 0), (1, 0)) if "dog" in query.lower() else None
+    return query_plan((0, 0), (1, 0)) if "dog" in query.lower() else None
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 
 def names(index: Index, query: str, *, model: str | None = "m", **options: bool) -> list[str]:
-    hits = index.search(query, rank=rank if model else None, model_id=model, **options)
+    hits = index.search(query, planner=rank if model else None, model_id=model, **options)
     return [Path(hit.path).name for hit in hits]
 
 
@@ -45,11 +45,11 @@ def test_sight_ranks_all_photos(index: Index) -> None:
     index.store(
         [seen(name, "A field.", dog) for name, dog in zip("abc", [0, 9, 3], strict=True)], "m"
     )
-    hits = index.search("Dog!", rank=rank, model_id="m")
+    hits = index.search("Dog!", planner=rank, model_id="m")
     assert [Path(hit.path).name for hit in hits] == ["b", "c", "a"]
     assert hits[0].score > 0.9
     assert all(0 <= hit.score <= 1 for hit in hits)
-    assert index.search("dog", rank=rank, model_id="m", limit=2) == hits[:2]
+    assert index.search("dog", planner=rank, model_id="m", limit=2) == hits[:2]
 
 
 def test_words_decide_between_photos_that_look_alike(index: Index) -> None:
@@ -178,7 +178,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
 
 def check_any_query(index: Index, query: str, *, exact: bool) -> None:
     try:
-        hits = index.search(query, rank=rank, model_id="m", exact=exact)
+        hits = index.search(query, planner=rank, model_id="m", exact=exact)
     except UsageError:
         halves = "\ud800-\udfff"
         assert re.fullmatch(rf'[\s\0"“”„{halves}]*', query)
@@ -221,9 +221,9 @@ def test_similar_ranks_by_cosine(index: Index) -> None:
     hits = index.similar(wanted, "m")
     assert [Path(hit.path).name for hit in hits] == list(places)
     assert [round(hit.score, 2) for hit in hits] == [1, 0.8, 0, 0]
-    others = index.similar(wanted, "m", but_not=Path("/photos/same"), limit=1)
+    others = index.similar(wanted, "m", exclude=Path("/photos/same"), limit=1)
     assert [Path(hit.path).name for hit in others] == ["near"]
-    assert len(index.similar(wanted, "m", but_not=Path("/photos/nowhere"))) == 4
+    assert len(index.similar(wanted, "m", exclude=Path("/photos/nowhere"))) == 4
     assert index.similar(wanted, "unheard of") == []
 
 
@@ -258,8 +258,8 @@ def test_a_search_sees_one_state_of_the_index(tmp_path: Path) -> None:
         return near + words
 
     with Index.open(path) as reader:
-        interrupted = replace(look((0, 0), (1, 0)), measure=evidence)
-        assert len(reader.search("dog", rank=lambda query: interrupted, model_id="m")) == 2
-        assert reader.search("dog", rank=rank, model_id="m") == []
+        interrupted = replace(query_plan((0, 0), (1, 0)), measure=evidence)
+        assert len(reader.search("dog", planner=lambda query: interrupted, model_id="m")) == 2
+        assert reader.search("dog", planner=rank, model_id="m") == []
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

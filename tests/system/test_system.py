@@ -180,7 +180,7 @@ class TestPathsOfWindows:
         self, monkeypatch: pytest.MonkeyPatch, folder: bytes, inside: bytes, outside: bytes
     ) -> None:
         monkeypatch.setattr(database, "os", SimpleNamespace(path=ntpath))
-        first, last = database.inside(folder)
+        first, last = database.range_below(folder)
         assert first <= inside < last
         assert not first <= outside < last
 
@@ -348,15 +348,15 @@ class TestDrives:
             self.drive("C:\\", "NTFS", "rw,fixed"), self.drive("E:\\", "exFAT", "rw,removable"),
             self.drive("F:\\", "", "removable"), self.drive("Z:\\", "NTFS", "rw,remote"),
         ]  # fmt: skip
-        assert mounts.about(b"E:\\DCIM") == {b"E:\\"}
+        assert mounts.mount_points_of(b"E:\\DCIM") == {b"E:\\"}
         assert mounts.is_mounted(b"E:\\")
         assert not mounts.is_mounted(b"F:\\")  # a card reader without a card
-        assert mounts.network(b"Z:\\captioner.db") == "smb"
-        assert mounts.network(b"\\\\nas\\photos\\captioner.db") == "smb"
-        assert mounts.network(b"C:\\captioner.db") is None
+        assert mounts.network_filesystem(b"Z:\\captioner.db") == "smb"
+        assert mounts.network_filesystem(b"\\\\nas\\photos\\captioner.db") == "smb"
+        assert mounts.network_filesystem(b"C:\\captioner.db") is None
         del drives[1]
         assert not mounts.is_mounted(b"E:\\")
-        assert mounts.about(b"\\\\nas\\photos\\2024") == {b"\\\\nas\\photos\\"}
+        assert mounts.mount_points_of(b"\\\\nas\\photos\\2024") == {b"\\\\nas\\photos\\"}
         assert mounts.is_mounted(b"\\\\nas\\photos\\")
         nas.clear()
         assert not mounts.is_mounted(b"\\\\nas\\photos\\")
@@ -370,13 +370,13 @@ class TestDrives:
             self.drive("/", "apfs"), self.drive("/Volumes/Stick", "exfat"),
             self.drive("/Volumes/nas", "smbfs"), self.drive("/Volumes/old", "afpfs"),
         ]  # fmt: skip
-        assert mounts.about(b"/Volumes") == {
+        assert mounts.mount_points_of(b"/Volumes") == {
             b"/", b"/Volumes/Stick", b"/Volumes/nas", b"/Volumes/old",
         }  # fmt: skip
-        assert mounts.about(b"/Volumes/Stick/DCIM") == {b"/Volumes/Stick"}
-        assert mounts.network(b"/Volumes/nas/captioner.db") == "smbfs"
-        assert mounts.network(b"/Volumes/old/captioner.db") == "afpfs"
-        assert mounts.network(b"/Users/mia/captioner.db") is None
+        assert mounts.mount_points_of(b"/Volumes/Stick/DCIM") == {b"/Volumes/Stick"}
+        assert mounts.network_filesystem(b"/Volumes/nas/captioner.db") == "smbfs"
+        assert mounts.network_filesystem(b"/Volumes/old/captioner.db") == "afpfs"
+        assert mounts.network_filesystem(b"/Users/mia/captioner.db") is None
         drives.clear()
         assert not mounts.is_mounted(b"/Volumes/Stick")
 
