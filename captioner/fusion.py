@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Self
 
+import numpy as np
+
 from captioner.types import FloatArray
 
 _EPSILON = 1e-6
@@ -34,7 +36,7 @@ class ScoreFusion(NamedTuple):
         deviations: FloatArray = measures.std(axis=0) + _EPSILON
         weights: FloatArray = measure_weights / deviations
         if unit_variance:
-            weights /= (measures @ weights).std() or 1
+            weights = weights / np.float32((measures @ weights).std() or 1)
         return cls(measures.mean(axis=0), weights)
 
     def __call__(self, measures: FloatArray) -> FloatArray:

@@ -51,7 +51,7 @@ def prune(
     path = database or database_path()
     with Index.open(path) as index:
         gone, back = library.removable(index, paths or ())
-        doubts = index.doubts(gone)
+        doubts = index.removal_warnings(gone)
         emptied = index.empty_roots()
         captions = index.display_captions(one.id for one in gone)
     for one in gone if not as_json else ():

@@ -225,10 +225,10 @@ class Index:
                 for root, photos in missing.empty_roots(self._connection)
             ]
 
-    def doubts(self, gone: Sequence[IndexedPhoto]) -> list[str]:
-        """Reasons to believe that missing photos will reappear, one sentence each."""
+    def removal_warnings(self, gone: Sequence[IndexedPhoto]) -> list[str]:
+        """Reasons why photos may not be gone for good, such as an unmounted drive; sentences."""
         with database.explained(self.path):
-            return list(missing.doubts(self._connection, gone))
+            return list(missing.removal_warnings(self._connection, gone))
 
     def delete(self, photos: Sequence[IndexedPhoto], roots: Iterable[Path] = ()) -> None:
         """Delete photos and everything recorded about them, and the roots at or below paths."""

@@ -125,15 +125,15 @@ def find_missing(
         known = select_ids(
             connection, "SELECT id FROM photos WHERE path >= ? AND path < ?", range_below(root)
         )
-        lost = unseen(known)
+        not_found = unseen(known)
         emptied = (
-            len(lost) == len(known)
+            len(not_found) == len(known)
             and not any(is_below(path, {root}) for path in new)
             and not holds_anything(root)
         )
-        deeper = {other for other in known_roots if other != root and is_below(other, {root})}
+        nested = {other for other in known_roots if other != root and is_below(other, {root})}
         present = "SELECT path FROM photos WHERE id = ? AND missing_since IS NULL"
-        for number in lost.tolist():
+        for number in not_found.tolist():
             if number in reported:
                 continue
             for (path,) in connection.execute(present, [number]):
@@ -143,7 +143,7 @@ def find_missing(
                     reason: MissingReason = "gone"
                     if emptied:
                         continue
-                elif not is_below(path, deeper) and is_ignored(root, path):
+                elif not is_below(path, nested) and is_ignored(root, path):
                     reason = "ignored"
                 else:
                     continue
@@ -151,10 +151,10 @@ def find_missing(
                 yield MissingPhoto(number, _path(path), reason)
     rest = _outside(connection, scanned, known_roots)
     numbers = np.fromiter((number for number, _ in rest), np.int64, len(rest))
-    still = set(unseen(numbers).tolist()) - reported
+    remaining = set(unseen(numbers).tolist()) - reported
     for number, path in rest:
-        if number in still and absence.is_proved(path):
-            still.discard(number)
+        if number in remaining and absence.is_proved(path):
+            remaining.discard(number)
             yield MissingPhoto(number, _path(path), "gone")
 
 
@@ -202,12 +202,12 @@ def _outside(
 
 def _gaps(folders: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
     """The ranges of paths that are below none of some folders."""
-    at = b""
+    end_of_last = b""
     for start, end in sorted(map(range_below, folders)):
-        if start > at:
-            yield at, start
-        at = max(at, end)
-    yield at, b"\xff"
+        if start > end_of_last:
+            yield end_of_last, start
+        end_of_last = max(end_of_last, end)
+    yield end_of_last, b"\xff"
 
 
 def empty_roots(connection: sqlite3.Connection) -> Iterator[tuple[bytes, int]]:
@@ -227,11 +227,11 @@ def empty_roots(connection: sqlite3.Connection) -> Iterator[tuple[bytes, int]]:
                 yield root, number
 
 
-def mark(connection: sqlite3.Connection, lost: Iterable[MissingPhoto]) -> None:
+def mark(connection: sqlite3.Connection, photos: Iterable[MissingPhoto]) -> None:
     """Mark photos as missing from now on."""
     connection.executemany(
         "UPDATE photos SET missing_since = ?, missing_reason = ? WHERE id = ?",
-        ((now(), one.reason, one.id) for one in lost),
+        ((now(), one.reason, one.id) for one in photos),
     )
 
 
@@ -270,8 +270,8 @@ def photos_at(connection: sqlite3.Connection, path: bytes) -> list[IndexedPhoto]
     return [_indexed_photo(*row) for row in rows]
 
 
-def doubts(connection: sqlite3.Connection, gone: Iterable[IndexedPhoto]) -> Iterator[str]:
-    """Reasons to believe that photos are not gone for good, a sentence each."""
+def removal_warnings(connection: sqlite3.Connection, gone: Iterable[IndexedPhoto]) -> Iterator[str]:
+    """Reasons why photos may not be gone for good, one sentence each."""
     paths = [os.fsencode(one.path) for one in gone if one.reason != "ignored"]
     for point in unmounted(connection):
         if any(is_below(path, {point}) for path in paths):
@@ -298,7 +298,7 @@ def doubts(connection: sqlite3.Connection, gone: Iterable[IndexedPhoto]) -> Iter
             yield f"{name} is not a folder any more, and {lost:,} of {total:,} photos are gone."
             continue
         except OSError as error:
-            yield f"{name} cannot be looked at: {error.strerror}."
+            yield f"{name} cannot be read: {error.strerror}."
             continue
         if 2 * lost > total:
             yield f"{lost:,} of {total:,} photos below {name} are gone."

@@ -1,4 +1,4 @@
-"""The database file on disks of all kinds: full, on a network, copied while it is written."""
+"""The database file on full disks and on network drives."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", disk], check=True)
 
 
-def test_a_disk_that_fills_up_is_said_once_and_nothing_is_lost(
+def test_a_disk_that_fills_up_is_reported_and_nothing_is_lost(
     small_disk: Path, tmp_path: Path
 ) -> None:
     for number in range(120):
@@ -52,22 +52,22 @@ def test_a_disk_that_fills_up_is_said_once_and_nothing_is_lost(
             CaptionerError, match=r"cannot grow: the disk is full\. Free some space"
         ):
             update(index, listings([tmp_path / "photos"]), WatchedDescriber)
-        kept = index.counts().described
-        assert 0 < kept < 120
+        stored = index.counts().described
+        assert 0 < stored < 120
     assert pragma(path, "integrity_check") == "ok"
     with Index.open(path) as index:
-        assert index.counts().described == kept
+        assert index.counts().described == stored
         assert index.search("red")
 
 
-def test_a_disk_without_room_for_a_database_is_said(small_disk: Path) -> None:
+def test_a_disk_without_room_for_a_database_is_reported(small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(1 << 20))
     with pytest.raises(CaptionerError, match=r"disk is full|No space left"):
         Index.open(small_disk / "captioner.db", write=True)
 
 
 def test_an_error_of_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As SQLite reports it where there is no room for the files beside the database."""
+    """As SQLite reports it if there is no room for the files next to the database."""
     path = tmp_path / "captioner.db"
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
@@ -80,7 +80,7 @@ def test_an_error_of_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that the system says is a network drive."""
+    """A folder on a network drive, by the mount table."""
     drive = tmp_path / "my nas"
     drive.mkdir()
     point = str(drive).replace(" ", r"\040")
@@ -99,7 +99,7 @@ def test_on_a_network_drive_changes_go_through_a_rollback_journal(network: Path)
     assert pragma(network / "captioner.db", "journal_mode") == "delete"
 
 
-def test_a_database_changes_with_its_place(network: Path) -> None:
+def test_the_journal_mode_follows_the_database(network: Path) -> None:
     here, there = network.parent / "captioner.db", network / "captioner.db"
     with Index.open(here, write=True) as index:
         assert index.network_filesystem is None
@@ -132,7 +132,7 @@ def test_kinds_of_network_drives(
     )
 
 
-def test_without_a_list_of_mounts_folders_tell(
+def test_without_a_mount_table_the_file_system_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mounts, "TABLE", tmp_path / "there is none")
