@@ -33,13 +33,11 @@ class ScoreFusion(NamedTuple):
         unit_variance
             Scale the fused scores to a standard deviation of 1 over the collection.
         """
-        deviations: FloatArray = measures.std(axis=0) + _EPSILON
-        weights: FloatArray = measure_weights / deviations
+        weights: FloatArray = measure_weights / (measures.std(axis=0) + _EPSILON)
         if unit_variance:
             weights = weights / np.float32((measures @ weights).std() or 1)
         return cls(measures.mean(axis=0), weights)
 
     def __call__(self, measures: FloatArray) -> FloatArray:
         """Fused scores (N,) of measures (N, P)."""
-        out: FloatArray = (measures - self.means) @ self.weights
-        return out
+        return np.asarray((measures - self.means) @ self.weights, np.float32)

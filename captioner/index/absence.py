@@ -38,7 +38,7 @@ class Absence:
         return self.is_trusted(os.path.dirname(path))  # noqa: PTH120
 
     def is_trusted(self, folder: bytes) -> bool:
-        """Whether a folder, or its absence, can be trusted to tell what is in it."""
+        """Whether a folder, or its absence, can be trusted as evidence of what is in it."""
         if folder not in self._trusted:
             self._trusted[folder] = self._check(folder)
         return self._trusted[folder]
@@ -63,7 +63,7 @@ def unmounted(connection: sqlite3.Connection) -> list[bytes]:
 
 
 def is_file(path: bytes) -> bool:
-    """Whether a file is there, or that cannot be told: a network drive may be in trouble."""
+    """Whether a file exists; True if that is unknown, as on a network drive in trouble."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 (bytes)
     except (FileNotFoundError, NotADirectoryError):

@@ -22,16 +22,16 @@ def backup(path: Path, target: Path) -> None:
         If there is no index, or the target cannot be written. An incomplete target is then left.
     """
     with ExitStack() as resources:
-        source = resources.enter_context(closing(database.reader(path)))
+        source = resources.enter_context(closing(database.open_reader(path)))
         (journal,) = source.execute("PRAGMA journal_mode").fetchone()
         # Without WAL, readers and a writer block each other. In a folder without write permission
         # there is no writer, and the database is opened as immutable.
         if journal != "wal" and os.access(path.parent, os.W_OK):
-            resources.enter_context(database.lock(path))
+            resources.enter_context(database.writer_lock(path))
         resources.enter_context(database.snapshot(source))
         # A snapshot begins with its first read. Without one, every batch that another process
         # stores meanwhile would restart the copy.
         source.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        with database.explained(target), closing(sqlite3.connect(target)) as copy:
+        with database.explaining_errors(target), closing(sqlite3.connect(target)) as copy:
             source.backup(copy, pages=_PAGES)
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a WAL next to it

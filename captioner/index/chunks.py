@@ -7,8 +7,8 @@ deviation, so a search scans all chunks first and then rescores the best photos 
 vectors.
 
 Triggers in the schema invalidate a chunk: they delete it within any transaction that touches one
-of its vectors. A chunk that exists is therefore right, however a writer died. Where there is none,
-the exact vectors are read instead, which is slower and gives the same result.
+of its vectors. A chunk that exists is therefore right, however a writer died. If there is none, the
+exact vectors are read instead, which is slower and gives the same result.
 
 In the database the table is `sketches`: a chunk's number is the column `run`, a basis is a column
 that ends in `_frame`.

@@ -84,7 +84,7 @@ def now() -> str:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explaining_errors(path: Path) -> Iterator[None]:
     """Turn SQLite's errors about the database at `path` into errors with a reason and a remedy.
 
     Raises
@@ -116,7 +116,7 @@ def _is_full(folder: Path) -> bool:
         return False
 
 
-def check(path: Path) -> None:
+def check_is_database(path: Path) -> None:
     """Check that a path can be a database, before anything is created in it or next to it.
 
     Raises
@@ -137,12 +137,12 @@ def check(path: Path) -> None:
             connection.execute("PRAGMA schema_version")
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
-            with explained(path):
+            with explaining_errors(path):
                 raise
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[None]:
+def writer_lock(path: Path) -> Iterator[None]:
     """Be the only writer of the database at `path`.
 
     An operating system lock on a file next to the database, so that it ends with its process
@@ -193,9 +193,9 @@ def _holder(file: FileIO) -> str:
     return file.read().decode(errors="replace").strip() or "another process"
 
 
-def writer(path: Path) -> sqlite3.Connection:
-    """Open for writing, created if absent and migrated to the present schema; call under `lock`."""
-    with explained(path):
+def open_writer(path: Path) -> sqlite3.Connection:
+    """Open for writing, created if absent and migrated if old; call under `writer_lock`."""
+    with explaining_errors(path):
         connection = sqlite3.connect(path, timeout=TIMEOUT)
         try:
             connection.execute("PRAGMA foreign_keys = ON")
@@ -215,7 +215,7 @@ def writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def reader(path: Path) -> sqlite3.Connection:
+def open_reader(path: Path) -> sqlite3.Connection:
     """Open for reading, by one thread at a time.
 
     Raises
@@ -231,7 +231,7 @@ def reader(path: Path) -> sqlite3.Connection:
     _refuse_folder(path)
     if not os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises where it may not look)
         raise missing
-    with explained(path):
+    with explaining_errors(path):
         connection = sqlite3.connect(
             _read_only(path), uri=True, timeout=TIMEOUT, check_same_thread=False
         )

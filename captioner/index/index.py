@@ -92,13 +92,13 @@ class Index:
         """
         with ExitStack() as resources:
             if write:
-                database.check(path)
-                resources.enter_context(database.lock(path))
-            connection = database.writer(path) if write else database.reader(path)
+                database.check_is_database(path)
+                resources.enter_context(database.writer_lock(path))
+            connection = database.open_writer(path) if write else database.open_reader(path)
             resources.callback(connection.close)
             if write:
                 resources.callback(connection.commit)
-            with database.explained(path):
+            with database.explaining_errors(path):
                 if not documents.is_current(connection):
                     if not write:
                         raise CaptionerError(
@@ -148,7 +148,7 @@ class Index:
         self, scan: Scan, scanned: ScannedPaths, missing_photos: Iterable[MissingPhoto]
     ) -> None:
         """Store the result of a scan: its folders, what reappeared, and what is missing."""
-        with database.explained(self.path), self._connection:
+        with database.explaining_errors(self.path), self._connection:
             missing.unmark(self._connection, scan.reappeared)
             missing.mark(self._connection, missing_photos)
             missing.record_scan(self._connection, scanned)
@@ -178,7 +178,7 @@ class Index:
         def is_ignored_key(root: bytes, path: bytes) -> bool:
             return is_ignored(Path(os.fsdecode(root)), Path(os.fsdecode(path)))
 
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return list(
                 missing.find_missing(
                     self._connection,
@@ -192,18 +192,18 @@ class Index:
 
     def roots(self) -> list[Path]:
         """The folders that were indexed, by path."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return [Path(os.fsdecode(path)) for path in missing.roots(self._connection)]
 
     def missing_photos(self, below: Iterable[Path] = ()) -> list[IndexedPhoto]:
         """Photos marked as missing or ignored, below some folders or everywhere, by path."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return missing.missing_photos(self._connection, set(map(database.path_key, below)))
 
     def unmarked_missing(self, below: Iterable[Path] = ()) -> list[IndexedPhoto]:
         """Photos that are gone but not marked, such as those of a deleted folder."""
         folders = set(map(database.path_key, below))
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             gone = [
                 one.id
                 for one in missing.find_unmarked(self._connection)
@@ -214,12 +214,12 @@ class Index:
 
     def photos_at(self, path: Path) -> list[IndexedPhoto]:
         """All photos at a path or below it, missing or not."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return missing.photos_at(self._connection, database.path_key(path))
 
     def empty_roots(self) -> list[tuple[Path, int]]:
         """Indexed folders that are empty now, with the number of photos found there before."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return [
                 (Path(os.fsdecode(root)), photos)
                 for root, photos in missing.empty_roots(self._connection)
@@ -227,30 +227,30 @@ class Index:
 
     def removal_warnings(self, gone: Sequence[IndexedPhoto]) -> list[str]:
         """Reasons why photos may not be gone for good, such as an unmounted drive; sentences."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return list(missing.removal_warnings(self._connection, gone))
 
     def delete(self, photos: Sequence[IndexedPhoto], roots: Iterable[Path] = ()) -> None:
         """Delete photos and everything recorded about them, and the roots at or below paths."""
-        with database.explained(self.path), self._connection:
+        with database.explaining_errors(self.path), self._connection:
             for root in roots:
                 missing.delete_roots(self._connection, database.path_key(root))
             missing.delete(self._connection, photos)
 
     def known_sizes(self, sizes: Iterable[int]) -> set[int]:
         """Those of some file sizes, in bytes, that a described photo has."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return duplicates.known_sizes(self._connection, sizes)
 
     def recognise(self, photos: Iterable[tuple[Photo, bytes]]) -> list[RecognisedPhoto]:
         """The photos whose content hash is known: moved, copied or merely of another date."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             found = [duplicates.find(self._connection, photo, digest) for photo, digest in photos]
         return [one for one in found if one]
 
     def store_recognised(self, photos: Iterable[tuple[Photo, bytes]]) -> list[RecognisedPhoto]:
         """Store the photos whose content hash is known, with all that is known of the content."""
-        with database.explained(self.path), self._connection:
+        with database.explaining_errors(self.path), self._connection:
             found = [
                 duplicates.store_recognised(self._connection, photo, digest)
                 for photo, digest in photos
@@ -274,7 +274,7 @@ class Index:
         model_id, encoder_id
             Of the model that made the descriptions; may be None if there are only failures.
         """
-        with database.explained(self.path), self._connection:
+        with database.explaining_errors(self.path), self._connection:
             last = chunks.last_chunk(self._connection)
             store.store(self._connection, results, model_id, encoder_id)
             if chunks.last_chunk(self._connection) > last >= 0:
@@ -282,22 +282,22 @@ class Index:
 
     def facts(self, photo: Path) -> Facts | None:
         """What cameras and people wrote about a photo; None if the index has nothing."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return facts.load(self._connection, photo)
 
     def embedded_facts(self, photo: Photo) -> Facts | None:
         """The facts in a photo's own file, without sidecars; None if it has to be read (again)."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return facts.load_embedded(self._connection, photo)
 
     def with_changed_sidecars(self, photos: Iterable[Photo]) -> list[Photo]:
         """Those of some photos whose sidecars are not those that were read, or have changed."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return [photo for photo in photos if facts.sidecars_changed(self._connection, photo)]
 
     def store_sidecar_facts(self, read: Iterable[SidecarFacts]) -> None:
         """Store the facts of photos with sidecars in one transaction."""
-        with database.explained(self.path), self._connection:
+        with database.explaining_errors(self.path), self._connection:
             for one in read:
                 photo = facts.store_with_sidecars(self._connection, one)
                 if photo is not None:
@@ -305,18 +305,18 @@ class Index:
 
     def ids_to_recaption(self, bundle: BundleIds, below: Iterable[Path] = ()) -> list[int]:
         """Ids of photos that another model described, by features of this bundle's encoder."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             folders = set(map(database.path_key, below))
             return features.ids_to_recaption(self._connection, bundle, folders)
 
     def features(self, ids: Sequence[int]) -> tuple[list[DecodedPhoto], FloatArray]:
         """Photos without their pixels, and their stored features (N, 2048)."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return features.load(self._connection, ids)
 
     def store_recaptioned(self, descriptions: Sequence[Description], model_id: str) -> None:
         """Store what another model generated from stored features, in one transaction."""
-        with database.explained(self.path), self._connection:
+        with database.explaining_errors(self.path), self._connection:
             store.store_recaptioned(self._connection, descriptions, model_id)
 
     def search(
@@ -360,7 +360,10 @@ class Index:
         UsageError
             If the query is empty. No other query is an error, whatever it contains.
         """
-        with database.explained(self.path), database.snapshot(self._connection) as connection:
+        with (
+            database.explaining_errors(self.path),
+            database.snapshot(self._connection) as connection,
+        ):
             if exact:
                 return search.search_captions(connection, query, limit, filters, min_score)
             return search.search(
@@ -369,7 +372,10 @@ class Index:
 
     def newest(self, *, limit: int = 10, filters: Filters = NO_FILTERS) -> list[Hit]:
         """The photos taken last; those without a date come after, in reverse order of storing."""
-        with database.explained(self.path), database.snapshot(self._connection) as connection:
+        with (
+            database.explaining_errors(self.path),
+            database.snapshot(self._connection) as connection,
+        ):
             return search.newest(connection, limit, filters)
 
     def respell(self, query: str, is_known: Callable[[str], bool]) -> tuple[str, dict[str, str]]:
@@ -377,7 +383,7 @@ class Index:
 
         `is_known` tells whether the model knows a word. Quoted phrases are left alone.
         """
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return spelling.respell(self._connection, query, is_known)
 
     def similar(
@@ -395,7 +401,10 @@ class Index:
         `score` is the cosine, negative ones as 0. Neither the photo `exclude` nor one with its
         content, or with that of `content_hash`, is among them.
         """
-        with database.explained(self.path), database.snapshot(self._connection) as connection:
+        with (
+            database.explaining_errors(self.path),
+            database.snapshot(self._connection) as connection,
+        ):
             return search.similar(
                 connection,
                 self._chunks,
@@ -409,17 +418,17 @@ class Index:
 
     def vectors(self, path: Path, model_id: str) -> SearchVectors | None:
         """The search vectors of a photo by a model; None if it has not described the photo."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return search.vectors(self._connection, path, model_id)
 
     def stored_caption(self, path: Path) -> StoredCaption | None:
         """The caption and keywords of a photo, for writing them elsewhere; None without either."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return writes.stored_caption(self._connection, path)
 
     def described_paths(self) -> list[Path]:
         """The absolute paths of all photos that were described and are not missing."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return writes.described_paths(self._connection)
 
     def writes(self, *, sync: bool = True) -> Writes:
@@ -436,7 +445,7 @@ class Index:
 
     def display_captions(self, photos: Iterable[int]) -> dict[int, DisplayCaption]:
         """The captions to show for photos, by their ids."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return display_captions(self._connection, photos)
 
     def current_caption(self, photo: Path) -> CurrentCaption | None:
@@ -444,7 +453,7 @@ class Index:
 
         None if the index does not know the photo.
         """
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return edits.current_caption(self._connection, photo)
 
     def set_caption(self, photo: Path, text: str) -> None:
@@ -460,12 +469,15 @@ class Index:
         text
             Line breaks and runs of spaces count as one space.
         """
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             edits.set_caption(self.path, photo, text)
 
     def statistics(self) -> Statistics:
         """Counts of photos by state, format, camera, year, keyword and model."""
-        with database.explained(self.path), database.snapshot(self._connection) as connection:
+        with (
+            database.explaining_errors(self.path),
+            database.snapshot(self._connection) as connection,
+        ):
             return statistics.statistics(connection, self.path)
 
     def records(self) -> Generator[Record, None, None]:
@@ -473,22 +485,25 @@ class Index:
 
         To be consumed, or closed, before anything else is asked of this index.
         """
-        with database.explained(self.path), database.snapshot(self._connection) as connection:
+        with (
+            database.explaining_errors(self.path),
+            database.snapshot(self._connection) as connection,
+        ):
             yield from records.records(connection)
 
     def counts(self) -> Counts:
         """How many photos the index holds, by state."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return statistics.counts(self._connection)
 
     def model_ids(self) -> list[str]:
         """The models whose descriptions the index holds, the one with most photos first."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             return list(statistics.models(self._connection))
 
     def _build_chunks(self) -> None:
         """Build the quantised chunks that are missing, as far as the disk has room."""
-        with database.explained(self.path):
+        with database.explaining_errors(self.path):
             for number in chunks.not_built(self._connection):
                 try:
                     with self._connection:

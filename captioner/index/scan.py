@@ -80,9 +80,9 @@ class Scan:
     def changes(self, found: Iterable[Listing]) -> Iterator[tuple[Photo, Change]]:
         """The photos that are not in the index in their present state, in the order given."""
         # A connection of its own: a loader thread may ask while the writer is in a transaction.
-        with closing(database.reader(self._path)) as connection:
+        with closing(database.open_reader(self._path)) as connection:
             for listing in found:
-                with database.explained(self._path):
+                with database.explaining_errors(self._path):
                     changed = self._changed(connection, listing)
                 yield from changed
 

@@ -29,7 +29,7 @@ class Writes:
             path_key(write.photo), write.content_hash, path_key(write.path),
             write.sha256_before, write.sha256_after, write.undo_patch, now(),
         )  # fmt: skip
-        with database.explained(self._path), self._connection:
+        with database.explaining_errors(self._path), self._connection:
             self._connection.execute(
                 "INSERT OR REPLACE INTO writes "
                 "(photo, content, path, before, after, way_back, written_at) "
@@ -42,7 +42,7 @@ class Writes:
 
         That of another path is as good: the file was moved, or is a copy.
         """
-        with database.explained(self._path):
+        with database.explaining_errors(self._path):
             row = self._connection.execute(
                 "SELECT photo, content, path, before, after, way_back FROM writes "
                 "WHERE after = ? ORDER BY path = ? DESC, id LIMIT 1",
@@ -55,7 +55,7 @@ class Writes:
 
     def delete(self, path: Path, except_after: bytes | None = None) -> None:
         """Delete the records of a file, except the one that led to the content `except_after`."""
-        with database.explained(self._path):
+        with database.explaining_errors(self._path):
             self._connection.execute(
                 "DELETE FROM writes WHERE path = ? AND after IS NOT ?",
                 [path_key(path), except_after],
@@ -66,7 +66,7 @@ class Writes:
 
         It may still be there, or wherever the index has found the same content.
         """
-        with database.explained(self._path):
+        with database.explaining_errors(self._path):
             rows = self._connection.execute(
                 "SELECT DISTINCT writes.photo, photos.path FROM writes LEFT JOIN photos "
                 "ON content_hash = content AND missing_since IS NULL ORDER BY writes.photo"
@@ -84,7 +84,7 @@ class Writes:
         Its picture is the same, so that it need not be described again.
         """
         new = (after.size, after.mtime_ns, content_hash)
-        with database.explained(self._path):
+        with database.explaining_errors(self._path):
             self._connection.execute(
                 "UPDATE photos SET size = ?, mtime_ns = ?, content_hash = ? "
                 "WHERE path = ? AND size = ? AND mtime_ns = ?",

@@ -119,7 +119,7 @@ class TestFormats:
 
     def test_parquet(self, run: Run, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         parquet = pytest.importorskip("pyarrow.parquet", reason="the extra [export] is missing")
-        monkeypatch.setattr("captioner.cli.export._AT_ONCE", 2)
+        monkeypatch.setattr("captioner.cli.export._ROW_GROUP", 2)
         assert run("--output", "photos.parquet").exit_code == 0
         with Index.open(database) as index:
             assert parquet.read_table("photos.parquet").to_pylist() == list(index.records())

@@ -17,7 +17,7 @@ from invented import description
 
 from captioner.errors import CaptionerError, DatabaseUnavailableError
 from captioner.index import Index, mounts
-from captioner.index.database import explained
+from captioner.index.database import explaining_errors
 from captioner.library import update
 from captioner.photos.walk import listings
 
@@ -74,7 +74,7 @@ def test_an_error_of_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.Mon
     for free, reason in ((1 << 30, "its disk reports an error"), (4096, "the disk is full")):
         usage = SimpleNamespace(total=1 << 40, free=free)
         monkeypatch.setattr("shutil.disk_usage", lambda folder, usage=usage: usage)
-        with pytest.raises(DatabaseUnavailableError, match=reason), explained(path):
+        with pytest.raises(DatabaseUnavailableError, match=reason), explaining_errors(path):
             raise error
 
 

@@ -149,7 +149,7 @@ class TestPathsOfWindows:
     ) -> None:
         monkeypatch.setattr(system, "WINDOWS", True)
         refused = pytest.raises(UsageError, match="like a device of Windows")
-        with refused, database.lock(tmp_path / "nul.db"):
+        with refused, database.writer_lock(tmp_path / "nul.db"):
             pass
         assert not list(tmp_path.iterdir())
 
@@ -603,7 +603,7 @@ def test_without_links_a_new_file_still_takes_nobodys_place(
 def test_the_holder_is_read_past_the_byte_that_is_locked(tmp_path: Path) -> None:
     path = tmp_path / "captioner.db"
     name = tmp_path / "captioner.db.lock"
-    with database.lock(path):
+    with database.writer_lock(path):
         held = name.read_bytes()
         assert held[:1] == b"\n"
         with name.open("rb+") as file:
@@ -611,8 +611,8 @@ def test_the_holder_is_read_past_the_byte_that_is_locked(tmp_path: Path) -> None
         with pytest.raises(
             DatabaseUnavailableError, match=f"by process {os.getpid()} on .+ since 20"
         ):
-            database.lock(path).__enter__()
-    with database.lock(path):
+            database.writer_lock(path).__enter__()
+    with database.writer_lock(path):
         pass
 
 
