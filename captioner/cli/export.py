@@ -35,7 +35,7 @@ def export(
             "--format",
             "-f",
             metavar="NAME",
-            help="jsonl, json, csv or parquet; default: from FILE's extension, else jsonl.",
+            help="Format: jsonl, json, csv or parquet; default: from FILE's extension, else jsonl.",
         ),
     ] = None,
     output: Annotated[
