@@ -1,11 +1,11 @@
-"""(f) What a large library costs: a run with nothing to do, and the memory of one with much.
+"""(f) A large library: the time of a run with nothing to do, and the peak memory of a first run.
 
-- Second run: `captioner index` over photos that are all as they were, against a bare walk of the
-  same tree with `os.scandir` and `stat`; both with the tree in the system's cache. The photos are
-  files of a few bytes, and known to the index as files that cannot be read, which is one row each
-  as well. What it takes to start the process is apart.
-- Peak memory of a first run over small pictures, and over a tenth of them, each in a process of its
-  own: the whole pipeline with the real model.
+- Second run: `captioner index` over unchanged photos, compared with a bare walk of the same tree
+  with `os.scandir` and `stat`; both with the tree in the system's cache. The photos are files of a
+  few bytes, which the index knows as files that cannot be read, with one row each. The start-up of
+  the process is measured separately.
+- Peak memory of a first run over small pictures, and over a tenth of them, each in its own process:
+  the whole pipeline with the real model.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from captioner.model import DescribeOptions, load
 from captioner.photos.walk import listings, walk
 from captioner.types import Failure, Photo
 
-A_FOLDER = 200
+PER_FOLDER = 200
 """Photos."""
 
 
-def bare(folder: Path) -> int:
-    """Walk a tree as plainly as Python can; the number of files."""
+def bare_walk(folder: Path) -> int:
+    """Count the files of a tree with as little work as possible in Python."""
     files = 0
     waiting = [os.fspath(folder)]
     while waiting:
@@ -50,34 +50,35 @@ def bare(folder: Path) -> int:
     return files
 
 
-def plant(folder: Path, count: int) -> None:
+def write_files(folder: Path, count: int) -> None:
+    """Write tiny files into folders of `PER_FOLDER`."""
     for number in range(count):
-        path = folder / f"{number // A_FOLDER:05}/IMG_{number:06}.jpg"
-        if number % A_FOLDER == 0:
+        path = folder / f"{number // PER_FOLDER:05}/IMG_{number:06}.jpg"
+        if number % PER_FOLDER == 0:
             path.parent.mkdir(parents=True)
         path.write_bytes(b"%d" % number)
 
 
 def second_run(scratch: Path, count: int, repeats: int) -> list[common.Row]:
     folder = scratch / "unchanged"
-    plant(folder, count)
+    write_files(folder, count)
     with Index.open(scratch / "captioner.db", write=True) as index:
         for some in batched(walk([folder]), 1000):
-            failures = (Failure(p.path, "no photo.", p) for p in some if isinstance(p, Photo))
-            index.store(list(failures), "none")
+            failures = (Failure(p.path, "not a photo.", p) for p in some if isinstance(p, Photo))
+            index.store(list(failures))
 
         def run(repeat: int) -> float:
             start = perf_counter()
             summary = update(index, listings([folder]), _unloadable, roots=[folder])
             elapsed = perf_counter() - start
             if summary.unchanged != count:
-                sys.exit(f"{summary} in place of {count} unchanged photos")
+                sys.exit(f"{summary} instead of {count} unchanged photos")
             return elapsed
 
         times = common.side_by_side(
             repeats,
             {
-                "scandir and stat": lambda _: common.seconds(lambda: bare(folder)),
+                "scandir and stat": lambda _: common.seconds(lambda: bare_walk(folder)),
                 "walk alone": lambda _: common.seconds(lambda: sum(1 for _ in walk([folder]))),
                 "captioner index, unchanged": run,
             },
@@ -87,7 +88,7 @@ def second_run(scratch: Path, count: int, repeats: int) -> list[common.Row]:
         {
             "what": f"{name}, {count:,} files",
             "seconds": median(each),
-            "µs a file": 1e6 * median(each) / count,
+            "µs per file": 1e6 * median(each) / count,
             **common.ratio(each, first, "ratio"),
         }
         for name, each in times.items()
@@ -104,21 +105,21 @@ def second_run(scratch: Path, count: int, repeats: int) -> list[common.Row]:
 
 
 def _unloadable() -> None:  # type: ignore[misc]
-    sys.exit("the model was wanted though nothing has changed")
+    sys.exit("the model was loaded though nothing has changed")
 
 
-def paint(folder: Path, count: int) -> None:
-    """Write JPEGs of 64 × 64 pixels, no two alike."""
+def write_pictures(folder: Path, count: int) -> None:
+    """Write JPEGs of 64 × 64 pixels, all different."""
     random = np.random.default_rng(1)
     for number in range(count):
-        path = folder / f"{number // A_FOLDER:05}/{number:06}.jpg"
+        path = folder / f"{number // PER_FOLDER:05}/{number:06}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         picture = random.integers(0, 256, (4, 4, 3), np.uint8)
         Image.fromarray(picture).resize((64, 64), Image.Resampling.BICUBIC).save(path)
 
 
 def peak(folder: Path, database: Path, model: Path | None) -> int:
-    """Index a folder; the process' highest memory, bytes."""
+    """Index a folder; the peak memory of the process, bytes."""
     with Index.open(database, write=True) as index:
         update(
             index,
@@ -133,8 +134,8 @@ def memory(scratch: Path, count: int, model: Path | None) -> list[common.Row]:
     rows: list[common.Row] = []
     for number in (count // 10, count):
         common.progress(f"{number} pictures")
-        folder = scratch / f"painted {number}"
-        paint(folder, number)
+        folder = scratch / f"pictures {number}"
+        write_pictures(folder, number)
         code = "import sys; from pathlib import Path; from benchmarks.library import peak; "
         code += "print(peak(*(Path(word) if word else None for word in sys.argv[1:])))"
         words = [folder, scratch / f"{number}.db", model or ""]
@@ -174,7 +175,7 @@ def main() -> None:
             rows += second_run(scratch, options.count, options.repeats)
         if options.pictures:
             rows += memory(scratch, options.pictures, options.model)
-    notes = ["Wanted: unchanged at most 3 times scandir and stat; memory at most 1.1 times."]
+    notes = ["Target: unchanged at most 3 times scandir and stat; memory at most 1.1 times."]
     common.report("A large library", rows, notes, as_json=options.json)
 
 

@@ -1,4 +1,4 @@
-"""(i) What each part of a search's ranking is worth: mAP of queries whose answers are known."""
+"""(i) Ablation of the search ranking: mAP of queries with known answers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ WORDS_ONLY = {"joint_short": 0.0, "joint_long": 0.0}
 ROWS: dict[str, dict[str, float]] = {
     "as chosen": {},
     "without the joint space": WORDS_ONLY,
-    "without concepts where captions have a word": {"concepts": 0.0},
-    "concepts in place of words": {**WORDS_ONLY, "concepts": 1.0},
+    "without concepts if captions have a word": {"concepts": 0.0},
+    "concepts instead of words": {**WORDS_ONLY, "concepts": 1.0},
     "joint space alone": {"joint_short": 1.0, "joint_long": 1.0},
 }
 
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--queries", type=Path, required=True, metavar="FILE")
     parser.add_argument("--model", type=Path, metavar="FOLDER")
-    parser.add_argument("--json", action="store_true", help="a line of JSON for each row")
+    parser.add_argument("--json", action="store_true", help="one line of JSON per row")
     options = parser.parse_args()
     queries = read_queries(options.queries)
     described = [

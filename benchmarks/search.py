@@ -1,8 +1,8 @@
-"""(h) A search among 300,000 photos: cold and warm, and in which form the vectors are best kept.
+"""(h) Search among 300,000 photos: cold and warm, and how vectors are best stored.
 
-The database is made for the run: what the bundle says of some real photos, again and again, each
-time with other noise on its vectors, another date, place and camera. `--database FILE` keeps it,
-and takes it as it is where it is there.
+The database is made for the run: the descriptions of some real photos, repeated with different
+noise on the vectors, another date, place and camera. `--database FILE` keeps it, and reuses it if
+it exists.
 """
 
 from __future__ import annotations
@@ -28,9 +28,17 @@ from benchmarks import common
 from benchmarks.startup import CAPTIONER
 from captioner.app_paths import bundle_folder
 from captioner.execution import describe
+from captioner.fusion import ScoreFusion
 from captioner.index import Filters, Index
-from captioner.index.search import CLOSELY
-from captioner.index.sketches import JOINT_AXES, RUN, WORDS_AXES, Plane, Sketch, Sketches
+from captioner.index.chunks import (
+    CHUNK_SIZE,
+    JOINT_COMPONENTS,
+    WORD_COMPONENTS,
+    ChunkCache,
+    QuantisedChunk,
+    QuantisedMatrix,
+)
+from captioner.index.search import RESCORED
 from captioner.model import DescribeOptions, load
 from captioner.model.query import load_planner
 from captioner.types import (
@@ -58,26 +66,26 @@ FILTERS = {
     "after 2012": Filters(after="2012"),
     "with a camera and a keyword": Filters(camera="canon", keywords=("dog",)),
 }
-CHUNK = 500
-"""Photos a transaction."""
-WIDENED = 256
-"""Photos whose float16 is made float32 at once: they stay in the processor's cache."""
-ENOUGH = 30
-"""Seconds of looking after which a form is not measured once more."""
+BATCH = 500
+"""Photos per transaction."""
+BLOCK_ROWS = 256
+"""Photos converted from float16 to float32 at once: they stay in the processor's cache."""
+MAX_SECONDS = 30
+"""Of scans after which a format is not measured again."""
 
 
-def invented(seeds: Sequence[Description], count: int) -> Iterator[list[Description]]:
-    """The seeds over and over, in pieces of `CHUNK`, never the same twice."""
+def synthetic(seeds: Sequence[Description], count: int) -> Iterator[list[Description]]:
+    """Noisy copies of the seeds in batches of `BATCH`, never the same twice."""
     random = np.random.default_rng(1)
-    for first in range(0, count, CHUNK):
-        piece = []
-        for number in range(first, min(count, first + CHUNK)):
+    for first in range(0, count, BATCH):
+        batch = []
+        for number in range(first, min(count, first + BATCH)):
             seed, year, month = seeds[number % len(seeds)], 2000 + number % 25, number % 12 + 1
             joint = seed.vectors.embedding + random.normal(0, 0.02, seed.vectors.embedding.shape)
             words = seed.vectors.word_hidden * random.normal(
                 1, 0.15, seed.vectors.word_hidden.shape
             )
-            piece.append(
+            batch.append(
                 replace(
                     seed,
                     photo=Photo(Path(f"/photos/{year}/{month:02}/{number:06}.jpg"), number, number),
@@ -94,7 +102,7 @@ def invented(seeds: Sequence[Description], count: int) -> Iterator[list[Descript
                     ),
                 )
             )
-        yield piece
+        yield batch
 
 
 def build(database: Path, options: argparse.Namespace) -> None:
@@ -103,18 +111,18 @@ def build(database: Path, options: argparse.Namespace) -> None:
     with common.photos(options.photos, options.seeds) as photos:
         seeds = [each for each in describe(photos, describer) if isinstance(each, Description)]
     with Index.open(database, write=True) as index:
-        for number, piece in enumerate(invented(seeds, options.count), 1):
-            index.store(piece, describer.model_id)
-            common.progress(f"{number * CHUNK:,} photos invented")
+        for number, batch in enumerate(synthetic(seeds, options.count), 1):
+            index.store(batch, describer.model_id)
+            common.progress(f"{number * BATCH:,} synthetic photos")
     common.progress("")
 
 
 Scan = Callable[[QueryPlan], FloatArray]
-"""Looks at all photos: evidence (N, P), nearly or exactly."""
+"""Measures all photos for a query: (N, P), approximately or exactly."""
 
 
-class Forms:
-    """The same vectors in the forms that are compared; each method opens one anew."""
+class Formats:
+    """The same vectors in the storage formats compared; each method opens one from scratch."""
 
     def __init__(self, database: Path, model_id: str, scratch: Path) -> None:
         self.database, self.model_id, self.scratch = database, model_id, scratch
@@ -122,10 +130,10 @@ class Forms:
         self.widths = joint.shape[1], words.shape[1]
         for name, vectors in (("joint", joint), ("words", words)):
             vectors.tofile(scratch / f"{name}.f2")
-            for first in range(0, len(vectors), RUN):
-                whole = Plane.through(vectors[first : first + RUN], vectors.shape[1])
-                np.save(scratch / f"{name}-{first}-places.npy", whole.places)
-                np.save(scratch / f"{name}-{first}-frame.npy", whole.frame)
+            for first in range(0, len(vectors), CHUNK_SIZE):
+                whole = QuantisedMatrix.fit(vectors[first : first + CHUNK_SIZE], vectors.shape[1])
+                np.save(scratch / f"{name}-{first}-codes.npy", whole.codes)
+                np.save(scratch / f"{name}-{first}-basis.npy", whole.basis)
         self.count = len(joint)
 
     def _read(self) -> tuple[HalfArray, HalfArray]:
@@ -139,93 +147,98 @@ class Forms:
         return np.memmap(self.scratch / f"{name}.f2", "<f2", "r").reshape(-1, width)
 
     def rows_in_sqlite(self) -> Scan:
-        """One row a photo, exact, read for each query: what was there before."""
-        return lambda look: look.measures(SearchVectors(*self._read()))
+        """One row per photo, exact, read for each query."""
+        return lambda plan: plan.measures(SearchVectors(*self._read()))
 
     def float32_in_memory(self) -> Scan:
-        """Everything read and widened once."""
+        """Everything read and converted once."""
         vectors = [
             np.fromfile(self.scratch / f"{name}.f2", "<f2").astype(np.float32).reshape(-1, width)
             for name, width in zip(("joint", "words"), self.widths, strict=True)
         ]
-        return lambda look: look.measure(
-            vectors[0] @ look.joint_directions, vectors[1] @ look.word_directions
+        return lambda plan: plan.measure(
+            vectors[0] @ plan.joint_directions, vectors[1] @ plan.word_directions
         )
 
     def float16_file(self) -> Scan:
-        """Memory-mapped, widened block by block."""
+        """Memory-mapped, converted block by block."""
         joint = self._mapped("joint", self.widths[0])
         words = self._mapped("words", self.widths[1])
 
-        def scan(look: QueryPlan, part: slice) -> FloatArray:
-            return look.measures(SearchVectors(joint[part], words[part]))
+        def scan(plan: QueryPlan, part: slice) -> FloatArray:
+            return plan.measures(SearchVectors(joint[part], words[part]))
 
-        return partial(self._in_parts, scan, WIDENED)
+        return partial(self._in_parts, scan, BLOCK_ROWS)
 
     def int8_file(self) -> Scan:
-        """Memory-mapped, along all axes."""
+        """Memory-mapped, with all components."""
 
-        def plane(name: str, first: int) -> Plane:
+        def matrix(name: str, first: int) -> QuantisedMatrix:
             start = self.scratch / f"{name}-{first}"
-            return Plane(np.load(f"{start}-places.npy", "r"), np.load(f"{start}-frame.npy"))
+            return QuantisedMatrix(
+                np.load(f"{start}-codes.npy", "r"), np.load(f"{start}-basis.npy")
+            )
 
-        runs = {
-            first: Sketch(np.empty(0, np.int64), plane("joint", first), plane("words", first))
-            for first in range(0, self.count, RUN)
+        chunks = {
+            first: QuantisedChunk(
+                np.empty(0, np.int64), matrix("joint", first), matrix("words", first)
+            )
+            for first in range(0, self.count, CHUNK_SIZE)
         }
 
-        def scan(look: QueryPlan, part: slice) -> FloatArray:
-            return runs[part.start].at(look)
+        def scan(plan: QueryPlan, part: slice) -> FloatArray:
+            return chunks[part.start].measures(plan)
 
-        return partial(self._in_parts, scan, RUN)
+        return partial(self._in_parts, scan, CHUNK_SIZE)
 
-    def int8_sketches(self) -> Scan:
-        """Rows of 8,192 photos in SQLite, along few axes."""
+    def int8_chunks(self) -> Scan:
+        """Rows of 8,192 photos in SQLite, with few components."""
         connection = sqlite3.connect(self.database)
-        sketches = Sketches()
-        return lambda look: sketches.look(connection, self.model_id, look)[1]
+        cache = ChunkCache()
+        return lambda plan: cache.measure_all(connection, self.model_id, plan)[1]
 
     def _in_parts(
-        self, scan: Callable[[QueryPlan, slice], FloatArray], size: int, look: QueryPlan
+        self, scan: Callable[[QueryPlan, slice], FloatArray], size: int, plan: QueryPlan
     ) -> FloatArray:
         parts = [slice(first, first + size) for first in range(0, self.count, size)]
         with ThreadPoolExecutor(common.cores()) as pool:
-            return np.concatenate(list(pool.map(partial(scan, look), parts)))
+            return np.concatenate(list(pool.map(partial(scan, plan), parts)))
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of each form."""
-        exact, runs = 2 * self.count * sum(self.widths), -(-self.count // RUN)
+        """Bytes of each format."""
+        exact, chunks = 2 * self.count * sum(self.widths), -(-self.count // CHUNK_SIZE)
 
-        def planes(*axes: int) -> int:
-            frame = sum(width * (1 + some) for width, some in zip(self.widths, axes, strict=True))
-            return self.count * sum(axes) + 4 * runs * frame
+        def quantised(*components: int) -> int:
+            bases = zip(self.widths, components, strict=True)
+            basis = sum(width * (1 + some) for width, some in bases)
+            return self.count * sum(components) + 4 * chunks * basis
 
         return {
             "rows_in_sqlite": exact, "float32_in_memory": exact, "float16_file": exact,
-            "int8_file": planes(*self.widths),
-            "int8_sketches": planes(JOINT_AXES, WORDS_AXES) + 8 * self.count,
+            "int8_file": quantised(*self.widths),
+            "int8_chunks": quantised(JOINT_COMPONENTS, WORD_COMPONENTS) + 8 * self.count,
         }  # fmt: skip
 
 
-def sqlite_vec(forms: Forms) -> Callable[[FloatArray], list[int]] | None:
-    """A table of sqlite-vec with the joint vectors in int8; None where it is not installed.
+def sqlite_vec(formats: Formats) -> Callable[[FloatArray], list[int]] | None:
+    """A table of sqlite-vec with the joint vectors in int8; None if it is not installed.
 
-    It finds nearest neighbours and nothing else: the word head's sums of log-probabilities are
-    beyond it, so that it could replace a third of a look.
+    It finds nearest neighbours and nothing else, not the word head's sums of log-probabilities, so
+    that it could replace a third of a scan.
     """
     try:
         import sqlite_vec as extension
     except ImportError:
         return None
-    connection = sqlite3.connect(forms.scratch / "vec.db")
+    connection = sqlite3.connect(formats.scratch / "vec.db")
     if not hasattr(connection, "enable_load_extension"):
-        return None  # nor can it be used with this Python: many are built without extensions
+        return None  # many Pythons are built without support for extensions
     connection.enable_load_extension(True)
     extension.load(connection)
-    width = forms.widths[0]
+    width = formats.widths[0]
     connection.execute(f"CREATE VIRTUAL TABLE IF NOT EXISTS joint USING vec0 (joint int8[{width}])")
     if not connection.execute("SELECT 1 FROM joint LIMIT 1").fetchone():
-        vectors = forms._mapped("joint", width)
+        vectors = formats._mapped("joint", width)
         with connection:
             connection.executemany(
                 "INSERT INTO joint (joint) VALUES (vec_int8(?))",
@@ -243,53 +256,53 @@ def sqlite_vec(forms: Forms) -> Callable[[FloatArray], list[int]] | None:
     return nearest
 
 
-def ranked(look: QueryPlan, evidence: FloatArray) -> list[int]:
-    """The photos that a search could look at closely, best first by the model's measures alone."""
-    standard = (evidence - evidence.mean(0, dtype=float)) / (evidence.std(0, dtype=float) + 1e-6)
-    return np.argsort(-(standard @ look.measure_weights), kind="stable")[:CLOSELY].tolist()
+def ranked(plan: QueryPlan, measures: FloatArray) -> list[int]:
+    """The photos that a search would rescore, best first by the model's measures alone."""
+    scores = ScoreFusion.fit(measures, plan.measure_weights)(measures)
+    return np.argsort(-scores, kind="stable")[:RESCORED].tolist()
 
 
-def compare_forms(database: Path, options: argparse.Namespace) -> list[common.Row]:
-    """How long each form takes to look at all photos, first and again, and what it loses."""
-    model_id, rank = load_planner(options.model)
-    looks = [look for query in QUERIES if (look := rank(query))]
+def compare_formats(database: Path, options: argparse.Namespace) -> list[common.Row]:
+    """How long each format takes to scan all photos, first and again, and what it loses."""
+    model_id, planner = load_planner(options.model)
+    plans = [plan for query in QUERIES if (plan := planner(query))]
     with tempfile.TemporaryDirectory(prefix="captioner-benchmark-") as scratch:
-        forms = Forms(database, model_id, Path(scratch))
-        exact = forms.float32_in_memory()
-        wanted = [set(ranked(look, exact(look))[:10]) for look in looks]
+        formats = Formats(database, model_id, Path(scratch))
+        exact = formats.float32_in_memory()
+        wanted = [set(ranked(plan, exact(plan))[:10]) for plan in plans]
         table: list[common.Row] = []
-        for name, size in forms.sizes().items():
+        for name, size in formats.sizes().items():
             common.progress(name)
             first, again, shared, within = [], [], [], []
-            while len(first) < options.repeats and sum(again) < ENOUGH:
-                seconds, scan = timed(getattr(forms, name))
-                for look, right in zip(looks, wanted, strict=True):
-                    took, found = timed(partial(scan, look))
+            while len(first) < options.repeats and sum(again) < MAX_SECONDS:
+                seconds, scan = timed(getattr(formats, name))
+                for plan, right in zip(plans, wanted, strict=True):
+                    took, found = timed(partial(scan, plan))
                     again.append(took)
-                    closely = ranked(look, found)
-                    shared.append(10 * len(right.intersection(closely[:10])))
-                    within.append(10 * len(right.intersection(closely)))
-                first.append(seconds + again[-len(looks)])
+                    candidates = ranked(plan, found)
+                    shared.append(10 * len(right.intersection(candidates[:10])))
+                    within.append(10 * len(right.intersection(candidates)))
+                first.append(seconds + again[-len(plans)])
             table.append(
                 {
-                    "form": name.replace("_", " "),
+                    "format": name.replace("_", " "),
                     "MB": size / 1e6,
                     "first, s": median(first),
                     "again, s": median(again),
                     "longest, s": max(again),
                     "best ten, %": float(np.mean(shared)),
-                    f"in best {CLOSELY}, %": float(np.mean(within)),
+                    f"in best {RESCORED}, %": float(np.mean(within)),
                 }
             )
-        if nearest := sqlite_vec(forms):
+        if nearest := sqlite_vec(formats):
             times = [
-                common.seconds(partial(nearest, look.joint_directions[:, 0]))
+                common.seconds(partial(nearest, plan.joint_directions[:, 0]))
                 for _ in range(options.repeats)
-                for look in looks
+                for plan in plans
             ]
             table.append(
                 {
-                    "form": "sqlite-vec, int8: joint space alone",
+                    "format": "sqlite-vec, int8: joint space alone",
                     "MB": (Path(scratch) / "vec.db").stat().st_size / 1e6,
                     "first, s": times[0],
                     "again, s": median(times[1:]),
@@ -306,8 +319,8 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return perf_counter() - start, result
 
 
-def forget(database: Path) -> None:
-    """Let the system drop what it holds of the file in memory, as after a start."""
+def drop_cache(database: Path) -> None:
+    """Drop the file from the system's page cache, as after a reboot."""
     if hasattr(os, "posix_fadvise"):
         with database.open("rb") as file:
             os.fsync(file.fileno())
@@ -316,13 +329,13 @@ def forget(database: Path) -> None:
 
 def whole_searches(database: Path, options: argparse.Namespace) -> list[common.Row]:
     """`captioner search` as a process, and searches of an index that is open."""
-    model_id, rank = load_planner(options.model)
+    model_id, planner = load_planner(options.model)
     folder = bundle_folder(options.model)
     words = ["--db", str(database), "--model", str(folder), "dog", "running"]
 
     def process(*more: str, cold: bool = False) -> float:
         if cold:
-            forget(database)
+            drop_cache(database)
         return common.seconds(
             lambda: subprocess.run([*CAPTIONER, "search", *words, *more], check=True,
                                    stdout=subprocess.DEVNULL)
@@ -335,7 +348,7 @@ def whole_searches(database: Path, options: argparse.Namespace) -> list[common.R
         "process, --after 2012": [process("--after", "2012") for _ in range(options.repeats)],
     }
     with Index.open(database) as index:
-        search = partial(index.search, rank=rank, model_id=model_id)
+        search = partial(index.search, planner=planner, model_id=model_id)
         search("dog")
         for query in QUERIES:
             times[f"open: {query}"] = [
@@ -353,9 +366,9 @@ def whole_searches(database: Path, options: argparse.Namespace) -> list[common.R
         times["open: --exact a man"] = [
             common.seconds(partial(search, "a man", exact=True)) for _ in range(options.repeats)
         ]
-        _, look = rank("dog running"), rank("dog running")
+        plan = planner("dog running")
         wanted = (
-            look.joint_directions[:, 0].astype(np.float16) if look else np.zeros(256, np.float16)
+            plan.joint_directions[:, 0].astype(np.float16) if plan else np.zeros(256, np.float16)
         )
         times["open: similar"] = [
             common.seconds(partial(index.similar, wanted, model_id)) for _ in range(options.repeats)
@@ -391,11 +404,11 @@ def main() -> None:
         common.report("Whole searches", whole_searches(database, options), notes,
                       as_json=options.json)  # fmt: skip
         notes = [
-            "first: opened and looked at all photos once; again: each further query. How many of "
-            f"the exact best ten are among the best ten, and among the best {CLOSELY}, which a "
-            "search looks at closely afterwards."
+            "first: opened and scanned once; again: each further query. How many of the exact best "
+            f"ten are among the best ten, and among the best {RESCORED}, which a search rescores "
+            "by exact vectors."
         ]
-        common.report("Looking at all photos", compare_forms(database, options), notes,
+        common.report("Scanning all photos", compare_formats(database, options), notes,
                       as_json=options.json)  # fmt: skip
 
 

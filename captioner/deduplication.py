@@ -41,7 +41,7 @@ def unrecognised(
     todo
         The photos to open, and why. Only new and changed ones are hashed; the others are yielded.
     recognise
-        `Index.keep`, or `Index.recognise` if nothing is to be written.
+        `Index.store_recognised`, or `Index.recognise` if nothing is to be written.
     copies
         Collects photos with the same content as one that was yielded, and their content hashes.
     done
@@ -56,7 +56,7 @@ def unrecognised(
             if stop():
                 return
             new = [photo for photo in batch if todo[photo] in (Change.NEW, Change.CHANGED)]
-            sizes = index.sizes(photo.size for photo in new)
+            sizes = index.known_sizes(photo.size for photo in new)
             same_size = [
                 photo for photo in new if photo.size in sizes or count_by_size[photo.size] > 1
             ]

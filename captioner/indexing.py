@@ -14,9 +14,17 @@ from itertools import chain
 from pathlib import Path
 
 from captioner.deduplication import BATCH_SIZE, batched, unrecognised
-from captioner.index import Change, Entry, Index, Lost, Survey, Walked, WithSidecars
+from captioner.index import (
+    Change,
+    Index,
+    IndexedPhoto,
+    MissingPhoto,
+    Scan,
+    ScannedPaths,
+    SidecarFacts,
+)
+from captioner.index.absence import is_file
 from captioner.index.database import path_key
-from captioner.index.missing import is_file
 from captioner.photos.ignore_files import IgnoreFiles
 from captioner.types import (
     BundleIds,
@@ -85,7 +93,7 @@ class UpdateOptions:
 class UpdatePlan:
     """What a walk found, and what to do about it."""
 
-    survey: Survey
+    scan: Scan
     todo: dict[Photo, Change] = field(default_factory=dict)
     """The photos to open, and why, in the order found."""
     unreadable: list[Failure] = field(default_factory=list)
@@ -113,8 +121,8 @@ def plan_update(
     stop
         Called now and then; True ends the walk.
     """
-    survey = index.survey(retry_failed=options.retry_failed, weights=options.recaption)
-    made = UpdatePlan(survey)
+    scan = index.scan(retry_failed=options.retry_failed, bundle=options.recaption)
+    made = UpdatePlan(scan)
 
     def readable() -> Iterator[Listing]:
         for one in found:
@@ -125,11 +133,11 @@ def plan_update(
             else:
                 made.unreadable.append(one)
 
-    todo = dict(survey.changes(readable()))  # folders may be named twice
+    todo = dict(scan.changes(readable()))  # folders may be named twice
     made.todo = {photo: why for photo, why in todo.items() if why is not Change.SIDECAR}
     made.sidecars = [photo for photo in todo if photo not in made.todo]
     if options.recaption:
-        made.recaption = index.retellable(options.recaption, below)
+        made.recaption = index.ids_to_recaption(options.recaption, below)
     return made
 
 
@@ -186,40 +194,40 @@ def update(
     run.read_sidecars(made.sidecars)
     run.describe(made.todo)
     run.recaption(made.recaption)
-    run.summary.unchanged += made.survey.unchanged
+    run.summary.unchanged += made.scan.unchanged
     run.summary.stopped = stop()
     if not run.summary.stopped:
-        walked = Walked.of(map(path_key, roots), everywhere=everywhere)
+        walked = ScannedPaths.classify(map(path_key, roots), everywhere=everywhere)
         lost = vanished(index, made, walked)
-        index.close_survey(made.survey, walked, lost)
-        run.summary.back = len(made.survey.back)
+        index.finish_scan(made.scan, walked, lost)
+        run.summary.back = len(made.scan.reappeared)
         run.summary.missing = sum(one.reason == "gone" for one in lost)
         run.summary.ignored = len(lost) - run.summary.missing
     return run.summary
 
 
-def vanished(index: Index, made: UpdatePlan, walked: Walked) -> list[Lost]:
+def vanished(index: Index, made: UpdatePlan, walked: ScannedPaths) -> list[MissingPhoto]:
     """The indexed photos that a complete walk did not find."""
     files: dict[Path, IgnoreFiles] = {}
 
     def ignored(root: Path, path: Path) -> bool:
         return files.setdefault(root, IgnoreFiles(root)).ignores(path)
 
-    return index.vanished(
-        made.survey,
+    return index.find_missing(
+        made.scan,
         walked,
         new=(photo.path for photo in made.todo),
         unreadable=(failure.path for failure in made.unreadable),
-        ignored=ignored,
+        is_ignored=ignored,
     )
 
 
-def removable(index: Index, below: Sequence[Path] = ()) -> tuple[list[Entry], int]:
+def removable(index: Index, below: Sequence[Path] = ()) -> tuple[list[IndexedPhoto], int]:
     """The photos that are gone or ignored now, and how many marked ones have reappeared."""
     roots = set(index.roots())
     files = {root: IgnoreFiles(root) for root in roots}
-    found: list[Entry] = []
-    marked = index.missing(below)
+    found: list[IndexedPhoto] = []
+    marked = index.missing_photos(below)
     for one in marked:
         if not is_file(os.fsencode(one.path)):
             found.append(replace(one, reason="gone"))
@@ -228,12 +236,14 @@ def removable(index: Index, below: Sequence[Path] = ()) -> tuple[list[Entry], in
             if root and files[root].ignores(one.path):
                 found.append(one)
     back = len(marked) - len(found)
-    found += index.unmarked(below)
+    found += index.unmarked_missing(below)
     return sorted(found, key=lambda one: os.fsencode(one.path)), back
 
 
 def _with_sidecars(result: Description | Failure) -> tuple[Photo, Facts] | None:
     """A photo with sidecars, and the facts in its own file; None if it has no sidecars."""
+    if isinstance(result, Failure) and result.transient:
+        return None
     if result.photo is None or not result.photo.sidecars:
         return None
     return result.photo, result.facts if isinstance(result, Description) else Facts()
@@ -298,7 +308,7 @@ class _Update:
         for some in batched(photos, BATCH_SIZE):
             if self._stop():
                 return
-            self._store_sidecars({photo: self._index.own_facts(photo) for photo in some})
+            self._store_sidecars({photo: self._index.embedded_facts(photo) for photo in some})
             for photo in some:
                 self.done(RecognisedPhoto(photo, "sidecar", photo.path))
 
@@ -309,16 +319,16 @@ class _Update:
                 return
             describer = self._describer_now()
             descriptions = describer.describe(*self._index.features(some))
-            self._index.retell(descriptions, describer.model_id)
+            self._index.store_recaptioned(descriptions, describer.model_id)
             self.summary.recaptioned += len(descriptions)
             for description in descriptions:
                 self._progress(description)
 
     def _recognise(self, photos: Iterable[tuple[Photo, bytes]]) -> list[RecognisedPhoto]:
-        """Recognise photos by content (`Index.keep`), and read the sidecars next to them now."""
-        recognised = self._index.keep(photos)
-        others = self._index.other_sidecars(one.photo for one in recognised)
-        self._store_sidecars({photo: self._index.own_facts(photo) for photo in others})
+        """Recognise photos by content, and read the sidecars that are next to them now."""
+        recognised = self._index.store_recognised(photos)
+        others = self._index.with_changed_sidecars(one.photo for one in recognised)
+        self._store_sidecars({photo: self._index.embedded_facts(photo) for photo in others})
         return recognised
 
     def _store_sidecars(self, own: Mapping[Photo, Facts | None]) -> None:
@@ -336,8 +346,8 @@ class _Update:
         for photo in own:
             in_photo = facts[photo] or Facts()
             combined, files = read(photo, in_photo, self._warn)
-            found.append(WithSidecars(photo, combined, in_photo, files))
-        self._index.store_sidecars(found)
+            found.append(SidecarFacts(photo, combined, in_photo, files))
+        self._index.store_sidecar_facts(found)
 
     def _read_own(self, photos: Sequence[Photo]) -> dict[Photo, Facts | None]:
         """The facts in photos' own files; those in the index if a file cannot be read now."""
@@ -394,7 +404,7 @@ class _Update:
         if self._describer:
             self._index.store(finished, self._describer.model_id, self._describer.encoder_id)
         else:  # nothing but failures yet
-            self._index.store(finished, model_id="")
+            self._index.store(finished)
         self._store_sidecars(dict(filter(None, map(_with_sidecars, finished))))
         stored = finished.copy()
         finished.clear()

@@ -201,7 +201,7 @@ class Library:
 
     def edit(self, photo: StrPath, caption: str) -> None:
         """Store your caption of a photo, shown before the model's; "" removes it."""
-        self._index.edit(Path(photo), caption)
+        self._index.set_caption(Path(photo), caption)
 
     def stats(self) -> Statistics:
         """How many photos the library has, by status, model, camera and year."""

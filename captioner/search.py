@@ -98,7 +98,7 @@ def search(
     def find(min_score: float, limit: int) -> list[Hit]:
         return index.search(
             query,
-            rank=planner,
+            planner=planner,
             model_id=model_id,
             limit=limit,
             exact=exact,
@@ -150,7 +150,7 @@ def similar(
     model_id, _ = load_planner(bundle)
     [found] = walk([photo])
     indexed = isinstance(found, Failure) or not any(index.pending([found]))
-    vectors = index.vectors_of(photo, model_id) if indexed else None
+    vectors = index.vectors(photo, model_id) if indexed else None
     content_hash: bytes | None = None
     if vectors is None:
         result = found if isinstance(found, Failure) else describe(found)
@@ -161,7 +161,7 @@ def similar(
         vectors.embedding,
         model_id,
         limit=limit,
-        but_not=photo,
+        exclude=photo,
         content_hash=content_hash,
         filters=filters,
     )

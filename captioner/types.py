@@ -279,7 +279,10 @@ class Failure:
     reason: str
     """One line that completes "cannot read PATH: …" and ends with the remedy where there is one."""
     photo: Photo | None = None
-    """None where the trouble lies outside the file, which may succeed as it is another time."""
+    """None if PATH leads to no photo: an unreadable folder, or nothing at all."""
+    transient: bool = False
+    """Whether the cause lies outside the file (a lost drive, a lack of memory), so that the same
+    file may succeed another time. The index stores no transient failure."""
 
     def __str__(self) -> str:
         """The path and the reason, as a line for a person."""
@@ -288,44 +291,44 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class StoredCaption:
-    """What the index has to say about a photo, for writing it down elsewhere."""
+    """The caption and keywords that the index holds of a photo, for writing them elsewhere."""
 
     photo: Photo
-    """As it was when it was described."""
+    """Its path, size and date when it was described."""
     text: str | None
-    """A person's where there is one, else the model's best; None where it trusts no sentence."""
+    """Human-authored if there is one, else the model's best; None if it trusts no sentence."""
     model_id: str | None
-    """None for a person's."""
+    """None if human-authored."""
     confidence: float
-    """As of `Caption`; 1 for a person's, 0 where there is no text."""
+    """As of `Caption`; 1 if human-authored, 0 if there is no text."""
     keywords: tuple[str, ...]
     """Most probable first."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileWrite:
-    """One write to a file, and the way back."""
+    """One write of metadata to a file, with the patch that undoes it."""
 
     photo: Path
-    """Which photo it is about, where it was then."""
+    """The path of the photo that it is about, at that time."""
     content_hash: bytes
     """Of that photo after the write, as in `DecodedPhoto`: finds a photo that was moved."""
     path: Path
     """Of the file written, the photo or its sidecar."""
     sha256_before: bytes | None
-    """SHA-256 of its content; None where there was no file."""
+    """SHA-256 of its content before; None if there was no file."""
     sha256_after: bytes
-    """SHA-256."""
+    """SHA-256 of its content after."""
     undo_patch: bytes
-    """Turns the content after into the one before."""
+    """Byte splices that turn the content after into the one before."""
 
 
 @dataclass(frozen=True, slots=True)
 class BundleIds:
     """Digests that identify the weights behind a description."""
 
-    model_id: str
-    """Of what captions depend on; empty for one that differs from all there are."""
+    model_id: str | None
+    """Digest of the bundle; None for one that differs from every stored one."""
     encoder_id: str
     """Of what features depend on: bundles with the same one can share features."""
 
@@ -344,26 +347,26 @@ class RecognisedPhoto:
 
 @dataclass(frozen=True, slots=True)
 class QueryPlan:
-    """What a query looks for: along which directions, and what P measures make of these.
+    """How to score photos for a query: directions to project on, and P measures of the result.
 
-    Each photo is judged by itself and through few numbers, so that a search may look at all
-    photos roughly and at the best of them closely.
+    Each photo is scored by itself and by few numbers, so that a search can score all photos
+    approximately and the best of them exactly.
     """
 
     joint_directions: FloatArray
-    """(256, A): directions in the joint space."""
+    """(256, A): in the joint embedding space."""
     word_directions: FloatArray
-    """(H, B): directions in the word head's hidden layer."""
+    """(H, B): in the word head's hidden layer."""
     measure: Callable[[FloatArray, FloatArray], FloatArray]
-    """Of how far N photos lie along them, (N, A) and (N, B): float32 (N, P), larger is better."""
+    """From the products of N photos with them, (N, A) and (N, B): (N, P), larger is better."""
     measure_weights: FloatArray
-    """(P,): what each measure counts, once it is standardised over all photos."""
+    """(P,): of each measure, once it is standardised over all photos; see `captioner.fusion`."""
     log_odds: Callable[[FloatArray], FloatArray] | None = None
-    """Evidence (N, P) → (N,): calibrated log odds that a photo shows what was asked, comparable
-    between queries. None where nobody calibrated them."""
+    """Measures (N, P) → (N,): calibrated log odds that a photo matches, comparable between queries.
+    None if they are not calibrated."""
 
     def measures(self, vectors: SearchVectors) -> FloatArray:
-        """The evidence (N, P) of stacked photos (N rows)."""
+        """The measures (N, P) of stacked photos (N rows)."""
         return self.measure(
             _along(vectors.embedding, self.joint_directions),
             _along(vectors.word_hidden, self.word_directions),
@@ -387,7 +390,7 @@ def _along(vectors: HalfArray, directions: FloatArray) -> FloatArray:
 
 
 QueryPlanner = Callable[[str], QueryPlan | None]
-"""What a model looks for when it is asked something; None where it knows none of the words."""
+"""Plans a query; None if the model knows none of its words."""
 
 
 class Describer(Protocol):

@@ -20,7 +20,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 SHARED = {
     "types", "errors", "app_paths", "offline", "wording", "hashing", "filenames", "regular_files",
-    "system", "__init__",
+    "system", "fusion", "__init__",
 }  # fmt: skip
 ROOMS = {
     "photos": set(),

@@ -87,7 +87,7 @@ def words(index: Index, path: Path) -> set[object]:
 
 
 def missing(index: Index) -> list[str]:
-    return [one.path.name for one in index.missing()]
+    return [one.path.name for one in index.missing_photos()]
 
 
 # What is new or changed
@@ -385,7 +385,7 @@ def test_an_empty_root_marks_nothing(folder: Path, index: Index) -> None:
         path.unlink()
     assert again(index, folder) == UpdateSummary()
     assert index.counts().missing == 0
-    assert index.emptied() == [(folder, 3)]
+    assert index.empty_roots() == [(folder, 3)]
 
 
 def test_a_folder_that_holds_other_things_is_not_an_empty_drive(folder: Path, index: Index) -> None:
@@ -395,7 +395,7 @@ def test_a_folder_that_holds_other_things_is_not_an_empty_drive(folder: Path, in
     for path in folder.glob("*.jpg"):
         path.unlink()
     assert again(index, folder) == UpdateSummary(missing=3)
-    assert index.emptied() == []
+    assert index.empty_roots() == []
 
 
 def everywhere(index: Index, *roots: Path, **options: object) -> UpdateSummary:
@@ -411,7 +411,7 @@ def test_a_folder_that_was_deleted(folder: Path, index: Index) -> None:
     shutil.rmtree(old)
     assert again(index, keep) == UpdateSummary(unchanged=1)
     assert everywhere(index, keep) == UpdateSummary(unchanged=1, missing=2)
-    assert {one.reason for one in index.missing()} == {"gone"}
+    assert {one.reason for one in index.missing_photos()} == {"gone"}
     assert index.search("green", exact=True) == []
     assert everywhere(index, keep) == UpdateSummary(unchanged=1)
     make(old / "deeper", 2)
@@ -467,9 +467,9 @@ def test_a_deleted_folder_whose_drive_is_away(
     shutil.rmtree(drive / "photos")
     mounted(monkeypatch, table)
     assert everywhere(index) == UpdateSummary()
-    assert index.unmarked() == []
+    assert index.unmarked_missing() == []
     mounted(monkeypatch, table, f"/dev/sdb1 {drive} vfat")
-    assert [one.path.name for one in index.unmarked()] == ["000.jpg", "001.jpg"]
+    assert [one.path.name for one in index.unmarked_missing()] == ["000.jpg", "001.jpg"]
     assert everywhere(index) == UpdateSummary(missing=2)
 
 
@@ -502,8 +502,8 @@ def test_a_named_file_that_was_deleted(folder: Path, index: Index) -> None:
     here[1].unlink()
     there[1].unlink()
     assert again(index, here[0]) == UpdateSummary(unchanged=1, missing=1)
-    assert [one.path for one in index.missing()] == [here[1]]
-    assert [one.path for one in index.unmarked()] == [there[1]]
+    assert [one.path for one in index.missing_photos()] == [here[1]]
+    assert [one.path for one in index.unmarked_missing()] == [there[1]]
     assert everywhere(index) == UpdateSummary(missing=1)
 
 
@@ -556,7 +556,7 @@ def test_what_an_ignore_file_names_now_is_ignored_until_it_no_longer_does(
     assert again(index, folder) == UpdateSummary(unchanged=1, ignored=5)
     assert (index.counts().missing, index.counts().ignored) == (0, 5)
     assert len(index.search("red")) == 1
-    assert {one.reason for one in index.missing()} == {"ignored"}
+    assert {one.reason for one in index.missing_photos()} == {"ignored"}
     assert again(index, folder) == UpdateSummary(unchanged=1)
     (folder / ".captionerignore").unlink()
     (folder / "covers/.nomedia").unlink()
@@ -616,8 +616,8 @@ def test_only_what_was_walked_is_judged(folder: Path, index: Index) -> None:
     (here / "000.jpg").unlink()
     (there / "000.jpg").unlink()
     assert again(index, here) == UpdateSummary(unchanged=1, missing=1)
-    assert [one.path.parent.name for one in index.missing()] == ["here"]
-    assert index.missing([there]) == []
+    assert [one.path.parent.name for one in index.missing_photos()] == ["here"]
+    assert index.missing_photos([there]) == []
 
 
 def test_what_was_passed_over_is_not_gone(folder: Path, index: Index) -> None:

@@ -134,7 +134,7 @@ def test_each_photo_is_found_first_by_its_own_words(
     with Index.open(home / "captioner.db") as index:
         assert index.counts().described == PHOTOS
         for text, photo in wanted.items():
-            hits = index.search(text, rank=rank, model_id=model_id, limit=3)
+            hits = index.search(text, planner=rank, model_id=model_id, limit=3)
             if not hits or hits[0].path != str(photo):
                 lost.append((text, photo.name, [Path(hit.path).name for hit in hits]))
     assert not lost, f"{len(lost)} of {PHOTOS} not found first: {lost[:5]}"

@@ -15,7 +15,7 @@ from captioner.errors import CaptionerError, UsageError
 from captioner.system.paths import absolute, quoted
 
 if TYPE_CHECKING:
-    from captioner.index import Said
+    from captioner.index import CurrentCaption
 
 COMMAND = TextCommand
 _SCISSORS = "# ------------------------ what follows is not kept ------------------------"
@@ -61,7 +61,7 @@ def edit(
         raise UsageError(f"{name} is a folder.", "Name one photo.")
     with Index.open(database or database_path()) as index:
         updating.warn_of_network(index)
-        before = index.said(path)
+        before = index.current_caption(path)
         if before is None:
             raise UsageError(f"{name} is not in the index.", _how_to_know(path))
         if remove and not before.by_person:
@@ -70,11 +70,14 @@ def edit(
         words = "" if remove else _asked(text, name, before)
         if not (remove or words.strip()):
             raise UsageError("the text is empty.", "--remove takes your words back.")
-        index.edit(path, words)
+        index.set_caption(path, words)
         written = remove and any(
-            absolute(path) in map(os.fspath, places) for places in index.writes().places().values()
+            absolute(path) in map(os.fspath, places)
+            for places in index.writes().photo_paths().values()
         )
-        after = next(iter(index.shown(entry.id for entry in index.at(path)).values()), None)
+        after = next(
+            iter(index.display_captions(entry.id for entry in index.photos_at(path)).values()), None
+        )
     if after and after.kind == "sentence":
         console.note(f"{name}: {after.text}")
     else:
@@ -92,7 +95,7 @@ def _how_to_know(path: Path) -> str:
     return f"Add it with: captioner index {console.shown(quoted(str(path)))}"
 
 
-def _asked(text: str | None, name: str, before: Said) -> str:
+def _asked(text: str | None, name: str, before: CurrentCaption) -> str:
     """The words, wherever the person wants to give them."""
     if text == "-":
         return streams.stdin_text()
@@ -106,7 +109,7 @@ def _asked(text: str | None, name: str, before: Said) -> str:
     return _from_editor(name, before)
 
 
-def _from_editor(name: str, before: Said) -> str:
+def _from_editor(name: str, before: CurrentCaption) -> str:
     import click
 
     whose = (

@@ -185,7 +185,7 @@ def _real_search(
         index.store(descriptions, model_id)
 
         def search(query: str) -> FloatArray:
-            hits = index.search(query, rank=rank, model_id=model_id, limit=len(places))
+            hits = index.search(query, planner=rank, model_id=model_id, limit=len(places))
             found = [Path(path).name for hit in hits for path in (hit.path, *hit.copies)]
             return by_order([places[name] for name in found], len(places))
 

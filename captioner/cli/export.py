@@ -1,4 +1,4 @@
-"""`captioner export`: the index for other programs, and a copy of it to be safe."""
+"""`captioner export`: the index as JSON, CSV or Parquet, and backups of the database."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from captioner.index import Record
 
 Format = Literal["jsonl", "json", "csv", "parquet"]
-_ENDINGS: dict[str, Format] = {
+_EXTENSIONS: dict[str, Format] = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".parquet": "parquet",
 }  # fmt: skip
-_AT_ONCE = 1000
-"""Records that Parquet takes together; more at once compress better, and need more memory."""
+_ROW_GROUP = 1000
+"""Records per row group of Parquet; larger ones compress better, and need more memory."""
 
 
 def export(
@@ -35,31 +35,32 @@ def export(
             "--format",
             "-f",
             metavar="NAME",
-            help="As jsonl, json, csv or parquet; default: from FILE's extension, else jsonl.",
+            help="Format: jsonl, json, csv or parquet; default: from FILE's extension, else jsonl.",
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Write to this file, not to stdout (-)."
+            "--output", "-o", metavar="FILE", help="Write to this file instead of stdout (-)."
         ),
     ] = None,
     backup: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Copy the database itself, even while it is written to."),
+        typer.Option(
+            metavar="FILE",
+            help="Copy the database itself, even while another process writes to it.",
+        ),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the file where there is one.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     quiet: options.Quiet = False,
     log_file: options.LogFile = None,
     database: options.Database = None,
 ) -> None:
     """Write everything in the index to a file for other programs.
 
-    One record per photo, ordered by path: captions, keywords, what the camera wrote, failures.
+    One record per photo, ordered by path: captions, keywords, camera data, failures.
     docs/export.md explains each column. In CSV, lists are JSON. Parquet needs
-    `pip install 'captioner[export]'`. A backup is a database like the one it was made from.
+    `pip install 'captioner[export]'`. A backup is a database like the original.
 
     \b
     Examples:
@@ -75,7 +76,9 @@ def export(
         output = None
     if backup:
         if format_ or output:
-            raise UsageError("--backup copies the database as it is.", "Give it alone.")
+            raise UsageError(
+                "--backup copies the database, without --format or --output.", "Use it alone."
+            )
         _back_up(path, backup, force=force)
         return
     format_ = format_ or _format_of(output)
@@ -84,39 +87,39 @@ def export(
             raise UsageError("Parquet is binary.", "Name a file with --output.")
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", newline="")
-        _export(path, lambda records: _TEXTS[format_](sys.stdout, records))
+        _export(path, lambda records: _TEXT_WRITERS[format_](sys.stdout, records))
         return
     with outputs.replacing(output, "--output", force=force) as temporary:
         if format_ == "parquet":
             photos = _export(path, lambda records: _write_parquet(temporary, records))
         else:
             with temporary.open("w", encoding="utf-8", newline="") as file:
-                photos = _export(path, lambda records: _TEXTS[format_](file, records))
+                photos = _export(path, lambda records: _TEXT_WRITERS[format_](file, records))
     console.note(f"{console.counted(photos)} written to {console.shown(str(output))}.")
 
 
 def _format_of(output: Path | None) -> Format:
-    """The format that a file's extension stands for.
+    """The format of a file's extension.
 
     Raises
     ------
     UsageError
-        Where it stands for none.
+        If no format has it.
     """
     extension = output.suffix.lower() if output else ""
     if not extension:
         return "jsonl"
-    if extension not in _ENDINGS:
-        known = ", ".join(_ENDINGS)
+    if extension not in _EXTENSIONS:
+        known = ", ".join(_EXTENSIONS)
         raise UsageError(
             f"{console.shown(str(output))}: captioner does not write {extension} files.",
-            f"Use one of {known}; spreadsheets open .csv. Or choose with --format.",
+            f"Use one of {known}; spreadsheets open .csv. Or name the format with --format.",
         )
-    return _ENDINGS[extension]
+    return _EXTENSIONS[extension]
 
 
 def _export(path: Path, write: Callable[[Iterable[Record]], None]) -> int:
-    """Hand all records to a writer, one at a time, and count them."""
+    """Stream all records to a writer and count them."""
     from captioner.index import Index
 
     photos = 0
@@ -143,11 +146,11 @@ def _write_jsonl(file: IO[str], records: Iterable[Record]) -> None:
 
 
 def _write_json(file: IO[str], records: Iterable[Record]) -> None:
-    between = "["
+    separator = "["
     for record in records:
-        file.write(f"{between}\n{console.json_text(_for_json(record))}")
-        between = ","
-    file.write("[]\n" if between == "[" else "\n]\n")
+        file.write(f"{separator}\n{console.json_text(_for_json(record))}")
+        separator = ","
+    file.write("[]\n" if separator == "[" else "\n]\n")
 
 
 def _write_csv(file: IO[str], records: Iterable[Record]) -> None:
@@ -166,7 +169,7 @@ def _write_csv(file: IO[str], records: Iterable[Record]) -> None:
         writer.writerow(map(flat, record.values()))
 
 
-_TEXTS: dict[Format, Callable[[IO[str], Iterable[Record]], None]] = {
+_TEXT_WRITERS: dict[Format, Callable[[IO[str], Iterable[Record]], None]] = {
     "jsonl": _write_jsonl, "json": _write_json, "csv": _write_csv,
 }  # fmt: skip
 
@@ -183,7 +186,7 @@ def _write_parquet(file: Path, records: Iterable[Record]) -> None:
     rest = iter(records)
     schema = _schema(pa)
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        while some := list(islice(rest, _AT_ONCE)):
+        while some := list(islice(rest, _ROW_GROUP)):
             writer.write_batch(pa.RecordBatch.from_pylist(some, schema))
 
 
@@ -211,4 +214,4 @@ def _back_up(path: Path, target: Path, *, force: bool) -> None:
         backup(path, temporary)
         size = temporary.stat().st_size
     copy = console.shown(str(target))
-    console.note(f"{copy} holds all of {path} as it is now: {console.spell_bytes(size)}.")
+    console.note(f"Copied {path} to {copy}: {console.spell_bytes(size)}.")

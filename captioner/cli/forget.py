@@ -12,7 +12,7 @@ from captioner.cli import console, options, removal, updating
 from captioner.cli.paths import Given
 
 if TYPE_CHECKING:
-    from captioner.index import Entry
+    from captioner.index import IndexedPhoto
 
 _UNKNOWN = "is not in the index, nor is anything below it."
 _SHOWN = 20
@@ -55,18 +55,18 @@ def forget(
     given = Given(paths, nul=nul)
     known: list[Path] = []
     unknown: list[str] = []
-    photos: dict[int, Entry] = {}
+    photos: dict[int, IndexedPhoto] = {}
     with Index.open(path) as index:
         roots = index.roots()
         for one in given:
-            found = index.at(one)
+            found = index.photos_at(one)
             absolute = Path(os.path.abspath(one))  # noqa: PTH100 (resolve() would follow links)
             if found or any(root.is_relative_to(absolute) for root in roots):
                 known.append(absolute)
                 photos.update((entry.id, entry) for entry in found)
             else:
                 unknown.append(given.spelled(one))
-        captions = index.shown(photos)
+        captions = index.display_captions(photos)
     for name in unknown:
         console.warning(f"{console.shown(name)} {_UNKNOWN}")
         if as_json:
@@ -82,7 +82,7 @@ def forget(
         if not yes:
             removal.confirm(what)
         with updating.to_write(path) as index:
-            index.forget(list(photos.values()), known)
+            index.delete(list(photos.values()), known)
             roots = index.roots()
     console.note(f"Removed {what} from the index.")
     there = [entry for entry in photos.values() if os.path.lexists(entry.path)]
@@ -96,7 +96,7 @@ def forget(
         raise typer.Exit(1)
 
 
-def _list_captions(entries: list[Entry]) -> None:
+def _list_captions(entries: list[IndexedPhoto]) -> None:
     """Show the captions of a person that would be lost."""
     if not entries:
         return

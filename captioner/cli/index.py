@@ -107,7 +107,7 @@ def index(
     weights = models.weights(model) if recaption else None
     if weights and min_confidence is not None:
         # What the same model said was held to another threshold: nothing stands as it is.
-        weights = replace(weights, model_id="")
+        weights = replace(weights, model_id=None)
     how = UpdateOptions(retry_failed, weights)
     load = partial(
         loading.load,
@@ -144,7 +144,7 @@ def index(
                     opened, found, given, stop, in_place=in_place, min_confidence=min_confidence
                 )
         if not summary.stopped:
-            updating.note_emptied(opened.emptied())
+            updating.note_emptied(opened.empty_roots())
         console.note(f"{opened.path} holds {updating.content(opened.counts())}.")
     if stop():
         raise typer.Exit(stop.exit_code)
@@ -230,7 +230,7 @@ def _preview(
 ) -> None:
     """Print a line for each photo that something would be done about: what, and its path."""
     from captioner.deduplication import unrecognised
-    from captioner.index import Change, Walked
+    from captioner.index import Change, ScannedPaths
     from captioner.index.database import path_key
     from captioner.indexing import plan_update, vanished
     from captioner.photos.walk import listings
@@ -264,13 +264,13 @@ def _preview(
         tell(made.todo[photo].value, photo.path)
     for photo in copies:
         tell("copied", photo.path)
-    walked = Walked.of(map(path_key, roots), everywhere=everywhere)
+    walked = ScannedPaths.classify(map(path_key, roots), everywhere=everywhere)
     for lost in vanished(opened, made, walked):
         if lost.path not in left:
             tell(lost.reason, lost.path)
     if made.recaption:
         console.note(f"{console.counted(len(made.recaption))} would be described again, unopened.")
     console.note(
-        f"{console.counted(lines)} to deal with, {made.survey.unchanged:,} unchanged. "
+        f"{console.counted(lines)} to deal with, {made.scan.unchanged:,} unchanged. "
         "Nothing was written."
     )

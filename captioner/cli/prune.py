@@ -51,9 +51,9 @@ def prune(
     path = database or database_path()
     with Index.open(path) as index:
         gone, back = indexing.removable(index, paths or ())
-        doubts = index.doubts(gone)
-        emptied = index.emptied()
-        captions = index.shown(one.id for one in gone)
+        doubts = index.removal_warnings(gone)
+        emptied = index.empty_roots()
+        captions = index.display_captions(one.id for one in gone)
     for one in gone if not as_json else ():
         caption = captions[one.id].text
         console.line(console.shown(str(one.path)), one.reason or "", one.since or "", caption)
@@ -78,5 +78,5 @@ def prune(
         if not yes:
             removal.confirm(what)
         with updating.to_write(path) as index:
-            index.forget(gone)
+            index.delete(gone)
     console.note(f"Removed {what} from the index.")

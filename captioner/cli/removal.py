@@ -12,7 +12,7 @@ from captioner.cli import console, streams
 from captioner.errors import UsageError
 
 if TYPE_CHECKING:
-    from captioner.index import Entry, Shown
+    from captioner.index import DisplayCaption, IndexedPhoto
 
 
 def confirm(what: str) -> None:
@@ -34,7 +34,7 @@ def confirm(what: str) -> None:
 
 @contextmanager
 def listed(
-    entries: Iterable[Entry], captions: Mapping[int, Shown], *, as_json: bool
+    entries: Iterable[IndexedPhoto], captions: Mapping[int, DisplayCaption], *, as_json: bool
 ) -> Iterator[None]:
     """Print photos as JSON once they are removed, or once it is clear that they are not."""
     state = "would_remove"
@@ -46,7 +46,7 @@ def listed(
             console.json_line(_record(entry, captions[entry.id], state))
 
 
-def _record(entry: Entry, caption: Shown, state: str) -> dict[str, object]:
+def _record(entry: IndexedPhoto, caption: DisplayCaption, state: str) -> dict[str, object]:
     return {
         "path": str(entry.path),
         "state": state,

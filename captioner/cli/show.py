@@ -162,7 +162,7 @@ def _in_index(photo: Path, database: Path | None) -> Iterator[Statement]:
 
     try:
         with Index.open(database or database_path()) as index:
-            known = index.known(photo)
+            known = index.stored_caption(photo)
             facts = index.facts(photo)
     except UsageError as error:  # The files speak for themselves.
         console.warning(error.reason)

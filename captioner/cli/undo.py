@@ -67,7 +67,7 @@ def undo(
     with updating.to_write(database or database_path(), remedy=remedy) as index:
         records = index.writes(sync=how.sync)
         photos = (
-            updating.walk_all(given, chain(*records.places().values()))
+            updating.walk_all(given, chain(*records.photo_paths().values()))
             if given.words
             else _written(records)
         )
@@ -116,7 +116,7 @@ def _written(records: Writes) -> Iterator[Photo | Failure]:
 
     seen = set()
     missing = 0
-    for places in records.places().values():
+    for places in records.photo_paths().values():
         there = [(path, found) for path in sorted(places) if (found := _regular(path))]
         missing += not there
         for path, found in there:

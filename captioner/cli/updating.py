@@ -50,8 +50,10 @@ def to_write(path: Path, *, remedy: str = "") -> Index:
 
 def warn_of_network(index: Index) -> None:
     """Say what to expect of a database on a network drive."""
-    if index.network:
-        console.warning(_NETWORK.format(path=console.shown(str(index.path)), kind=index.network))
+    if index.network_filesystem:
+        console.warning(
+            _NETWORK.format(path=console.shown(str(index.path)), kind=index.network_filesystem)
+        )
 
 
 def update(

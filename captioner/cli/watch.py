@@ -93,7 +93,7 @@ def watch(
                     stamped=True,
                 )
                 named = {os.path.abspath(folder) for folder in there}  # noqa: PTH100
-                updating.note_emptied(one for one in index.emptied() if str(one[0]) in named)
+                updating.note_emptied(one for one in index.empty_roots() if str(one[0]) in named)
         except DatabaseUnavailableError as error:
             if error.reason != trouble:  # said once, however long it lasts
                 trouble = error.reason
@@ -105,8 +105,8 @@ def watch(
     watcher = Watcher(
         paths,
         lambda line: console.note(console.shown(line)),
-        network=mounts.network,
-        mounted=mounts.points,
+        network=mounts.network_filesystem,
+        mounted=mounts.mount_points,
         include_hidden=include_hidden,
     )
     with watcher, finishing() as stop:

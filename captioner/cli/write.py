@@ -132,7 +132,9 @@ def write(
     remedy = "Make one with `captioner index FOLDER`."
     with updating.to_write(database or database_path(), remedy=remedy) as index:
         photos = (
-            updating.walk_all(given, index.described()) if given.words else walk(index.described())
+            updating.walk_all(given, index.described_paths())
+            if given.words
+            else walk(index.described_paths())
         )
         wanted = Wanted(field, keywords or 0, min_confidence or 0)
         with finishing() as stop:
@@ -197,7 +199,7 @@ def write_all(
 
 def _known(index: Index, photo: Photo, wanted: Wanted) -> StoredCaption | str:
     """What the index says about a photo as it is now; else why that is not to be written."""
-    known = index.known(photo.path)
+    known = index.stored_caption(photo.path)
     if not known:
         return "unknown"
     if (known.photo.size, known.photo.mtime_ns) != (photo.size, photo.mtime_ns):
@@ -221,7 +223,7 @@ def refresh(records: Writes, before: Photo) -> None:
         content_hash = hash_file(before.path)
     except OSError:
         return
-    records.refresh(before, after, content_hash)
+    records.update_photo(before, after, content_hash)
 
 
 def record(given: Given, outcome: Outcome, *, dry_run: bool) -> dict[str, object]:

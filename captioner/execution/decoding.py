@@ -14,7 +14,7 @@ def decode(photo: Photo | Failure, size: int) -> DecodedPhoto | Failure:
     try:
         return read(photo, size)
     except PhotoUnavailableError as error:
-        return Failure(photo.path, str(error))  # without the photo: to be tried again next time
+        return Failure(photo.path, str(error), photo, transient=True)
     except PhotoError as error:
         return Failure(photo.path, str(error), photo)
     except Exception as error:

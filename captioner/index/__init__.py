@@ -1,29 +1,29 @@
-"""The index: one SQLite file that remembers what every photo shows and finds it again."""
+"""The index: an SQLite database that stores what every photo shows, and searches it."""
 
-from captioner.index.changes import Change, Survey
-from captioner.index.edits import Said
-from captioner.index.facts import WithSidecars
+from captioner.index.display import DisplayCaption
+from captioner.index.edits import CurrentCaption
+from captioner.index.facts import SidecarFacts
 from captioner.index.filters import Filters
 from captioner.index.hits import Hit
-from captioner.index.index import Counts, Index
-from captioner.index.missing import Entry, Lost, Walked
+from captioner.index.index import Index
+from captioner.index.missing import IndexedPhoto, MissingPhoto, ScannedPaths
 from captioner.index.records import Record
-from captioner.index.shown import Shown
-from captioner.index.statistics import Statistics
+from captioner.index.scan import Change, Scan
+from captioner.index.statistics import Counts, Statistics
 
 __all__ = [
     "Change",
     "Counts",
-    "Entry",
+    "CurrentCaption",
+    "DisplayCaption",
     "Filters",
     "Hit",
     "Index",
-    "Lost",
+    "IndexedPhoto",
+    "MissingPhoto",
     "Record",
-    "Said",
-    "Shown",
+    "Scan",
+    "ScannedPaths",
+    "SidecarFacts",
     "Statistics",
-    "Survey",
-    "Walked",
-    "WithSidecars",
 ]

@@ -1,4 +1,4 @@
-"""A copy of the database as it is at one moment, while another process may write to it."""
+"""Backup: a consistent copy of the database, even while another process writes to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from captioner.index import database
 
 _PAGES = 4096
-"""Copied at a time; between two of them an interrupt is heard."""
+"""Copied at a time; an interrupt takes effect between two of them."""
 
 
 def backup(path: Path, target: Path) -> None:
@@ -19,20 +19,19 @@ def backup(path: Path, target: Path) -> None:
     Raises
     ------
     CaptionerError
-        Where there is no index, or the target cannot be written. What there is of the target then
-        is of no use.
+        If there is no index, or the target cannot be written. An incomplete target is then left.
     """
     with ExitStack() as resources:
-        source = resources.enter_context(closing(database.reader(path)))
+        source = resources.enter_context(closing(database.open_reader(path)))
         (journal,) = source.execute("PRAGMA journal_mode").fetchone()
-        # Without WAL, readers and a writer block each other. Who may not write beside the database
-        # reads it as it lies, in which case there is no writer.
+        # Without WAL, readers and a writer block each other. In a folder without write permission
+        # there is no writer, and the database is opened as immutable.
         if journal != "wal" and os.access(path.parent, os.W_OK):
-            resources.enter_context(database.lock(path))
+            resources.enter_context(database.writer_lock(path))
         resources.enter_context(database.snapshot(source))
         # A snapshot begins with its first read. Without one, every batch that another process
-        # stores meanwhile would make the copy begin again.
+        # stores meanwhile would restart the copy.
         source.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        with database.explained(target), closing(sqlite3.connect(target)) as copy:
+        with database.explaining_errors(target), closing(sqlite3.connect(target)) as copy:
             source.backup(copy, pages=_PAGES)
-            copy.execute("PRAGMA journal_mode = DELETE")  # one file, and no more
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a WAL next to it

@@ -1,4 +1,4 @@
-"""The database file: one writer at a time, readers that never wait, errors in words."""
+"""The SQLite file: one writer at a time, readers that never wait, errors in plain words."""
 
 from __future__ import annotations
 
@@ -23,81 +23,84 @@ Ids = npt.NDArray[np.int64]
 """Of photos."""
 
 TIMEOUT = 5.0
-"""Seconds to wait for another program that holds the file, as a backup may."""
+"""Seconds to wait for another program that locks the file, such as a backup."""
 
 _ANOTHER = "Name another database with --db or CAPTIONER_DB."
 _ELSEWHERE = (
-    "Name a database in a folder that you may write with --db or CAPTIONER_DB, or set "
+    "Name a database in a writable folder with --db or CAPTIONER_DB, or set "
     "CAPTIONER_HOME to such a folder."
 )
 _FULL = (
     "cannot grow: the disk is full",
-    "Make room and run again; all that was stored before is kept.",
+    "Free some space and run again; everything stored before is kept.",
 )
-_PASSING = {
+_TRANSIENT = {
     "SQLITE_BUSY": ("is held by another program", "Close that program, or try again later."),
     "SQLITE_LOCKED": ("is held by another program", "Close that program, or try again later."),
     "SQLITE_FULL": _FULL,
     "SQLITE_IOERR": (
         "cannot be read or written: its disk reports an error",
-        "See that the disk is connected and sound, and run again.",
+        "Check that the disk is connected and healthy, then run again.",
     ),
 }
-"""What SQLite reports of troubles that may end without anything done to the database."""
-_LASTING = {
+"""SQLite's error codes for troubles that may pass without a change to the database."""
+_PERMANENT = {
     "SQLITE_READONLY": (
         "cannot be written",
-        f"Give yourself the right to write the file and its folder. {_ELSEWHERE}",
+        f"Get write permission for the file and its folder. {_ELSEWHERE}",
     ),
     "SQLITE_NOTADB": ("is not a database", _ANOTHER),
     "SQLITE_CORRUPT": (
         "is damaged",
-        "Put back a backup, or move the file away and index the photos again.",
+        "Restore a backup, or move the file away and index the photos again.",
     ),
-    "SQLITE_CANTOPEN": ("cannot be opened", f"See that it is a file that you may read. {_ANOTHER}"),
-    "SQLITE_PERM": ("cannot be opened", f"See that it is a file that you may read. {_ANOTHER}"),
+    "SQLITE_CANTOPEN": (
+        "cannot be opened",
+        f"Check that it is a file that you can read. {_ANOTHER}",
+    ),
+    "SQLITE_PERM": ("cannot be opened", f"Check that it is a file that you can read. {_ANOTHER}"),
 }
-_ROOM = 64 << 10
-"""Free space below which a disk is full: the files beside a database begin with 32 KB."""
+_MIN_FREE = 64 << 10
+"""Bytes free below which a disk counts as full: SQLite's own files start at 32 KB."""
 
 
 def path_key(path: Path | str) -> bytes:
-    """What the database knows a photo by: its absolute path, byte for byte, whatever its name.
+    """The key of a photo: its absolute path as bytes, valid text or not.
 
-    Where several spellings mean the same file, the one that its folder lists.
+    If several spellings mean the same file, the one in its folder's listing.
     """
     return paths.key(path)
 
 
-def inside(folder: bytes) -> tuple[bytes, bytes]:
-    """The first key that may lie below a folder, and the first one that no longer can."""
+def range_below(folder: bytes) -> tuple[bytes, bytes]:
+    """The range of keys below a folder: the first one, and the first one after it."""
     start = os.path.join(folder, b"")  # noqa: PTH118 (bytes)
     return start, start[:-1] + bytes([start[-1] + 1])
 
 
 def now() -> str:
-    """The time as the database keeps it: UTC, ISO 8601."""
+    """The present time as the database stores it: UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn what SQLite reports about the database into words for a person.
+def explaining_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors about the database at `path` into errors with a reason and a remedy.
 
     Raises
     ------
     DatabaseUnavailableError
-        Where it may work later.
+        If it may work later.
     CaptionerError
-        Where it will not.
+        If it will not.
     """
     try:
         yield
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith("SQLITE_IOERR") and _is_full(path.parent):
-            name = "SQLITE_FULL"  # of the files beside the database, SQLite says just that
-        for reasons, kind in ((_PASSING, DatabaseUnavailableError), (_LASTING, CaptionerError)):
+            name = "SQLITE_FULL"  # SQLite's error for the files next to the database
+        for reasons, kind in ((_TRANSIENT, DatabaseUnavailableError), (_PERMANENT, CaptionerError)):
             for prefix, (reason, remedy) in reasons.items():
                 if name.startswith(prefix):
                     raise kind(f"{path} {reason}.", remedy) from error
@@ -108,18 +111,18 @@ def _is_full(folder: Path) -> bool:
     import shutil
 
     try:
-        return shutil.disk_usage(folder).free < _ROOM
+        return shutil.disk_usage(folder).free < _MIN_FREE
     except OSError:
         return False
 
 
-def check(path: Path) -> None:
-    """See that what is there can be a database, before anything is made in it or beside it.
+def check_is_database(path: Path) -> None:
+    """Check that a path can be a database, before anything is created in it or next to it.
 
     Raises
     ------
     CaptionerError
-        Where it is a folder, a device or a file of another kind.
+        If it is a folder, a device or a file of another kind.
     """
     try:
         mode = path.stat().st_mode
@@ -128,28 +131,28 @@ def check(path: Path) -> None:
     _refuse_folder(path)
     if not stat.S_ISREG(mode):
         raise CaptionerError(f"{path} cannot be opened: it is not a file.", _ANOTHER)
-    # By SQLite: opening and closing the file here would end the locks of connections to it.
+    # By SQLite: opening and closing the file here would release the locks of its connections.
     try:
         with closing(sqlite3.connect(_read_only(path), uri=True, timeout=0)) as connection:
             connection.execute("PRAGMA schema_version")
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
-            with explained(path):
+            with explaining_errors(path):
                 raise
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[None]:
+def writer_lock(path: Path) -> Iterator[None]:
     """Be the only writer of the database at `path`.
 
-    The lock is the system's, on a file beside the database, so that it ends with its process
-    however that dies. (On the database itself it would get in the way of SQLite's own locks.) The
-    file's content only names the holder to those who are turned away.
+    An operating system lock on a file next to the database, so that it ends with its process
+    however that dies. (On the database itself it would interfere with SQLite's own locks.) The
+    file's content only names the process that holds the lock.
 
     Raises
     ------
     DatabaseUnavailableError
-        Where another process holds it: which one, and since when.
+        If another process holds it: which one, and since when.
     """
     if reason := paths.forbidden(path):
         raise UsageError(f"{path} {reason}", _ANOTHER)
@@ -186,24 +189,24 @@ def _refuse_folder(path: Path) -> None:
 def _holder(file: FileIO) -> str:
     # Windows locks the first byte against reading as well.
     file.seek(1)
-    # Empty if the holder has just taken the lock and has not yet written its name.
+    # Empty if the process has just taken the lock and has not yet written its name.
     return file.read().decode(errors="replace").strip() or "another process"
 
 
-def writer(path: Path) -> sqlite3.Connection:
-    """Open for writing, made where there is none and brought up to date; call under `lock`."""
-    with explained(path):
+def open_writer(path: Path) -> sqlite3.Connection:
+    """Open for writing, created if absent and migrated if old; call under `writer_lock`."""
+    with explaining_errors(path):
         connection = sqlite3.connect(path, timeout=TIMEOUT)
         try:
             connection.execute("PRAGMA foreign_keys = ON")
             pending = migrations.pending(connection, path)
-            # Readers never wait where changes go to a file of their own first. But that takes
-            # memory shared among processes, which a network drive cannot give.
-            journal = "DELETE" if mounts.network(path_key(path)) else "WAL"
+            # In WAL mode readers never wait. But it needs memory shared between processes, which
+            # network drives do not provide.
+            journal = "DELETE" if mounts.network_filesystem(path_key(path)) else "WAL"
             connection.execute(f"PRAGMA journal_mode = {journal}")
             if pending:
                 migrations.apply(connection)
-            # Better to be turned away now than with the first batch in hand.
+            # Fail now rather than with the first batch.
             connection.execute("DELETE FROM photos WHERE FALSE")
             connection.rollback()
         except BaseException:
@@ -212,15 +215,15 @@ def writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def reader(path: Path) -> sqlite3.Connection:
+def open_reader(path: Path) -> sqlite3.Connection:
     """Open for reading, by one thread at a time.
 
     Raises
     ------
     UsageError
-        Where there is no index to read.
+        If there is no index to read.
     CaptionerError
-        Where its schema is another than this captioner's.
+        If its schema is that of another version.
     """
     missing = UsageError(
         f"there is no index at {path}.", f"Make one with `captioner index FOLDER`. {_ANOTHER}"
@@ -228,7 +231,7 @@ def reader(path: Path) -> sqlite3.Connection:
     _refuse_folder(path)
     if not os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises where it may not look)
         raise missing
-    with explained(path):
+    with explaining_errors(path):
         connection = sqlite3.connect(
             _read_only(path), uri=True, timeout=TIMEOUT, check_same_thread=False
         )
@@ -248,17 +251,19 @@ def reader(path: Path) -> sqlite3.Connection:
 
 
 def _read_only(path: Path) -> str:
-    # Reading a database in WAL mode needs two small files beside it. Where neither they nor the
-    # right to make them are there, nobody is writing, and it can be read as it lies.
-    as_it_lies = (
+    # Reading a database in WAL mode needs two small files next to it. If they neither exist nor
+    # can be created, nobody is writing, and the database can be opened as immutable.
+    immutable = (
         not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
     )
-    return paths.sqlite_uri(path, "mode=ro&immutable=1" if as_it_lies else "mode=ro")
+    return paths.sqlite_uri(path, "mode=ro&immutable=1" if immutable else "mode=ro")
 
 
-def ids(connection: sqlite3.Connection, statement: str, parameters: Sequence[object] = ()) -> Ids:
+def select_ids(
+    connection: sqlite3.Connection, statement: str, parameters: Sequence[object] = ()
+) -> Ids:
     """The ids (N,) that a statement of one column selects, in its order."""
-    # As one text, which takes a fifth of the time that as many rows do.
+    # As one text, which takes a fifth of the time of as many rows.
     (joined,) = connection.execute(
         f"WITH chosen (id) AS ({statement}) SELECT group_concat(id) FROM chosen", parameters
     ).fetchone()
@@ -267,7 +272,7 @@ def ids(connection: sqlite3.Connection, statement: str, parameters: Sequence[obj
 
 @contextmanager
 def snapshot(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Let several statements see the database as it is now, whatever a writer does between them."""
+    """A read transaction: several statements see the same state, whatever a writer does."""
     connection.execute("BEGIN")
     try:
         yield connection

@@ -1,4 +1,4 @@
-"""A person's words about a photo: kept beside a model's, shown before them, never overwritten."""
+"""Human-authored captions in the index: next to a model's, shown first, never overwritten."""
 
 from __future__ import annotations
 
@@ -8,37 +8,36 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from captioner.index import texts
+from captioner.index import documents
 from captioner.index.database import TIMEOUT, path_key
-from captioner.index.shown import IN_ORDER
+from captioner.index.display import JOIN_BEST_CAPTION
 from captioner.system.paths import sqlite_uri
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What is said of a photo that the index knows."""
+class CurrentCaption:
+    """The caption that the index holds of a photo, human-authored or the model's best."""
 
     text: str
-    """The caption that is shown; empty where there is none."""
+    """Empty if there is none."""
     by_person: bool
 
 
-def said(connection: sqlite3.Connection, photo: Path) -> Said | None:
-    """What is shown of a photo; None where it is unknown."""
+def current_caption(connection: sqlite3.Connection, photo: Path) -> CurrentCaption | None:
+    """The caption of a photo; None if the index does not know the photo."""
     row = connection.execute(
         "SELECT coalesce(text, ''), source IS 'person' FROM photos "
-        "LEFT JOIN captions ON captions.photo = photos.id "
-        f"WHERE path = ? ORDER BY {IN_ORDER} LIMIT 1",
+        f"{JOIN_BEST_CAPTION} WHERE path = ?",
         [path_key(photo)],
     ).fetchone()
-    return Said(row[0], bool(row[1])) if row else None
+    return CurrentCaption(row[0], bool(row[1])) if row else None
 
 
-def edit(path: Path, photo: Path, text: str) -> None:
-    """Put a person's words in place of earlier ones; where there are none, only take those away.
+def set_caption(path: Path, photo: Path, text: str) -> None:
+    """Replace the human-authored caption of a photo; remove it if the text is empty.
 
-    Without the writer's lock: a person must not have to wait until a run over 300,000 photos is
-    done. SQLite's own locks suffice for one transaction that takes them at its beginning.
+    Without the writer's lock: nobody should have to wait until a run over 300,000 photos is done.
+    SQLite's own locks suffice for one transaction that takes them at its beginning.
     """
     text = _one_line(text)
     address = sqlite_uri(path, "mode=rw")
@@ -55,11 +54,11 @@ def edit(path: Path, photo: Path, text: str) -> None:
                 "INSERT INTO captions (photo, source, rank, text) VALUES (?, 'person', 0, ?)",
                 [*row, text],
             )
-        texts.refresh(connection, *row)
+        documents.refresh(connection, *row)
 
 
 def _one_line(text: str) -> str:
-    # Neither what steers terminals nor half a character belongs in a caption.
+    # Neither terminal control characters nor lone surrogates belong in a caption.
     return "".join(
         character
         for character in " ".join(text.split())

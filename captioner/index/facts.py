@@ -1,6 +1,6 @@
-"""What cameras and people wrote about photos, in their files and in sidecars, as the index has it.
+"""Facts: what cameras and people wrote about photos: EXIF, XMP, IPTC, sidecars.
 
-Every function here runs inside its caller's transaction.
+Every function runs inside its caller's transaction.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ _LISTS = ("keywords", "others")
 
 
 @dataclass(frozen=True, slots=True)
-class WithSidecars:
-    """The facts of a photo with sidecars, as they were read just now."""
+class SidecarFacts:
+    """The facts of a photo with sidecars, as just read."""
 
     photo: Photo
     facts: Facts
-    """Of its own file and the sidecars together."""
-    own: Facts
-    """Of its own file."""
-    read: tuple[Sidecar, ...]
+    """Of the photo's own file and the sidecars, merged."""
+    embedded: Facts
+    """Of the photo's own file alone."""
+    sidecars: tuple[Sidecar, ...]
     """The sidecars that could be opened."""
 
 
 def signature(sidecars: Sequence[Sidecar]) -> str:
-    """Sidecars in a text: they are unchanged while it is the same."""
+    """Names, sizes and dates of sidecars as JSON: they are unchanged while it is the same."""
     return json.dumps(sidecars, separators=(",", ":"))
 
 
-def keep(
+def store(
     connection: sqlite3.Connection, photo: int, facts: Facts, version: int | None = FACTS_VERSION
 ) -> None:
     """Store a photo's facts in place of earlier ones, and that it has no sidecars."""
-    remove(connection, photo)
+    delete(connection, photo)
     row: dict[str, Any] = {name: getattr(facts, name) for name in _COLUMNS}
     row |= {name: json.dumps(row[name], ensure_ascii=False) for name in _LISTS}
     row |= {"photo": photo, "version": version}
@@ -52,16 +52,16 @@ def keep(
     )
 
 
-def remove(connection: sqlite3.Connection, photo: int) -> None:
-    """Remove a photo's facts, and what its sidecars said."""
+def delete(connection: sqlite3.Connection, photo: int) -> None:
+    """Delete a photo's facts, those of its sidecars included."""
     connection.execute("DELETE FROM facts WHERE photo = ?", [photo])
     connection.execute("DELETE FROM sidecars WHERE photo = ?", [photo])
 
 
-def keep_with_sidecars(connection: sqlite3.Connection, new: WithSidecars) -> int | None:
-    """Store what was read from sidecars; the photo's id, or None where the index has it no more.
+def store_with_sidecars(connection: sqlite3.Connection, new: SidecarFacts) -> int | None:
+    """Store facts read from sidecars; the photo's id, or None if the index no longer has it.
 
-    Of a photo that could not be read, it is only remembered which sidecars there are.
+    Of a photo that could not be read, only the sidecars' signature is stored.
     """
     row = connection.execute(
         "SELECT id, status = 'described' FROM photos WHERE path = ?", [path_key(new.photo.path)]
@@ -70,19 +70,19 @@ def keep_with_sidecars(connection: sqlite3.Connection, new: WithSidecars) -> int
         return None
     photo, described = row
     if described:
-        keep(connection, photo, new.facts)
+        store(connection, photo, new.facts)
     else:
-        remove(connection, photo)
-    if new.read:
+        delete(connection, photo)
+    if new.sidecars:
         connection.execute(
             "INSERT INTO sidecars (photo, files, embedded) VALUES (?, ?, ?)",
-            [photo, signature(new.read), json.dumps(asdict(new.own), ensure_ascii=False)],
+            [photo, signature(new.sidecars), json.dumps(asdict(new.embedded), ensure_ascii=False)],
         )
     return int(photo)
 
 
-def own(connection: sqlite3.Connection, photo: Photo) -> Facts | None:
-    """What a photo's own file says; None where the index does not know it by today's rules."""
+def load_embedded(connection: sqlite3.Connection, photo: Photo) -> Facts | None:
+    """The facts in a photo's own file; None if unknown, or read by the rules of another version."""
     row = connection.execute(
         f"SELECT status, version, embedded, {', '.join(f'facts.{name}' for name in _COLUMNS)} "
         "FROM photos LEFT JOIN facts ON facts.photo = id LEFT JOIN sidecars ON sidecars.photo = id "
@@ -101,8 +101,8 @@ def own(connection: sqlite3.Connection, photo: Photo) -> Facts | None:
     return _facts(dict(zip(_COLUMNS, values, strict=True)))
 
 
-def of(connection: sqlite3.Connection, photo: Path) -> Facts | None:
-    """All facts of a photo; None where there are none."""
+def load(connection: sqlite3.Connection, photo: Path) -> Facts | None:
+    """All facts of a photo; None if there are none."""
     row = connection.execute(
         f"SELECT {', '.join(f'facts.{name}' for name in _COLUMNS)} "
         "FROM photos JOIN facts ON photo = id WHERE path = ?",
@@ -112,8 +112,8 @@ def of(connection: sqlite3.Connection, photo: Path) -> Facts | None:
 
 
 def copy(connection: sqlite3.Connection, source: int, target: int) -> None:
-    """Give a photo the facts in the file of another with the same content, without its sidecars."""
-    remove(connection, target)
+    """Give a photo the embedded facts of another with the same content, without its sidecars."""
+    delete(connection, target)
     row = connection.execute(
         f"SELECT version, embedded, {', '.join(f'facts.{name}' for name in _COLUMNS)} "
         "FROM facts LEFT JOIN sidecars USING (photo) WHERE photo = ?",
@@ -122,11 +122,11 @@ def copy(connection: sqlite3.Connection, source: int, target: int) -> None:
     if row:
         version, embedded, *values = row
         facts = json.loads(embedded) if embedded else dict(zip(_COLUMNS, values, strict=True))
-        keep(connection, target, _facts(facts), version)
+        store(connection, target, _facts(facts), version)
 
 
-def changed(connection: sqlite3.Connection, photo: Photo) -> bool:
-    """Whether a photo's sidecars are others than those that the index has read."""
+def sidecars_changed(connection: sqlite3.Connection, photo: Photo) -> bool:
+    """Whether a photo's sidecars are not those that the index has read, or have changed since."""
     row = connection.execute(
         "SELECT files FROM sidecars JOIN photos ON photo = id WHERE path = ?",
         [path_key(photo.path)],
@@ -136,6 +136,6 @@ def changed(connection: sqlite3.Connection, photo: Photo) -> bool:
 
 def _facts(values: dict[str, Any]) -> Facts:
     for name in _LISTS:
-        found = values.get(name)
-        values[name] = tuple(json.loads(found) if isinstance(found, str) else found or ())
+        items = values.get(name)
+        values[name] = tuple(json.loads(items) if isinstance(items, str) else items or ())
     return Facts(**values)

@@ -1,4 +1,4 @@
-"""Features that are kept, so that another model can describe a photo without its pixels."""
+"""Stored encoder features, by which another model can describe photos without their pixels."""
 
 from __future__ import annotations
 
@@ -9,29 +9,33 @@ from pathlib import Path
 
 import numpy as np
 
-from captioner.index.missing import is_below
+from captioner.index.absence import is_below
 from captioner.types import BundleIds, DecodedPhoto, FloatArray, Photo
 
-_UNSEEN = np.empty((0, 0, 3), np.uint8)
-_KEPT = (
+_NO_PIXELS = np.empty((0, 0, 3), np.uint8)
+_RECAPTIONABLE = (
     "FROM photos JOIN features ON photo = id "
-    "WHERE status = 'described' AND encoder = ? AND model_id != ?"
+    "WHERE status = 'described' AND encoder = ? AND model_id IS NOT ?"
 )
 
 
-def below(
-    connection: sqlite3.Connection, weights: BundleIds, folders: Collection[bytes]
+def ids_to_recaption(
+    connection: sqlite3.Connection, bundle: BundleIds, folders: Collection[bytes]
 ) -> list[int]:
-    """Ids of the photos of these weights' encoder that another model described.
+    """Ids of photos with features of a bundle's encoder that another model described.
 
-    Those below some folders, or all of them.
+    Those below some folders; all of them if none are given.
     """
-    rows = connection.execute(f"SELECT id, path {_KEPT}", [weights.encoder_id, weights.model_id])
+    rows = connection.execute(
+        f"SELECT id, path {_RECAPTIONABLE}", [bundle.encoder_id, bundle.model_id]
+    )
     return [number for number, path in rows if not folders or is_below(path, folders)]
 
 
-def of(connection: sqlite3.Connection, ids: Sequence[int]) -> tuple[list[DecodedPhoto], FloatArray]:
-    """Photos, their pixels left out, and their features (N, 2048)."""
+def load(
+    connection: sqlite3.Connection, ids: Sequence[int]
+) -> tuple[list[DecodedPhoto], FloatArray]:
+    """Photos without their pixels, and their features (N, 2048)."""
     rows = [
         connection.execute(
             "SELECT path, size, mtime_ns, width, height, format, content_hash, feature "
@@ -41,8 +45,8 @@ def of(connection: sqlite3.Connection, ids: Sequence[int]) -> tuple[list[Decoded
         for number in ids
     ]
     photos = [
-        DecodedPhoto(Photo(Path(os.fsdecode(path)), size, mtime_ns), _UNSEEN, *what)
-        for path, size, mtime_ns, *what, _ in rows
+        DecodedPhoto(Photo(Path(os.fsdecode(path)), size, mtime_ns), _NO_PIXELS, *rest)
+        for path, size, mtime_ns, *rest, _ in rows
     ]
     features = np.stack([np.frombuffer(row[-1], "<f2") for row in rows])
     return photos, features.astype(np.float32)

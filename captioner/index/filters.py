@@ -1,9 +1,8 @@
-"""Filters: which photos a search is about, by what is known of them besides their sight."""
+"""Search filters: by folder, date, camera, place and keyword."""
 
 from __future__ import annotations
 
 import math
-import os
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -15,11 +14,11 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from captioner.errors import UsageError
-from captioner.index.database import Ids, ids, path_key
-from captioner.index.folding import keyword
+from captioner.index.database import Ids, path_key, range_below, select_ids
+from captioner.index.normalisation import normalise_keyword
 
-EARTH = 6371.0088
-"""Mean radius, kilometres."""
+EARTH_RADIUS = 6371.0088
+"""Mean, kilometres."""
 
 _MODEL_WORDS = """
     WITH RECURSIVE known_words (word) AS (
@@ -30,44 +29,44 @@ _MODEL_WORDS = """
         FROM known_words WHERE word IS NOT NULL
     )
 """
-"""The different words of all photos: a step each in the index of words."""
+"""The distinct keywords of all photos (a loose index scan: one step per word)."""
 
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
 
 
 class Circle(NamedTuple):
-    """All places within some kilometres of one."""
+    """All places within a radius of one."""
 
     latitude: float
     longitude: float
     kilometres: float
 
-    def holds(self, latitude: float, longitude: float) -> bool:
-        """Whether a place lies in it, over the shortest way round the globe (haversine)."""
+    def contains(self, latitude: float, longitude: float) -> bool:
+        """Whether a place, in degrees, is within the great-circle distance (haversine)."""
         north, own = math.radians(latitude), math.radians(self.latitude)
         east = math.radians(longitude - self.longitude)
         chord = (
             math.sin((north - own) / 2) ** 2
             + math.cos(north) * math.cos(own) * math.sin(east / 2) ** 2
         )
-        return 2 * EARTH * math.asin(min(1.0, math.sqrt(chord))) <= self.kilometres
+        return 2 * EARTH_RADIUS * math.asin(min(1.0, math.sqrt(chord))) <= self.kilometres
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What photos must fulfil, all of it. Where a photo's facts say nothing, it does not."""
+    """What photos must match, all of it. A photo without the fact in question does not match."""
 
     folders: tuple[Path, ...] = ()
-    """The photo lies in one of these, however deep."""
+    """The photo is in one of these, at any depth."""
     after: str | None = None
-    """Taken from the beginning of this year, month or day on, by the camera's clock."""
+    """Taken in or after this year, month or day, by the camera's clock."""
     before: str | None = None
-    """Taken before it began."""
+    """Taken before this year, month or day."""
     camera: str | None = None
     """All these words are in the camera's name."""
     near: Circle | None = None
     keywords: tuple[str, ...] = ()
-    """Each is among the keywords, the model's or a person's, or part of a hierarchical one
+    """Each is one of the keywords, the model's or human-authored, or part of a hierarchical one
     ("Places|Europe"). Neither case nor accents matter."""
 
     @classmethod
@@ -80,12 +79,12 @@ class Filters:
         near: str | None = None,
         keywords: Sequence[str] | None = None,
     ) -> Self:
-        """Filters from what a person typed.
+        """Parse filters as they are typed on the command line.
 
         Raises
         ------
         UsageError
-            Where a date or place is none, or no photo could fulfil them.
+            If a date or place is not one, or no photo could match.
         """
         for text in (after, before):
             if text is not None:
@@ -101,15 +100,15 @@ class Filters:
         return cls(tuple(folders or ()), after, before, camera, circle, tuple(keywords or ()))
 
     def __bool__(self) -> bool:
-        """Whether anything is asked for."""
+        """Whether there is any filter."""
         return self != type(self)()
 
-    def queries(self) -> Iterator[tuple[str, list[object]]]:
-        """For each demand the statement that selects the ids of the photos that fulfil it."""
+    def statements(self) -> Iterator[tuple[str, list[object]]]:
+        """SQL with parameters for each filter, selecting the ids of the photos that match."""
         if self.folders:
-            # A range of the index of paths, in place of a pattern that reads them all.
-            ranges = [_below(folder) for folder in self.folders]
-            tests = " OR ".join(["path > ? AND path < ?"] * len(ranges))
+            # A range of the index of paths; a LIKE pattern would scan them all.
+            ranges = [range_below(path_key(folder)) for folder in self.folders]
+            tests = " OR ".join(["path >= ? AND path < ?"] * len(ranges))
             yield f"SELECT id FROM photos WHERE {tests}", [end for ends in ranges for end in ends]
         if self.after:
             yield "SELECT photo FROM facts WHERE taken_at >= ?", [self.after]
@@ -122,52 +121,46 @@ class Filters:
                 [f"%{pattern}%"],
             )
         if self.near:
-            degrees = math.degrees(self.near.kilometres / EARTH)
+            degrees = math.degrees(self.near.kilometres / EARTH_RADIUS)
             yield (
                 "SELECT photo FROM facts WHERE latitude BETWEEN ? AND ? "
                 "AND near(latitude, longitude)",
                 [self.near.latitude - degrees, self.near.latitude + degrees],
             )
         for word in self.keywords:
-            # A model has a few thousand words: it is these that are folded, not every photo's.
+            # A model has a few thousand words: these are normalised, not every photo's.
             yield (
                 f"{_MODEL_WORDS} SELECT photo FROM keywords WHERE word COLLATE NOCASE IN "
                 "(SELECT word FROM known_words WHERE folded(word) = ?1) UNION "
                 "SELECT photo FROM person_keywords WHERE folded = ?1",
-                [keyword(word)],
+                [normalise_keyword(word)],
             )
 
     def select(self, connection: sqlite3.Connection) -> Ids | None:
-        """The ids of the photos that fulfil all; None where nothing is asked for."""
+        """The ids of the photos that match all filters; None if there are none."""
         if self.near:
-            connection.create_function("near", 2, self.near.holds, deterministic=True)
+            connection.create_function("near", 2, self.near.contains, deterministic=True)
         if self.keywords:
-            connection.create_function("folded", 1, _folded, deterministic=True)
+            connection.create_function("folded", 1, _normalise, deterministic=True)
         found = None
-        for statement, parameters in self.queries():
-            some = ids(connection, statement, parameters)
+        for statement, parameters in self.statements():
+            some = select_ids(connection, statement, parameters)
             found = some if found is None else np.intersect1d(found, some, assume_unique=True)
         return found
 
 
 def newest_first(connection: sqlite3.Connection) -> Ids:
-    """The ids of all photos: by when they were taken, those without a date last."""
-    dated = ids(
+    """The ids of all photos, by the date they were taken; those without a date last."""
+    dated = select_ids(
         connection,
         "SELECT photo FROM facts WHERE taken_at IS NOT NULL ORDER BY taken_at DESC, photo DESC",
     )
-    every = ids(connection, "SELECT photo FROM texts ORDER BY photo DESC")
+    every = select_ids(connection, "SELECT photo FROM texts ORDER BY photo DESC")
     return np.concatenate([dated[np.isin(dated, every)], every[~np.isin(every, dated)]])
 
 
-def _folded(word: str | None) -> str | None:
-    return None if word is None else keyword(word)
-
-
-def _below(folder: Path) -> tuple[bytes, bytes]:
-    """What all paths below a folder lie between."""
-    start = path_key(folder).rstrip(os.fsencode(os.sep)) + os.fsencode(os.sep)
-    return start, start[:-1] + bytes([start[-1] + 1])
+def _normalise(word: str | None) -> str | None:
+    return None if word is None else normalise_keyword(word)
 
 
 def _check_date(text: str) -> None:

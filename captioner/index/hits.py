@@ -1,4 +1,4 @@
-"""Hits: photos that were found, with what a person would want to know of each."""
+"""Hits: the photos that a search finds, with what is shown of each."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from captioner.index import shown
+from captioner.index.display import display_captions
 from captioner.types import Keyword
 
-_SOME = "(SELECT value FROM json_each(?))"
+_LIST = "(SELECT value FROM json_each(?))"
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A photo that was found."""
+    """A photo found by a search."""
 
     path: str
-    """Absolute. Where its name is no text, `os.fsencode` gives the bytes back."""
+    """Absolute. If its name is not valid text, `os.fsencode` gives the bytes back."""
     caption: str
-    """The one shown: a person's (edited, else the file's own), else the model's best, else the
-    model's keywords; empty if none."""
+    """The display caption: human-authored (edited, else in the file), else the model's best
+    sentence, else the model's keywords; empty if none."""
     score: float | None
-    """0 to 1: how likely the photo fits what was asked. None where nothing was asked."""
+    """0 to 1: how likely the photo is to match the query. None if there was no query."""
     kind: Literal["sentence", "keywords"] | None = "sentence"
-    """What the caption is: keywords where the model trusts no sentence; None without either."""
+    """What the caption is: keywords if the model trusts no sentence; None without either."""
     source: Literal["person", "model"] | None = "model"
-    """Whose the caption is."""
+    """Who wrote the caption."""
     confidence: float | None = None
-    """Calibrated trust in a model's caption, 0 to 1."""
+    """How likely a model's sentence is to fit, 0 to 1 (calibrated)."""
     matched: tuple[str, ...] = ()
-    """Where a person's words hold some of the query: "caption", "title", "keyword", "name"."""
+    """Human-authored fields with words of the query: "caption", "title", "keyword", "name"."""
     title: str | None = None
     taken_at: str | None = None
     """Local time, ISO 8601."""
@@ -46,41 +46,41 @@ class Hit:
     keywords: tuple[Keyword, ...] = ()
     """The model's, most probable first."""
     file_keywords: tuple[str, ...] = ()
-    """A person's."""
+    """Human-authored."""
     copies: tuple[str, ...] = ()
     """Other paths with the same content."""
 
 
-def hits_of(
+def load_hits(
     connection: sqlite3.Connection,
     photos: Sequence[int],
     scores: Sequence[float | None],
     matched: Mapping[int, Sequence[str]] = MappingProxyType({}),
 ) -> list[Hit]:
-    """Photos as hits, in their order; `matched` is where a person's words hold the query's."""
-    some = json.dumps(list(photos))
+    """Load photos as hits, in their order; `matched` gives the human-authored fields that match."""
+    ids = json.dumps(list(photos))
     rows = {
         photo: rest
         for photo, *rest in connection.execute(
             "SELECT id, path, content_hash, title, coalesce(keywords, '[]'), taken_at, "
             "camera, latitude, longitude FROM photos LEFT JOIN facts ON photo = id "
-            f"WHERE id IN {_SOME}",
-            [some],
+            f"WHERE id IN {_LIST}",
+            [ids],
         )
     }
     keywords: dict[int, list[Keyword]] = {}
     for photo, word, probability in connection.execute(
-        f"SELECT photo, word, round(probability, 4) FROM keywords WHERE photo IN {_SOME} "
+        f"SELECT photo, word, round(probability, 4) FROM keywords WHERE photo IN {_LIST} "
         "ORDER BY photo, probability DESC, word",
-        [some],
+        [ids],
     ):
         keywords.setdefault(photo, []).append(Keyword(word, probability))
-    captions = shown.of(connection, photos)
+    captions = display_captions(connection, photos)
     copies: dict[bytes, list[str]] = {}
     for path, content in connection.execute(
         "SELECT path, content_hash FROM photos WHERE missing_since IS NULL AND content_hash IN "
-        f"(SELECT content_hash FROM photos WHERE id IN {_SOME}) ORDER BY path",
-        [some],
+        f"(SELECT content_hash FROM photos WHERE id IN {_LIST}) ORDER BY path",
+        [ids],
     ):
         copies.setdefault(content, []).append(os.fsdecode(path))
 

@@ -1,7 +1,7 @@
-"""The schema, as the ordered steps that led to it.
+"""Schema migrations, in order (`sqlite_utils.Migrations`).
 
-A step that was released is never edited: a new one is added below it. The names of those that a
-database has been through stand in its table `_sqlite_migrations`.
+A step that was released is never edited: a new one is added below it. The names of the steps that
+were applied to a database are in its table `_sqlite_migrations`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from captioner.errors import CaptionerError
 
-# sqlite-utils takes a tenth of a second to import, which a search has no need to spend.
+# sqlite-utils takes a tenth of a second to import, which a search does not need.
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
@@ -21,7 +21,7 @@ _SET = "captioner"
 
 
 def m001_photos(db: Database) -> None:
-    """Photos, what was said of them, and the full-text index."""
+    """Photos, their captions, keywords, features and vectors, and the full-text index."""
     db.executescript("""
         CREATE TABLE photos (
             id INTEGER PRIMARY KEY,
@@ -87,7 +87,7 @@ def m001_photos(db: Database) -> None:
 
 
 def m002_writes(db: Database) -> None:
-    """What captioner wrote into files, and the way back."""
+    """Writes into files, with the patches that undo them."""
     db.executescript("""
         CREATE TABLE writes (
             id INTEGER PRIMARY KEY,
@@ -105,7 +105,7 @@ def m002_writes(db: Database) -> None:
 
 
 def m003_facts(db: Database) -> None:
-    """What cameras and people wrote into the photos."""
+    """Facts: what cameras and people wrote into the photos."""
     db.executescript("""
         CREATE TABLE facts (
             photo INTEGER PRIMARY KEY REFERENCES photos (id) ON DELETE CASCADE,
@@ -125,7 +125,7 @@ def m003_facts(db: Database) -> None:
 
 
 def m004_library(db: Database) -> None:
-    """What recognises photos and folders again: encoders, sizes, roots and mounts."""
+    """Encoders of features, an index of file sizes, roots and mount points."""
     db.executescript("""
         -- Digest of what made the feature; NULL where it was made before that was kept.
         ALTER TABLE features ADD COLUMN encoder TEXT;
@@ -139,7 +139,7 @@ def m004_library(db: Database) -> None:
 
 
 def m005_sketches(db: Database) -> None:
-    """What a search over many photos looks at first, and an index of keywords to filter by."""
+    """Quantised chunks of vectors (`sketches`), and an index of keywords to filter by."""
     db.executescript("""
         -- Of 4096 photos each. Made from vectors, and rubbed out with the first that changes.
         CREATE TABLE sketches (
@@ -167,7 +167,7 @@ def m005_sketches(db: Database) -> None:
 
 
 def m006_planes(db: Database) -> None:
-    """Sketches of fewer numbers and of more photos each; filters that read no table."""
+    """Larger chunks of fewer components each; covering indexes for filters."""
     db.executescript("""
         DROP TRIGGER vectors_added;
         DROP TRIGGER vectors_changed;
@@ -200,7 +200,7 @@ def m006_planes(db: Database) -> None:
 
 
 def m007_sidecars(db: Database) -> None:
-    """Titles, and what the sidecar files beside a photo say."""
+    """Titles, and the facts in sidecar files."""
     db.executescript("""
         ALTER TABLE facts ADD COLUMN title TEXT;      -- a person's
         -- A person's further captions and titles, for search: JSON list.
@@ -217,7 +217,7 @@ def m007_sidecars(db: Database) -> None:
 
 
 def m008_words(db: Database) -> None:
-    """A person's words and the names of files and folders in a full-text index of their own."""
+    """A separate full-text index of human-authored text and of file and folder names."""
     db.executescript("""
         DROP TRIGGER texts_ai;
         DROP TRIGGER texts_ad;
@@ -284,12 +284,12 @@ STEPS: tuple[Callable[[Database], None], ...] = (
 
 
 def pending(connection: sqlite3.Connection, path: Path) -> list[str]:
-    """The names of the steps that the database at `path` still has to go through.
+    """The names of the steps that are not yet applied to the database at `path`.
 
     Raises
     ------
     CaptionerError
-        Where it is of a newer captioner, or of another program.
+        If a newer version of captioner wrote it, or another program.
     """
     tables = {
         name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
@@ -317,7 +317,7 @@ def pending(connection: sqlite3.Connection, path: Path) -> list[str]:
 
 
 def apply(connection: sqlite3.Connection) -> None:
-    """Take the database through its pending steps, each in a transaction of its own."""
+    """Apply the pending steps, each in a transaction of its own."""
     from sqlite_utils import Database, Migrations
 
     db = Database(connection, execute_plugins=False)

@@ -1,4 +1,4 @@
-"""What is mounted where: a drive that is away is not one that was emptied."""
+"""Mount points and network drives: a drive that is not mounted is not one that was emptied."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from captioner import system
 
 TABLE = Path("/proc/self/mounts")
-"""Linux' own list."""
+"""The mount table of Linux."""
 
 _NETWORK = re.compile(
     "nfs|cifs|smb|afs|9p|ncp|ceph|gluster|lustre|davfs|afpfs|webdav"
@@ -19,8 +19,8 @@ _NETWORK = re.compile(
 )
 
 
-def points() -> dict[bytes, str] | None:
-    """Every place where a file system is mounted, and its kind; None if no list is kept."""
+def mount_points() -> dict[bytes, str] | None:
+    """All mount points with the type of their file systems; None if the system keeps no list."""
     try:
         lines = TABLE.read_bytes().splitlines()
     except OSError:
@@ -44,13 +44,13 @@ def _partitions(second: int) -> dict[bytes, str] | None:
 
 
 def _plain(point: bytes) -> bytes:
-    # Spaces and the like stand there as three octal digits.
+    # Spaces and the like are written as three octal digits.
     return re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), point)
 
 
-def above(path: bytes) -> bytes:
-    """The place where the file system that holds an absolute path is mounted."""
-    known = points()
+def mount_point_of(path: bytes) -> bytes:
+    """The mount point of the file system that holds an absolute path."""
+    known = mount_points()
     while path != os.path.dirname(path):  # noqa: PTH120 (bytes)
         if path in known if known is not None else os.path.ismount(path):
             break
@@ -58,26 +58,28 @@ def above(path: bytes) -> bytes:
     return path
 
 
-def about(folder: bytes) -> set[bytes]:
-    """The mount that holds a folder, and those below it."""
-    inside = os.path.join(folder, b"")  # noqa: PTH118 (bytes)
-    return {above(folder)} | {point for point in points() or () if point.startswith(inside)}
+def mount_points_of(folder: bytes) -> set[bytes]:
+    """The mount point of the file system that holds a folder, and those below it."""
+    prefix = os.path.join(folder, b"")  # noqa: PTH118 (bytes)
+    return {mount_point_of(folder)} | {
+        point for point in mount_points() or () if point.startswith(prefix)
+    }
 
 
 def is_mounted(point: bytes) -> bool:
     """Whether anything is mounted there now."""
     if _is_share(point):
         return os.path.isdir(point)  # noqa: PTH112 (bytes)
-    known = points()
+    known = mount_points()
     return point in known if known is not None else os.path.ismount(point)
 
 
-def network(path: bytes) -> str | None:
-    """The kind of the network drive that holds an absolute path; None if it is none."""
+def network_filesystem(path: bytes) -> str | None:
+    """The type of the network file system that holds a path, such as "nfs4"; None for a disk."""
     real = os.path.realpath(path)
     if _is_share(real):
         return "smb"
-    kind = (points() or {}).get(above(real), "")
+    kind = (mount_points() or {}).get(mount_point_of(real), "")
     return kind if _NETWORK.match(kind) else None
 
 

@@ -1,4 +1,4 @@
-"""All that the index knows of a photo, as one record: what an export is made of."""
+"""Export records: all that the index knows of a photo."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from typing import TypedDict
 
 from captioner.filenames import spelled
-from captioner.index.shown import IN_ORDER, choose
+from captioner.index.display import CAPTIONS, choose
 
 
 class Keyword(TypedDict):
-    """A word that the model sees in the photo."""
+    """A keyword of the model."""
 
     word: str
     probability: float
 
 
 class Alternative(TypedDict):
-    """A caption that is not the one shown."""
+    """A caption other than the display caption."""
 
     caption: str
     source: str
@@ -27,26 +27,26 @@ class Alternative(TypedDict):
 
 
 class Record(TypedDict):
-    """One photo. The names are kept from version to version; what is not known is None."""
+    """One photo. The names stay from version to version; what is not known is None."""
 
     path: str
-    """Absolute; bytes of a name that are no UTF-8 stand in it as \\xe9."""
+    """Absolute; bytes of a name that are not UTF-8 are written as \\xe9."""
     path_bytes: str | None
-    """Such a path exactly, in base64; None where `path` is exact."""
+    """The exact bytes of such a path, in base64; None if `path` is exact."""
     status: str
     """"described" or "failed"."""
     reason: str | None
     """Why it failed."""
     caption: str | None
-    """The one shown: a person's, else the model's best sentence, else the model's keywords."""
+    """The display caption: human-authored, else the model's best sentence, else its keywords."""
     source: str | None
     """Who wrote it: "person" or "model"."""
     confidence: float | None
     """How likely a model's sentence is to fit, 0 to 1."""
     alternatives: list[Alternative]
-    """Further captions, best first; the model's if a person's is shown."""
+    """Further captions, best first; the model's if a human-authored one is displayed."""
     keywords: list[Keyword]
-    """What the model sees, most probable first."""
+    """The model's, most probable first."""
     model: str | None
     """Id of the model that described the photo."""
     format: str | None
@@ -75,7 +75,7 @@ class Record(TypedDict):
     longitude: float | None
     """Degrees, east positive."""
     file_title: str | None
-    """What a person wrote into the file or a sidecar, as is what follows."""
+    """Human-authored, in the file or a sidecar, as is what follows."""
     file_caption: str | None
     file_keywords: list[str]
     kind: str | None
@@ -92,9 +92,7 @@ _PHOTOS = """
     LEFT JOIN vectors ON vectors.photo = photos.id
     ORDER BY path
 """
-_CAPTIONS = f"""
-    SELECT text, source, round(score, 4) FROM captions WHERE photo = ? ORDER BY {IN_ORDER}
-"""
+_CAPTIONS = CAPTIONS % "= ?"
 _KEYWORDS = """
     SELECT word, round(probability, 4) FROM keywords
     WHERE photo = ? ORDER BY probability DESC, word
@@ -108,7 +106,10 @@ def records(connection: sqlite3.Connection) -> Iterator[Record]:
         recorded_at, missing_since, missing_reason, taken_at, taken_offset, camera, lens,
         latitude, longitude, file_title, file_caption, file_keywords, model,
     ) in connection.execute(_PHOTOS):  # fmt: skip
-        captions = connection.execute(_CAPTIONS, [photo]).fetchall()
+        captions = [
+            (text, source, confidence)
+            for _, text, source, confidence in connection.execute(_CAPTIONS, [photo])
+        ]
         keywords = [
             Keyword(word=word, probability=probability)
             for word, probability in connection.execute(_KEYWORDS, [photo])

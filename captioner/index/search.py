@@ -1,112 +1,124 @@
-"""Finding photos: by a person's words, by what the model saw in them, and by their likeness.
+"""Search: by human-authored text, by the model's measures of photos, and by similarity.
 
-Ranking: the model's measures are turned into standard scores (how many standard deviations a photo
-lies above the collection's mean), to which the words that a photo's texts share with the query add
-a bonus. What a person wrote, or named, comes before all of that. All photos are looked at in their
-sketches, and the best of them once more in their exact vectors.
+Ranking: the model's measures are standardised over the collection (z-scores) and fused; words that
+a photo's documents share with the query add a bonus. What a person wrote, or named, comes before
+all of that. All photos are measured by their quantised chunks, and the best of them once more by
+their exact vectors.
 
-The score of a hit is another matter: how likely the photo is to fit the query, whatever else there
-is in the collection. Scores never rise from one hit to the next.
+The score of a hit is separate: the probability that the photo matches the query, whatever else is
+in the collection. Scores never rise from one hit to the next.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from captioner.index import words
-from captioner.index.database import Ids, ids, path_key
+from captioner.fusion import ScoreFusion
+from captioner.index import fulltext
+from captioner.index.chunks import ChunkCache, exact_vectors
+from captioner.index.database import Ids, path_key, select_ids
 from captioner.index.filters import Filters, newest_first
-from captioner.index.hits import Hit, hits_of
-from captioner.index.query import Query, parse
-from captioner.index.sketches import Sketches, exact
+from captioner.index.fulltext import HumanTextMatches, TextMatches
+from captioner.index.hits import Hit, load_hits
+from captioner.index.query_parser import ParsedQuery, parse_query
 from captioner.types import FloatArray, HalfArray, QueryPlan, QueryPlanner, SearchVectors
 
-# Ranking; tuned on queries with known answers, all but the order of people's words.
+# Ranking, in standard deviations of the model's fused scores. Tuned on queries with known answers,
+# except for the order of human-authored text.
 TEXT_BONUS = 0.5
-"""Standard deviations that the best match by text adds to what the model saw."""
-TEXT_ALONE = 3.0
-"""The same for a photo whose vectors are of another model, and which has nothing else to show."""
+"""What the best match by text adds to the model's score."""
+TEXT_ONLY_BONUS = 3.0
+"""The same for a photo whose vectors are of another model, so that there is no such score."""
 WRITTEN_BONUS = 3.0
 NAME_BONUS = 1.0
-"""Standard deviations for part of the query in what a person wrote, or in names, times the part."""
+"""For part of the query in human-authored text, or in names, times that part."""
 WRITTEN_FIRST = 200.0
 NAMED_FIRST = 100.0
-"""The same for all of the query: more than any photo can lie above the mean."""
-CLOSELY = 1000
-"""Photos at least that are looked at once more, in their exact vectors."""
+"""For all of the query in them: more than any photo can be above the mean."""
+RESCORED = 1000
+"""Candidates, at least, that are scored again by their exact vectors."""
 
-# Scores.
-WRITTEN_FITS = 0.99
-NAME_FITS = 0.95
-"""How likely a photo fits for which a person used all words of the query, or that is named so."""
-TEXT_ODDS = 1.33
-"""Log odds that all words in a model's texts add to what it saw; fitted with the latter."""
-TEXT_FITS = 0.6
-"""How likely a photo fits by a model's texts alone: measured for those that hold all words."""
-TEXT_LEAST = 0.25
-"""The same at least, with whatever the model saw: measured for queries of four words and more."""
-SURE = 0.5
-"""A photo that shows an excluded word more likely than this is left out."""
+# Scores: probabilities that a photo matches.
+WRITTEN_PROBABILITY = 0.99
+NAME_PROBABILITY = 0.95
+"""If human-authored text, or the names of the photo and its folders, hold the whole query."""
+TEXT_LOG_ODDS = 1.33
+"""What all words in a model's texts add to the log odds of its measures; fitted with the latter."""
+TEXT_PROBABILITY = 0.6
+"""By a model's texts alone: measured for those that hold all words."""
+TEXT_MIN_PROBABILITY = 0.25
+"""The least if they hold all words, whatever the measures: measured for queries of four words and
+more."""
+EXCLUSION_THRESHOLD = 0.5
+"""A photo that shows an excluded word with a higher probability is left out."""
 MIN_SCORE = 0.03
-"""Hits below it fit hardly better than any photo. Of queries that no photo of Flickr8k's dev split
-fits, it leaves two in five without a hit; of those with a right photo, it keeps nine in ten."""
+"""Hits below it match hardly better than any photo. Of queries that no photo of Flickr8k's dev
+split matches, it leaves two in five without a hit; of those with a right photo, it keeps nine in
+ten."""
 
 
 def search(
     connection: sqlite3.Connection,
-    sketches: Sketches,
+    chunks: ChunkCache,
     query: str,
-    rank: QueryPlanner | None,
+    planner: QueryPlanner | None,
     model_id: str | None,
     limit: int,
     filters: Filters,
     min_score: float = 0,
 ) -> list[Hit]:
-    """The photos that fit a query best, by a person's words, by sight and by a model's words."""
-    asked = parse(query)
-    excluded = _excluded(connection, sketches, asked, rank, model_id)
-    if not asked.text:
+    """The best matches by human-authored text, by the model's measures and by its texts."""
+    parsed = parse_query(query)
+    excluded = _excluded(connection, chunks, parsed, planner, model_id)
+    if not parsed.text:
         return newest(connection, limit, filters, excluded)
-    look = rank(asked.text) if rank else None
-    sight = _sight(connection, sketches, look, model_id) if look and model_id else _NOTHING
-    texts, own = words.with_any(connection, asked), words.by_person(connection, asked)
-    photos = sight.photos
-    for found in (texts.photos, own.photos):
+    plan = planner(parsed.text) if planner else None
+    model = ModelScores.of_all(connection, chunks, plan, model_id)
+    texts = fulltext.match_any(connection, parsed)
+    human = fulltext.match_human_text(connection, parsed)
+    photos = model.photos
+    for found in (texts.photos, human.photos):
         if len(new := found[~_among(found, photos)]):
             photos = np.sort(np.concatenate([photos, new]))
-    seen, read, said = (np.searchsorted(photos, some.photos) for some in (sight, texts, own))
+    by_model, by_text, by_human = (
+        np.searchsorted(photos, some.photos) for some in (model, texts, human)
+    )
     scores, text = np.zeros((2, len(photos)), np.float32)
-    is_seen, whole = np.zeros((2, len(photos)), np.bool_)
-    text[read], whole[read], is_seen[seen] = texts.shares, texts.whole, True
-    scores[seen] = sight.scores
-    scores += np.where(is_seen, TEXT_BONUS, TEXT_ALONE) * text
+    has_model, whole = np.zeros((2, len(photos)), np.bool_)
+    text[by_text], whole[by_text], has_model[by_model] = texts.shares, texts.whole, True
+    scores[by_model] = model.scores
+    scores += np.where(has_model, TEXT_BONUS, TEXT_ONLY_BONUS) * text
     written, named, shares = np.zeros((3, len(photos)), np.float32)
-    written[said], named[said], shares[said] = own.written, own.named, own.shares
-    scores += _person_bonus(written, named, shares)
-    kept = _kept(connection, photos, filters)
+    written[by_human], named[by_human] = human.written, human.named
+    shares[by_human] = human.shares
+    scores += _human_text_bonus(written, named, shares)
+    matching = _matching(connection, photos, filters)
     if len(excluded):
-        kept &= ~np.isin(photos, excluded)
-    if asked.phrases:
-        kept &= np.isin(photos, words.in_captions(connection, asked.phrases)[0])
-    best = _best(scores, kept, limit)
-    again = best[is_seen[best]]
-    standard, log_odds = sight.closely(photos[again])
-    scores[again] += standard - sight.scores[np.searchsorted(sight.photos, photos[again])]
-    fits = TEXT_FITS * text * np.where(whole, 1, 0.5)
-    seen_fits = _logistic(log_odds + TEXT_ODDS * whole[again])
-    fits[again] = np.maximum(seen_fits, TEXT_LEAST * whole[again])
-    fits *= 1 - len(_unknown(asked, texts, own, rank)) / len(asked.telling())
-    fits = 1 - (1 - fits) * (1 - NAME_FITS * named) * (1 - WRITTEN_FITS * written)
+        matching &= ~np.isin(photos, excluded)
+    if parsed.phrases:
+        matching &= np.isin(photos, fulltext.match_captions(connection, parsed.phrases)[0])
+    best = _candidates(scores, matching, limit)
+    rescored = best[has_model[best]]
+    exact_scores, log_odds = model.rescore(photos[rescored])
+    approximate = model.scores[np.searchsorted(model.photos, photos[rescored])]
+    scores[rescored] += exact_scores - approximate
+    probability = TEXT_PROBABILITY * text * np.where(whole, 1, 0.5)
+    by_measures = _logistic(log_odds + TEXT_LOG_ODDS * whole[rescored])
+    probability[rescored] = np.maximum(by_measures, TEXT_MIN_PROBABILITY * whole[rescored])
+    probability *= 1 - len(_unknown(parsed, texts, human, planner)) / len(parsed.keywords())
+    probability = 1 - (1 - probability) * (1 - NAME_PROBABILITY * named) * (
+        1 - WRITTEN_PROBABILITY * written
+    )
     order = best[np.lexsort((photos[best], -scores[best]))]
-    falling = _falling(fits[order])
+    falling = _non_increasing(probability[order])
     enough = falling >= min_score
-    return _hits(connection, photos[order][enough], falling[enough], limit, asked)
+    return _hits(connection, photos[order][enough], falling[enough], limit, parsed)
 
 
 def search_captions(
@@ -116,56 +128,57 @@ def search_captions(
     filters: Filters,
     min_score: float = 0,
 ) -> list[Hit]:
-    """The photos whose caption, or a person's words, hold every word of a query.
+    """The photos whose caption, or other human-authored text, holds every word of a query.
 
-    A person's come first, then by BM25.
+    Human-authored text comes first, then the order is that of BM25.
     """
-    asked = parse(query)
-    excluded = _excluded(connection, Sketches(), asked, None, None)
-    if not asked.text:
+    parsed = parse_query(query)
+    excluded = _excluded(connection, ChunkCache(), parsed, None, None)
+    if not parsed.text:
         return newest(connection, limit, filters, excluded)
-    photos, shares = words.in_captions(connection, asked.words + asked.phrases)
-    kept = _kept(connection, photos, filters) & ~np.isin(photos, excluded)
-    photos, shares = photos[kept], shares[kept]
-    own = words.by_person(connection, asked)
-    written = np.isin(photos, own.photos[own.written > 0.999])
+    photos, shares = fulltext.match_captions(connection, parsed.words + parsed.phrases)
+    matching = _matching(connection, photos, filters) & ~np.isin(photos, excluded)
+    photos, shares = photos[matching], shares[matching]
+    human = fulltext.match_human_text(connection, parsed)
+    written = np.isin(photos, human.photos[human.written > 0.999])
     scores = np.where(written, 2 + shares, shares).astype(np.float32)
     order = np.lexsort((photos, -scores))
-    # What is asked for is there to the letter: a doubt remains where a model wrote it.
-    fits = np.where(written, 1, TEXT_FITS + (1 - TEXT_FITS) / 2 * shares)[order]
-    enough = fits >= min_score
-    return _hits(connection, photos[order][enough], fits[enough], limit, asked)
+    # The words are there to the letter; a model that wrote them may still be wrong.
+    by_model = TEXT_PROBABILITY + (1 - TEXT_PROBABILITY) / 2 * shares
+    probability = np.where(written, 1, by_model)[order]
+    enough = probability >= min_score
+    return _hits(connection, photos[order][enough], probability[enough], limit, parsed)
 
 
 def similar(
     connection: sqlite3.Connection,
-    sketches: Sketches,
-    joint: HalfArray,
+    chunks: ChunkCache,
+    embedding: HalfArray,
     model_id: str,
     limit: int,
-    but_not: Path | None,
+    exclude: Path | None,
     filters: Filters,
     content_hash: bytes | None = None,
 ) -> list[Hit]:
-    """The photos nearest to a vector by cosine in the joint space, without copies of its photo."""
-    direction, nowhere = joint.astype(np.float32)[:, None], np.empty((0, 0), np.float32)
-    look = QueryPlan(direction, nowhere, lambda near, _: near, np.ones(1, np.float32))
-    photos, cosines = sketches.look(connection, model_id, look)
-    scores = cosines[:, 0]
-    kept = _kept(connection, photos, filters)
-    same = ids(
+    """The nearest neighbours of an embedding by cosine, without copies of its own photo."""
+    direction, no_words = embedding.astype(np.float32)[:, None], np.empty((0, 0), np.float32)
+    plan = QueryPlan(direction, no_words, lambda cosines, _: cosines, np.ones(1, np.float32))
+    photos, measures = chunks.measure_all(connection, model_id, plan)
+    scores = measures[:, 0]
+    matching = _matching(connection, photos, filters)
+    same = select_ids(
         connection,
         "SELECT id FROM photos WHERE path = ?1 UNION SELECT id FROM photos WHERE content_hash IN "
         "(SELECT content_hash FROM photos WHERE path = ?1 UNION SELECT ?2)",
-        [path_key(but_not) if but_not else None, content_hash],
+        [path_key(exclude) if exclude else None, content_hash],
     )
-    kept &= ~np.isin(photos, same)
-    best = photos[_best(scores, kept, limit)]
+    matching &= ~np.isin(photos, same)
+    best = photos[_candidates(scores, matching, limit)]
     if not len(best):
         return []
-    near = look.measures(exact(connection, model_id, best))[:, 0]
-    order = np.lexsort((best, -near))
-    return _hits(connection, best[order], np.clip(near[order], 0, 1), limit)
+    cosines = plan.measures(exact_vectors(connection, model_id, best))[:, 0]
+    order = np.lexsort((best, -cosines))
+    return _hits(connection, best[order], np.clip(cosines[order], 0, 1), limit)
 
 
 def newest(
@@ -173,14 +186,14 @@ def newest(
 ) -> list[Hit]:
     """The photos that were taken last."""
     photos = newest_first(connection)
-    kept = _kept(connection, photos, filters)
+    matching = _matching(connection, photos, filters)
     if excluded is not None:
-        kept &= ~np.isin(photos, excluded)
-    return _hits(connection, photos[kept], None, limit)
+        matching &= ~np.isin(photos, excluded)
+    return _hits(connection, photos[matching], None, limit)
 
 
-def vectors_of(connection: sqlite3.Connection, path: Path, model_id: str) -> SearchVectors | None:
-    """The vectors of one photo by one model."""
+def vectors(connection: sqlite3.Connection, path: Path, model_id: str) -> SearchVectors | None:
+    """The vectors of one photo by one model; None if it has not described the photo."""
     row = connection.execute(
         "SELECT joint, words FROM vectors JOIN photos ON id = photo "
         "WHERE path = ? AND model_id = ?",
@@ -189,68 +202,77 @@ def vectors_of(connection: sqlite3.Connection, path: Path, model_id: str) -> Sea
     return SearchVectors(*(np.frombuffer(blob, "<f2") for blob in row)) if row else None
 
 
-class _Sight:
-    """What a model saw in the photos that it described: their evidence for a query, nearly."""
+class ModelScores:
+    """A query's scores over all photos that a model described: approximate, and exact for some."""
 
     def __init__(
         self,
+        connection: sqlite3.Connection,
+        model_id: str,
+        plan: QueryPlan,
         photos: Ids,
-        evidence: FloatArray,
-        look: QueryPlan | None,
-        closely: Callable[[Ids], FloatArray],
+        measures: FloatArray,
     ) -> None:
+        self._connection = connection
+        self._model_id = model_id
+        self._plan = plan
+        self._fusion = ScoreFusion.fit(measures, plan.measure_weights, unit_variance=True)
         self.photos = photos
         """(N,), ascending."""
-        self._look = look
-        self._closely = closely
-        if look is None or not len(photos):
-            self._mean, self._weights = evidence[:0].sum(axis=0), evidence[:0].sum(axis=0)
-        else:
-            spread = evidence.std(axis=0) + 1e-6
-            self._mean, self._weights = evidence.mean(axis=0), look.measure_weights / spread
-            self._weights /= (evidence @ self._weights).std() or 1
-        self.scores = self._standard(evidence)
-        """(N,): standard scores, nearly."""
-        self.evidence = evidence
+        self.measures = measures
+        """(N, P), approximate."""
+        self.scores = self._fusion(measures)
+        """(N,): fused z-scores, approximate."""
 
-    def _standard(self, evidence: FloatArray) -> FloatArray:
-        out: FloatArray = (evidence - self._mean) @ self._weights
-        return out
+    @classmethod
+    def of_all(
+        cls,
+        connection: sqlite3.Connection,
+        chunks: ChunkCache,
+        plan: QueryPlan | None,
+        model_id: str | None,
+    ) -> ModelScores | NoModelScores:
+        """Score all photos that a model described; none without a plan, a model or such photos."""
+        if not (plan and model_id):
+            return NoModelScores()
+        photos, measures = chunks.measure_all(connection, model_id, plan)
+        if not len(photos):
+            return NoModelScores()
+        return cls(connection, model_id, plan, photos, measures)
 
-    def log_odds(self, evidence: FloatArray) -> FloatArray:
-        """(N, P) → (N,): log odds that a photo shows what was asked."""
-        if self._look is None or self._look.log_odds is None:
-            return evidence.mean(axis=1) if evidence.size else np.empty(0, np.float32)
-        return self._look.log_odds(evidence)
+    def log_odds(self, measures: FloatArray) -> FloatArray:
+        """(N, P) → (N,): log odds that a photo shows what is asked for."""
+        if self._plan.log_odds is None:
+            return measures.mean(axis=1) if measures.size else np.empty(0, np.float32)
+        return self._plan.log_odds(measures)
 
-    def closely(self, some: Ids) -> tuple[FloatArray, FloatArray]:
-        """Standard scores and log odds of some of the photos, ascending, by exact vectors."""
-        if not len(some):
+    def rescore(self, photos: Ids) -> tuple[FloatArray, FloatArray]:
+        """Fused z-scores and log odds of some of the photos, ascending, by their exact vectors."""
+        if not len(photos):
             return np.empty(0, np.float32), np.empty(0, np.float32)
-        evidence = self._closely(some)
-        return self._standard(evidence), self.log_odds(evidence)
+        exact = exact_vectors(self._connection, self._model_id, photos)
+        measures = self._plan.measures(exact)
+        return self._fusion(measures), self.log_odds(measures)
 
 
-def _nothing_closely(some: Ids) -> FloatArray:
-    return np.empty((len(some), 0), np.float32)
+class NoModelScores:
+    """The same when the model knows none of the words, or has described no photo."""
+
+    photos: Ids = np.empty(0, np.int64)
+    measures: FloatArray = np.empty((0, 0), np.float32)
+    scores: FloatArray = np.empty(0, np.float32)
+
+    def log_odds(self, measures: FloatArray) -> FloatArray:
+        """None."""
+        return self.scores
+
+    def rescore(self, photos: Ids) -> tuple[FloatArray, FloatArray]:
+        """None."""
+        return self.scores, self.scores
 
 
-_NOTHING = _Sight(np.empty(0, np.int64), np.empty((0, 0), np.float32), None, _nothing_closely)
-
-
-def _sight(
-    connection: sqlite3.Connection, sketches: Sketches, look: QueryPlan, model_id: str
-) -> _Sight:
-    photos, evidence = sketches.look(connection, model_id, look)
-    if not len(photos):
-        return _NOTHING
-    return _Sight(
-        photos, evidence, look, lambda some: look.measures(exact(connection, model_id, some))
-    )
-
-
-def _person_bonus(written: FloatArray, named: FloatArray, shares: FloatArray) -> FloatArray:
-    """What the parts of a query that are in a person's words add to a photo's standard score."""
+def _human_text_bonus(written: FloatArray, named: FloatArray, shares: FloatArray) -> FloatArray:
+    """What the parts of a query in human-authored text and in names add to a photo's score."""
     bonus = WRITTEN_BONUS * written + NAME_BONUS * (named - written) + TEXT_BONUS * shares
     bonus += np.where(written > 0.999, WRITTEN_FIRST, np.where(named > 0.999, NAMED_FIRST, 0))
     return bonus.astype(np.float32)
@@ -258,36 +280,38 @@ def _person_bonus(written: FloatArray, named: FloatArray, shares: FloatArray) ->
 
 def _excluded(
     connection: sqlite3.Connection,
-    sketches: Sketches,
-    asked: Query,
-    rank: QueryPlanner | None,
+    chunks: ChunkCache,
+    query: ParsedQuery,
+    planner: QueryPlanner | None,
     model_id: str | None,
 ) -> Ids:
-    """Photos whose words hold what is excluded, or in which the model is sure to see it."""
+    """Photos whose texts hold what is excluded, or that probably show it."""
     found = [np.empty(0, np.int64)]
-    for phrase in asked.excluded:
-        found.append(words.with_excluded(connection, phrase))
-        look = rank(phrase) if rank else None
-        if look and model_id:
-            sight = _sight(connection, sketches, look, model_id)
-            found.append(sight.photos[_logistic(sight.log_odds(sight.evidence)) > SURE])
+    for phrase in query.excluded:
+        found.append(fulltext.match_exclusion(connection, phrase))
+        plan = planner(phrase) if planner else None
+        model = ModelScores.of_all(connection, chunks, plan, model_id)
+        likely = _logistic(model.log_odds(model.measures)) > EXCLUSION_THRESHOLD
+        found.append(model.photos[likely])
     return np.unique(np.concatenate(found))
 
 
 def _unknown(
-    asked: Query, texts: words.Texts, own: words.Own, rank: QueryPlanner | None
+    query: ParsedQuery, texts: TextMatches, human: HumanTextMatches, planner: QueryPlanner | None
 ) -> list[str]:
     """Words of a query that neither a text nor the model knows."""
-    nowhere = set(texts.unknown) & set(own.unknown)
-    return [word for word in asked.telling() if word in nowhere and not (rank and rank(word))]
+    nowhere = set(texts.unknown) & set(human.unknown)
+    return [
+        word for word in query.keywords() if word in nowhere and not (planner and planner(word))
+    ]
 
 
 def _logistic(log_odds: FloatArray) -> FloatArray:
     return (1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))).astype(np.float32)
 
 
-def _falling(values: FloatArray) -> FloatArray:
-    """The nearest values (least squares) that never rise: isotonic regression, pooling blocks."""
+def _non_increasing(values: FloatArray) -> FloatArray:
+    """Isotonic regression by pooling adjacent violators: the nearest values that never rise."""
     means: list[float] = []
     sizes: list[int] = []
     for value in values.tolist():
@@ -305,22 +329,27 @@ def _among(some: Ids, photos: Ids) -> npt.NDArray[np.bool_]:
     return np.append(photos, -1)[np.searchsorted(photos, some)] == some
 
 
-def _kept(connection: sqlite3.Connection, photos: Ids, filters: Filters) -> npt.NDArray[np.bool_]:
-    """Which of some photos (N,) are there and fulfil the filters: (N,)."""
-    missing = ids(connection, "SELECT id FROM photos WHERE missing_since IS NOT NULL")
-    kept = ~np.isin(photos, missing)
-    if (chosen := filters.select(connection)) is not None:
-        kept &= np.isin(photos, chosen)
-    return kept
+def _matching(
+    connection: sqlite3.Connection, photos: Ids, filters: Filters
+) -> npt.NDArray[np.bool_]:
+    """Which of some photos (N,) are not missing and match the filters: (N,)."""
+    missing = select_ids(connection, "SELECT id FROM photos WHERE missing_since IS NOT NULL")
+    matching = ~np.isin(photos, missing)
+    if (selected := filters.select(connection)) is not None:
+        matching &= np.isin(photos, selected)
+    return matching
 
 
-def _best(scores: FloatArray, kept: npt.NDArray[np.bool_], limit: int) -> npt.NDArray[np.intp]:
-    """Where the best scores stand, of as many as are looked at closely: ascending."""
-    [at] = np.nonzero(kept)
-    count = max(limit, CLOSELY)
-    if len(at) > count:
-        at = np.sort(at[np.argpartition(-scores[at], count - 1)[:count]])
-    return at
+def _candidates(
+    scores: FloatArray, matching: npt.NDArray[np.bool_], limit: int
+) -> npt.NDArray[np.intp]:
+    """The positions of the best scores, as many as are rescored: ascending."""
+    [positions] = np.nonzero(matching)
+    count = max(limit, RESCORED)
+    if len(positions) > count:
+        best = np.argpartition(-scores[positions], count - 1)[:count]
+        positions = np.sort(positions[best])
+    return positions
 
 
 def _hits(
@@ -328,25 +357,27 @@ def _hits(
     photos: Ids,
     scores: FloatArray | None,
     limit: int,
-    asked: Query | None = None,
+    query: ParsedQuery | None = None,
 ) -> list[Hit]:
-    """The first `limit` photos, each content once: the copies are named by their best one."""
+    """The first `limit` photos, identical files once: the best one stands for its copies."""
     found: dict[int, float | None] = {}
     seen: set[bytes] = set()
-    for place, (photo, content) in enumerate(_contents(connection, photos)):
+    for position, (photo, content) in enumerate(_content_hashes(connection, photos)):
         if content is None or content not in seen:
-            found[photo] = None if scores is None else float(scores[place])
+            found[photo] = None if scores is None else float(scores[position])
         if content is not None:
             seen.add(content)
         if len(found) == limit:
             break
-    numbers = list(found)
-    matched = words.used_by_person(connection, asked, numbers) if asked else {}
-    return hits_of(connection, numbers, list(found.values()), matched)
+    ids = list(found)
+    matched = fulltext.matched_fields(connection, query, ids) if query else {}
+    return load_hits(connection, ids, list(found.values()), matched)
 
 
-def _contents(connection: sqlite3.Connection, photos: Ids) -> Iterator[tuple[int, bytes | None]]:
-    """Photos in their order, and the hash of what is in each file; None where it is not known."""
+def _content_hashes(
+    connection: sqlite3.Connection, photos: Ids
+) -> Iterator[tuple[int, bytes | None]]:
+    """Photos in their order, each with the hash of its file; None if that is not known."""
     for start in range(0, len(photos), 256):
         some: Sequence[int] = photos[start : start + 256].tolist()
         known = dict(

@@ -1,4 +1,4 @@
-"""The index counted from many sides."""
+"""Statistics of an index: photos by state, format, camera, year, keyword and model."""
 
 from __future__ import annotations
 
@@ -10,11 +10,24 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """Why photos failed."""
+class Counts:
+    """Photos in an index by state. Missing and ignored ones count among the others as well."""
+
+    photos: int
+    described: int
+    failed: int
+    missing: int
+    """Whose files were deleted."""
+    ignored: int = 0
+    """That match an ignore file now."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureReason:
+    """A reason why photos could not be described, and how often it occurs."""
 
     text: str
-    """As of the example; others may differ in their numbers."""
+    """Of the example; others may differ in their numbers."""
     photos: int
     example: str
     """The path of one of them."""
@@ -22,28 +35,28 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What an index holds. Missing photos count as well; all lists have the most frequent first."""
+    """Counts over an index, missing photos included; all lists have the most frequent first."""
 
     bytes: int
-    """On disk, with what SQLite keeps beside it."""
+    """On disk, SQLite's WAL and journal files included."""
     photos: int
     described: int
     wordless: int
-    """Of these, photos of which the model trusts no sentence, and nobody has said one."""
+    """Of these, photos without a caption, human-authored or trusted by the model."""
     failed: int
     missing: int
     """Photos whose files were deleted."""
     ignored: int
-    """Photos that an ignore file names now."""
+    """Photos that match an ignore file now."""
     edited: int
-    """Photos with a person's words in the index."""
+    """Photos with a human-authored caption in the index."""
     captioned: int
-    """Photos whose files hold a person's caption."""
+    """Photos with a human-authored caption in the file or a sidecar."""
     dated: int
     placed: int
-    """Photos that know where they were taken."""
+    """Photos with a GPS position."""
     formats: dict[str, int]
-    reasons: list[Reason]
+    reasons: list[FailureReason]
     keywords: dict[str, int]
     cameras: dict[str, int]
     years: dict[str, int]
@@ -52,7 +65,28 @@ class Statistics:
     """Photos that each model described, by its id."""
 
 
-def count(connection: sqlite3.Connection, path: Path) -> Statistics:
+def counts(connection: sqlite3.Connection) -> Counts:
+    """Count the photos of an index by state."""
+    row = connection.execute(
+        "SELECT count(*), count(*) FILTER (WHERE status = 'described'), "
+        "count(*) FILTER (WHERE status = 'failed'), "
+        "count(missing_since) - count(*) FILTER (WHERE missing_reason = 'ignored'), "
+        "count(*) FILTER (WHERE missing_reason = 'ignored') FROM photos"
+    ).fetchone()
+    return Counts(*row)
+
+
+def models(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many photos each model described, by its id, the most first."""
+    return dict(
+        connection.execute(
+            "SELECT model_id, count(*) FROM vectors GROUP BY model_id "
+            "ORDER BY count(*) DESC, model_id"
+        ).fetchall()
+    )
+
+
+def statistics(connection: sqlite3.Connection, path: Path) -> Statistics:
     """Count everything in the database at `path`."""
 
     def counted(query: str) -> dict[str, int]:
@@ -62,26 +96,21 @@ def count(connection: sqlite3.Connection, path: Path) -> Statistics:
         (found,) = connection.execute(query).fetchone()
         return int(found)
 
-    photos, described, failed, missing, ignored = connection.execute(
-        "SELECT count(*), count(*) FILTER (WHERE status = 'described'), "
-        "count(*) FILTER (WHERE status = 'failed'), "
-        "count(missing_since) - count(*) FILTER (WHERE missing_reason = 'ignored'), "
-        "count(*) FILTER (WHERE missing_reason = 'ignored') FROM photos"
-    ).fetchone()
+    by_state = counts(connection)
     captioned, dated, placed = connection.execute(
         "SELECT count(caption), count(taken_at), count(latitude) FROM facts"
     ).fetchone()
     return Statistics(
         bytes=_size(path),
-        photos=photos,
-        described=described,
+        photos=by_state.photos,
+        described=by_state.described,
         wordless=number(
             "SELECT count(*) FROM photos JOIN texts ON photo = id "
             "WHERE status = 'described' AND caption = ''"
         ),
-        failed=failed,
-        missing=missing,
-        ignored=ignored,
+        failed=by_state.failed,
+        missing=by_state.missing,
+        ignored=by_state.ignored,
         edited=number("SELECT count(DISTINCT photo) FROM captions WHERE source = 'person'"),
         captioned=captioned,
         dated=dated,
@@ -102,10 +131,7 @@ def count(connection: sqlite3.Connection, path: Path) -> Statistics:
             "SELECT substr(taken_at, 1, 4) AS year, count(*) FROM facts "
             "WHERE taken_at IS NOT NULL GROUP BY year ORDER BY year DESC"
         ),
-        models=counted(
-            "SELECT model_id, count(*) FROM vectors GROUP BY model_id "
-            "ORDER BY count(*) DESC, model_id"
-        ),
+        models=models(connection),
     )
 
 
@@ -114,14 +140,14 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.exists())
 
 
-def _reasons(connection: sqlite3.Connection) -> list[Reason]:
-    """Reasons that differ only in their numbers are one."""
-    found: dict[str, Reason] = {}
+def _reasons(connection: sqlite3.Connection) -> list[FailureReason]:
+    """Reasons, those that differ only in their numbers merged."""
+    found: dict[str, FailureReason] = {}
     for text, photos, example in connection.execute(
         "SELECT reason, count(*), min(path) FROM photos WHERE status = 'failed' "
         "GROUP BY reason ORDER BY count(*) DESC, reason"
     ):
         kind = re.sub(r"\d[\d,.]*", "0", text)
-        known = found.setdefault(kind, Reason(text, 0, os.fsdecode(example)))
-        found[kind] = Reason(known.text, known.photos + photos, known.example)
+        known = found.setdefault(kind, FailureReason(text, 0, os.fsdecode(example)))
+        found[kind] = FailureReason(known.text, known.photos + photos, known.example)
     return sorted(found.values(), key=lambda reason: -reason.photos)

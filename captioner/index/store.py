@@ -1,13 +1,13 @@
-"""Writing down what a model said. Every function here runs inside its caller's transaction."""
+"""Storing descriptions and failures. Every function runs inside its caller's transaction."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
 
-from captioner.index import facts, texts
+from captioner.index import documents, facts
 from captioner.index.database import now, path_key
-from captioner.types import Description, Failure, HalfArray, Photo, SearchVectors
+from captioner.types import Description, Failure, HalfArray, Photo
 
 _CONTENT = "size, mtime_ns, content_hash, width, height, format, status, reason, recorded_at"
 _EXCLUDED = ", ".join(f"excluded.{name}" for name in _CONTENT.split(", "))
@@ -16,74 +16,74 @@ _EXCLUDED = ", ".join(f"excluded.{name}" for name in _CONTENT.split(", "))
 def store(
     connection: sqlite3.Connection,
     results: Sequence[Description | Failure],
-    model_id: str,
+    model_id: str | None,
     encoder_id: str | None,
 ) -> None:
-    """Write each result, in place of all that models said of its photo before."""
+    """Store each result, in place of all that models generated for its photo before."""
     for result in results:
         match result:
             case Description():
-                photo = _record(connection, result.photo, described=result)
-                _describe(connection, photo, result, model_id, encoder_id)
-                facts.keep(connection, photo, result.facts)
-            case Failure(photo=Photo() as found):
-                photo = _record(connection, found, failed=result)
+                photo = _upsert_photo(connection, result.photo, described=result)
+                _insert_description(connection, photo, result, model_id, encoder_id)
+                facts.store(connection, photo, result.facts)
+            case Failure(photo=Photo() as found, transient=False):
+                photo = _upsert_photo(connection, found, failed=result)
             case _:
                 continue
-        texts.refresh(connection, photo)
+        documents.refresh(connection, photo)
 
 
-def retell(
+def store_recaptioned(
     connection: sqlite3.Connection, descriptions: Sequence[Description], model_id: str
 ) -> None:
-    """Write what another model says of features that are kept; the photos stay as they are."""
+    """Store what another model generates from stored features; the photos stay the same."""
     for description in descriptions:
         photo, encoder_id = connection.execute(
             "SELECT id, encoder FROM photos JOIN features ON photo = id WHERE path = ?",
             [path_key(description.photo.path)],
         ).fetchone()
-        _forget(connection, photo)
-        _describe(connection, photo, description, model_id, encoder_id)
-        texts.refresh(connection, photo)
+        _delete_description(connection, photo)
+        _insert_description(connection, photo, description, model_id, encoder_id)
+        documents.refresh(connection, photo)
 
 
-def copy(connection: sqlite3.Connection, twin: int, photo: Photo) -> None:
-    """Let a photo have all that is known of another one with the same content.
+def copy(connection: sqlite3.Connection, source: int, photo: Photo) -> None:
+    """Give a photo everything known about another one with the same content.
 
-    A person's words as well, unless the photo has such of its own.
+    Human-authored captions too, unless the photo has one of its own.
     """
     connection.execute(
         f"INSERT INTO photos (path, {_CONTENT}) SELECT ?, {_CONTENT} FROM photos WHERE id = ? "
         f"ON CONFLICT (path) DO UPDATE SET ({_CONTENT}) = ({_EXCLUDED})",
-        [path_key(photo.path), twin],
+        [path_key(photo.path), source],
     )
-    number = _number(connection, photo)
-    _forget(connection, number)
-    facts.copy(connection, twin, number)
+    target = _photo_id(connection, photo)
+    _delete_description(connection, target)
+    facts.copy(connection, source, target)
     connection.execute(
         "INSERT INTO captions (photo, source, model_id, rank, text, score, log_probability) "
         "SELECT ?1, source, model_id, rank, text, score, log_probability FROM captions "
         "WHERE photo = ?2 AND source NOT IN (SELECT source FROM captions WHERE photo = ?1)",
-        [number, twin],
+        [target, source],
     )
     for table in ("keywords", "features", "vectors"):
         columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info ({table})")]
         rest = ", ".join(columns[1:])  # the first is the photo
         connection.execute(
             f"INSERT INTO {table} (photo, {rest}) SELECT ?, {rest} FROM {table} WHERE photo = ?",
-            [number, twin],
+            [target, source],
         )
-    texts.refresh(connection, number)
+    documents.refresh(connection, target)
 
 
-def _record(
+def _upsert_photo(
     connection: sqlite3.Connection,
     photo: Photo,
     *,
     described: Description | None = None,
     failed: Failure | None = None,
 ) -> int:
-    """The photo's id, once its row says how the file is now and nothing of a model is left."""
+    """Store the file's present state and delete what models generated before; the photo's id."""
     row = {
         "path": path_key(photo.path),
         "size": photo.size,
@@ -103,30 +103,30 @@ def _record(
         f"ON CONFLICT (path) DO UPDATE SET {', '.join(f'{name} = :{name}' for name in row)}",
         row,
     )
-    number = _number(connection, photo)
-    _forget(connection, number)
-    facts.remove(connection, number)
+    number = _photo_id(connection, photo)
+    _delete_description(connection, number)
+    facts.delete(connection, number)
     return number
 
 
-def _number(connection: sqlite3.Connection, photo: Photo) -> int:
+def _photo_id(connection: sqlite3.Connection, photo: Photo) -> int:
     key = path_key(photo.path)
     (number,) = connection.execute("SELECT id FROM photos WHERE path = ?", [key]).fetchone()
     return int(number)
 
 
-def _forget(connection: sqlite3.Connection, photo: int) -> None:
-    """Delete what models said of a photo."""
+def _delete_description(connection: sqlite3.Connection, photo: int) -> None:
+    """Delete what models generated for a photo."""
     connection.execute("DELETE FROM captions WHERE photo = ? AND source = 'model'", [photo])
     for table in ("keywords", "features", "vectors"):
         connection.execute(f"DELETE FROM {table} WHERE photo = ?", [photo])
 
 
-def _describe(
+def _insert_description(
     connection: sqlite3.Connection,
     photo: int,
     description: Description,
-    model_id: str,
+    model_id: str | None,
     encoder_id: str | None,
 ) -> None:
     connection.executemany(
@@ -145,12 +145,7 @@ def _describe(
         "INSERT INTO features (photo, model_id, feature, encoder) VALUES (?, ?, ?, ?)",
         [photo, model_id, _blob(description.feature), encoder_id],
     )
-    _keep_vectors(connection, photo, description.vectors, model_id)
-
-
-def _keep_vectors(
-    connection: sqlite3.Connection, photo: int, vectors: SearchVectors, model_id: str
-) -> None:
+    vectors = description.vectors
     connection.execute(
         "INSERT INTO vectors (photo, model_id, joint, words) VALUES (?, ?, ?, ?)",
         [photo, model_id, _blob(vectors.embedding), _blob(vectors.word_hidden)],
@@ -158,12 +153,5 @@ def _keep_vectors(
 
 
 def _blob(numbers: HalfArray) -> bytes:
+    """Numbers as the database stores them: float16, little-endian."""
     return numbers.astype("<f2").tobytes()
-
-
-def words_of(connection: sqlite3.Connection, photo: int) -> list[str]:
-    """The keywords of a photo, most probable first."""
-    rows = connection.execute(
-        "SELECT word FROM keywords WHERE photo = ? ORDER BY probability DESC, word", [photo]
-    )
-    return [word for (word,) in rows]

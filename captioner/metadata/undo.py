@@ -16,19 +16,19 @@ from captioner.types import FileWrite
 class Records(Protocol):
     """Where records are kept: the index, in use; a dictionary does in tests."""
 
-    def of(self, path: Path, after: bytes) -> FileWrite | None:
+    def find(self, path: Path, sha256_after: bytes) -> FileWrite | None:
         """The record of a write that led to this content, best of the file with this name.
 
         That of another name is as good: the file was moved, or is a copy.
         """
         ...
 
-    def keep(self, write: FileWrite) -> None:
+    def add(self, write: FileWrite) -> None:
         """Keep a record, safely by the time that it returns. It joins those of the same file."""
         ...
 
-    def forget(self, path: Path, but: bytes | None = None) -> None:
-        """Drop the records of a file, but for the one whose content after is `but`."""
+    def delete(self, path: Path, except_after: bytes | None = None) -> None:
+        """Delete the records of a file, except the one that led to the content `except_after`."""
         ...
 
 

@@ -230,13 +230,13 @@ class Writer:
         if current is None or real is None:
             create(
                 file.path, new, like=photo, folders=self._folders,
-                record=lambda: self._records.keep(record), sync=self._options.sync,
+                record=lambda: self._records.add(record), sync=self._options.sync,
             )  # fmt: skip
         else:
-            self._replace(real, new, current, lambda: self._records.keep(record))
+            self._replace(real, new, current, lambda: self._records.add(record))
         if file.path != photo:
             self._sidecars.made(file.path)
-        self._records.forget(file.path, record.sha256_after)
+        self._records.delete(file.path, record.sha256_after)
         return outcome
 
     def _complete(self, content: Content, asked: Words) -> Words | None:
@@ -283,7 +283,7 @@ class Writer:
             return False
         if mark.edit_digest is None and mark.edit_alt_digest is None:
             return False
-        record = self._records.of(file.path, digest(file.data))
+        record = self._records.find(file.path, digest(file.data))
         return record is not None and _same_place(record.path, file.path)
 
     def _original(self, file: _File) -> tuple[bytes | None, bytes | None]:
@@ -291,7 +291,7 @@ class Writer:
         if file.data is None:
             return None, None
         known = digest(file.data)
-        record = self._records.of(file.path, known)
+        record = self._records.find(file.path, known)
         if record is None:
             return file.data, known
         if record.sha256_before is None:
@@ -321,7 +321,7 @@ class Writer:
             data = files.read(path, LARGEST) if path == photo else files.written_sidecar(path)
             if data is None:
                 return None
-            record = self._records.of(path, digest(data))
+            record = self._records.find(path, digest(data))
             if record is None and not _ours(path == photo, data):
                 return None
             if record is None and path == photo:
@@ -341,7 +341,7 @@ class Writer:
                 if record and (
                     _same_place(record.path, path) or not os.path.exists(record.path)  # noqa: PTH110
                 ):
-                    self._records.forget(record.path)
+                    self._records.delete(record.path)
         except Refused as error:
             return Outcome(photo, path, State.REFUSED, refused=error)
         except OSError as error:

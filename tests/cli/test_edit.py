@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from captioner import system
 from captioner.cli.app import app
-from captioner.index import Index, Said
+from captioner.index import CurrentCaption, Index
 
 QUOTE = '"' if system.WINDOWS else "'"
 """Of the system's shell."""
@@ -40,9 +40,9 @@ def database(tmp_path: Path) -> Path:
 class TestWords:
     def test_stand_before_the_models_everywhere(self, database: Path) -> None:
         with Index.open(database) as index:
-            assert index.said(DOG) == Said("A dog runs.", by_person=False)
-            index.edit(DOG, "Rex at the lake")
-            assert index.said(DOG) == Said("Rex at the lake", by_person=True)
+            assert index.current_caption(DOG) == CurrentCaption("A dog runs.", by_person=False)
+            index.set_caption(DOG, "Rex at the lake")
+            assert index.current_caption(DOG) == CurrentCaption("Rex at the lake", by_person=True)
             [hit] = index.search("lake")
             assert (hit.path, hit.caption) == (str(DOG), "Rex at the lake")
             assert [hit.path for hit in index.search("rex", exact=True)] == [str(DOG)]
@@ -52,54 +52,56 @@ class TestWords:
 
     def test_are_not_overwritten_by_another_run(self, database: Path) -> None:
         with Index.open(database, write=True) as index:
-            index.edit(DOG, "Rex")
+            index.set_caption(DOG, "Rex")
             index.store([description("dog.jpg", "A brown dog.")], "another model")
-            assert index.said(DOG) == Said("Rex", by_person=True)
+            assert index.current_caption(DOG) == CurrentCaption("Rex", by_person=True)
             index.store([failure("dog.jpg")], "another model")
             assert [hit.caption for hit in index.search("rex")] == ["Rex"]
 
     def test_replace_earlier_ones_and_can_be_taken_back(self, database: Path) -> None:
         with Index.open(database) as index:
-            index.edit(DOG, "Rex")
-            index.edit(DOG, "Bello")
+            index.set_caption(DOG, "Rex")
+            index.set_caption(DOG, "Bello")
             assert not index.search("rex")
             assert [hit.caption for hit in index.search("bello")] == ["Bello"]
-            index.edit(DOG, "")
-            assert index.said(DOG) == Said("A dog runs.", by_person=False)
+            index.set_caption(DOG, "")
+            assert index.current_caption(DOG) == CurrentCaption("A dog runs.", by_person=False)
             assert not index.search("bello")
             assert [hit.caption for hit in index.search("runs", exact=True)] == ["A dog runs."]
 
     def test_help_where_the_model_failed(self, database: Path) -> None:
         broken = Path("/photos/broken.jpg")
         with Index.open(database) as index:
-            assert index.said(broken) == Said("", by_person=False)
-            index.edit(broken, "Grandmother, 1931")
+            assert index.current_caption(broken) == CurrentCaption("", by_person=False)
+            index.set_caption(broken, "Grandmother, 1931")
             assert [hit.path for hit in index.search("grandmother")] == [str(broken)]
-            index.edit(broken, "")
+            index.set_caption(broken, "")
             assert not index.search("grandmother")
 
     def test_of_photos_that_are_not_known(self, database: Path) -> None:
         with Index.open(database) as index:
-            assert index.said(Path("/photos/other.jpg")) is None
-            index.edit(Path("/photos/other.jpg"), "Nobody")
-            assert index.said(Path("/photos/other.jpg")) is None
+            assert index.current_caption(Path("/photos/other.jpg")) is None
+            index.set_caption(Path("/photos/other.jpg"), "Nobody")
+            assert index.current_caption(Path("/photos/other.jpg")) is None
 
     def test_are_one_line_of_text(self, database: Path) -> None:
         with Index.open(database) as index:
-            index.edit(DOG, "  Rex,\n\n our\tdog \x1b[2J\0 👩‍👧 caf\udce9 ")
-            assert index.said(DOG) == Said("Rex, our dog [2J 👩‍👧 caf", by_person=True)
+            index.set_caption(DOG, "  Rex,\n\n our\tdog \x1b[2J\0 👩‍👧 caf\udce9 ")
+            assert index.current_caption(DOG) == CurrentCaption(
+                "Rex, our dog [2J 👩‍👧 caf", by_person=True
+            )
 
     def test_need_not_wait_for_a_run(self, database: Path) -> None:
         with Index.open(database, write=True) as running, Index.open(database) as index:
             running.store([description("new.jpg")], "model")
-            index.edit(DOG, "Rex")
+            index.set_caption(DOG, "Rex")
             running.store([description("newer.jpg")], "model")
-            assert running.said(DOG) == Said("Rex", by_person=True)
+            assert running.current_caption(DOG) == CurrentCaption("Rex", by_person=True)
 
     def test_leave_the_full_text_index_sound(self, database: Path) -> None:
         with Index.open(database) as index:
             for text in ("Rex", "Bello", "", "Rex"):
-                index.edit(DOG, text)
+                index.set_caption(DOG, text)
         with closing(sqlite3.connect(database)) as connection:
             connection.execute("INSERT INTO texts_fts (texts_fts) VALUES ('integrity-check')")
 
@@ -180,10 +182,10 @@ class TestCommand:
         os.close(ours)
         os.close(theirs)
         with Index.open(database) as index:
-            known = index.said(DOG)
+            known = index.current_caption(DOG)
         if said:
             assert (done.returncode, done.stderr) == (0, f"/photos/dog.jpg: {said}\n")
-            assert known == Said(said, by_person=True)
+            assert known == CurrentCaption(said, by_person=True)
         else:
-            assert known == Said("A dog runs.", by_person=False)
+            assert known == CurrentCaption("A dog runs.", by_person=False)
             assert "Not saved" in done.stderr or "the text is empty" in done.stderr

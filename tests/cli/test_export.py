@@ -43,7 +43,7 @@ def database(tmp_path: Path) -> Path:
         index.store([replace(dog, facts=FACTS)], "model")
         index.store([description(photo(os.fsdecode(NO_TEXT)))], "model")
         index.store([failure("broken.jpg", "it is empty.")], "model")
-        index.edit(Path("/photos/dog.jpg"), "Rex läuft")
+        index.set_caption(Path("/photos/dog.jpg"), "Rex läuft")
     return path
 
 
@@ -119,7 +119,7 @@ class TestFormats:
 
     def test_parquet(self, run: Run, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         parquet = pytest.importorskip("pyarrow.parquet", reason="the extra [export] is missing")
-        monkeypatch.setattr("captioner.cli.export._AT_ONCE", 2)
+        monkeypatch.setattr("captioner.cli.export._ROW_GROUP", 2)
         assert run("--output", "photos.parquet").exit_code == 0
         with Index.open(database) as index:
             assert parquet.read_table("photos.parquet").to_pylist() == list(index.records())
@@ -273,7 +273,7 @@ class TestBackup:
     def test_of_a_database_without_wal_waits_for_no_writer(
         self, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(mounts, "network", lambda path: "nfs4")
+        monkeypatch.setattr(mounts, "network_filesystem", lambda path: "nfs4")
         Index.open(database, write=True).close()
         backup(database, tmp_path / "copy.db")
         with Index.open(tmp_path / "copy.db") as copy:

@@ -132,7 +132,7 @@ def test_mistyped_options_are_no_exclusions(run: Run, words: list[str], said: st
 def test_what_fits_badly_is_left_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def sees(query: str) -> QueryPlan:
         return replace(
-            invented.look((1, 0), (0, 0)), log_odds=lambda evidence: evidence[:, 0] * 0 - 4
+            invented.query_plan((1, 0), (0, 0)), log_odds=lambda evidence: evidence[:, 0] * 0 - 4
         )
 
     monkeypatch.setattr("captioner.model.query.load_planner", lambda bundle=None: ("m", sees))

@@ -41,7 +41,7 @@ def run() -> Run:
 def known(folder: Path) -> list[str]:
     """All photos that the index holds, as seen from the folder."""
     with Index.open(folder.parent / "home/captioner.db") as index:
-        return [str(one.path.relative_to(folder)) for one in index.at(folder)]
+        return [str(one.path.relative_to(folder)) for one in index.photos_at(folder)]
 
 
 def roots(folder: Path) -> list[Path]:

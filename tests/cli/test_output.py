@@ -53,7 +53,7 @@ def evil(tmp_path: Path, home: Path) -> Path:
     with Index.open(home / "captioner.db", write=True) as index:
         index.store([described], "model")
         index.store([invented.failure("broken.jpg", f"it is {EVIL}.")], "model")
-        index.edit(path, f"Rex {EVIL}")
+        index.set_caption(path, f"Rex {EVIL}")
     return path
 
 
@@ -257,7 +257,7 @@ def test_edit_takes_text_that_begins_with_a_dash(
     result = run("edit", *options[0], str(evil), text, *options[1])
     assert result.exit_code == 0, result.output
     with Index.open(home / "captioner.db") as index:
-        said = index.said(evil)
+        said = index.current_caption(evil)
     assert said is not None
     assert said.text == text
 

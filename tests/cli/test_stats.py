@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from captioner.cli import console
 from captioner.cli.app import app
 from captioner.index import Index, Statistics
-from captioner.index.statistics import Reason
+from captioner.index.statistics import FailureReason
 from captioner.types import Facts
 
 BEACH = Facts("2024-05-06T07:08:09", None, "Canon EOS R6", None, 54.9, 8.3, "Sylt", ("sea",))
@@ -37,7 +37,7 @@ def database(tmp_path: Path) -> Path:
         index.store([failure("1.jpg", "it is 9 × 12,000 pixels.")], "new")
         index.store([failure(photo(os.fsdecode(b"caf\xe9.jpg")), "it is empty.")], "new")
         index.store([failure("2.jpg", "it is 70 × 12,000 pixels.")], "new")
-        index.edit(Path("/photos/a.jpg"), "Sylt")
+        index.set_caption(Path("/photos/a.jpg"), "Sylt")
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(
             "UPDATE photos SET missing_since = '2026-01-01' WHERE path = ?", [b"/photos/d.jpg"]
@@ -53,8 +53,8 @@ def test_statistics(database: Path) -> None:
         edited=1, captioned=1, dated=2, placed=1,
         formats={"JPEG": 4, "PNG": 1},
         reasons=[
-            Reason("it is 70 × 12,000 pixels.", 2, "/photos/2.jpg"),
-            Reason("it is empty.", 1, os.fsdecode(b"/photos/caf\xe9.jpg")),
+            FailureReason("it is 70 × 12,000 pixels.", 2, "/photos/2.jpg"),
+            FailureReason("it is empty.", 1, os.fsdecode(b"/photos/caf\xe9.jpg")),
         ],
         keywords={"dog": 2, "sea": 1},
         cameras={"Canon EOS R6": 1, "[bold]\x1b[2J": 1},

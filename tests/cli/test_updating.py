@@ -208,7 +208,7 @@ class TestPrune:
         run("index", ".")
         assert "Removed 1 photo from the index." in run("prune", "album", "--yes").stderr
         with Index.open(folder.parent / "home/captioner.db") as index:
-            assert [one.path.name for one in index.missing()] == ["red.jpg"]
+            assert [one.path.name for one in index.missing_photos()] == ["red.jpg"]
 
 
 SLOW = """

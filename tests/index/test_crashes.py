@@ -1,6 +1,6 @@
-"""Processes that are killed in the middle of an update: nothing that was reported is lost.
+"""Processes killed in the middle of an update: nothing that was reported is lost.
 
-`CAPTIONER_CRASHES` sets how many random kills there are, 10 if not given.
+`CAPTIONER_CRASHES` sets the number of random kills (10).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ BATCH = 4
 CRASHES = int(os.environ.get("CAPTIONER_CRASHES", "10"))
 
 
-class Nursery:
-    """The process in `crashing.py`."""
+class Spawner:
+    """The process in `crashing.py`, which starts the children."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -65,8 +65,8 @@ class Nursery:
 
 
 @pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    made = Nursery()
+def spawner() -> Iterator[Spawner]:
+    made = Spawner()
     yield made
     made.close()
 
@@ -76,7 +76,7 @@ def lines(log: Path) -> Counter[str]:
 
 
 def check(folder: Path) -> None:
-    """What must be true whenever a process dies: what it told of is kept, all of it agreeing."""
+    """Whenever a process dies, what it reported is stored, and all tables agree."""
     with closing(sqlite3.connect(folder / "captioner.db")) as connection:
 
         def all_of(sql: str) -> set[object]:
@@ -85,7 +85,7 @@ def check(folder: Path) -> None:
         assert all_of("PRAGMA integrity_check") == {"ok"}
         assert not all_of("PRAGMA foreign_key_check")
         if "photos" not in all_of("SELECT name FROM sqlite_master"):
-            assert not lines(folder / "done")  # killed before there was anything
+            assert not lines(folder / "done")  # killed before anything was stored
             return
         connection.execute("INSERT INTO texts_fts (texts_fts) VALUES ('integrity-check')")
         stored = {os.fsdecode(path) for (path,) in connection.execute("SELECT path FROM photos")}
@@ -117,18 +117,18 @@ def complete(folder: Path, photos: int, kills: int) -> None:
     assert again <= kills * BATCH, "more than the batches in flight were described twice"
 
 
-def test_random_kills(tmp_path: Path, nursery: Nursery) -> None:
+def test_random_kills(tmp_path: Path, spawner: Spawner) -> None:
     chance = random.Random(1)
     left = CRASHES
     for at in count():
         folder = collection(tmp_path / str(at), 40)
         kills = 0
         while True:
-            number = nursery.start(folder)
+            number = spawner.start(folder)
             if left:
                 time.sleep(chance.uniform(0, 0.4))
                 os.kill(number, signal.SIGKILL)
-            if nursery.ended_well():
+            if spawner.ended_well():
                 break
             left -= 1
             kills += 1
@@ -140,11 +140,11 @@ def test_random_kills(tmp_path: Path, nursery: Nursery) -> None:
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["a new index", "photos that moved"])
-def test_kills_at_every_commit(tmp_path: Path, nursery: Nursery, first: bool) -> None:
+def test_kills_at_every_commit(tmp_path: Path, spawner: Spawner, first: bool) -> None:
     folder = collection(tmp_path / "run", 7)
     if not first:
-        nursery.start(folder)
-        assert nursery.ended_well()
+        spawner.start(folder)
+        assert spawner.ended_well()
         (folder / "photos/000.jpg").rename(folder / "photos/renamed.jpg")
         (folder / "photos/002.jpg").unlink()
         photo(folder / "photos/003.jpg", "blue")
@@ -155,12 +155,12 @@ def test_kills_at_every_commit(tmp_path: Path, nursery: Nursery, first: bool) ->
     for deadline in count():
         shutil.rmtree(folder)
         shutil.copytree(origin, folder)
-        nursery.start(folder, deadline)
-        if nursery.ended_well():
+        spawner.start(folder, deadline)
+        if spawner.ended_well():
             break
         check(folder)
-        nursery.start(folder)
-        assert nursery.ended_well()
+        spawner.start(folder)
+        assert spawner.ended_well()
         if first:
             complete(folder, 9, 1)
         else:
@@ -169,6 +169,6 @@ def test_kills_at_every_commit(tmp_path: Path, nursery: Nursery, first: bool) ->
             assert sum(described.values()) <= 2 + BATCH
             with Index.open(folder / "captioner.db") as index:
                 counts = index.counts()
-                assert [one.path.name for one in index.missing()] == ["002.jpg"]
+                assert [one.path.name for one in index.missing_photos()] == ["002.jpg"]
             assert (counts.photos, counts.described) == (10, 9)
     assert deadline >= 6

@@ -1,4 +1,4 @@
-"""The database file on disks of all kinds: full, on a network, copied while it is written."""
+"""The database file on full disks and on network drives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from invented import description
 
 from captioner.errors import CaptionerError, DatabaseUnavailableError
 from captioner.index import Index, mounts
-from captioner.index.database import explained
+from captioner.index.database import explaining_errors
 from captioner.indexing import update
 from captioner.photos.walk import listings
 
@@ -41,44 +41,46 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", disk], check=True)
 
 
-def test_a_disk_that_fills_up_is_said_once_and_nothing_is_lost(
+def test_a_disk_that_fills_up_is_reported_and_nothing_is_lost(
     small_disk: Path, tmp_path: Path
 ) -> None:
     for number in range(120):
         colour_photo(tmp_path / f"photos/{number}.jpg", "red")
     path = small_disk / "captioner.db"
     with Index.open(path, write=True) as index:
-        with pytest.raises(CaptionerError, match=r"cannot grow: the disk is full\. Make room"):
+        with pytest.raises(
+            CaptionerError, match=r"cannot grow: the disk is full\. Free some space"
+        ):
             update(index, listings([tmp_path / "photos"]), WatchedDescriber)
-        kept = index.counts().described
-        assert 0 < kept < 120
+        stored = index.counts().described
+        assert 0 < stored < 120
     assert pragma(path, "integrity_check") == "ok"
     with Index.open(path) as index:
-        assert index.counts().described == kept
+        assert index.counts().described == stored
         assert index.search("red")
 
 
-def test_a_disk_without_room_for_a_database_is_said(small_disk: Path) -> None:
+def test_a_disk_without_room_for_a_database_is_reported(small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(1 << 20))
     with pytest.raises(CaptionerError, match=r"disk is full|No space left"):
         Index.open(small_disk / "captioner.db", write=True)
 
 
 def test_an_error_of_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As SQLite reports it where there is no room for the files beside the database."""
+    """As SQLite reports it if there is no room for the files next to the database."""
     path = tmp_path / "captioner.db"
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
     for free, reason in ((1 << 30, "its disk reports an error"), (4096, "the disk is full")):
         usage = SimpleNamespace(total=1 << 40, free=free)
         monkeypatch.setattr("shutil.disk_usage", lambda folder, usage=usage: usage)
-        with pytest.raises(DatabaseUnavailableError, match=reason), explained(path):
+        with pytest.raises(DatabaseUnavailableError, match=reason), explaining_errors(path):
             raise error
 
 
 @pytest.fixture
 def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that the system says is a network drive."""
+    """A folder on a network drive, by the mount table."""
     drive = tmp_path / "my nas"
     drive.mkdir()
     point = str(drive).replace(" ", r"\040")
@@ -90,17 +92,17 @@ def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_on_a_network_drive_changes_go_through_a_rollback_journal(network: Path) -> None:
     with Index.open(network / "captioner.db", write=True) as index:
-        assert index.network == "cifs"
+        assert index.network_filesystem == "cifs"
         index.store([description("a.jpg", "A dog.")], "m")
         with Index.open(index.path) as reader:
             assert len(reader.search("dog")) == 1
     assert pragma(network / "captioner.db", "journal_mode") == "delete"
 
 
-def test_a_database_changes_with_its_place(network: Path) -> None:
+def test_the_journal_mode_follows_the_database(network: Path) -> None:
     here, there = network.parent / "captioner.db", network / "captioner.db"
     with Index.open(here, write=True) as index:
-        assert index.network is None
+        assert index.network_filesystem is None
         index.store([description("a.jpg", "A dog.")], "m")
     assert pragma(here, "journal_mode") == "wal"
     here.rename(there)
@@ -125,16 +127,18 @@ def test_kinds_of_network_drives(
     table = tmp_path / "mounts"
     table.write_text(f"a / ext4 rw 0 0\nb {tmp_path} {kind} rw 0 0\n")
     monkeypatch.setattr(mounts, "TABLE", table)
-    assert mounts.network(os.fsencode(tmp_path / "x/y.db")) == (kind if network else None)
+    assert mounts.network_filesystem(os.fsencode(tmp_path / "x/y.db")) == (
+        kind if network else None
+    )
 
 
-def test_without_a_list_of_mounts_folders_tell(
+def test_without_a_mount_table_the_file_system_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mounts, "TABLE", tmp_path / "there is none")
-    point = mounts.above(os.fsencode(tmp_path))
+    point = mounts.mount_point_of(os.fsencode(tmp_path))
     assert os.path.ismount(point)
     assert mounts.is_mounted(point)
     assert not mounts.is_mounted(os.fsencode(tmp_path))
-    assert mounts.about(os.fsencode(tmp_path)) == {point}
-    assert mounts.network(os.fsencode(tmp_path)) is None
+    assert mounts.mount_points_of(os.fsencode(tmp_path)) == {point}
+    assert mounts.network_filesystem(os.fsencode(tmp_path)) is None

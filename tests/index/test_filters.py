@@ -1,4 +1,4 @@
-"""Filters: which photos a search is about, by date, place, camera, folder and keyword."""
+"""Search filters: by date, place, camera, folder and keyword."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def found(index: Index, **asked: Any) -> list[str]:
     return [Path(hit.path).stem for hit in hits]
 
 
-def test_without_any_the_newest_come_first_and_undated_ones_last(index: Index) -> None:
+def test_without_filters_the_newest_come_first_and_undated_ones_last(index: Index) -> None:
     assert not Filters()
     assert found(index) == ["fiji", "sydney", "paris", "plain", "undated"]
 
@@ -86,11 +86,11 @@ def test_without_any_the_newest_come_first_and_undated_ones_last(index: Index) -
         ({"keywords": ["do"]}, []),
     ],
 )
-def test_each_leaves_what_fulfils_it(index: Index, asked: dict[str, Any], names: list[str]) -> None:
+def test_each_keeps_what_matches(index: Index, asked: dict[str, Any], names: list[str]) -> None:
     assert found(index, **asked) == names
 
 
-def test_they_combine_with_a_query_and_with_likeness(index: Index) -> None:
+def test_filters_combine_with_a_query_and_with_similarity(index: Index) -> None:
     filters = Filters.parse(after="2024", camera="iphone")
     for hits in (
         index.search("dog", filters=filters),
@@ -117,7 +117,7 @@ def test_they_combine_with_a_query_and_with_likeness(index: Index) -> None:
         ({"keywords": [""]}, "an empty filter"),
     ],
 )
-def test_what_makes_no_sense_is_wrong_use(asked: dict[str, Any], reason: str) -> None:
+def test_invalid_filters_are_usage_errors(asked: dict[str, Any], reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         Filters.parse(**asked)
 
@@ -127,7 +127,7 @@ UPWARD = st.floats(-90, 90)
 
 
 @given(UPWARD, ANGLES, UPWARD, ANGLES)
-def test_a_circle_holds_what_is_near_round_the_globe(
+def test_a_circle_contains_what_is_within_the_great_circle_distance(
     latitude: float, longitude: float, north: float, east: float
 ) -> None:
     def unit(latitude: float, longitude: float) -> np.ndarray[Any, Any]:
@@ -137,6 +137,6 @@ def test_a_circle_holds_what_is_near_round_the_globe(
     chord = np.linalg.norm(unit(latitude, longitude) - unit(north, east))
     distance = 2 * 6371.0088 * np.arcsin(min(1, chord / 2))
     slack = 0.01 if distance < 20_000 else 1
-    assert Circle(latitude, longitude, distance + slack).holds(north, east)
+    assert Circle(latitude, longitude, distance + slack).contains(north, east)
     if distance > 2 * slack:
-        assert not Circle(latitude, longitude, distance - slack).holds(north, east)
+        assert not Circle(latitude, longitude, distance - slack).contains(north, east)

@@ -1,4 +1,4 @@
-"""The index as a place that keeps things: what changed, what stays, who may write, what breaks."""
+"""The index as a store: detecting changes, transactions, locks, failing disks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def integrity(path: Path) -> None:
     connection.close()
 
 
-def person_says(path: Path, name: str, text: str) -> None:
+def insert_human_caption(path: Path, name: str, text: str) -> None:
     connection = sqlite3.connect(path)
     with connection:
         connection.execute(
@@ -55,7 +55,7 @@ def person_says(path: Path, name: str, text: str) -> None:
     connection.close()
 
 
-# What changed
+# Detecting changes
 
 
 def test_only_new_and_changed_photos_are_pending(path: Path) -> None:
@@ -68,18 +68,18 @@ def test_only_new_and_changed_photos_are_pending(path: Path) -> None:
         assert list(index.pending([new, same, touched, larger])) == []
 
 
-def test_of_a_listing_only_what_is_new_or_changed_comes(path: Path) -> None:
+def test_only_new_and_changed_photos_of_a_listing_are_reported(path: Path) -> None:
     names = ["a.jpg", "b.jpg", "b.jpg/under a folder.jpg", "c\udce9.jpg", "d.jpg"]
     with Index.open(path, write=True) as index:
         index.store([description(photo(f"/photos/{name}")) for name in names], "m")
-        names.remove("b.jpg/under a folder.jpg")  # lies between the others, and is another's
+        names.remove("b.jpg/under a folder.jpg")  # sorts between the others, in another folder
         size, mtime_ns = photo("any").size, photo("any").mtime_ns
         listing = Listing("/photos/", names, [size] * 4, [mtime_ns] * 4)
-        survey = index.survey()
-        assert list(survey.changes([listing, listing])) == []
-        assert survey.unchanged == 4
+        scan = index.scan()
+        assert list(scan.changes([listing, listing])) == []
+        assert scan.unchanged == 4
         listing.names[1], listing.sizes[2] = "bb.jpg", size + 1
-        assert [(each.path_str, change) for each, change in index.survey().changes([listing])] == [
+        assert [(each.path_str, change) for each, change in index.scan().changes([listing])] == [
             ("/photos/bb.jpg", Change.NEW),
             ("/photos/c\udce9.jpg", Change.CHANGED),
         ]
@@ -96,9 +96,9 @@ def test_failed_photos_are_tried_again_only_when_they_changed(path: Path) -> Non
     with Index.open(path, write=True) as index:
         index.store([failure("broken.jpg")], "m")
         assert list(index.pending([photo("broken.jpg")])) == []
-        mended = photo("broken.jpg", size=2000)
-        assert list(index.pending([mended])) == [mended]
-        index.store([description(mended)], "m")
+        repaired = photo("broken.jpg", size=2000)
+        assert list(index.pending([repaired])) == [repaired]
+        index.store([description(repaired)], "m")
         assert index.counts() == Counts(photos=1, described=1, failed=0, missing=0)
     assert rows(path, "SELECT status, reason FROM photos") == [("described", None)]
 
@@ -125,28 +125,30 @@ def test_pending_may_be_consumed_by_a_loader_thread(path: Path) -> None:
     assert len(found) == 100
 
 
-# What is kept
+# Storing
 
 
-def test_everything_described_is_kept(path: Path) -> None:
-    said = description("a.jpg", "A dog runs.", "A dog.", keywords=["dog", "grass"], words=[1, 2])
+def test_all_of_a_description_is_stored(path: Path) -> None:
+    original = description(
+        "a.jpg", "A dog runs.", "A dog.", keywords=["dog", "grass"], words=[1, 2]
+    )
     with Index.open(path, write=True) as index:
-        index.store([said], "m")
-        kept = index.vectors_of(Path("/photos/a.jpg"), "m")
-        assert index.vectors_of(Path("/photos/a.jpg"), "another") is None
-        assert index.vectors_of(Path("/photos/b.jpg"), "m") is None
-    assert kept is not None
-    assert np.array_equal(kept.embedding, said.vectors.embedding)
-    assert np.array_equal(kept.word_hidden, said.vectors.word_hidden)
+        index.store([original], "m")
+        stored = index.vectors(Path("/photos/a.jpg"), "m")
+        assert index.vectors(Path("/photos/a.jpg"), "another") is None
+        assert index.vectors(Path("/photos/b.jpg"), "m") is None
+    assert stored is not None
+    assert np.array_equal(stored.embedding, original.vectors.embedding)
+    assert np.array_equal(stored.word_hidden, original.vectors.word_hidden)
     assert rows(path, "SELECT path, size, mtime_ns, content_hash, width, height FROM photos") == [
-        (b"/photos/a.jpg", 1000, 1, said.content_hash, 640, 480)
+        (b"/photos/a.jpg", 1000, 1, original.content_hash, 640, 480)
     ]
     assert rows(path, "SELECT text, rank, score, log_probability FROM captions") == [
         ("A dog runs.", 0, 0.5, -10.0),
         ("A dog.", 1, 0.5, -10.0),
     ]
     assert rows(path, "SELECT word, probability FROM keywords") == [("dog", 0.9), ("grass", 0.9)]
-    assert rows(path, "SELECT feature FROM features") == [(said.feature.tobytes(),)]
+    assert rows(path, "SELECT feature FROM features") == [(original.feature.tobytes(),)]
 
 
 def test_a_new_description_replaces_the_models_old_one(path: Path) -> None:
@@ -161,7 +163,7 @@ def test_a_new_description_replaces_the_models_old_one(path: Path) -> None:
     integrity(path)
 
 
-def test_a_photo_that_breaks_loses_what_the_model_said_of_it(path: Path) -> None:
+def test_a_photo_that_fails_loses_its_description(path: Path) -> None:
     with Index.open(path, write=True) as index:
         index.store([description("a.jpg", "A dog.")], "m")
         index.store([failure(photo("a.jpg", size=3), "it is truncated.")], "m")
@@ -172,22 +174,27 @@ def test_a_photo_that_breaks_loses_what_the_model_said_of_it(path: Path) -> None
 
 
 @pytest.mark.parametrize("then", [description("a.jpg", "A cat."), failure("a.jpg")])
-def test_a_persons_caption_outlives_what_models_say(path: Path, then: Failure) -> None:
+def test_a_human_caption_outlives_new_descriptions(path: Path, then: Failure) -> None:
     with Index.open(path, write=True) as index:
         index.store([description("a.jpg", "A dog.")], "m")
-        person_says(path, "a.jpg", "Rex, our beagle.")
+        insert_human_caption(path, "a.jpg", "Rex, our beagle.")
         index.store([then], "new")
         assert [hit.caption for hit in index.search("beagle")] == ["Rex, our beagle."]
     assert ("Rex, our beagle.",) in rows(path, "SELECT text FROM captions WHERE source = 'person'")
 
 
-def test_a_failure_without_a_photo_is_not_kept(path: Path) -> None:
+def test_failures_without_a_photo_and_transient_ones_are_not_stored(path: Path) -> None:
+    away = photo("away.jpg")
     with Index.open(path, write=True) as index:
-        index.store([Failure(Path("/nowhere"), "it does not exist.")], "m")
-        assert index.counts() == Counts(photos=0, described=0, failed=0, missing=0)
+        index.store([description(away, "A dog.")], "m")
+        absent = Failure(Path("/nowhere"), "it does not exist.")
+        unreachable = Failure(away.path, "its drive does not answer.", away, transient=True)
+        index.store([absent, unreachable])
+        assert index.counts() == Counts(photos=1, described=1, failed=0, missing=0)
+        assert [hit.caption for hit in index.search("dog")] == ["A dog."]
 
 
-def test_a_photo_given_twice_is_kept_once(path: Path) -> None:
+def test_a_photo_given_twice_is_stored_once(path: Path) -> None:
     with Index.open(path, write=True) as index:
         index.store([description("a.jpg", "A dog."), description("a.jpg", "A cat.")], "m")
         assert [hit.caption for hit in index.search("cat dog")] == ["A cat."]
@@ -203,7 +210,7 @@ def test_any_name_survives(path: Path, name: bytes) -> None:
     assert os.fsencode(hit.path) == b"/photos/" + name
 
 
-def test_the_database_may_have_any_name_too(tmp_path: Path) -> None:
+def test_the_database_may_have_any_name(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"caf\xe9 100%?#&mode=rw") / "my photos.db"
     with Index.open(path, write=True) as index:
         index.store([description("a.jpg")], "m")
@@ -211,7 +218,7 @@ def test_the_database_may_have_any_name_too(tmp_path: Path) -> None:
         assert index.counts().photos == 1
 
 
-def test_a_failing_store_keeps_nothing_of_its_batch(path: Path) -> None:
+def test_a_failing_store_stores_nothing_of_its_batch(path: Path) -> None:
     with Index.open(path, write=True) as index:
         index.store([description("a.jpg")], "m")
         twice = description("b.jpg", keywords=["dog", "dog"])
@@ -221,7 +228,7 @@ def test_a_failing_store_keeps_nothing_of_its_batch(path: Path) -> None:
         assert index.search("cat") == []
 
 
-# Who may read and write
+# Readers and writers
 
 
 def test_reading_needs_an_index(path: Path) -> None:
@@ -260,7 +267,7 @@ path = Path(sys.argv[1])
 
 @contextmanager
 def process(path: Path, code: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that runs `code` and has said that it is ready."""
+    """A process that runs `code`, once it is ready."""
     command = [sys.executable, "-c", SETTING + code, str(path)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -274,7 +281,7 @@ def process(path: Path, code: str) -> Iterator[subprocess.Popen[str]]:
 HOLDING = "index = Index.open(path, write=True); print('ready', flush=True); sys.stdin.read()"
 
 
-def test_a_second_writer_is_told_who_holds_the_lock(path: Path) -> None:
+def test_a_second_writer_learns_who_holds_the_lock(path: Path) -> None:
     with process(path, HOLDING) as child:
         with pytest.raises(CaptionerError) as caught:
             Index.open(path, write=True)
@@ -296,7 +303,7 @@ def test_the_lock_ends_with_the_index(path: Path) -> None:
     Index.open(path, write=True).close()
 
 
-# What breaks
+# Crashes and failing disks
 
 IN_TRANSACTION = """
 index = Index.open(path, write=True)
@@ -311,7 +318,7 @@ index.store(batch(), "m")
 """
 
 
-def test_a_kill_in_a_transaction_loses_that_batch_alone(path: Path) -> None:
+def test_a_kill_in_a_transaction_loses_only_that_batch(path: Path) -> None:
     with process(path, IN_TRANSACTION) as child:
         assert path.with_name(path.name + "-wal").stat().st_size > 500_000
         child.send_signal(signal.SIGKILL)
@@ -323,7 +330,7 @@ def test_a_kill_in_a_transaction_loses_that_batch_alone(path: Path) -> None:
         assert list(index.pending([photo("done.jpg"), photo("1.jpg")])) == [photo("1.jpg")]
 
 
-def test_a_full_disk_is_said_and_harms_nothing(path: Path) -> None:
+def test_a_full_disk_is_reported_and_harms_nothing(path: Path) -> None:
     with Index.open(path, write=True) as index:
         index.store([description("a.jpg", "A dog.")], "m")
         (pages,) = index._connection.execute("PRAGMA page_count").fetchone()
@@ -334,7 +341,7 @@ def test_a_full_disk_is_said_and_harms_nothing(path: Path) -> None:
     integrity(path)
 
 
-def test_a_failing_disk_is_said_and_harms_nothing(path: Path) -> None:
+def test_a_failing_disk_is_reported_and_harms_nothing(path: Path) -> None:
     with Index.open(path, write=True) as index:
         index.store([description("a.jpg", "A dog.")], "m")
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -348,7 +355,7 @@ def test_a_failing_disk_is_said_and_harms_nothing(path: Path) -> None:
     integrity(path)
 
 
-def test_another_programs_hold_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_of_another_program_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "TIMEOUT", 0.01)
     Index.open(path, write=True).close()
     other = sqlite3.connect(path)
@@ -360,7 +367,7 @@ def test_another_programs_hold_is_said(path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("write", [False, True])
-def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path, write: bool) -> None:
+def test_a_file_that_is_not_a_database_is_left_alone(tmp_path: Path, write: bool) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("Dear diary, " * 1000)
     with pytest.raises(CaptionerError, match=r"notes\.txt is not a database"):
@@ -368,7 +375,7 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path, write: bool) -
     assert path.read_text() == "Dear diary, " * 1000
 
 
-def test_a_damaged_database_is_said(path: Path) -> None:
+def test_a_damaged_database_is_reported(path: Path) -> None:
     with Index.open(path, write=True) as index:
         index.store([description(f"{number}.jpg") for number in range(100)], "m")
     content = bytearray(path.read_bytes())
@@ -378,19 +385,19 @@ def test_a_damaged_database_is_said(path: Path) -> None:
         index.search("dog")
 
 
-def test_a_folder_is_no_database(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_database(tmp_path: Path) -> None:
     for write in (True, False):
         with pytest.raises(UsageError, match="is a folder, not a database"):
             Index.open(tmp_path, write=write)
 
 
-def test_a_place_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CaptionerError, match=r"cannot be written: (Not a directory|File exists)"):
         Index.open(tmp_path / "file" / "captioner.db", write=True)
 
 
-def test_a_read_only_place_can_be_searched_but_not_written(path: Path) -> None:
+def test_a_read_only_folder_can_be_searched_but_not_written(path: Path) -> None:
     with Index.open(path, write=True) as index:
         index.store([description("a.jpg", "A dog.")], "m")
     path.chmod(0o444)

@@ -1,4 +1,4 @@
-"""The schema: made from blank, brought up from every release, and refused when it is newer."""
+"""Schema migrations: from blank, from every release, and refused if newer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def release(path: Path, name: str) -> None:
 
 
 def schema(path: Path) -> dict[str, str]:
-    """Every table, index and trigger with its SQL, whose layout and quotes do not count."""
+    """Every table, index and trigger with its SQL, without spaces and quotes."""
     with closing(sqlite3.connect(path)) as connection:
         found = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
         return {name: "".join(sql.replace('"', "").split()) for name, sql in found}
@@ -46,7 +46,7 @@ def test_a_released_migration_is_never_edited(
 
 
 @pytest.mark.parametrize("name", RELEASED)
-def test_every_release_is_brought_up_to_date_with_nothing_lost(tmp_path: Path, name: str) -> None:
+def test_every_release_is_migrated_with_nothing_lost(tmp_path: Path, name: str) -> None:
     path = tmp_path / "captioner.db"
     release(path, name)
     Index.open(tmp_path / "blank.db", write=True).close()
@@ -118,7 +118,7 @@ def test_a_migration_that_fails_leaves_the_schema_before_it(
 ) -> None:
     def m999_half(db: sqlite3.Connection) -> None:
         db.execute("ALTER TABLE photos ADD COLUMN wonders TEXT")
-        raise RuntimeError("the power went")
+        raise RuntimeError("power cut")
 
     path = tmp_path / "captioner.db"
     release(path, RELEASED[-1])
@@ -131,7 +131,7 @@ def test_a_migration_that_fails_leaves_the_schema_before_it(
     Index.open(path, write=True).close()
 
 
-def test_a_blank_file_is_an_index_yet_to_be_made(tmp_path: Path) -> None:
+def test_a_blank_file_is_not_yet_an_index(tmp_path: Path) -> None:
     path = tmp_path / "captioner.db"
     path.touch()
     with pytest.raises(UsageError, match="no index"):

@@ -1,4 +1,4 @@
-"""Finding photos: by sight, by words, by quotes, by likeness, whatever is asked."""
+"""Search: by the model's measures, by words, by phrases, by similarity, with any query."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from invented import description, failure, look
+from invented import description, failure, query_plan
 
 from captioner.errors import UsageError
 from captioner.index import Index
 from captioner.types import Description, FloatArray, HalfArray, QueryPlan
 
 
-def rank(query: str) -> QueryPlan | None:
-    """A model that knows one word, and sees it in the first of the words' vectors."""
-    return look((0, 0), (1, 0)) if "dog" in query.lower() else None
+def planner(query: str) -> QueryPlan | None:
+    """A model that knows one word, measured by the first number of the word vectors."""
+    return query_plan((0, 0), (1, 0)) if "dog" in query.lower() else None
 
 
 @pytest.fixture
@@ -33,39 +33,42 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 
 def names(index: Index, query: str, *, model: str | None = "m", **options: bool) -> list[str]:
-    hits = index.search(query, rank=rank if model else None, model_id=model, **options)
+    hits = index.search(query, planner=planner if model else None, model_id=model, **options)
     return [Path(hit.path).name for hit in hits]
 
 
-def seen(name: str, caption: str, dog: float) -> Description:
+def described(name: str, caption: str, dog: float) -> Description:
     return description(name, caption, words=[dog, 0])
 
 
-def test_sight_ranks_all_photos(index: Index) -> None:
+def test_measures_rank_all_photos(index: Index) -> None:
     index.store(
-        [seen(name, "A field.", dog) for name, dog in zip("abc", [0, 9, 3], strict=True)], "m"
+        [described(name, "A field.", dog) for name, dog in zip("abc", [0, 9, 3], strict=True)], "m"
     )
-    hits = index.search("Dog!", rank=rank, model_id="m")
+    hits = index.search("Dog!", planner=planner, model_id="m")
     assert [Path(hit.path).name for hit in hits] == ["b", "c", "a"]
     assert hits[0].score > 0.9
     assert all(0 <= hit.score <= 1 for hit in hits)
-    assert index.search("dog", rank=rank, model_id="m", limit=2) == hits[:2]
+    assert index.search("dog", planner=planner, model_id="m", limit=2) == hits[:2]
 
 
-def test_words_decide_between_photos_that_look_alike(index: Index) -> None:
-    index.store([seen("a", "A field.", 5), seen("b", "A dog.", 5), seen("c", "A cat.", 0)], "m")
+def test_words_decide_between_photos_of_equal_measures(index: Index) -> None:
+    index.store(
+        [described("a", "A field.", 5), described("b", "A dog.", 5), described("c", "A cat.", 0)],
+        "m",
+    )
     assert names(index, "dog") == ["b", "a", "c"]
 
 
-def test_words_that_the_model_does_not_know_find_by_text_alone(index: Index) -> None:
-    index.store([seen("a", "A field.", 5), seen("b", "A unicorn.", 0)], "m")
+def test_words_unknown_to_the_model_search_text_only(index: Index) -> None:
+    index.store([described("a", "A field.", 5), described("b", "A unicorn.", 0)], "m")
     assert names(index, "unicorns") == ["b"]
     assert names(index, "dragon") == []
 
 
-def test_photos_of_another_model_take_part_by_their_text(index: Index) -> None:
-    index.store([seen(str(number), "A field.", number) for number in range(20)], "m")
-    index.store([seen("old dog", "A dog.", 0), seen("old cat", "A cat.", 9)], "old")
+def test_photos_of_another_model_are_found_by_their_text(index: Index) -> None:
+    index.store([described(str(number), "A field.", number) for number in range(20)], "m")
+    index.store([described("old dog", "A dog.", 0), described("old cat", "A cat.", 9)], "old")
     found = names(index, "dog", model="m", exact=False)
     assert "old dog" in found[:3]
     assert "old cat" not in found
@@ -89,7 +92,7 @@ def test_more_shared_words_and_keywords_rank_higher(index: Index) -> None:
     assert set(found) == {"one", "both", "keyword"}
 
 
-def test_function_words_find_nothing_by_themselves(index: Index) -> None:
+def test_stop_words_find_nothing_unless_alone(index: Index) -> None:
     index.store([description("a", "A man on a bench."), description("b", "A dog in a car.")], "m")
     assert names(index, "a dog on the sofa", model=None) == ["b"]
     assert names(index, "on a", model=None) == ["a", "b"]
@@ -105,9 +108,9 @@ def test_other_captions_are_searched_but_not_shown(index: Index) -> None:
 def test_quoted_words_must_be_in_the_caption(index: Index) -> None:
     index.store(
         [
-            seen("a", "A black dog runs on white snow.", 1),
-            seen("b", "A white dog runs past a black car.", 9),
-            seen("c", "Snow.", 9),
+            described("a", "A black dog runs on white snow.", 1),
+            described("b", "A white dog runs past a black car.", 9),
+            described("c", "Snow.", 9),
         ],
         "m",
     )
@@ -122,10 +125,10 @@ def test_quoted_words_must_be_in_the_caption(index: Index) -> None:
 def test_exact_finds_captions_with_all_the_words(index: Index) -> None:
     index.store(
         [
-            seen("a", "A dog runs.", 0),
-            seen("b", "A dog sleeps.", 9),
+            described("a", "A dog runs.", 0),
+            described("b", "A dog sleeps.", 9),
             description("c", "A man.", keywords=["dog", "running"]),
-            seen("long", "A dog that is brown and old runs over a wide green field.", 0),
+            described("long", "A dog that is brown and old runs over a wide green field.", 0),
         ],
         "m",
     )
@@ -136,7 +139,7 @@ def test_exact_finds_captions_with_all_the_words(index: Index) -> None:
 
 
 def test_missing_and_failed_photos_are_left_out(index: Index) -> None:
-    index.store([seen(name, "A dog.", 1) for name in "abc"], "m")
+    index.store([described(name, "A dog.", 1) for name in "abc"], "m")
     index.store([failure("b")], "m")
     index._connection.execute(
         "UPDATE photos SET missing_since = '2026' WHERE path = ?", [b"/photos/a"]
@@ -149,15 +152,15 @@ def test_missing_and_failed_photos_are_left_out(index: Index) -> None:
 
 def test_equal_photos_keep_their_order(index: Index) -> None:
     order = ["m", "z", "a", "k", "b"]
-    index.store([seen(name, "A dog.", 1) for name in order], "m")
-    index.store([seen("z", "A dog.", 1)], "m")
+    index.store([described(name, "A dog.", 1) for name in order], "m")
+    index.store([described("z", "A dog.", 1)], "m")
     for exact in (False, True):
         assert names(index, "dog", exact=exact) == order
     assert [Path(hit.path).name for hit in index.similar(np.ones(2, np.float16), "m")] == order
 
 
 @pytest.mark.parametrize("query", ["", " \n\t", '""', '" "', '"', "\0", "\udcff"])
-def test_an_empty_query_is_wrong_use(index: Index, query: str) -> None:
+def test_an_empty_query_is_a_usage_error(index: Index, query: str) -> None:
     with pytest.raises(UsageError, match="the query is empty"):
         index.search(query)
 
@@ -172,16 +175,16 @@ HOSTILE = [
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     with Index.open(tmp_path_factory.mktemp("index") / "captioner.db", write=True) as index:
-        index.store([seen("a", "A dog AND a cat.", 1), seen("b", "A café.", 0)], "m")
+        index.store([described("a", "A dog AND a cat.", 1), described("b", "A café.", 0)], "m")
         yield index
 
 
 def check_any_query(index: Index, query: str, *, exact: bool) -> None:
     try:
-        hits = index.search(query, rank=rank, model_id="m", exact=exact)
+        hits = index.search(query, planner=planner, model_id="m", exact=exact)
     except UsageError:
-        halves = "\ud800-\udfff"
-        assert re.fullmatch(rf'[\s\0"“”„{halves}]*', query)
+        surrogates = "\ud800-\udfff"
+        assert re.fullmatch(rf'[\s\0"“”„{surrogates}]*', query)
     else:
         assert all(hit.score is None or 0 <= hit.score <= 1 for hit in hits)
 
@@ -214,16 +217,16 @@ def test_accents_case_endings_and_operators_do_not_matter(
 
 
 def test_similar_ranks_by_cosine(index: Index) -> None:
-    places = {"same": (1, 0), "near": (0.8, 0.6), "across": (0, 1), "opposite": (-1, 0)}
-    index.store([description(name, joint=place) for name, place in places.items()], "m")
+    embeddings = {"same": (1, 0), "near": (0.8, 0.6), "across": (0, 1), "opposite": (-1, 0)}
+    index.store([description(name, joint=embedding) for name, embedding in embeddings.items()], "m")
     index.store([description("of another model", joint=(1, 0))], "old")
     wanted: HalfArray = np.array([1, 0], np.float16)
     hits = index.similar(wanted, "m")
-    assert [Path(hit.path).name for hit in hits] == list(places)
+    assert [Path(hit.path).name for hit in hits] == list(embeddings)
     assert [round(hit.score, 2) for hit in hits] == [1, 0.8, 0, 0]
-    others = index.similar(wanted, "m", but_not=Path("/photos/same"), limit=1)
+    others = index.similar(wanted, "m", exclude=Path("/photos/same"), limit=1)
     assert [Path(hit.path).name for hit in others] == ["near"]
-    assert len(index.similar(wanted, "m", but_not=Path("/photos/nowhere"))) == 4
+    assert len(index.similar(wanted, "m", exclude=Path("/photos/nowhere"))) == 4
     assert index.similar(wanted, "unheard of") == []
 
 
@@ -234,7 +237,7 @@ def test_an_empty_index_finds_nothing(index: Index) -> None:
 def test_searching_loads_no_engine_nor_sqlite_utils(tmp_path: Path) -> None:
     path = tmp_path / "captioner.db"
     with Index.open(path, write=True) as index:
-        index.store([seen("a", "A dog.", 1)], "m")
+        index.store([described("a", "A dog.", 1)], "m")
     code = (
         "import sys; from pathlib import Path; from captioner.index import Index\n"
         "with Index.open(Path(sys.argv[1])) as index: print(len(index.search('dog')))\n"
@@ -247,19 +250,19 @@ def test_searching_loads_no_engine_nor_sqlite_utils(tmp_path: Path) -> None:
 
 
 def test_a_search_sees_one_state_of_the_index(tmp_path: Path) -> None:
-    """A writer takes photos away between the statements of a search."""
+    """A writer deletes descriptions between the statements of a search."""
     path = tmp_path / "captioner.db"
     with Index.open(path, write=True) as writer:
-        writer.store([seen("a", "A dog.", 1), seen("b", "A dog.", 2)], "m")
+        writer.store([described("a", "A dog.", 1), described("b", "A dog.", 2)], "m")
 
-    def evidence(near: FloatArray, words: FloatArray) -> FloatArray:
+    def measure(cosine: FloatArray, logits: FloatArray) -> FloatArray:
         with Index.open(path, write=True) as writer:
             writer.store([failure("a"), failure("b")], "m")
-        return near + words
+        return cosine + logits
 
     with Index.open(path) as reader:
-        interrupted = replace(look((0, 0), (1, 0)), measure=evidence)
-        assert len(reader.search("dog", rank=lambda query: interrupted, model_id="m")) == 2
-        assert reader.search("dog", rank=rank, model_id="m") == []
+        interrupted = replace(query_plan((0, 0), (1, 0)), measure=measure)
+        assert len(reader.search("dog", planner=lambda query: interrupted, model_id="m")) == 2
+        assert reader.search("dog", planner=planner, model_id="m") == []
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

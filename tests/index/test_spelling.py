@@ -1,4 +1,4 @@
-"""Spelling: words that nothing knows give way to near ones that some photo has."""
+"""Spelling correction: unknown words are replaced by the nearest that some photo has."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
 
 
 @pytest.mark.parametrize(
-    ("query", "meant", "instead"),
+    ("query", "corrected", "corrections"),
     [
         ("a horrse", "a horses", {"horrse": "horses"}),
         ("Motorcicle on the baech", "motorcycle on the beach", None),
@@ -47,18 +47,20 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
         ("dog* (baech", "dog* (beach", {"baech": "beach"}),
     ],
 )
-def test_near_words(index: Index, query: str, meant: str, instead: dict[str, str] | None) -> None:
+def test_nearest_words(
+    index: Index, query: str, corrected: str, corrections: dict[str, str] | None
+) -> None:
     found, changed = index.respell(query, lambda word: word == "zebra")
-    assert found == meant
-    assert instead is None or changed == instead
+    assert found == corrected
+    assert corrections is None or changed == corrections
 
 
-def test_an_empty_query_has_no_spelling(index: Index) -> None:
+def test_an_empty_query_is_a_usage_error(index: Index) -> None:
     with pytest.raises(UsageError, match="the query is empty"):
         index.respell(" ", lambda word: False)
 
 
-def test_an_empty_index_knows_no_better(tmp_path: Path) -> None:
+def test_an_empty_index_corrects_nothing(tmp_path: Path) -> None:
     with Index.open(tmp_path / "captioner.db", write=True) as index:
         assert index.respell("baech", lambda word: False) == ("baech", {})
 

@@ -67,7 +67,7 @@ def test_killed_writers_leave_whole_photos(
             for path, before in originals.items():
                 data = path.read_bytes()
                 if data != before:
-                    record = records.of(path, digest(data))
+                    record = records.find(path, digest(data))
                     assert record and undo.undone(record, data) == before
                     new += 1
         between += 0 < new < PHOTOS

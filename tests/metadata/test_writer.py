@@ -263,7 +263,7 @@ def test_a_change_at_the_same_moment_is_noticed(photo: Path) -> None:
     class Meddling(Memory):
         """Where the photo is changed after it was read."""
 
-        def of(self, path: Path, after: bytes) -> None:
+        def find(self, path: Path, sha256_after: bytes) -> None:
             photo.write_bytes(b"something else")
 
     with Writer(Meddling(), Options(in_place=True)) as writer:

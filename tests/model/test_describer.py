@@ -6,6 +6,7 @@ import bigram
 import numpy as np
 import pytest
 
+from captioner.app_paths import bundle_folder
 from captioner.errors import CaptionerError, UsageError
 from captioner.model import DescribeOptions, decoders, load
 from captioner.model import bundle as bundles
@@ -14,7 +15,6 @@ from captioner.model.candidates import GenerationConfig
 from captioner.model.decoders.merge import MergeStepper
 from captioner.model.describer import Model
 from captioner.model.vocabulary import END
-from captioner.places import bundle_folder
 from captioner.types import DecodedPhoto, Photo
 
 SHARED = (

@@ -393,7 +393,7 @@ class TestIndex:
         run(index, folder, load=WatchedDescriber)
         merged = index.facts(path)
         assert merged == Facts(taken_at="2001-01-01T01:01:01", caption="Rex", others=("Own",))
-        assert index.own_facts(next(iter(walk([path])))) == Facts(  # type: ignore[arg-type]
+        assert index.embedded_facts(next(iter(walk([path])))) == Facts(  # type: ignore[arg-type]
             taken_at="2001-01-01T01:01:01", caption="Own"
         )
         sidecar.unlink()
@@ -473,13 +473,13 @@ class TestIndex:
 
     def test_words_of_a_person_and_of_the_model_stay(self, index: Index, folder: Path) -> None:
         run(index, folder, load=WatchedDescriber)
-        before = index.known(folder / "a.jpg")
-        index.edit(folder / "b.jpg", "My words")
+        before = index.stored_caption(folder / "a.jpg")
+        index.set_caption(folder / "b.jpg", "My words")
         for name in ("a", "b"):
             write(folder / f"{name}.jpg.xmp", "Rex")
         run(index, folder)
-        assert index.known(folder / "a.jpg") == before
-        said = index.said(folder / "b.jpg")
+        assert index.stored_caption(folder / "a.jpg") == before
+        said = index.current_caption(folder / "b.jpg")
         assert said is not None
         assert said.text == "My words"
 

@@ -1,4 +1,4 @@
-"""Photos and descriptions made up for tests of the index: no file, no model."""
+"""Synthetic photos and descriptions for tests of the index: no file, no model."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def description(
     )
 
 
-def look(joint: Sequence[float], words: Sequence[float]) -> QueryPlan:
-    """Along one direction in each space; the one measure is the sum of both."""
+def query_plan(joint: Sequence[float], words: Sequence[float]) -> QueryPlan:
+    """One direction in each space; the one measure is the sum of both."""
     directions = [np.array([axis], np.float32).T for axis in (joint, words)]
-    return QueryPlan(*directions, lambda near, seen: near + seen, np.ones(1, np.float32))
+    return QueryPlan(*directions, lambda cosine, logit: cosine + logit, np.ones(1, np.float32))
 
 
 def failure(of: Photo | str, reason: str = "it is truncated.") -> Failure:

@@ -149,7 +149,7 @@ class TestWindowsPaths:
     ) -> None:
         monkeypatch.setattr(system, "WINDOWS", True)
         refused = pytest.raises(UsageError, match="the name of a Windows device")
-        with refused, database.lock(tmp_path / "nul.db"):
+        with refused, database.writer_lock(tmp_path / "nul.db"):
             pass
         assert not list(tmp_path.iterdir())
 
@@ -180,7 +180,7 @@ class TestWindowsPaths:
         self, monkeypatch: pytest.MonkeyPatch, folder: bytes, inside: bytes, outside: bytes
     ) -> None:
         monkeypatch.setattr(database, "os", SimpleNamespace(path=ntpath))
-        first, last = database.inside(folder)
+        first, last = database.range_below(folder)
         assert first <= inside < last
         assert not first <= outside < last
 
@@ -348,15 +348,15 @@ class TestDrives:
             self.drive("C:\\", "NTFS", "rw,fixed"), self.drive("E:\\", "exFAT", "rw,removable"),
             self.drive("F:\\", "", "removable"), self.drive("Z:\\", "NTFS", "rw,remote"),
         ]  # fmt: skip
-        assert mounts.about(b"E:\\DCIM") == {b"E:\\"}
+        assert mounts.mount_points_of(b"E:\\DCIM") == {b"E:\\"}
         assert mounts.is_mounted(b"E:\\")
         assert not mounts.is_mounted(b"F:\\")  # a card reader without a card
-        assert mounts.network(b"Z:\\captioner.db") == "smb"
-        assert mounts.network(b"\\\\nas\\photos\\captioner.db") == "smb"
-        assert mounts.network(b"C:\\captioner.db") is None
+        assert mounts.network_filesystem(b"Z:\\captioner.db") == "smb"
+        assert mounts.network_filesystem(b"\\\\nas\\photos\\captioner.db") == "smb"
+        assert mounts.network_filesystem(b"C:\\captioner.db") is None
         del drives[1]
         assert not mounts.is_mounted(b"E:\\")
-        assert mounts.about(b"\\\\nas\\photos\\2024") == {b"\\\\nas\\photos\\"}
+        assert mounts.mount_points_of(b"\\\\nas\\photos\\2024") == {b"\\\\nas\\photos\\"}
         assert mounts.is_mounted(b"\\\\nas\\photos\\")
         nas.clear()
         assert not mounts.is_mounted(b"\\\\nas\\photos\\")
@@ -370,13 +370,13 @@ class TestDrives:
             self.drive("/", "apfs"), self.drive("/Volumes/Stick", "exfat"),
             self.drive("/Volumes/nas", "smbfs"), self.drive("/Volumes/old", "afpfs"),
         ]  # fmt: skip
-        assert mounts.about(b"/Volumes") == {
+        assert mounts.mount_points_of(b"/Volumes") == {
             b"/", b"/Volumes/Stick", b"/Volumes/nas", b"/Volumes/old",
         }  # fmt: skip
-        assert mounts.about(b"/Volumes/Stick/DCIM") == {b"/Volumes/Stick"}
-        assert mounts.network(b"/Volumes/nas/captioner.db") == "smbfs"
-        assert mounts.network(b"/Volumes/old/captioner.db") == "afpfs"
-        assert mounts.network(b"/Users/mia/captioner.db") is None
+        assert mounts.mount_points_of(b"/Volumes/Stick/DCIM") == {b"/Volumes/Stick"}
+        assert mounts.network_filesystem(b"/Volumes/nas/captioner.db") == "smbfs"
+        assert mounts.network_filesystem(b"/Volumes/old/captioner.db") == "afpfs"
+        assert mounts.network_filesystem(b"/Users/mia/captioner.db") is None
         drives.clear()
         assert not mounts.is_mounted(b"/Volumes/Stick")
 
@@ -609,7 +609,7 @@ def test_without_hard_links_renaming_still_replaces_no_file(
 def test_the_holder_is_read_past_the_byte_that_is_locked(tmp_path: Path) -> None:
     path = tmp_path / "captioner.db"
     name = tmp_path / "captioner.db.lock"
-    with database.lock(path):
+    with database.writer_lock(path):
         held = name.read_bytes()
         assert held[:1] == b"\n"
         with name.open("rb+") as file:
@@ -617,8 +617,8 @@ def test_the_holder_is_read_past_the_byte_that_is_locked(tmp_path: Path) -> None
         with pytest.raises(
             DatabaseUnavailableError, match=f"by process {os.getpid()} on .+ since 20"
         ):
-            database.lock(path).__enter__()
-    with database.lock(path):
+            database.writer_lock(path).__enter__()
+    with database.writer_lock(path):
         pass
 
 

@@ -211,7 +211,7 @@ class TestWriting:
     def test_the_process_that_writes_the_database_is_named(self, machine: Machine) -> None:
         code = (
             "import sys; from pathlib import Path; from captioner.index import database\n"
-            f"with database.lock(Path({str(machine.home / 'captioner.db')!r})):\n"
+            f"with database.writer_lock(Path({str(machine.home / 'captioner.db')!r})):\n"
             " print('held', flush=True); sys.stdin.read()"
         )
         with subprocess.Popen(

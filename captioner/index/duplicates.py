@@ -1,6 +1,6 @@
-"""Photos known by their content: moved and renamed ones are kept, copies take over what is known.
+"""Duplicates: files whose content hash the index knows, because they were moved or copied.
 
-Every function here runs inside its caller's transaction.
+Every function runs inside its caller's transaction.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from captioner.index import missing, store, texts
+from captioner.index import documents, store
+from captioner.index.absence import Absence
 from captioner.index.database import now, path_key
 from captioner.types import Photo, RecognisedPhoto
 
@@ -23,8 +24,8 @@ class _Row(NamedTuple):
     mtime_ns: int
 
 
-def sizes(connection: sqlite3.Connection, some: Iterable[int]) -> set[int]:
-    """Those of some sizes that a described photo has: only its content can be a known one."""
+def known_sizes(connection: sqlite3.Connection, some: Iterable[int]) -> set[int]:
+    """Those of some file sizes that a described photo has: no others can be duplicates."""
     known = "SELECT 1 FROM photos WHERE size = ? AND content_hash IS NOT NULL LIMIT 1"
     return {size for size in set(some) if connection.execute(known, [size]).fetchone()}
 
@@ -32,38 +33,38 @@ def sizes(connection: sqlite3.Connection, some: Iterable[int]) -> set[int]:
 def find(
     connection: sqlite3.Connection, photo: Photo, content_hash: bytes
 ) -> RecognisedPhoto | None:
-    """What a photo that is new or changed is to the index; None where its content is new, too."""
+    """Recognise a new or changed photo by its content; None if the index does not know it."""
     found = _find(connection, photo, content_hash)
     return found and found[0]
 
 
-def adopt(
+def store_recognised(
     connection: sqlite3.Connection, photo: Photo, content_hash: bytes
 ) -> RecognisedPhoto | None:
-    """Keep a photo with all that is known of its content; None where its content is new."""
+    """Store a photo with all that is known of its content; None if the content is new."""
     found = _find(connection, photo, content_hash)
     if found is None:
         return None
-    kept, twin = found
+    recognised, original = found
     key = path_key(photo.path)
-    match kept.change:
+    match recognised.change:
         case "moved":
-            _move(connection, twin, key)
+            _move(connection, original, key)
         case "copied":
-            store.copy(connection, twin.id, photo)
+            store.copy(connection, original.id, photo)
     connection.execute(
         "UPDATE photos SET size = ?, mtime_ns = ?, missing_since = NULL, missing_reason = NULL "
         "WHERE path = ?",
         [photo.size, photo.mtime_ns, key],
     )
-    return kept
+    return recognised
 
 
 def _find(
     connection: sqlite3.Connection, photo: Photo, content_hash: bytes
 ) -> tuple[RecognisedPhoto, _Row] | None:
     key = path_key(photo.path)
-    twins = [
+    duplicates = [
         _Row(*row)
         for row in connection.execute(
             "SELECT id, path, size, mtime_ns FROM photos "
@@ -71,39 +72,38 @@ def _find(
             [content_hash, key],
         )
     ]
-    if not twins:
+    if not duplicates:
         return None
-    if twins[0].path == key:
-        return RecognisedPhoto(photo, "same", photo.path), twins[0]
-    absence = missing.Absence(connection)
+    if duplicates[0].path == key:
+        return RecognisedPhoto(photo, "same", photo.path), duplicates[0]
+    absence = Absence(connection)
     replaced = connection.execute("SELECT 1 FROM photos WHERE path = ?", [key]).fetchone()
-    moved = next((twin for twin in twins if _left(twin, absence, bool(replaced))), None)
-    twin = moved or twins[0]
-    return RecognisedPhoto(
-        photo, "moved" if moved else "copied", Path(os.fsdecode(twin.path))
-    ), twin
+    moved = next((row for row in duplicates if _has_left(row, absence, bool(replaced))), None)
+    original = moved or duplicates[0]
+    source = Path(os.fsdecode(original.path))
+    return RecognisedPhoto(photo, "moved" if moved else "copied", source), original
 
 
-def _left(row: _Row, absence: missing.Absence, replaced: bool) -> bool:
-    """Whether the content that a row describes has left the place that the row says.
+def _has_left(row: _Row, absence: Absence, replaced: bool) -> bool:
+    """Whether the content that a row describes is no longer at the row's path.
 
-    Where another content is there now, that tells of a move only if the photo in question has
-    `replaced` one as well: else a person has kept the original and edited the photo.
+    If there is another content now, it was moved only if the new photo has `replaced` one as
+    well: otherwise somebody kept a copy of the original and edited the photo.
     """
     try:
         found = os.stat(row.path)  # noqa: PTH116 (bytes)
     except (FileNotFoundError, NotADirectoryError):
-        return absence.proved(row.path)
+        return absence.is_proved(row.path)
     except OSError:
-        return False  # it cannot be told
+        return False  # unknown
     return replaced and (found.st_size, found.st_mtime_ns) != (row.size, row.mtime_ns)
 
 
 def _move(connection: sqlite3.Connection, row: _Row, key: bytes) -> None:
     """Change a row's path; a row that has it already, whose photo was replaced, gets the old one.
 
-    So names that were exchanged or passed on, a to b and b to c, end with each photo's row at its
-    photo, and what a person said stays with what it was said of.
+    So after names were swapped or passed on, a to b and b to c, each row is at its own photo,
+    and human-authored captions stay with their photos.
     """
     there = connection.execute("SELECT id FROM photos WHERE path = ?", [key]).fetchone()
     if there:
@@ -116,5 +116,5 @@ def _move(connection: sqlite3.Connection, row: _Row, key: bytes) -> None:
             "missing_reason = iif(?2, 'gone', missing_reason) WHERE id = ?4",
             [row.path, gone, now(), *there],
         )
-        texts.refresh(connection, *there)
-    texts.refresh(connection, row.id)  # the words of the new name
+        documents.refresh(connection, *there)
+    documents.refresh(connection, row.id)  # for the new name

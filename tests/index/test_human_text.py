@@ -1,4 +1,4 @@
-"""A person's words: found wherever they are, first, and however they are spelled."""
+"""Human-authored text: found first, in every field, however it is spelled."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from invented import description, failure, look
+from invented import description, failure, query_plan
 
 from captioner.index import Filters, Index
-from captioner.index.folding import fold, indexed, name_words
+from captioner.index.normalisation import normalise, path_words, tokenise
 from captioner.types import Description, Facts, Photo, QueryPlan
 
 SYLLABLES = ("ba", "de", "fi", "go", "lu", "ma", "ne", "pi", "ro", "su", "ta", "vo", "xe", "zu")
@@ -25,9 +25,9 @@ SOURCES = ("caption", "title", "keyword", "edit", "name", "folder")
 PHOTOS = 1000
 
 
-def rank(query: str) -> QueryPlan | None:
-    """A model that takes every word for one that it knows, and likes every photo differently."""
-    return look((0, 0), (1, 0))
+def planner(query: str) -> QueryPlan | None:
+    """A model that knows every word and measures every photo differently."""
+    return query_plan((0, 0), (1, 0))
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 
 def paths(index: Index, query: str, **options: bool) -> list[str]:
-    return [hit.path for hit in index.search(query, rank=rank, model_id="m", **options)]
+    return [hit.path for hit in index.search(query, planner=planner, model_id="m", **options)]
 
 
 def own(name: str, *captions: str, **facts: object) -> Description:
@@ -45,7 +45,7 @@ def own(name: str, *captions: str, **facts: object) -> Description:
 
 
 def invented_word(number: int) -> str:
-    """One for each number, that stems to itself and to no other's stem."""
+    """A different word for each number, whose stem is itself."""
     digits = []
     for _ in range(4):
         number, digit = divmod(number, len(SYLLABLES))
@@ -53,48 +53,48 @@ def invented_word(number: int) -> str:
     return "q" + "".join(digits) + "k"
 
 
-def test_each_of_a_thousand_photos_is_found_first_by_its_own_words(index: Index) -> None:
+def test_each_of_a_thousand_photos_is_found_first_by_its_own_text(index: Index) -> None:
     dice = random.Random(1)
     common = ["dog", "beach", "snow", "children", "red", "ball", "running", "water"]
     word_of = {number: invented_word(number) for number in range(PHOTOS)}
     described, edits = [], {}
     for number, word in word_of.items():
         source, name, facts = SOURCES[number % len(SOURCES)], f"{number}.jpg", Facts()
-        said = f"{dice.choice(common)} {word} {dice.choice(common)}"
-        # Each word is also what the model takes another photo for.
+        text = f"{dice.choice(common)} {word} {dice.choice(common)}"
+        # Each word is also in the model's caption of another photo.
         rival = word_of[(number + 7) % PHOTOS]
         match source:
             case "caption":
-                facts = Facts(caption=said)
+                facts = Facts(caption=text)
             case "title":
-                facts = Facts(title=said)
+                facts = Facts(title=text)
             case "keyword":
                 facts = Facts(keywords=("holidays", f"Places|Europe|{word}"))
             case "edit":
-                edits[f"/photos/{name}"] = said
+                edits[f"/photos/{name}"] = text
             case "name":
                 name = f"IMG_{number}-{word.title()}Beach.jpg"
             case "folder":
                 name = f"2019 {word}/{name}"
-        told = description(
+        original = description(
             name,
             f"A {dice.choice(common)} and a {rival}.",
             keywords=[rival],
             words=[dice.gauss(0, 1), 0],
         )
-        described.append(replace(told, facts=facts))
+        described.append(replace(original, facts=facts))
     index.store(described, "m")
     for path, text in edits.items():
-        index.edit(Path(path), text)
+        index.set_caption(Path(path), text)
     for number, word in word_of.items():
-        hit = index.search(word, rank=rank, model_id="m", limit=2)[0]
+        hit = index.search(word, planner=planner, model_id="m", limit=2)[0]
         assert hit.path == str(described[number].photo.path), SOURCES[number % len(SOURCES)]
         assert hit.matched
         assert hit.score is not None
         assert hit.score > 0.9
 
 
-def test_hits_say_whose_words_they_are_and_where(index: Index) -> None:
+def test_hits_have_the_source_and_the_matching_fields(index: Index) -> None:
     index.store(
         [
             own("a.jpg", "A dog.", caption="Rex at Sils", title="Summer", keywords=("Family",)),
@@ -115,12 +115,12 @@ def test_hits_say_whose_words_they_are_and_where(index: Index) -> None:
 
 def test_an_edited_caption_is_shown_before_the_files_own(index: Index) -> None:
     index.store([own("a.jpg", "A dog.", caption="DSC from Anna")], "m")
-    index.edit(Path("/photos/a.jpg"), "Rex")
+    index.set_caption(Path("/photos/a.jpg"), "Rex")
     [hit] = index.search("anna")
     assert (hit.caption, hit.source) == ("Rex", "person")
-    index.edit(Path("/photos/a.jpg"), "")
+    index.set_caption(Path("/photos/a.jpg"), "")
     assert [hit.caption for hit in index.search("anna")] == ["DSC from Anna"]
-    known = index.known(Path("/photos/a.jpg"))  # what `write` would write
+    known = index.stored_caption(Path("/photos/a.jpg"))  # what `write` would write
     assert known is not None
     assert known.text == "A dog."
 
@@ -137,7 +137,7 @@ def test_all_of_the_query_comes_before_a_part_of_it(index: Index) -> None:
     assert paths(index, "anna ben")[0] == "/photos/b.jpg"
 
 
-def test_exact_and_quoted_words_may_be_a_persons(index: Index) -> None:
+def test_exact_and_quoted_words_match_human_text(index: Index) -> None:
     index.store(
         [
             own("a.jpg", "A dog.", caption="Grandma at Lake Sils", keywords=("red ball",)),
@@ -174,7 +174,7 @@ def test_scripts_without_spaces_are_found_by_parts(index: Index, query: str, exa
     index.store([own("e.jpg", caption="ไปเที่ยวภูเขาสูง"), own("f.jpg", caption="ภาพ")], "m")
     hits = index.search(query, exact=exact)
     assert len(hits) == 1 or (not exact and hits[0].score and hits[0].score > 0.9)
-    assert fold(query) in fold(hits[0].caption)
+    assert normalise(query) in normalise(hits[0].caption)
     assert "  " not in hits[0].caption  # what is indexed is not what is shown
 
 
@@ -228,7 +228,7 @@ def test_parts_of_hierarchical_keywords(index: Index, asked: str, count: int) ->
     ],
 )  # fmt: skip
 def test_names_are_words(path: str, words: str) -> None:
-    found = name_words(path.encode()).replace("'", " ").replace("_", " ").replace("-", " ")
+    found = path_words(path.encode()).replace("'", " ").replace("_", " ").replace("-", " ")
     assert set(words.split()) <= set(found.replace(".", " ").split())
     assert not {"home", "anna", "volumes", "media"} & set(found.split())
 
@@ -239,18 +239,18 @@ def test_a_photo_that_was_moved_is_found_by_its_new_name(index: Index, tmp_path:
     index.store([description(Photo(before, 3, 1), content_hash=content)], "m")
     after.parent.mkdir()
     after.write_bytes(b"...")
-    [kept] = index.keep([(Photo(after, 3, 2), content)])
-    assert kept.change == "moved"
+    [recognised] = index.store_recognised([(Photo(after, 3, 2), content)])
+    assert recognised.change == "moved"
     assert index.search("oslo") == []
     assert [hit.path for hit in index.search("norway bergen")] == [str(after)]
 
 
-def test_names_of_no_text_are_words_too(index: Index) -> None:
+def test_names_that_are_not_utf_8_are_searched(index: Index) -> None:
     index.store([own("caf\udce9 Rome.jpg")], "m")
     assert paths(index, "rome") == ["/photos/caf\udce9 Rome.jpg"]
 
 
-def test_bytes_of_latin_1_in_names_are_letters(index: Index) -> None:
+def test_latin_1_bytes_in_names_are_letters(index: Index) -> None:
     index.store([own(os.fsdecode("Käthe".encode("latin-1") + b".jpg")), own("b.jpg")], "m")
     for query in ("käthe", "kathe", "KÄTHE"):
         assert paths(index, query)[:1] == ["/photos/K\udce4the.jpg"]
@@ -270,7 +270,7 @@ def test_bytes_of_latin_1_in_names_are_letters(index: Index) -> None:
         ("unfold\ufeffed", "unfolded"),
     ],
 )
-def test_possessives_and_what_nobody_sees_do_not_matter(
+def test_possessives_and_invisible_characters_do_not_matter(
     index: Index, text: str, query: str
 ) -> None:
     index.store([own("a.jpg", caption=text), own("b.jpg", caption="Another")], "m")
@@ -278,19 +278,19 @@ def test_possessives_and_what_nobody_sees_do_not_matter(
     assert paths(index, query, exact=True) == ["/photos/a.jpg"]
 
 
-def test_folding_is_the_same_for_all_forms_and_never_fails() -> None:
+def test_normalisation_is_the_same_for_all_forms_and_never_fails() -> None:
     @given(st.text())
     def check(text: str) -> None:
-        once = fold(text)
-        assert fold(once) == once
-        assert indexed(unicodedata.normalize("NFD", text)) == indexed(
+        once = normalise(text)
+        assert normalise(once) == once
+        assert tokenise(unicodedata.normalize("NFD", text)) == tokenise(
             unicodedata.normalize("NFC", text)
         )
 
     check()
 
 
-def test_names_and_own_words_are_not_respelled(index: Index) -> None:
+def test_names_and_human_text_are_not_respelled(index: Index) -> None:
     index.store(
         [own("a.jpg", "A beach.", caption="Baech"), own("Beech.jpg", "A beach."), own("c.jpg")], "m"
     )
@@ -327,12 +327,12 @@ class TestExclusions:
     def test_leave_out_photos_with_the_word(self, index: Index, query: str, names: str) -> None:
         assert sorted(Path(hit.path).name[0] for hit in index.search(query)) == sorted(names)
 
-    def test_leave_out_what_the_model_is_sure_of(self, index: Index) -> None:
-        def sees(query: str) -> QueryPlan | None:
-            seen = look((0, 0), (1, 0))
-            return replace(seen, log_odds=lambda evidence: evidence[:, 0] - 5)
+    def test_leave_out_what_probably_shows_the_word(self, index: Index) -> None:
+        def planner(query: str) -> QueryPlan | None:
+            plan = query_plan((0, 0), (1, 0))
+            return replace(plan, log_odds=lambda measures: measures[:, 0] - 5)
 
-        found = index.search("-animal", rank=sees, model_id="m")
+        found = index.search("-animal", planner=planner, model_id="m")
         assert "/photos/a.jpg" not in [hit.path for hit in found]
         assert len(found) == 4
         assert all(hit.score is None for hit in found)
@@ -340,22 +340,22 @@ class TestExclusions:
 
 class TestScores:
     def test_the_best_of_nothing_is_near_zero(self, index: Index) -> None:
-        def sees(query: str) -> QueryPlan | None:
-            seen = look((0, 0), (1, 0))
-            return replace(seen, log_odds=lambda evidence: evidence[:, 0] - 8)
+        def planner(query: str) -> QueryPlan | None:
+            plan = query_plan((0, 0), (1, 0))
+            return replace(plan, log_odds=lambda measures: measures[:, 0] - 8)
 
         index.store([description(f"{n}.jpg", "A dog.", words=[n / 9, 0]) for n in range(9)], "m")
-        hits = index.search("unicycle", rank=sees, model_id="m")
+        hits = index.search("unicycle", planner=planner, model_id="m")
         assert len(hits) == 9
         assert all(hit.score is not None and hit.score < 0.01 for hit in hits)
-        assert index.search("unicycle", rank=sees, model_id="m", min_score=0.05) == []
+        assert index.search("unicycle", planner=planner, model_id="m", min_score=0.05) == []
 
     def test_never_rise(self, index: Index) -> None:
         dice = random.Random(2)
 
-        def sees(query: str) -> QueryPlan | None:
-            seen = look((0, 0), (1, 0))
-            return replace(seen, log_odds=lambda evidence: -evidence[:, 0])
+        def planner(query: str) -> QueryPlan | None:
+            plan = query_plan((0, 0), (1, 0))
+            return replace(plan, log_odds=lambda measures: -measures[:, 0])
 
         index.store(
             [
@@ -366,12 +366,13 @@ class TestScores:
             "m",
         )  # fmt: skip
         scores = [
-            hit.score or 0 for hit in index.search("dog rex", rank=sees, model_id="m", limit=50)
+            hit.score or 0
+            for hit in index.search("dog rex", planner=planner, model_id="m", limit=50)
         ]
         assert scores == sorted(scores, reverse=True)
         assert len(set(scores)) > 1
 
-    def test_words_that_nobody_knows_lower_them(self, index: Index) -> None:
+    def test_unknown_words_lower_them(self, index: Index) -> None:
         index.store([description("a.jpg", "A dog."), description("b.jpg", "A cat.")], "m")
         [known], [partly] = index.search("dog"), index.search("dog blorptastic")
         assert known.score is not None
@@ -407,7 +408,7 @@ class TestCopies:
         index.store([description(name, content_hash=same) for name in ("a", "b")], "m")
         index.store([description("c")], "m")
         joint = description("x").vectors.embedding
-        found = index.similar(joint, "m", but_not=Path("/photos/a"))
+        found = index.similar(joint, "m", exclude=Path("/photos/a"))
         assert [hit.path for hit in found] == ["/photos/c"]
         found = index.similar(joint, "m", content_hash=same)
         assert [hit.path for hit in found] == ["/photos/c"]

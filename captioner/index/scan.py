@@ -1,4 +1,4 @@
-"""What is new or has changed since it was last stored, by size and modification time alone."""
+"""A scan of folders compared with the index: what is new or changed, by size and date alone."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from captioner.index import database, facts
 from captioner.index.database import Ids, path_key
 from captioner.types import BundleIds, Listing, Photo
 
-# SQLite says in a few texts what it holds between two paths, and Python what the walk found there:
-# the same, of most of a library, in a fraction of the time that it takes to look up each photo.
-_AS_KNOWN = """
+# SQLite gives all that it has between two paths as a few texts, and Python what the walk found
+# there: for most of a library they are the same, in a fraction of the time of a query per photo.
+_LISTING = """
     SELECT CAST(group_concat(substr(path, ?), '/') AS BLOB), group_concat(size),
         group_concat(mtime_ns), group_concat(id)
     FROM (
@@ -27,17 +27,15 @@ _AS_KNOWN = """
     )
 """
 _NOT_FAILED = "AND status != 'failed'"
-_OF_MODEL = """
+_OF_BUNDLE = """
     AND NOT EXISTS (
-        SELECT 1 FROM features WHERE photo = id AND model_id != ? AND encoder IS NOT ?
+        SELECT 1 FROM features WHERE photo = id AND model_id IS NOT ? AND encoder IS NOT ?
     )
 """
-_KNOWN = """
+_PHOTO = """
     SELECT id, size, mtime_ns, status = 'failed', missing_since IS NOT NULL, NOT (TRUE %s)
     FROM photos WHERE path = ?
 """
-
-
 _SIDECARS = """
     SELECT substr(path, ?), files FROM photos CROSS JOIN sidecars ON photo = id
     WHERE path BETWEEN ? AND ?
@@ -45,7 +43,7 @@ _SIDECARS = """
 
 
 class Change(Enum):
-    """Why a photo, or what is said beside it, is to be opened."""
+    """Why a photo, or its sidecars, must be read."""
 
     NEW = "new"
     CHANGED = "changed"
@@ -54,99 +52,99 @@ class Change(Enum):
     SIDECAR = "sidecar changed"
 
 
-class Survey:
-    """One walk held against the index at `path`.
+class Scan:
+    """One scan of folders, compared with the index at `path`.
 
     Parameters
     ----------
     retry_failed
-        Whether photos that failed are to be tried again as they are.
-    weights
-        Have photos described again that these weights neither described nor have the features of.
+        Report photos that failed, even if they have not changed.
+    bundle
+        Report photos that this bundle neither described nor has the features of.
     """
 
-    def __init__(self, path: Path, *, retry_failed: bool, weights: BundleIds | None) -> None:
+    def __init__(self, path: Path, *, retry_failed: bool, bundle: BundleIds | None) -> None:
         self._path = path
         self._retry_failed = retry_failed
-        self._model = (weights.model_id, weights.encoder_id) if weights else ()
-        of_model = _OF_MODEL if weights else ""
-        self._as_known = _AS_KNOWN % (of_model + (_NOT_FAILED if retry_failed else ""))
-        self._known = _KNOWN % of_model
+        self._bundle = (bundle.model_id, bundle.encoder_id) if bundle else ()
+        of_bundle = _OF_BUNDLE if bundle else ""
+        self._select_listing = _LISTING % (of_bundle + (_NOT_FAILED if retry_failed else ""))
+        self._select_photo = _PHOTO % of_bundle
         self._seen = np.zeros(0, bool)  # by id
         self._with_sidecars: npt.NDArray[np.bool_] | None = None  # by id
         self.unchanged = 0
-        """Photos that the index holds as they are."""
-        self.back: list[int] = []
+        """How many photos are the same as in the index."""
+        self.reappeared: list[int] = []
         """Ids of those among them that were missing."""
 
     def changes(self, found: Iterable[Listing]) -> Iterator[tuple[Photo, Change]]:
-        """The photos that the index does not hold as they are now, in the order given."""
-        # A connection of its own lets a loader thread ask while the writer is in a transaction.
-        with closing(database.reader(self._path)) as connection:
+        """The photos that are not in the index in their present state, in the order given."""
+        # A connection of its own: a loader thread may ask while the writer is in a transaction.
+        with closing(database.open_reader(self._path)) as connection:
             for listing in found:
-                with database.explained(self._path):
-                    changed = self._differing(connection, listing)
+                with database.explaining_errors(self._path):
+                    changed = self._changed(connection, listing)
                 yield from changed
 
     def unseen(self, ids: Ids) -> Ids:
-        """Those of some ids (N,) whose photos were not among those given."""
+        """Those of some ids (N,) whose photos the scan has not found."""
         lacking = int(ids.max(initial=-1)) + 1 - len(self._seen)
         if lacking > 0:
             self._seen = np.concatenate([self._seen, np.zeros(lacking, bool)])
         return ids[~self._seen[ids]]
 
-    def _differing(
+    def _changed(
         self, connection: sqlite3.Connection, listing: Listing
     ) -> list[tuple[Photo, Change]]:
         folder = os.path.join(path_key(listing.prefix), b"")  # noqa: PTH118 (bytes)
         ends = [folder + os.fsencode(listing.names[at]) for at in (0, -1)]
-        *known, ids = connection.execute(
-            self._as_known, [len(folder) + 1, *ends, *self._model, len(listing) + 1]
+        *stored, concatenated_ids = connection.execute(
+            self._select_listing, [len(folder) + 1, *ends, *self._bundle, len(listing) + 1]
         ).fetchone()
-        numbers = None
-        if known == [
+        ids = None
+        if stored == [
             os.fsencode("/".join(listing.names)),
             ",".join(map(str, listing.sizes)),
             ",".join(map(str, listing.mtimes_ns)),
         ]:
-            numbers = np.fromstring(ids, np.int64, sep=",")
-            if not listing.sidecars and not self._had_sidecars(connection, numbers):
-                self.unchanged += self._see(numbers)
+            ids = np.fromstring(concatenated_ids, np.int64, sep=",")
+            if not listing.sidecars and not self._had_sidecars(connection, ids):
+                self.unchanged += self._mark_seen(ids)
                 return []
         found = {os.fsencode(n): facts.signature(some) for n, some in listing.sidecars.items()}
-        stored = dict(connection.execute(_SIDECARS, [len(folder) + 1, *ends]))
-        if numbers is not None and stored == found:
-            self.unchanged += self._see(numbers)
+        known = dict(connection.execute(_SIDECARS, [len(folder) + 1, *ends]))
+        if ids is not None and known == found:
+            self.unchanged += self._mark_seen(ids)
             return []
-        differ = {name for name, _ in stored.items() ^ found.items()}
+        differ = {name for name, _ in known.items() ^ found.items()}
         return [
             (photo, change)
             for photo, name in zip(listing, listing.names, strict=True)
-            if (change := self._look(connection, photo, folder, os.fsencode(name), differ))
+            if (change := self._compare(connection, photo, folder, os.fsencode(name), differ))
         ]
 
-    def _had_sidecars(self, connection: sqlite3.Connection, numbers: Ids) -> bool:
-        """Whether one of some photos (N,) had sidecars when the index last read these."""
+    def _had_sidecars(self, connection: sqlite3.Connection, ids: Ids) -> bool:
+        """Whether one of some photos (N,) had sidecars when the index last read them."""
         if self._with_sidecars is None:
-            known = database.ids(connection, "SELECT photo FROM sidecars")
+            known = database.select_ids(connection, "SELECT photo FROM sidecars")
             self._with_sidecars = np.zeros(int(known.max(initial=-1)) + 1, bool)
             self._with_sidecars[known] = True
-        numbers = numbers[numbers < len(self._with_sidecars)]
-        return bool(self._with_sidecars[numbers].any())
+        ids = ids[ids < len(self._with_sidecars)]
+        return bool(self._with_sidecars[ids].any())
 
-    def _look(
+    def _compare(
         self,
         connection: sqlite3.Connection,
         photo: Photo,
         folder: bytes,
         name: bytes,
-        other_sidecars: Container[bytes],
+        sidecars_differ: Container[bytes],
     ) -> Change | None:
-        known = connection.execute(self._known, [*self._model, folder + name]).fetchone()
-        if known is None:
+        row = connection.execute(self._select_photo, [*self._bundle, folder + name]).fetchone()
+        if row is None:
             return Change.NEW
-        number, size, mtime_ns, failed, missing, outdated = known
-        first = self._see(np.array([number]))
+        number, size, mtime_ns, failed, missing, outdated = row
+        first = self._mark_seen(np.array([number]))
         if (size, mtime_ns) != (photo.size, photo.mtime_ns):
             return Change.CHANGED
         if failed and self._retry_failed:
@@ -154,14 +152,14 @@ class Survey:
         if outdated:
             return Change.OUTDATED
         if missing and first:
-            self.back.append(number)
-        if name in other_sidecars:
+            self.reappeared.append(number)
+        if name in sidecars_differ:
             return Change.SIDECAR
         self.unchanged += first
         return None
 
-    def _see(self, ids: Ids) -> int:
-        """Remember photos; how many of them were not seen before."""
+    def _mark_seen(self, ids: Ids) -> int:
+        """Note photos as found; how many of them were not found before."""
         first = self.unseen(ids)
         self._seen[first] = True
         return len(first)

@@ -1,4 +1,4 @@
-"""Sketches: as good as the exact vectors, and never out of step with them."""
+"""Quantised chunks: as good as the exact vectors, and never out of step with them."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from invented import description, failure, look
+from invented import description, failure, query_plan
 from processes import ROOT
 
-from captioner.index import Index, search, sketches
-from captioner.index.sketches import Plane, Sketches
+from captioner.index import Index, chunks, search
+from captioner.index.chunks import ChunkCache, QuantisedMatrix
 from captioner.types import Description, FloatArray, HalfArray, QueryPlan, SearchVectors
 
 NUMBERS = st.floats(-1000, 1000, width=16)
 
 
 @pytest.fixture(autouse=True)
-def few_closely(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look closely at few photos, so that sketches decide which."""
-    monkeypatch.setattr(search, "CLOSELY", 40)
+def few_rescored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rescore few photos, so that chunks decide which."""
+    monkeypatch.setattr(search, "RESCORED", 40)
 
 
-# Photos differ along a few axes most, as real ones do: the further ones fade.
+# Photos differ most along a few components, as real ones do.
 FADING = np.exp(-np.arange(512) / 30)
-TURNS = {
+ROTATIONS = {
     width: np.linalg.qr(np.random.default_rng(width).normal(size=(width, width)))[0]
     for width in (256, 512)
 }
@@ -40,8 +40,8 @@ TURNS = {
 
 def spread(random: np.random.Generator, count: int, width: int) -> FloatArray:
     """Vectors (count, width)."""
-    places = random.normal(size=(count, width)) * FADING[:width]
-    return (places @ TURNS[width]).astype(np.float32)
+    components = random.normal(size=(count, width)) * FADING[:width]
+    return (components @ ROTATIONS[width]).astype(np.float32)
 
 
 def photos(count: int, first: int = 0) -> list[Description]:
@@ -55,62 +55,62 @@ def photos(count: int, first: int = 0) -> list[Description]:
     ]
 
 
-def direction(seed: int) -> QueryPlan:
+def plan_for(seed: int) -> QueryPlan:
     random = np.random.default_rng(seed)
-    return look(random.normal(size=256), random.normal(size=512) / 20)
+    return query_plan(random.normal(size=256), random.normal(size=512) / 20)
 
 
-def drawn(path: Path) -> list[tuple[int, str]]:
+def built(path: Path) -> list[tuple[int, str]]:
     with sqlite3.connect(path) as connection:
         return connection.execute("SELECT run, model_id FROM sketches ORDER BY run").fetchall()
 
 
 def check_in_step(path: Path) -> None:
-    """Every sketch there is holds what the vectors of its run say."""
+    """Every stored chunk agrees with the vectors of its photos."""
     with sqlite3.connect(path) as connection:
-        for number, run, model_id in connection.execute("SELECT id, run, model_id FROM sketches"):
-            kept = sketches._from_row(connection, number)
-            true = sketches._from_vectors(connection, run, model_id)
-            assert true is not None
-            np.testing.assert_array_equal(kept.photos, true.photos)
-            again = true.drawn()
-            for plane, anew in ((kept.joint, again.joint), (kept.words, again.words)):
-                every = np.eye(plane.frame.shape[1], dtype=np.float32)
-                step = np.abs(anew.frame[1:]).max()
-                np.testing.assert_allclose(plane.along(every), anew.along(every), atol=2 * step)
+        for row, number, model_id in connection.execute("SELECT id, run, model_id FROM sketches"):
+            stored = chunks._from_row(connection, row)
+            exact = chunks._from_vectors(connection, number, model_id)
+            assert exact is not None
+            np.testing.assert_array_equal(stored.photos, exact.photos)
+            again = exact.quantise()
+            for one, other in ((stored.joint, again.joint), (stored.words, again.words)):
+                identity = np.eye(one.basis.shape[1], dtype=np.float32)
+                step = np.abs(other.basis[1:]).max()
+                np.testing.assert_allclose(one.dot(identity), other.dot(identity), atol=2 * step)
 
 
 @given(arrays(np.float16, st.tuples(st.integers(1, 9), st.integers(1, 6)), elements=NUMBERS))
-def test_a_plane_of_all_axes_errs_by_half_a_step_of_each(vectors: HalfArray) -> None:
-    plane = Plane.through(vectors, vectors.shape[1])
-    error = plane.along(np.eye(vectors.shape[1], dtype=np.float32)) - vectors
-    most = 0.5 * np.linalg.norm(plane.frame[1:])
+def test_with_all_components_the_error_is_half_a_step_of_each(vectors: HalfArray) -> None:
+    matrix = QuantisedMatrix.fit(vectors, vectors.shape[1])
+    error = matrix.dot(np.eye(vectors.shape[1], dtype=np.float32)) - vectors
+    most = 0.5 * np.linalg.norm(matrix.basis[1:])
     assert (np.linalg.norm(error, axis=1) <= 1.01 * most + 1e-3).all()
 
 
-def test_a_plane_of_few_axes_is_the_nearest() -> None:
+def test_few_components_are_the_principal_ones() -> None:
     vectors = 3 + spread(np.random.default_rng(0), 1000, 256)
-    plane = Plane.through(vectors, 40)
-    assert plane.places.shape == (1000, 40)
-    error = plane.along(np.eye(256, dtype=np.float32)) - vectors
+    matrix = QuantisedMatrix.fit(vectors, 40)
+    assert matrix.codes.shape == (1000, 40)
+    error = matrix.dot(np.eye(256, dtype=np.float32)) - vectors
     left_out = (FADING[40:256] ** 2).sum()
     assert (error**2).sum(axis=1).mean() < 1.1 * left_out
 
 
 @pytest.mark.parametrize("count", [1, 2047, 2048, 2049, 5000])
-def test_planes_of_any_number_are_multiplied(count: int) -> None:
+def test_matrices_of_any_number_of_rows_are_multiplied(count: int) -> None:
     random = np.random.default_rng(count)
     vectors = random.normal(size=(count, 8)).astype(np.float16)
     directions = random.normal(size=(8, 3)).astype(np.float32)
     exact = vectors.astype(np.float32) @ directions
-    plane = Plane.through(vectors, 8)
-    np.testing.assert_allclose(plane.along(directions), exact, atol=0.3)
-    assert plane.along(directions[:, :0]).shape == (count, 0)
+    matrix = QuantisedMatrix.fit(vectors, 8)
+    np.testing.assert_allclose(matrix.dot(directions), exact, atol=0.3)
+    assert matrix.dot(directions[:, :0]).shape == (count, 0)
 
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index of a run and a quarter, as it was closed."""
+    """A closed index of a chunk and a quarter."""
     path = tmp_path_factory.mktemp("many") / "captioner.db"
     with Index.open(path, write=True) as index:
         for first in range(0, 10000, 1000):
@@ -119,18 +119,18 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_best_are_those_of_the_exact_vectors(many: Path) -> None:
-    assert drawn(many) == [(0, "m"), (1, "m")]
+    assert built(many) == [(0, "m"), (1, "m")]
     stored = [each for first in range(0, 10000, 1000) for each in photos(1000, first)]
     vectors = SearchVectors(
         np.stack([each.vectors.embedding for each in stored]),
         np.stack([each.vectors.word_hidden for each in stored]),
     )
     with Index.open(many) as index:
-        for asked in map(direction, range(20)):
-            best = np.argsort(-asked.measures(vectors)[:, 0])[:10]
-            hits = index.search("unicorn", rank=lambda query, asked=asked: asked, model_id="m")
+        for plan in map(plan_for, range(20)):
+            best = np.argsort(-plan.measures(vectors)[:, 0])[:10]
+            hits = index.search("unicorn", planner=lambda query, plan=plan: plan, model_id="m")
             assert [hit.path for hit in hits] == [f"/photos/{number:05}" for number in best]
-            wanted = asked.joint_directions[:, 0].astype(np.float16)
+            wanted = plan.joint_directions[:, 0].astype(np.float16)
             near = np.argsort(-(vectors.embedding.astype(np.float32) @ wanted.astype(np.float32)))[
                 :10
             ]
@@ -138,36 +138,36 @@ def test_the_best_are_those_of_the_exact_vectors(many: Path) -> None:
             assert [hit.path for hit in hits] == [f"/photos/{number:05}" for number in near]
 
 
-def test_without_sketches_the_same_is_found(many: Path, tmp_path: Path) -> None:
+def test_without_chunks_the_same_is_found(many: Path, tmp_path: Path) -> None:
     bare = tmp_path / "captioner.db"
     with sqlite3.connect(many) as connection, sqlite3.connect(bare) as other:
         connection.backup(other)
         other.execute("DELETE FROM sketches WHERE run = 0")
     with Index.open(many) as index, Index.open(bare) as without:
-        for asked in map(direction, range(5)):
+        for plan in map(plan_for, range(5)):
             found, same = (
-                each.search("x", rank=lambda query, asked=asked: asked, model_id="m")
+                each.search("x", planner=lambda query, plan=plan: plan, model_id="m")
                 for each in (index, without)
             )
             assert [hit.path for hit in found] == [hit.path for hit in same]
-            # A score is told in standard deviations, which sketches know nearly.
+            # Scores depend on standard deviations, which chunks give approximately.
             np.testing.assert_allclose(
                 [hit.score for hit in found], [hit.score for hit in same], atol=0.01
             )
-    assert drawn(bare) == [(1, "m")]
+    assert built(bare) == [(1, "m")]
     with Index.open(bare, write=True):
         pass
-    assert drawn(bare) == [(0, "m"), (1, "m")]
+    assert built(bare) == [(0, "m"), (1, "m")]
 
 
-def test_a_run_is_drawn_when_it_is_full_and_the_rest_at_the_end(tmp_path: Path) -> None:
+def test_a_chunk_is_built_when_it_is_full_and_the_rest_on_closing(tmp_path: Path) -> None:
     path = tmp_path / "captioner.db"
     with Index.open(path, write=True) as index:
         index.store(photos(8000), "m")
-        assert drawn(path) == []
+        assert built(path) == []
         index.store(photos(1000, 8000), "m")
-        assert drawn(path) == [(0, "m")]
-    assert drawn(path) == [(0, "m"), (1, "m")]
+        assert built(path) == [(0, "m")]
+    assert built(path) == [(0, "m"), (1, "m")]
     check_in_step(path)
 
 
@@ -180,22 +180,22 @@ def test_a_run_is_drawn_when_it_is_full_and_the_rest_at_the_end(tmp_path: Path) 
         "INSERT OR REPLACE INTO vectors VALUES (2, 'm', zeroblob(4), zeroblob(4))",
     ],
 )
-def test_whatever_touches_a_vector_rubs_its_sketch_out(tmp_path: Path, change: str) -> None:
+def test_any_change_of_a_vector_invalidates_its_chunk(tmp_path: Path, change: str) -> None:
     path = tmp_path / "captioner.db"
     with Index.open(path, write=True) as index:
         index.store([description(name) for name in "abcde"], "m")
-    assert drawn(path) == [(0, "m")]
+    assert built(path) == [(0, "m")]
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(change)
-    assert drawn(path) == []
+    assert built(path) == []
 
 
 def test_a_search_sees_what_was_stored_since_the_last_one(tmp_path: Path) -> None:
     path = tmp_path / "captioner.db"
 
     def names(index: Index) -> list[str]:
-        hits = index.search("x", rank=lambda query: look((0, 1), (0, 0)), model_id="m")
+        hits = index.search("x", planner=lambda query: query_plan((0, 1), (0, 0)), model_id="m")
         return [Path(hit.path).name for hit in hits]
 
     with Index.open(path, write=True) as index:
@@ -211,23 +211,23 @@ def test_a_search_sees_what_was_stored_since_the_last_one(tmp_path: Path) -> Non
         assert names(reader) == ["b", "c"]
 
 
-def test_runs_of_two_models_are_kept_apart(tmp_path: Path) -> None:
+def test_each_model_has_its_own_chunks(tmp_path: Path) -> None:
     path = tmp_path / "captioner.db"
     with Index.open(path, write=True) as index:
         index.store([description("a", joint=(0, 1)), description("b", joint=(0, 1))], "m")
         index.store([description("c", joint=(0, 1, 0), words=(1,))], "other")
-    assert drawn(path) == [(0, "m"), (0, "other")]
+    assert built(path) == [(0, "m"), (0, "other")]
     with sqlite3.connect(path) as connection:
-        for model_id, axes, count in [("m", (2, 2), 2), ("other", (3, 1), 1), ("new", (4, 4), 0)]:
-            asked = look(*map(np.ones, axes))
-            ids, evidence = Sketches().look(connection, model_id, asked)
-            assert (len(ids), evidence.shape) == (count, (count, 1))
+        for model_id, widths, count in [("m", (2, 2), 2), ("other", (3, 1), 1), ("new", (4, 4), 0)]:
+            plan = query_plan(*map(np.ones, widths))
+            ids, measures = ChunkCache().measure_all(connection, model_id, plan)
+            assert (len(ids), measures.shape) == (count, (count, 1))
 
 
 STORE = """
 import sys
 from pathlib import Path
-from test_sketches import photos
+from test_chunks import photos
 from captioner.index import Index
 with Index.open(Path(sys.argv[1]), write=True) as index:
     for turn in range(100):
@@ -258,6 +258,6 @@ def test_a_writer_that_is_killed_leaves_all_in_step(tmp_path: Path) -> None:
         writer.communicate()
         check_in_step(path)
         with Index.open(path, write=True):
-            pass  # draws what is missing
+            pass  # builds what is missing
         check_in_step(path)
-        assert drawn(path) == [(0, "m"), (1, "m")]
+        assert built(path) == [(0, "m"), (1, "m")]
