@@ -399,7 +399,7 @@ class TestHowThingsEnd:
     def test_a_lack_of_memory(
         self, failing: Callable[[BaseException], Result], error: Exception
     ) -> None:
-        assert failing(error).stderr.startswith("captioner: there is not enough memory.\n")
+        assert failing(error).stderr.startswith("captioner: not enough memory.\n")
 
     def test_interrupted(self, failing: Callable[[BaseException], Result]) -> None:
         result = failing(KeyboardInterrupt())
