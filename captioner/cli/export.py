@@ -69,7 +69,7 @@ def export(
     """
     from captioner.places import database_path
 
-    console.configure(quiet=quiet, log_file=log_file)
+    console.configure_output(quiet=quiet, log_file=log_file)
     path = database or database_path()
     if output == Path("-"):
         output = None

@@ -71,7 +71,7 @@ def search(
     from captioner.places import database_path
 
     words = " ".join(query or [])
-    console.configure(quiet=quiet, log_file=log_file)
+    console.configure_output(quiet=quiet, log_file=log_file)
     form = hits.form(as_json=as_json, print_path=print_path, nul=nul, preview=preview)
     filters = Filters.parse(folders, after, before, camera, near, keyword)
     with Index.open(database or database_path()) as index:

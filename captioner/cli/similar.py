@@ -57,7 +57,7 @@ def similar(
     from captioner.places import database_path
     from captioner.types import Failure
 
-    console.configure(quiet=quiet, log_file=log_file)
+    console.configure_output(quiet=quiet, log_file=log_file)
     form = hits.form(as_json=as_json, print_path=print_path, nul=nul, preview=preview)
     filters = Filters.parse(folders, after, before, camera, near, keyword)
     path = Path(photo)

@@ -10,7 +10,7 @@ import typer
 
 from captioner.cli import console, keeping, loading, options
 from captioner.cli.interrupt import finishing
-from captioner.cli.paths import Given
+from captioner.cli.paths import InputPaths
 from captioner.errors import DatabaseUnavailableError
 
 _AGAIN = 30
@@ -53,7 +53,7 @@ def watch(
     from captioner.photos.watch import Watcher
     from captioner.places import database_path
 
-    console.configure(quiet=quiet, log_file=log_file)
+    console.configure_output(quiet=quiet, log_file=log_file)
     path = database or database_path()
     selection = Selection(tuple(exclude or ()), include_hidden)
     told: set[tuple[str, str]] = set()
@@ -80,7 +80,7 @@ def watch(
             with keeping.to_write(path) as index:
                 keeping.update(
                     index,
-                    Given(there),
+                    InputPaths(there),
                     load,
                     Options(),
                     selection,

@@ -23,7 +23,7 @@ from typer.testing import CliRunner, Result
 from captioner.cli import app as roof
 from captioner.cli import console
 from captioner.cli.app import COMMANDS, app
-from captioner.cli.paths import Given
+from captioner.cli.paths import InputPaths
 from captioner.errors import CaptionerError, UsageError
 from captioner.index import Index
 from captioner.types import Description
@@ -467,7 +467,7 @@ class TestGiven:
                 return super().read1(3)
 
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Trickle(b"one\ntwo words\n\nthree")))
-        assert list(Given(["zero", "-", "last"])) == [
+        assert list(InputPaths(["zero", "-", "last"])) == [
             Path(name) for name in ("zero", "one", "two words", "three", "last")
         ]
 
@@ -483,7 +483,7 @@ class TestGiven:
         ],
     )
     def test_spelling(self, words: list[str], path: str, spelled: str) -> None:
-        given = Given(words)
+        given = InputPaths(words)
         list(given)
         assert given.spelled(Path(path)) == spelled
 

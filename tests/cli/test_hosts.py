@@ -361,11 +361,11 @@ class TestClosedStreams:
 
             read1 = read
 
-        from captioner.cli.paths import Given
+        from captioner.cli.paths import InputPaths
 
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Broken()))
         with pytest.raises(UsageError, match="cannot be read: Input/output error"):
-            list(Given(["-"]))
+            list(InputPaths(["-"]))
         with pytest.raises(UsageError, match="cannot be read: Input/output error"):
             streams.stdin_text()
 

@@ -132,11 +132,11 @@ def test_a_terminal_gets_no_bytes_that_are_not_text(
 def test_messages_and_the_log_stay_on_their_lines(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    console.configure(log_file=tmp_path / "log")
+    console.configure_output(log_file=tmp_path / "log")
     console.note(f"{EVIL}\n")
     console.warning(EVIL)
     console.error(EVIL, NOT_UTF_8)
-    console.configure()
+    console.configure_output()
     error, log = capfd.readouterr().err, (tmp_path / "log").read_text("utf-8")
     assert not CONTROL.search(error + log)
     assert (error.count("\n"), log.count("\n")) == (4, 3)

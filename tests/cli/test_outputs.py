@@ -117,7 +117,7 @@ def test_a_dash_is_standard_output(run: Run) -> None:
     assert not Path("-").exists()
 
 
-@pytest.mark.parametrize("ending", outputs.BESIDE_DATABASE)
+@pytest.mark.parametrize("ending", outputs.DATABASE_SUFFIXES)
 @pytest.mark.parametrize("option", ["--log-file", "--output", "--backup"])
 def test_the_database_is_no_output(here: Path, run: Run, ending: str, option: str) -> None:
     before = contents(here.parent)

@@ -29,7 +29,7 @@ RUN = """
 import sys
 from captioner.cli import console, progress
 
-progress._SETTLED = 0
+progress._MIN_SECONDS = 0
 with progress.progress() as bar:
     for line in sys.stdin:
         exec(line)
@@ -178,7 +178,7 @@ class TestLines:
     def test_are_plain_and_have_the_time(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(progress, "_SETTLED", 0)
+        monkeypatch.setattr(progress, "_MIN_SECONDS", 0)
         with progress._Lines(every=0) as lines:
             lines.done("none\nyet.jpg")
             lines.planned(2000)
