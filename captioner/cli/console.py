@@ -95,7 +95,7 @@ def configure_output(*, quiet: bool = False, log_file: Path | None = None) -> No
             reason = "no program is reading from this pipe" if unread else error.strerror
             raise UsageError(
                 f"the log file {shown(str(log_file))} cannot be written: {reason}.",
-                "Name another with --log-file.",
+                "Use another file for --log-file.",
             ) from error
 
 

@@ -19,7 +19,7 @@ _SIGNALS = tuple(
     if hasattr(signal, name)
 )
 _KEYBOARD = b"\nFinishing the current photos. Press Ctrl-C again to stop at once.\n"
-_OTHER = b"\nStopping after the current photos.\n"
+_OTHER = b"\nStopping: finishing the current photos first.\n"
 
 
 class Interrupted(KeyboardInterrupt):

@@ -23,10 +23,10 @@ PHOTO, INDEX = "photo", "index"
 Source = Literal["person", "model", "camera", "program"]
 _AUTHORS: dict[Source | None, str] = {
     None: "",
-    "person": "a person",
-    "model": "captioner",
-    "camera": "a camera",
-    "program": "a program",
+    "person": "a person's",
+    "model": "captioner's",
+    "camera": "a camera's",
+    "program": "a program's",
 }
 
 
@@ -52,7 +52,7 @@ class Statement(NamedTuple):
     def author(self) -> str:
         """Who wrote it, for display."""
         author = _AUTHORS[self.source] + (f" ({self.model})" if self.model else "")
-        return f"{author}, last line by captioner" if self.appended else author
+        return f"{author}, captioner's last line" if self.appended else author
 
 
 def show(

@@ -186,4 +186,4 @@ class TestCommand:
             assert known == Said(said, by_person=True)
         else:
             assert known == Said("A dog runs.", by_person=False)
-            assert "Not saved" in done.stderr or "the text is empty" in done.stderr
+            assert "Not saved" in done.stderr or "the caption is empty" in done.stderr

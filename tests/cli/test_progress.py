@@ -267,7 +267,7 @@ class TestQuietAndLogged:
     def test_a_full_disk_behind_the_log_ends_no_run(self, run: Callable[..., Result]) -> None:
         result = run("index", "album", "--log-file", "/dev/full")
         assert result.exit_code == 1
-        assert result.stderr.count("the log file cannot be written any more") == 1
+        assert result.stderr.count("the log file can no longer be written") == 1
         assert "1 photo indexed" in result.stderr
 
 
