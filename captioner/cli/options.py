@@ -47,7 +47,7 @@ Model = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        help="Use this model bundle instead of CAPTIONER_MODEL or the bundled one.",
+        help="Use this model bundle instead of CAPTIONER_MODEL or the default.",
     ),
 ]
 

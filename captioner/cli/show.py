@@ -120,13 +120,14 @@ def _place(photo: Path, one: Statement) -> str:
 def _in_photo(photo: Path) -> Iterator[Statement]:
     from captioner import regular
     from captioner.metadata.reading import LARGEST, read_photo
+    from captioner.photos.files import explain
 
     try:
         content = read_photo(regular.read(photo, LARGEST))
     except regular.TooLargeError as error:
         raise PhotoError(f"cannot read {photo}: it is too large.") from error
     except OSError as error:
-        raise PhotoError(f"cannot read {console.shown(str(photo))}: {error.strerror}.") from error
+        raise PhotoError(f"cannot read {console.shown(str(photo))}: {explain(error)}") from error
     _warn(photo, content)
     yield from _of(photo, content)
 
@@ -134,16 +135,17 @@ def _in_photo(photo: Path) -> Iterator[Statement]:
 def _in_sidecars(photo: Path) -> Iterator[Statement]:
     from captioner import regular
     from captioner.metadata import provenance, sidecar
+    from captioner.photos.files import explain
 
     beside = sidecar.Folders().of(photo)
     for path in (beside.own, *beside.others):
         try:
             content = provenance.read_tolerantly(regular.read(path, sidecar.LARGEST))
         except regular.TooLargeError:
-            console.warning(f"cannot read {console.shown(str(path))}: it is too large.")
+            console.cannot_read(str(path), "it is too large.")
         except OSError as error:
             if os.path.lexists(path):
-                console.warning(f"cannot read {console.shown(str(path))}: {error.strerror}.")
+                console.cannot_read(str(path), explain(error))
         else:
             _warn(path, content)
             yield from _of(path, content)

@@ -446,7 +446,9 @@ class TestAsAProcess:
         assert "Traceback" not in said
         assert "Exception ignored" not in said
 
-    def test_a_terminal_is_laid_out_for_the_eye(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_terminal_is_laid_out_stdout_is_terminal(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         pty = pytest.importorskip("pty", reason="terminals are tested where there is pty")
         monkeypatch.setenv("TERM", "xterm-256color")
         monkeypatch.delenv("NO_COLOR", raising=False)
@@ -460,7 +462,7 @@ class TestAsAProcess:
         assert "\n      A dog." in shown.replace("\r", "")
 
 
-class TestGiven:
+class TestInputPaths:
     def test_stdin_is_read_piece_by_piece(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Trickle(io.BytesIO):
             def read1(self, size: int | None = -1, /) -> bytes:

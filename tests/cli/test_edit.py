@@ -141,7 +141,7 @@ class TestCommand:
             "captioner: my photo.jpg is not in the index.\n"
             f"Add it with: captioner index {QUOTE}my photo.jpg{QUOTE}\n"
         )
-        assert "no such file" in run("nowhere.jpg", "Rex").stderr
+        assert "does not exist either" in run("nowhere.jpg", "Rex").stderr
         assert "is a folder" in run(".", "Rex").stderr
 
     @pytest.mark.parametrize("words", [["", "Rex"], [str(DOG), " "], [str(DOG), "x", "--remove"]])

@@ -94,7 +94,7 @@ def test_no_control_characters(
     evil: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], terminal: bool
 ) -> None:
     if terminal:
-        monkeypatch.setattr(console, "for_the_eye", lambda: True)
+        monkeypatch.setattr(console, "stdout_is_terminal", lambda: True)
     result = run(*(str(evil) if word == "PHOTO" else word for word in words))
     assert not CONTROL.search(result.output), ascii(result.output)
     assert result.output
@@ -124,7 +124,7 @@ def test_lines_keep_their_columns_and_names_of_any_bytes(capfdbinary: object) ->
 def test_a_terminal_gets_no_bytes_that_are_not_text(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(console, "for_the_eye", lambda: True)
+    monkeypatch.setattr(console, "stdout_is_terminal", lambda: True)
     console.line(NOT_UTF_8)
     assert capfd.readouterr().out == "bad\\xff.jpg\n"
 

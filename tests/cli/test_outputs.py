@@ -164,7 +164,7 @@ def test_a_long_name_is_no_hindrance(run: Run) -> None:
 
 def test_what_appears_meanwhile_is_kept() -> None:
     with (
-        pytest.raises(UsageError, match="there already"),
+        pytest.raises(UsageError, match="already exists"),
         outputs.replacing(Path("new.csv"), "--output", force=False) as temporary,
     ):
         temporary.write_text("ours")
