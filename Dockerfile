@@ -1,4 +1,4 @@
-# Captions and searches; it does not train. docs/nas.md tells how to use it.
+# For captioning and searching, not for training. See docs/nas.md.
 
 FROM python:3.12-slim AS build
 RUN pip install --no-cache-dir uv
@@ -16,7 +16,7 @@ COPY --from=build /opt/captioner /opt/captioner
 ENV PATH=/opt/captioner/bin:$PATH \
     CAPTIONER_HOME=/data \
     PYTHONDONTWRITEBYTECODE=1
-# Whoever the container runs as can write here, and so into a volume that is made from it.
+# World-writable, so that any user can write to a volume created from it.
 RUN mkdir --mode=1777 /data /photos
 VOLUME /data
 USER 1000:1000

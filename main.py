@@ -1,4 +1,4 @@
-"""Caption one photo: `python main.py -i example.jpg` prints its sentence."""
+"""Caption one photo: `python main.py -i example.jpg` prints its caption."""
 
 import argparse
 from pathlib import Path
@@ -10,6 +10,6 @@ if __name__ == "__main__":
     parser.add_argument("-i", "--image", required=True, metavar="PHOTO", help="photo to caption")
     photo = parser.parse_args().image
     if Path(photo).is_dir():
-        parser.error(f"{photo} is a folder; `captioner caption {photo}` captions all of it.")
-    # A file may be called "-", which `captioner caption` takes for standard input.
+        parser.error(f"{photo} is a folder; `captioner caption {photo}` captions everything in it.")
+    # A file may be named "-", which `captioner caption` takes for standard input.
     main(["caption", "--", "./-" if photo == "-" else photo])

@@ -1,4 +1,4 @@
-"""`python -m captioner`, where the command itself is not on the path."""
+"""`python -m captioner`, for when the `captioner` command is not on the path."""
 
 from captioner.cli import main
 

@@ -1,17 +1,17 @@
-"""Errors that a person is meant to read: what, why, and what to do about it."""
+"""Exceptions with messages for users: what went wrong, and what to do about it."""
 
 from __future__ import annotations
 
 
 class CaptionerError(Exception):
-    """Something a person can mend. The command line prints it without a traceback.
+    """An error that the user can fix. The command line prints it without a traceback.
 
     Parameters
     ----------
     reason
         One sentence that names the file or option and what is wrong with it.
     remedy
-        One sentence that says what to do next; empty where nothing can be done.
+        One sentence that says what to do next; empty if nothing can be done.
     """
 
     def __init__(self, reason: str, remedy: str = "") -> None:
@@ -21,20 +21,20 @@ class CaptionerError(Exception):
 
 
 class UsageError(CaptionerError):
-    """Wrong use: the command line ends with exit code 2."""
+    """Wrong usage: the command line exits with code 2."""
 
 
 class DatabaseUnavailableError(CaptionerError):
-    """The database cannot be used now, as when another process writes it: later it may work."""
+    """The database cannot be used at present, for example because it is locked; retry later."""
 
 
 class PhotoError(CaptionerError):
-    """One photo cannot be read; the rest of a run goes on."""
+    """One photo cannot be read; the run continues with the others."""
 
 
 class PhotoUnavailableError(PhotoError):
-    """The trouble lies outside the file: as it is, it may be read another time."""
+    """A photo cannot be read at present, though the file may be fine; it is tried again later."""
 
 
 class CaptionerWarning(UserWarning):
-    """Something a person should know while the command goes on; for `warnings.warn`."""
+    """Category for `warnings.warn`: shown to the user while the command continues."""

@@ -1,4 +1,4 @@
-"""What a person types: parse, call, print. Typer and Rich live here and nowhere else."""
+"""The command line: parse, call, print. The only package that imports Typer and Rich."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from contextlib import suppress
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and end the process with its exit code.
+    """Run one command and exit the process with its exit code.
 
     Parameters
     ----------
     arguments
-        The words after the program's name; None takes them from the command line.
+        The arguments after the program's name; None for those of this process.
     """
     import os
     import sys
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(interrupt.exit_code(error))
     except SystemExit as end:
         if loading.abandoned() and isinstance(end.code, int):
-            # The interpreter cannot end a thread that is in a library's own code.
+            # The interpreter cannot stop a thread that is running native code.
             for stream in (sys.stdout, sys.stderr):
                 with suppress(OSError, ValueError):
                     stream.flush()

@@ -1,6 +1,6 @@
-"""The commands under one roof, each loaded when it is named, and the one place where errors end.
+"""The command-line application: commands, imported on demand, and the handling of all errors.
 
-Exit codes: 0 all done, 1 some photos failed, 2 wrong use, 130 interrupted by Ctrl-C, 143 ended by
+Exit codes: 0 all done, 1 some photos failed, 2 wrong usage, 130 interrupted by Ctrl-C, 143 ended by
 SIGTERM, 129 by SIGHUP.
 """
 
@@ -22,34 +22,33 @@ from captioner.cli import console, streams
 from captioner.cli.interrupt import exit_code
 from captioner.errors import CaptionerError, UsageError
 
-# Each is a function of that name in the module of that name: `captioner.cli.search.search`.
+# Each is a function in a module of the same name: `captioner.cli.search.search`.
 COMMANDS = (
     "caption", "index", "watch", "prune", "forget", "search", "similar", "write", "undo", "show",
     "edit", "stats", "export", "train", "evaluate", "info",
 )  # fmt: skip
 
-
-_OUTPUT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""Errors of writing to a stream. Those of files are dealt with where these are written."""
+_STREAM_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""Error numbers of a failed write to a stream. Files report theirs where they are written."""
 
 
 class Command(TyperCommand):
-    """A command whose help speaks of PATH..., not of `{PATH}...` and `list[Path]`.
+    """A command whose help says PATH..., not `{PATH}...` or `list[Path]`.
 
-    In paths that options take, `~/` is the home folder, since not every shell sees to it.
+    A leading `~/` in a path becomes the home folder, since not every shell expands it after `=`.
     """
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Name the arguments in the usage line as their help does."""
+        """Name the arguments in the usage line as in the list below it."""
         return [
             "[OPTIONS]",
-            *(_shown(param) for param in self.get_params(ctx) if _is_argument(param)),
+            *(_display_name(param) for param in self.get_params(ctx) if _is_argument(param)),
         ]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments and the options, a sentence each."""
+        """List the arguments and the options with their help."""
         parameters: list[Any] = self.get_params(ctx)
-        arguments = [(_shown(p), p.help) for p in parameters if _is_argument(p)]
+        arguments = [(_display_name(p), p.help) for p in parameters if _is_argument(p)]
         options = [p.get_help_record(ctx) for p in parameters if not _is_argument(p)]
         if arguments:
             with formatter.section("Arguments"):
@@ -58,25 +57,27 @@ class Command(TyperCommand):
             formatter.write_dl([record for record in options if record])
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command, unless it would write to what it reads or to what is no output."""
+        """Run the command, unless an output file is also an input or must not be overwritten."""
         from captioner.cli import outputs
 
         for name, value in ctx.params.items():
-            ctx.params[name] = [_at_home(v) for v in value] if _many(value) else _at_home(value)
+            ctx.params[name] = (
+                [_expand(v) for v in value] if _is_sequence(value) else _expand(value)
+            )
         outputs.check_options(ctx.params, {p.name: p.opts[0] for p in self.get_params(ctx)})
         return super().invoke(ctx)
 
 
 class Commands(TyperGroup):
-    """All commands; a command's module is imported when the command is named or listed."""
+    """The group of all commands. Modules are imported only when a command is named or listed."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        # Names alone, for the list and for "did you mean"; `get_command` does the loading.
+        # Only the names, for the list and for "did you mean"; `get_command` imports the modules.
         self.commands: Any = dict.fromkeys(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import the command's module and build the command; None where there is none."""
+        """Import the command's module and build the command; None if there is none."""
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"captioner.cli.{cmd_name}")
@@ -85,7 +86,7 @@ class Commands(TyperGroup):
         return typer.main.get_command(alone)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """List the commands with their whole summaries, in as many lines as they take."""
+        """List the commands with their summaries, uncut."""
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(
@@ -93,38 +94,38 @@ class Commands(TyperGroup):
             )
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
-        """Read the command line, which prints what --help and --version ask for."""
+        """Parse the command line; --help and --version print and exit here."""
         try:
             return super().make_context(*arguments, **options)
-        except BrokenPipeError:  # Typer sees to it
+        except BrokenPipeError:  # Typer handles it
             raise
         except OSError as error:
-            _explain(error)
+            _exit_with(error)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command and turn whatever goes wrong into words and an exit code."""
+        """Run a command; report any exception as a message and an exit code."""
         console.prepare()
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
         except (typer.Exit, typer.Abort):
             raise
-        except typer.TyperException as error:  # A command line that Typer cannot read.
+        except typer.TyperException as error:  # a command line that Typer cannot parse
             error.message = console.shown_lines(error.message)
             raise
         except BrokenPipeError:
-            # The reader, `head` for example, has seen enough: that is no failure.
+            # The reader, such as `head`, has closed the pipe: not a failure.
             streams.abandon(sys.stdout)
             raise typer.Exit(0) from None
         except KeyboardInterrupt as error:
             console.note("Interrupted.")
             raise typer.Exit(exit_code(error)) from None
         except Exception as error:
-            _explain(error)
+            _exit_with(error)
         return result
 
 
-def _explain(error: Exception) -> NoReturn:
+def _exit_with(error: Exception) -> NoReturn:
     if os.environ.get("CAPTIONER_DEBUG"):
         import traceback
 
@@ -134,30 +135,30 @@ def _explain(error: Exception) -> NoReturn:
     elif isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         console.error(
-            f"this needs {package}, which is not installed.",
+            f"this needs the package {package}, which is not installed.",
             f"Install it with: pip install {package}",
         )
     elif isinstance(error, MemoryError) or "std::bad_alloc" in str(error):
-        console.error("there is not enough memory.", "Close other programs, or use --batch-size 1.")
-    elif isinstance(error, OSError) and error.filename is None and error.errno in _OUTPUT:
+        console.error("not enough memory.", "Close other programs, or use --batch-size 1.")
+    elif isinstance(error, OSError) and error.filename is None and error.errno in _STREAM_ERRORS:
         console.error(
             f"standard output cannot be written: {error.strerror}.",
-            "Make room on its disk, or write to another.",
+            "Free some space on the disk, or redirect the output to another one.",
         )
     elif isinstance(error, FileNotFoundError) and not _has_current_folder():
         console.error(
-            "the current folder does not exist any more, and relative paths mean nothing without.",
-            "Change to another folder, or give whole paths.",
+            "the current folder no longer exists, so relative paths cannot be resolved.",
+            "Change to another folder, or use absolute paths.",
         )
     else:
         console.error(
             f"{type(error).__name__}: {error}",
-            "This is a fault of captioner or of what it stands on; "
-            "CAPTIONER_DEBUG=1 shows where it happened.",
+            "This is a bug in captioner or in a library it uses. "
+            "Set CAPTIONER_DEBUG=1 to see the traceback.",
         )
     try:
         sys.stdout.flush()
-    except OSError:  # A full disk behind stdout: the interpreter must not complain once more.
+    except OSError:  # A full disk: the interpreter must not report it again at exit.
         streams.abandon(sys.stdout)
     raise typer.Exit(2 if isinstance(error, UsageError) else 1) from error
 
@@ -170,12 +171,12 @@ def _has_current_folder() -> bool:
     return True
 
 
-def _many(value: object) -> bool:
+def _is_sequence(value: object) -> bool:
     return isinstance(value, list | tuple)
 
 
-def _at_home(value: object) -> object:
-    """A path with the home folder for a leading `~/`; all else as it is."""
+def _expand(value: object) -> object:
+    """A path with a leading `~/` expanded; any other value unchanged."""
     if isinstance(value, Path) and value.parts[:1] == ("~",):
         return expanded(value)
     return value
@@ -185,14 +186,14 @@ def _is_argument(param: Any) -> bool:
     return bool(param.param_type_name == "argument")
 
 
-def _shown(param: Any) -> str:
+def _display_name(param: Any) -> str:
     return str(param.metavar or param.name.upper())
 
 
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    # Plain help starts in half the time of Rich's, pipes well and fits narrow terminals.
+    # Plain help takes half as long as Rich's, pipes well and fits narrow terminals.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -214,7 +215,7 @@ def captioner(
         ),
     ] = False,
 ) -> None:
-    """Caption photos, find them again from a few words, and train the model that does it.
+    """Caption photos, search them in plain words, and train your own model.
 
-    Everything happens on this machine. `captioner COMMAND --help` explains a command.
+    Everything runs on this machine. For help on a command: `captioner COMMAND --help`.
     """

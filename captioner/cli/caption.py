@@ -11,7 +11,7 @@ import typer
 
 from captioner.cli import console, loading, options, updating
 from captioner.cli.interrupt import finishing
-from captioner.cli.paths import Given
+from captioner.cli.paths import InputPaths
 from captioner.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -76,14 +76,14 @@ def caption(
         with bar.preparing("loading the model"):
             return loading.load(how)
 
-    console.configure(quiet=quiet, log_file=log_file)
-    given = Given(paths, nul=nul)
+    console.configure_output(quiet=quiet, log_file=log_file)
+    given = InputPaths(paths, nul=nul)
     selection = Selection(tuple(exclude or ()), include_hidden)
     skipped = updating.Skipped(given)
     total = failed = 0
     # Where captions scroll by on the terminal, they are the progress.
     with (
-        progress(quiet=given.one_file or console.for_the_eye()) as bar,
+        progress(quiet=given.one_file or console.stdout_is_terminal()) as bar,
         finishing() as stop,
         closing(_described(walk(given, selection, skipped), load)) as results,
     ):
@@ -102,7 +102,8 @@ def caption(
                 else:
                     _print(
                         None if given.one_file else path,
-                        [each.text for each in result.captions] or [result.text or console.NOTHING],
+                        [each.text for each in result.captions]
+                        or [result.text or console.NOT_RECOGNISED],
                         _seen(result, keywords) if keywords else None,
                     )
             bar.done(path)
@@ -142,7 +143,7 @@ def _seen(description: Description, keywords: int) -> str:
 
 
 def _print(path: str | None, sentences: list[str], seen: str | None) -> None:
-    if console.for_the_eye():
+    if console.stdout_is_terminal():
         console.block(path, sentences, aside=seen or "")
         return
     for sentence in sentences:

@@ -1,11 +1,11 @@
-"""What leaves a command: data on stdout, everything else on stderr.
+"""Output of a command: data on stdout, everything else on stderr.
 
-Only where stdout is a terminal is it laid out for the eye, and only then is Rich imported.
+Output is formatted only when stdout is a terminal, and only then is Rich imported.
 
-Names and texts come from files, and may hold anything. Control characters in them are spelled out
-(`\\x1b`) in all lines and messages, so that they neither steer a terminal nor break columns. Names
-of any bytes pass through pipes; JSON holds all text exactly, by its own escapes, with the bytes
-of a name that is not UTF-8 beside it; `-0` and `--print-path` give the exact bytes of a path.
+Names and texts come from files and may hold anything. Lines and messages escape control characters
+(`\\x1b`), so that these neither control the terminal nor break columns. File names of any bytes
+pass through pipes. JSON holds all text exactly, with its own escapes, and adds the bytes of a name
+that is not UTF-8; `-0` and `--print-path` print the exact bytes of a path.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from captioner.filenames import spelled
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-NOTHING = "(not recognised)"
-"""In place of a sentence and of keywords, where the model trusts neither."""
+NOT_RECOGNISED = "(not recognised)"
+"""Printed for a photo with neither a caption nor keywords of sufficient confidence."""
 
-# What would move the cursor, turn the reading direction or is no text at all.
+# Characters that move the cursor or change the text direction, and lone surrogates.
 _CONTROL = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
 _UNSAFE = re.compile(f"[{_CONTROL}\ud800-\udfff]")
 _UNSAFE_IN_PIPES = re.compile(f"[{_CONTROL}]")
 
 _PATHS = frozenset("path file folder unread database example data cache copies".split())
-"""Names in JSON whose values are paths, or lists of paths."""
+"""JSON keys whose values are paths or lists of paths."""
 
 _quiet = False
 _log: TextIO | None = None
 
 
 def prepare() -> None:
-    """Get ready for a command: nothing quiet, no log, and streams that take any text."""
-    configure()
+    """Reset for a new command: not quiet, no log file, streams that accept any text."""
+    configure_output()
     streams.prepare()
     warnings.simplefilter("default", CaptionerWarning)
     warnings.showwarning = _show_warning
@@ -67,40 +67,40 @@ def _show_warning(
 _others_warning = warnings.showwarning
 
 
-def configure(*, quiet: bool = False, log_file: Path | None = None) -> None:
-    """Choose what a person is told, until the next command.
+def configure_output(*, quiet: bool = False, log_file: Path | None = None) -> None:
+    """Set the verbosity and the log file, until the next command.
 
     Parameters
     ----------
     quiet
-        Nothing but warnings and errors.
+        Print only warnings and errors.
     log_file
-        Told all of it, too, quiet or not: a line each, with the time, after what it holds already.
+        Append all messages to this file, one per line with the time, even if `quiet`.
 
     Raises
     ------
     UsageError
-        Where the log file cannot be written.
+        If the log file cannot be written.
     """
-    global _quiet, _log  # noqa: PLW0603 (as sys.stderr, which they accompany)
+    global _quiet, _log  # noqa: PLW0603 (global like sys.stderr)
     if _log:
         _log.close()
     _quiet, _log = quiet, None
     if log_file:
         try:
-            # A line at a time, so that it can be followed; names that are no text are spelled out.
+            # Line-buffered, for `tail -f`; names that are not valid text are escaped.
             _log = open(log_file, "a", 1, "utf-8", "backslashreplace", opener=_open_at_once)  # noqa: SIM115
         except OSError as error:
             unread = error.errno == errno.ENXIO
-            reason = "no program reads from this pipe" if unread else error.strerror
+            reason = "no program is reading from this pipe" if unread else error.strerror
             raise UsageError(
                 f"the log file {shown(str(log_file))} cannot be written: {reason}.",
-                "Name another with --log-file.",
+                "Use another file for --log-file.",
             ) from error
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Open a file; a named pipe without waiting for a program that reads from it."""
+    """Open a file, without blocking on a named pipe that nobody reads."""
     number = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
     if hasattr(os, "O_NONBLOCK"):
         os.set_blocking(number, True)
@@ -108,18 +108,18 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 def is_quiet() -> bool:
-    """Whether nothing but warnings and errors is wanted."""
+    """Whether only warnings and errors are printed."""
     return _quiet
 
 
 def line(*fields: str) -> None:
-    """Write one line of data, its fields separated by tabs, at once."""
-    unsafe = _UNSAFE if for_the_eye() else _UNSAFE_IN_PIPES
-    print(*(_spell_out(unsafe, field) for field in fields), sep="\t", flush=True)
+    """Print one line of data, its fields separated by tabs, and flush."""
+    unsafe = _UNSAFE if stdout_is_terminal() else _UNSAFE_IN_PIPES
+    print(*(_escape(unsafe, field) for field in fields), sep="\t", flush=True)
 
 
 def json_line(record: Mapping[str, object]) -> None:
-    """Write one object on one line; in ASCII where stdout is in an encoding that lacks a letter."""
+    """Print one object on one line; in ASCII if stdout's encoding lacks one of its characters."""
     text = json_text(record)
     try:
         text.encode(sys.stdout.encoding)
@@ -129,10 +129,10 @@ def json_line(record: Mapping[str, object]) -> None:
 
 
 def json_text(record: Mapping[str, object]) -> str:
-    """One object as JSON without control characters, which are escaped, and in valid Unicode.
+    """One object as JSON in valid Unicode, with control characters escaped.
 
-    Where a path is not UTF-8, it is spelled with escapes, and `path_bytes` beside it has its bytes
-    in base64; for a list of paths, `copies_bytes` is a list, with null where a path is exact.
+    A path that is not UTF-8 is escaped, and `path_bytes` has its exact bytes in base64. For a list
+    of paths, `copies_bytes` is a list, with null for each path that is valid UTF-8.
     """
     text = json.dumps(_in_unicode(record), ensure_ascii=False)
     return _UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
@@ -155,7 +155,7 @@ def _in_unicode(value: object) -> object:
 
 
 def _exact(paths: object) -> str | list[str | None] | None:
-    """The bytes of a path, or of each in a list, in base64; None where all are spelled exactly."""
+    """The bytes of a path, or of each in a list, in base64; None if all are valid UTF-8."""
     if isinstance(paths, str):
         return spelled(paths)[1]
     if isinstance(paths, list | tuple) and all(isinstance(path, str) for path in paths):
@@ -164,22 +164,22 @@ def _exact(paths: object) -> str | list[str | None] | None:
     return None
 
 
-def for_the_eye() -> bool:
-    """Whether a person reads stdout."""
+def stdout_is_terminal() -> bool:
+    """Whether stdout is a terminal."""
     return sys.stdout.isatty()
 
 
-def block(path: str | None, sentences: list[str], *, score: str = "", aside: str = "") -> None:
-    """Lay out one photo for the eye: its path, a link to it; under it what there is to say.
+def block(path: str | None, captions: list[str], *, score: str = "", aside: str = "") -> None:
+    """Print one photo to the terminal: its path as a link, and its captions below.
 
     Parameters
     ----------
     path
-        As it is to be shown; relative ones are taken from the current folder. None leaves it out.
-    sentences
-        A line each.
+        As displayed, relative to the current folder; None to omit it.
+    captions
+        One per line.
     score, aside
-        Dimmed, before the path and below the sentences; empty for none.
+        Printed dimmed before the path, or below the captions; empty for none.
     """
     from rich.console import Console
     from rich.padding import Padding
@@ -196,18 +196,18 @@ def block(path: str | None, sentences: list[str], *, score: str = "", aside: str
             indent += len(score)
         # Soft: the terminal wraps a long path itself, and it can be copied in one piece.
         terminal.print(name, soft_wrap=True)
-    for sentence in sentences:
-        terminal.print(Padding(shown(sentence), (0, 0, 0, indent)))
+    for caption in captions:
+        terminal.print(Padding(shown(caption), (0, 0, 0, indent)))
     if aside:
         terminal.print(Padding(Text(shown(aside), "dim"), (0, 0, 0, indent)))
 
 
 def page(parts: Iterable[RenderableType]) -> None:
-    """Lay out a page that reads well in a terminal of any width and, uncut, in a pipe."""
+    """Print Rich renderables: fitted to the terminal, or uncut into a pipe."""
     from rich.console import Console
 
     terminal = Console(highlight=False, markup=False, emoji=False)
-    if not for_the_eye():
+    if not stdout_is_terminal():
         terminal.width = 10_000
     with terminal.capture() as drawn:
         for part in parts:
@@ -217,32 +217,32 @@ def page(parts: Iterable[RenderableType]) -> None:
 
 
 def note(text: str) -> None:
-    """Tell the person something that is not data."""
+    """Print a note to stderr, unless quiet."""
     if not _quiet:
-        _say(text)
+        _print_message(text)
     _record("info", text)
 
 
 def warning(text: str) -> None:
-    """Tell the person what went wrong while the command goes on."""
-    _say(f"captioner: {text}")
+    """Print a warning to stderr; the command continues."""
+    _print_message(f"captioner: {text}")
     _record("warning", text)
 
 
 def error(reason: str, remedy: str = "") -> None:
-    """Say why the command ends here, and what to do about it."""
-    _say(f"captioner: {reason}")
+    """Print why the command failed, and what to do about it, to stderr."""
+    _print_message(f"captioner: {reason}")
     if remedy:
-        _say(remedy)
+        _print_message(remedy)
     _record("error", f"{reason} {remedy}".strip())
 
 
 def cannot_read(path: str, reason: str) -> None:
-    """Name a photo that failed and say why."""
+    """Warn that a photo failed, with the reason."""
     warning(f"cannot read {shown(path)}: {reason}")
 
 
-def _say(text: str) -> None:
+def _print_message(text: str) -> None:
     streams.to_stderr(f"{shown(text)}\n")
 
 
@@ -255,39 +255,39 @@ def _record(level: str, text: str) -> None:
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     try:
         print(now, level, shown(text), file=_log)
-    except OSError as error:  # A full disk: what is being done is worth more than its log.
+    except OSError as error:  # A full disk: the work goes on without a log.
         _log = None
-        _say(f"captioner: the log file cannot be written any more: {error.strerror}.")
+        _print_message(f"captioner: the log file can no longer be written: {error.strerror}.")
 
 
 def shown(path: str) -> str:
-    """Make a path or a text safe to look at: what is no visible text is spelled out."""
-    return _spell_out(_UNSAFE, path)
+    """Escape control characters in a path or a text, to print it safely on one line."""
+    return _escape(_UNSAFE, path)
 
 
 def shown_lines(text: str) -> str:
-    """Make a text safe to look at that may have several lines."""
+    """Escape control characters in a text, except line breaks."""
     return "\n".join(map(shown, text.splitlines()))
 
 
-def _spell_out(unsafe: re.Pattern[str], text: str) -> str:
-    return unsafe.sub(lambda found: _spelled_out(found.group()), text)
+def _escape(unsafe: re.Pattern[str], text: str) -> str:
+    return unsafe.sub(lambda found: _escaped(found.group()), text)
 
 
-def _spelled_out(character: str) -> str:
+def _escaped(character: str) -> str:
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # A byte that is no text, as os.fsdecode carries it.
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not text, as os.fsdecode returns it
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()
 
 
 def counted(number: int, noun: str = "photo") -> str:
-    """Write a number with its noun: "1 photo", "1,204 photos"."""
+    """Format a number with its noun: "1 photo", "1,204 photos"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def spell_bytes(number: float) -> str:
-    """Write a size for a person: "512 bytes", "3.4 MB"."""
+    """Format a size: "512 bytes", "3.4 MB"."""
     if number < 1000:
         return f"{number:,.0f} bytes"
     units = iter(("kB", "MB", "GB", "TB"))

@@ -1,4 +1,4 @@
-"""`captioner edit`: a person's words about a photo, in place of the model's."""
+"""`captioner edit`: a caption written by the user, instead of the model's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from captioner.index import CurrentCaption
 
 COMMAND = TextCommand
-_SCISSORS = "# ------------------------ what follows is not kept ------------------------"
+_SCISSORS = "# ------------------- everything below this line is ignored -------------------"
 
 
 def edit(
@@ -27,22 +27,22 @@ def edit(
         str | None,
         typer.Argument(
             metavar="[TEXT]",
-            help="What to say of it; - takes it from standard input. Left out: opens your editor.",
+            help="The caption, or - to read it from standard input; opens your editor if omitted.",
         ),
     ] = None,
     *,
     remove: Annotated[
-        bool, typer.Option("--remove", help="Take your words back; the model's count again.")
+        bool, typer.Option("--remove", help="Remove your caption and use the model's again.")
     ] = False,
     quiet: options.Quiet = False,
     log_file: options.LogFile = None,
     database: options.Database = None,
 ) -> None:
-    """Say in your own words what a photo shows.
+    """Write your own caption for a photo.
 
-    Your words are shown in place of the model's, found by search like them, and never overwritten:
-    not by another run, nor by another model. They are kept in the index; `captioner write` puts
-    them into the photo. VISUAL or EDITOR names your editor. Line breaks become spaces.
+    Your caption is shown and searched instead of the model's, and never overwritten: neither by
+    another run nor by another model. It is stored in the index; `captioner write` writes it to
+    the photo. VISUAL or EDITOR selects your editor. Line breaks become spaces.
 
     \b
     Examples:
@@ -53,24 +53,24 @@ def edit(
     from captioner.app_paths import database_path
     from captioner.index import Index
 
-    console.configure(quiet=quiet, log_file=log_file)
+    console.configure_output(quiet=quiet, log_file=log_file)
     if remove and text is not None:
-        raise UsageError("--remove takes no text.", "Give either the text or --remove.")
+        raise UsageError("--remove takes no text.", "Use either a text or --remove.")
     path, name = Path(photo), console.shown(photo)
     if path.is_dir():
-        raise UsageError(f"{name} is a folder.", "Name one photo.")
+        raise UsageError(f"{name} is a folder.", "Name one photo instead.")
     with Index.open(database or database_path()) as index:
         updating.warn_of_network(index)
         before = index.current_caption(path)
         if before is None:
-            raise UsageError(f"{name} is not in the index.", _how_to_know(path))
+            raise UsageError(f"{name} is not in the index.", _how_to_add(path))
         if remove and not before.by_person:
             console.note(f"{name} has no caption of yours.")
             return
-        words = "" if remove else _asked(text, name, before)
-        if not (remove or words.strip()):
-            raise UsageError("the text is empty.", "--remove takes your words back.")
-        index.set_caption(path, words)
+        caption = "" if remove else _new_caption(text, name, before)
+        if not (remove or caption.strip()):
+            raise UsageError("the caption is empty.", "To remove your caption, use --remove.")
+        index.set_caption(path, caption)
         written = remove and any(
             absolute(path) in map(os.fspath, places)
             for places in index.writes().photo_paths().values()
@@ -81,22 +81,22 @@ def edit(
     if after and after.kind == "sentence":
         console.note(f"{name}: {after.text}")
     else:
-        console.note(f"{name} has no caption any more.")
+        console.note(f"{name} no longer has a caption.")
     if written:
         console.note(
-            "Captions that were written into its file or sidecar are still there: "
-            "`captioner write --existing replace` or `captioner undo` changes them."
+            "The caption written to its file or sidecar is still there: change it with "
+            "`captioner write --existing replace`, or remove it with `captioner undo`."
         )
 
 
-def _how_to_know(path: Path) -> str:
+def _how_to_add(path: Path) -> str:
     if not path.exists():
-        return "There is no such file, either: is the path right?"
+        return "The file does not exist either. Check the path."
     return f"Add it with: captioner index {console.shown(quoted(str(path)))}"
 
 
-def _asked(text: str | None, name: str, before: CurrentCaption) -> str:
-    """The words, wherever the person wants to give them."""
+def _new_caption(text: str | None, name: str, before: CurrentCaption) -> str:
+    """The caption from the argument, standard input or an editor."""
     if text == "-":
         return streams.stdin_text()
     if text is not None:
@@ -104,7 +104,7 @@ def _asked(text: str | None, name: str, before: CurrentCaption) -> str:
     if not (streams.stdin_is_terminal() and sys.stdout.isatty()):
         raise UsageError(
             "there is no terminal to open an editor in.",
-            "Give the text after the photo, or - to take it from standard input.",
+            "Add the caption after the photo, or - to read it from standard input.",
         )
     return _from_editor(name, before)
 
@@ -112,18 +112,19 @@ def _asked(text: str | None, name: str, before: CurrentCaption) -> str:
 def _from_editor(name: str, before: CurrentCaption) -> str:
     import click
 
-    whose = (
-        "Your words" if before.by_person else "What the model says" if before.text else "Nothing"
+    author = "your caption" if before.by_person else "the model's" if before.text else "none"
+    page = (
+        f"{before.text}\n\n{_SCISSORS}\n# {name}\n"
+        f"# Current caption: {author}. Save the file to use the text above as yours.\n"
     )
-    page = f"{before.text}\n\n{_SCISSORS}\n# {name}\n# {whose} so far. Save to keep the text.\n"
     try:
-        page_after = click.edit(page)
+        edited_page = click.edit(page)
     except click.ClickException as error:
         raise CaptionerError(
-            f"the editor did not end well: {error.message}.",
-            "Name another in VISUAL or EDITOR, or give the text after the photo.",
+            f"the editor failed: {error.message}.",
+            "Set VISUAL or EDITOR to another editor, or add the caption after the photo.",
         ) from error
-    if page_after is None:
-        console.note("Not saved: nothing has changed.")
+    if edited_page is None:
+        console.note("Not saved: nothing was changed.")
         raise typer.Exit
-    return page_after.partition(_SCISSORS)[0]
+    return edited_page.partition(_SCISSORS)[0]

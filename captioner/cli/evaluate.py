@@ -81,7 +81,7 @@ def evaluate(
     from captioner.training.evaluation import evaluate as measure
     from captioner.training.metrics import read_queries, scorers
 
-    console.configure(quiet=quiet, log_file=log_file)
+    console.configure_output(quiet=quiet, log_file=log_file)
     # What can be wrong is found before the photos are described.
     scorers()
     asked = {str(file): read_queries(file) for file in queries or []}
@@ -208,7 +208,7 @@ def _write_sheet(
 
 def _print(evaluation: Evaluation) -> None:
     groups = _figures(evaluation)
-    if not console.for_the_eye():
+    if not console.stdout_is_terminal():
         for heading, figures in groups:
             for name, value in figures:
                 console.line(heading, name, value)

@@ -1,4 +1,4 @@
-"""`-word` on a command line: an exclusion of a search, where it is no option."""
+"""`-word` in a search query: excludes a word, unless it is an option."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from captioner.errors import UsageError
 
 
 class SearchCommand(Command):
-    """A command whose query may hold `-word`. A mistyped `--option` is still an error."""
+    """A command whose query may contain `-word`. A mistyped `--option` is still an error."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Hand exclusions on as arguments."""
+        """Pass exclusions on as arguments."""
         parameters: list[Any] = self.get_params(ctx)
         options = [param for param in parameters if param.param_type_name == "option"]
         names = {name for option in options for name in (*option.opts, *option.secondary_opts)}
@@ -24,19 +24,19 @@ class SearchCommand(Command):
 
 
 def separate(args: Sequence[str], names: Collection[str], flags: Collection[str]) -> list[str]:
-    """A command line with its exclusions after `--`, where nothing is an option.
+    """Move exclusions behind `--`, where nothing is parsed as an option.
 
     Parameters
     ----------
     names
-        Of all options, "-n" and "--limit".
+        Names of all options, such as "-n" and "--limit".
     flags
-        Those that take no value.
+        Names of the options that take no value.
 
     Raises
     ------
     UsageError
-        Where `-word` may be an option with a dash too few.
+        If `-word` is an option with a missing dash.
     """
     options: list[str] = []
     excluded: list[str] = []
@@ -47,25 +47,25 @@ def separate(args: Sequence[str], names: Collection[str], flags: Collection[str]
             words += rest
         elif not _excludes(arg, names, flags):
             options.append(arg)
-            if arg in names and arg not in flags:  # its value, which may begin with a minus
+            if arg in names and arg not in flags:  # its value, which may begin with a dash
                 options += [value for value in (next(rest, None),) if value is not None]
         elif f"-{arg}" in names:
             raise UsageError(
-                f"{arg} may mean the option -{arg}, or photos without the word.",
-                f"Write -{arg} for the option, and -- {arg} at the end to exclude the word.",
+                f"{arg} could be the option -{arg} or an excluded word.",
+                f"Write -{arg} for the option, or -- {arg} at the end to exclude the word.",
             )
         else:
             excluded.append(arg)
     if not (excluded or words):
         return options
     alone = len(excluded) == 1 and not words and all(arg.startswith("-") for arg in options)
-    # The shell took the quotes off -"red ball". Standing alone, it is the whole query: '-cat dog'.
+    # The shell removed the quotes from -"red ball". A single one is a whole query: '-cat dog'.
     marked = excluded if alone else [_quoted(arg) for arg in excluded]
     return [*options, "--", *marked, *words]
 
 
 def _excludes(arg: str, names: Collection[str], flags: Collection[str]) -> bool:
-    """Whether an argument is a minus and a word: "-cat", and neither "-n5" nor "-0"."""
+    """Whether an argument is a dash and a word: "-cat", but not "-n5" or "-0"."""
     if not arg.startswith("-") or arg.startswith("--") or len(arg) < 3 or arg in names:
         return False
     letters = arg[1:]

@@ -70,7 +70,7 @@ def export(
     """
     from captioner.app_paths import database_path
 
-    console.configure(quiet=quiet, log_file=log_file)
+    console.configure_output(quiet=quiet, log_file=log_file)
     path = database or database_path()
     if output == Path("-"):
         output = None

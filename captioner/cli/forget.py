@@ -1,4 +1,4 @@
-"""`captioner forget`: photos and folders out of the index, whether or not their files exist."""
+"""`captioner forget`: remove photos and folders from the index, not from disk."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from captioner.cli import console, options, removal, updating
-from captioner.cli.paths import Given
+from captioner.cli.paths import InputPaths
 
 if TYPE_CHECKING:
     from captioner.index import IndexedPhoto
 
-_UNKNOWN = "is not in the index, nor is anything below it."
+_UNKNOWN = "is not in the index, and neither is anything below it."
 _SHOWN = 20
-"""Captions of a person that are listed before the question."""
+"""How many human-authored captions are listed before the question."""
 
 
 def forget(
@@ -37,10 +37,10 @@ def forget(
 ) -> None:
     """Remove photos or folders from the index, not from disk.
 
-    Everything recorded about them is removed, your own captions in the index included. A folder
-    is forgotten with all photos below it, and `captioner index` without arguments no longer
-    looks into it. Neither the photos nor the folder need to exist any more. Name a photo in a
-    .captionerignore file to keep it out of an index whose folder stays.
+    Everything recorded about them is removed, including captions that you entered with
+    `captioner edit`. A folder is removed with all photos below it, and `captioner index` without
+    arguments no longer visits it. The files need not exist. To keep a single photo out of the
+    index for good, name it in a .captionerignore file.
 
     \b
     Examples:
@@ -50,22 +50,22 @@ def forget(
     from captioner.app_paths import database_path
     from captioner.index import Index
 
-    console.configure(quiet=quiet, log_file=log_file)
+    console.configure_output(quiet=quiet, log_file=log_file)
     path = database or database_path()
-    given = Given(paths, nul=nul)
+    inputs = InputPaths(paths, nul=nul)
     known: list[Path] = []
     unknown: list[str] = []
     photos: dict[int, IndexedPhoto] = {}
     with Index.open(path) as index:
         roots = index.roots()
-        for one in given:
+        for one in inputs:
             found = index.photos_at(one)
             absolute = Path(os.path.abspath(one))  # noqa: PTH100 (resolve() would follow links)
             if found or any(root.is_relative_to(absolute) for root in roots):
                 known.append(absolute)
                 photos.update((entry.id, entry) for entry in found)
             else:
-                unknown.append(given.spelled(one))
+                unknown.append(inputs.spelled(one))
         captions = index.display_captions(photos)
     for name in unknown:
         console.warning(f"{console.shown(name)} {_UNKNOWN}")
@@ -89,15 +89,15 @@ def forget(
     again = sum(any(entry.path.is_relative_to(root) for root in roots) for entry in there)
     if again:
         console.note(
-            f"{console.counted(again)} will be indexed again with the folder, unless a "
-            f".captionerignore file names {'it' if again == 1 else 'them'}."
+            f"{console.counted(again)} will be indexed again with the folder, unless "
+            f"{'it is' if again == 1 else 'they are'} named in a .captionerignore file."
         )
     if unknown:
         raise typer.Exit(1)
 
 
 def _list_captions(entries: list[IndexedPhoto]) -> None:
-    """Show the captions of a person that would be lost."""
+    """List the human-authored captions that would be lost."""
     if not entries:
         return
     console.note(f"{console.counted(len(entries))} with a caption of yours:")

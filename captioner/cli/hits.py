@@ -41,7 +41,7 @@ def form(*, as_json: bool, print_path: bool, nul: bool, preview: bool) -> Form:
             "--json, --print-path (or -0) and --preview are mutually exclusive.",
             "Give one of them.",
         )
-    if preview and not console.for_the_eye():
+    if preview and not console.stdout_is_terminal():
         raise UsageError("--preview works only in a terminal.", "Leave it out here.")
     if as_json:
         return "json"
@@ -57,17 +57,19 @@ def print_hits(hits: Sequence[Hit], form: Form, *, preview: bool = False) -> Non
         elif form in {"paths", "nul"}:
             # As bytes, since a name may be no text; but none that would steer a terminal.
             end = b"\0" if form == "nul" else b"\n"
-            safe = form == "paths" and console.for_the_eye()
+            safe = form == "paths" and console.stdout_is_terminal()
             path = console.shown(hit.path) if safe else hit.path
             sys.stdout.buffer.write(os.fsencode(path) + end)
-        elif console.for_the_eye():
+        elif console.stdout_is_terminal():
             shown = "" if score is None else f"{score:.2f}"
             aside = _whose(hit)
-            console.block(hit.path, [hit.caption or console.NOTHING], score=shown, aside=aside)
+            console.block(
+                hit.path, [hit.caption or console.NOT_RECOGNISED], score=shown, aside=aside
+            )
             if preview:
                 _show(hit.path)
         else:
-            said = hit.caption or console.NOTHING
+            said = hit.caption or console.NOT_RECOGNISED
             console.line(hit.path, said, "" if score is None else f"{score:.4f}")
     sys.stdout.flush()
 

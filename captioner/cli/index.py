@@ -15,7 +15,7 @@ import typer
 
 from captioner.cli import console, loading, options, updating
 from captioner.cli.interrupt import finishing
-from captioner.cli.paths import Given, seen_from
+from captioner.cli.paths import InputPaths, relative_to_roots
 from captioner.errors import UsageError
 
 _REMEDY = (
@@ -101,7 +101,7 @@ def index(
 
     if in_place and not write:
         raise UsageError("--in-place requires --write.", "Add --write, or leave out --in-place.")
-    console.configure(quiet=quiet, log_file=log_file)
+    console.configure_output(quiet=quiet, log_file=log_file)
     path = database or database_path()
     selection = Selection(tuple(exclude or ()), include_hidden)
     weights = models.weights(model) if recaption else None
@@ -155,7 +155,7 @@ def index(
 def _write(
     opened: Index,
     photos: list[Photo],
-    given: Given,
+    given: InputPaths,
     stop: Callable[[], bool],
     *,
     in_place: bool,
@@ -171,11 +171,11 @@ def _write(
     return write_all(opened, photos, given, wanted, how, stop)["failed"]
 
 
-def _given(paths: list[str] | None, opened: Index, *, nul: bool) -> Given:
+def _given(paths: list[str] | None, opened: Index, *, nul: bool) -> InputPaths:
     from captioner.photos.path_errors import explain_link
 
     if paths:
-        return Given(paths, nul=nul)
+        return InputPaths(paths, nul=nul)
     roots = opened.roots()
     if not roots and not opened.counts().photos:
         raise UsageError(
@@ -193,7 +193,7 @@ def _given(paths: list[str] | None, opened: Index, *, nul: bool) -> Given:
             console.note(f"{name} cannot be indexed: {broken} {_REMEDY.format(name)}")
         else:
             console.note(f"{name} no longer exists. {_REMEDY.format(name)}")
-    return Given(there, nul=nul)
+    return InputPaths(there, nul=nul)
 
 
 def _is_absent(root: Path) -> bool:
@@ -226,7 +226,7 @@ def _as_it_is(path: Path) -> Iterator[Index]:
 
 
 def _preview(
-    opened: Index, given: Given, how: UpdateOptions, selection: Selection, *, everywhere: bool
+    opened: Index, given: InputPaths, how: UpdateOptions, selection: Selection, *, everywhere: bool
 ) -> None:
     """Print a line for each photo that something would be done about: what, and its path."""
     from captioner.deduplication import unrecognised
@@ -247,7 +247,9 @@ def _preview(
     def tell(what: str, *paths: Path) -> None:
         nonlocal lines
         lines += 1
-        console.line(what, *(given.spelled(seen_from(path, roots) or path) for path in paths))
+        console.line(
+            what, *(given.spelled(relative_to_roots(path, roots) or path) for path in paths)
+        )
 
     def kept(one: RecognisedPhoto) -> None:
         if one.change == "moved":

@@ -1,4 +1,4 @@
-"""`captioner info`: what is installed, which model and engine would be used, where things are."""
+"""`captioner info`: installed versions, the model and engine in use, database and folders."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def info(
 ) -> None:
     """Show versions, model, engine, database and folders.
 
-    What is missing or broken says so in its place. --json prints one object, with everything that
-    the bundle records about its training.
+    Anything missing or broken is reported in its place. --json prints one object, including
+    everything that the bundle records about its training.
     """
     from captioner.model.options import DescribeOptions
 
     facts = {
         "versions": _versions(),
-        "model": _or_why_not(lambda: _bundle(model)),
-        "engine": _or_why_not(
+        "model": _or_error(lambda: _bundle(model)),
+        "engine": _or_error(
             lambda: _engine(DescribeOptions(bundle=model, device=device, precision=precision))
         ),
-        "database": _or_why_not(lambda: _database(database)),
-        "folders": _or_why_not(_folders),
+        "database": _or_error(lambda: _database(database)),
+        "folders": _or_error(_folders),
     }
     if as_json:
         console.json_line(facts)
@@ -124,45 +124,45 @@ def _folders() -> dict[str, str]:
         return {**folders, "cache_error": "there is no home folder"}
     folders["cache"] = str(cache)
     if not usable_cache("openvino"):
-        folders["cache_error"] = "not used: it cannot be written, or its disk is full"
+        folders["cache_error"] = "not used: it is not writable, or the disk is full"
     return folders
 
 
-def _or_why_not(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _or_error(read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
-        return look()
+        return read()
     except CaptionerError as error:
         return {"error": str(error)}
 
 
 def _lines(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    """Nested facts as indented lines; a mapping of plain facts on one line below the top."""
+    """Nested facts as indented lines; a nested mapping of plain facts on one line."""
     width = max((len(name) for name in facts), default=0)
     for key, fact in facts.items():
         name = key.replace("_", " ")
         if isinstance(fact, list) and any(isinstance(inner, Mapping) for inner in fact):
             yield f"{indent}{name}"
-            yield from (f"{indent}  {_spelled(inner)}" for inner in fact)
+            yield from (f"{indent}  {_format(inner)}" for inner in fact)
             continue
         if isinstance(fact, Mapping) and (not indent or _is_deep(fact)):
             yield f"{indent}{name}"
             yield from _lines(fact, indent + "  ")
         else:
-            yield f"{indent}{name:<{width}}  {_spelled(fact)}"
+            yield f"{indent}{name:<{width}}  {_format(fact)}"
 
 
 def _is_deep(fact: Mapping[str, Any]) -> bool:
     return any(isinstance(inner, Mapping | list) for inner in fact.values())
 
 
-def _spelled(fact: object) -> str:
+def _format(fact: object) -> str:
     match fact:
         case None:
             return "not installed"
         case Mapping():
-            return ", ".join(f"{name} {_grouped(inner)}" for name, inner in fact.items())
+            return ", ".join(f"{name} {_format_nested(inner)}" for name, inner in fact.items())
         case list():
-            return ", ".join(map(_grouped, fact)) or "nothing"
+            return ", ".join(map(_format_nested, fact)) or "nothing"
         case bool():
             return "yes" if fact else "no"
         case int():
@@ -171,5 +171,5 @@ def _spelled(fact: object) -> str:
             return str(fact)
 
 
-def _grouped(fact: object) -> str:
-    return f"({_spelled(fact)})" if isinstance(fact, Mapping | list) else _spelled(fact)
+def _format_nested(fact: object) -> str:
+    return f"({_format(fact)})" if isinstance(fact, Mapping | list) else _format(fact)

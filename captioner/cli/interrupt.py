@@ -1,7 +1,7 @@
-"""Signals that ask for an end: Ctrl-C, SIGTERM, SIGHUP and, on Windows, Ctrl-Break.
+"""Signals that stop a command: Ctrl-C, SIGTERM, SIGHUP and, on Windows, Ctrl-Break.
 
 Any of them raises `Interrupted`, wherever the command is. Within `finishing`, the first one only
-asks: the command finishes what it has in hand. The second one raises.
+requests a stop, so that the command can finish its current photos; the second one raises.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ _SIGNALS = tuple(
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
     if hasattr(signal, name)
 )
-_KEYBOARD = b"\nFinishing the photos in hand. Ctrl-C again stops at once.\n"
-_OTHER = b"\nAsked to stop: finishing the photos in hand.\n"
+_KEYBOARD = b"\nFinishing the current photos. Press Ctrl-C again to stop at once.\n"
+_OTHER = b"\nStopping: finishing the current photos first.\n"
 
 
 class Interrupted(KeyboardInterrupt):
-    """The end that a signal asked for."""
+    """A signal to stop the command."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
-        """Of the signal."""
+        """The signal's number."""
 
 
 def exit_code(error: KeyboardInterrupt) -> int:
-    """The exit code as shells have it: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
+    """The exit code, as in shells: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
     return 128 + (error.number if isinstance(error, Interrupted) else signal.SIGINT)
 
 
 def install() -> None:
-    """Let each signal raise `Interrupted`, for the process that the command has to itself.
+    """Make each signal raise `Interrupted` in this process.
 
-    Without this SIGTERM ends a process with nothing finished, and is ignored by process 1, as
-    which a container starts its command. Signals that are ignored, as under nohup, stay ignored.
+    Without this, SIGTERM would kill the process without cleanup, and process 1, which a command
+    in a container is, would ignore it. Ignored signals, as under nohup, stay ignored.
     """
     for number in _SIGNALS:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
@@ -52,7 +52,7 @@ def _raise(number: int, frame: object) -> None:
 
 
 class Stop:
-    """Whether a signal has asked for an end. Called, it says so."""
+    """A stop requested by a signal. Call it to ask whether to stop."""
 
     def __init__(self) -> None:
         self._number: int | None = None
@@ -63,19 +63,19 @@ class Stop:
         return self._number is not None
 
     def ask(self, number: int) -> None:
-        """Ask for an end."""
+        """Request a stop; raises `Interrupted` during `waiting`."""
         self._number = number
         if self._waiting:
             raise Interrupted(number)
 
     @property
     def exit_code(self) -> int:
-        """Of a command that was stopped."""
+        """The exit code of the stopped command."""
         return 128 + (self._number or 0)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Let a signal end a wait: in here even the first one raises."""
+        """Make even the first signal raise, for the duration of a wait."""
         self._waiting += 1
         try:
             if self._number is not None:
@@ -89,26 +89,26 @@ _current = Stop()
 
 
 def waiting() -> AbstractContextManager[None]:
-    """Let a signal end a wait that has nothing in hand, whether within `finishing` or not."""
+    """Make a signal interrupt a wait during which there is nothing to finish."""
     return _current.waiting()
 
 
 def asked() -> bool:
-    """Whether a signal has asked for an end, and the command finishes what it has in hand."""
+    """Whether a signal has requested a stop, and the command is finishing its current work."""
     return _current()
 
 
 @contextmanager
 def finishing() -> Iterator[Stop]:
-    """Let the first signal ask for an end; the second one has its usual effect."""
-    global _current  # noqa: PLW0603 (as signal handlers, which belong to the process)
+    """Make the first signal request a stop; the second one has its usual effect."""
+    global _current  # noqa: PLW0603 (global like the signal handlers)
     stop, outer = Stop(), _current
 
     def ask(number: int, frame: object) -> None:
         restore()
-        # Past Python's buffers, which this may have interrupted in the middle of a line.
+        # Bypasses Python's buffers, which the signal may have interrupted in the middle of a line.
         keyboard = number in (signal.SIGINT, getattr(signal, "SIGBREAK", None))
-        with suppress(OSError, ValueError):  # nobody reads it, or stderr is closed
+        with suppress(OSError, ValueError):  # stderr is closed or broken
             if sys.__stderr__:
                 os.write(sys.__stderr__.fileno(), _KEYBOARD if keyboard else _OTHER)
         stop.ask(number)

@@ -1,4 +1,4 @@
-"""Options that several commands share, so that they are named and explained alike."""
+"""Command-line options that several commands share, each with one name and one help text."""
 
 from __future__ import annotations
 
@@ -11,21 +11,27 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print JSON, one object per line; see docs/json.md.")
 ]
 
-_NULL = (
-    "Paths end with NUL instead of a line break: those read from standard input, and those printed "
-    "alone."
-)
-Null = Annotated[bool, typer.Option("-0", "--null", help=_NULL)]
+Null = Annotated[
+    bool,
+    typer.Option(
+        "-0", "--null", help="Paths on standard input end with NUL instead of a line break."
+    ),
+]
 
-PrintNull = Annotated[bool, typer.Option("-0", "--null", "--print0", help=_NULL)]
-"""Of commands that find photos: it prints nothing but their paths. `--print0` is an older name."""
+PrintNull = Annotated[
+    bool,
+    typer.Option(
+        "-0", "--null", "--print0", help="Print only paths, each followed by NUL, for `xargs -0`."
+    ),
+]
+"""For commands that find photos. `--print0` is an older name."""
 
 Exclude = Annotated[
     list[str] | None,
     typer.Option(
         "--exclude",
         metavar="GLOB",
-        help="Leave out what is below a folder and matches, as in .gitignore; may be repeated.",
+        help="Skip files and folders that match GLOB, as in .gitignore (repeatable).",
     ),
 ]
 
@@ -33,7 +39,7 @@ Hidden = Annotated[
     bool,
     typer.Option(
         "--include-hidden",
-        help="Look into hidden files and folders too, and into those with a .nomedia file.",
+        help="Include hidden files and folders, and folders with a .nomedia file.",
     ),
 ]
 
@@ -41,7 +47,7 @@ Model = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        help="Use this bundle, in place of CAPTIONER_MODEL and of the one that ships.",
+        help="Use this model bundle instead of CAPTIONER_MODEL or the default.",
     ),
 ]
 
@@ -49,15 +55,13 @@ Device = Annotated[
     Literal["auto", "cpu", "gpu", "keras"],
     typer.Option(
         metavar="NAME",
-        help="Where to compute: auto (a GPU if there is one), cpu, gpu, or keras (on either).",
+        help="Run the model on: auto (a GPU if there is one), cpu, gpu, or keras (on either).",
     ),
 ]
 
 Precision = Annotated[
     Literal["int8", "bfloat16", "float32"],
-    typer.Option(
-        metavar="TYPE", help="Numbers the CPU computes with: int8 (fastest), bfloat16 or float32."
-    ),
+    typer.Option(metavar="TYPE", help="CPU arithmetic: int8 (fastest), bfloat16 or float32."),
 ]
 
 Beams = Annotated[
@@ -66,7 +70,8 @@ Beams = Annotated[
         min=1,
         max=100,
         metavar="N",
-        help="Sentences kept while searching for the best; more are slower.",
+        help="Beam width; a wider beam is slower.",
+        show_default="the model's own",
     ),
 ]
 
@@ -76,8 +81,9 @@ MinConfidence = Annotated[
         min=0,
         max=1,
         metavar="P",
-        help="Do not use the model's sentences whose confidence is below P, 0 to 1: keywords take "
-        "their place where there is room. [default: the model's own threshold]",
+        help="Do not use captions by the model whose confidence is below P, 0 to 1. Keywords are "
+        "used instead where possible.",
+        show_default="the model's own",
     ),
 ]
 
@@ -87,25 +93,30 @@ Keywords = Annotated[
         min=0,
         max=50,
         metavar="N",
-        help="Print or write up to N of the model's keywords for each photo.",
+        help="Print or write up to N of the model's keywords per photo.",
     ),
 ]
 
 BatchSize = Annotated[
     int | None,
     typer.Option(
-        min=1, metavar="N", help="Photos to compute at once, in place of the engine's own choice."
+        min=1,
+        metavar="N",
+        help="Batch size: how many photos the model processes at once.",
+        show_default="the engine's own",
     ),
 ]
 
 Database = Annotated[
     Path | None,
     typer.Option(
-        "--db", metavar="FILE", help="Use this database, in place of CAPTIONER_DB and of yours."
+        "--db", metavar="FILE", help="Use this database instead of CAPTIONER_DB or the default."
     ),
 ]
 
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="Photos to print.")]
+Limit = Annotated[
+    int, typer.Option("--limit", "-n", min=1, metavar="N", help="Print at most N photos.")
+]
 
 MinScore = Annotated[
     float | None,
@@ -114,14 +125,14 @@ MinScore = Annotated[
         min=0,
         max=1,
         metavar="P",
-        help="Only photos with at least this score, 0 to 1; 0 shows those that fit badly, too.",
+        help="Only photos with a score of at least P, 0 to 1; 0 includes poor matches.",
     ),
 ]
 
 Quiet = Annotated[
     bool,
     typer.Option(
-        "--quiet", "-q", help="Show no progress, notes or summaries: only warnings and errors."
+        "--quiet", "-q", help="Print only warnings and errors: no progress, notes or summaries."
     ),
 ]
 
@@ -129,7 +140,7 @@ LogFile = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Add notes, warnings and errors to this file, with the time, even with --quiet.",
+        help="Append notes, warnings and errors to this file, with the time, even with --quiet.",
     ),
 ]
 
@@ -137,32 +148,33 @@ Folders = Annotated[
     list[Path] | None,
     typer.Option(
         "--in",
-        metavar="DIR",
-        help="Only photos in this folder or below; may be repeated: in any of them.",
+        metavar="FOLDER",
+        help="Only photos in or below this folder (repeatable: in any of them).",
     ),
 ]
 
 After = Annotated[
     str | None,
     typer.Option(
-        metavar="DATE", help="Only photos taken from this year, month or day on: 2024-05-06."
+        metavar="DATE",
+        help="Only photos taken on or after DATE: a year, month or day, such as 2024-05-06.",
     ),
 ]
 
 Before = Annotated[
     str | None,
-    typer.Option(metavar="DATE", help="Only photos taken before this year, month or day began."),
+    typer.Option(metavar="DATE", help="Only photos taken before DATE: a year, month or day."),
 ]
 
 Camera = Annotated[
     str | None,
-    typer.Option(metavar="TEXT", help="Only photos whose camera's name holds these words."),
+    typer.Option(metavar="TEXT", help="Only photos whose camera name contains these words."),
 ]
 
 Near = Annotated[
     str | None,
     typer.Option(
-        metavar="LAT,LON,KM", help="Only photos taken within so many kilometres of a place."
+        metavar="LAT,LON,KM", help="Only photos taken within KM km of this latitude and longitude."
     ),
 ]
 
@@ -171,22 +183,22 @@ Keyword = Annotated[
     typer.Option(
         "--keyword",
         metavar="WORD",
-        help="Only photos with this keyword, the model's or yours; may be repeated: with all.",
+        help="Only photos with this keyword, the model's or yours (repeatable: with all of them).",
     ),
 ]
 
 Open = Annotated[
-    bool, typer.Option("--open", help="Open the best of them, 5 at most, in the system's viewer.")
+    bool, typer.Option("--open", help="Open the best matches, at most 5, in the system's viewer.")
 ]
 
 Preview = Annotated[
-    bool, typer.Option("--preview", help="Show the photos as pictures in the terminal.")
+    bool, typer.Option("--preview", help="Show the photos themselves in the terminal.")
 ]
 
-PrintPath = Annotated[
-    bool, typer.Option("--print-path", help="Print nothing but paths, one per line.")
+PrintPath = Annotated[bool, typer.Option("--print-path", help="Print only paths, one per line.")]
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be done without doing it.")
 ]
-
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")]

@@ -1,7 +1,6 @@
-"""Files that a person names for results: nothing else that they name is ever taken for one.
+"""Output files: checked so that no command overwrites a photo, a sidecar or one of its inputs.
 
-`check_options` runs before every command. A command that writes a file as a whole does so through
-`replacing`.
+`check_options` runs before every command. Commands write whole files through `replacing`.
 """
 
 from __future__ import annotations
@@ -16,26 +15,26 @@ from captioner.cli import console
 from captioner.errors import CaptionerError, UsageError
 
 WRITTEN = frozenset({"log_file", "output", "backup", "html", "out", "work", "download"})
-"""Parameters of commands that name what is written; all others that hold paths are read."""
-BESIDE_DATABASE = ("", "-wal", "-shm", "-journal", ".lock")
-"""Endings of the database's own files."""
+"""Names of the command parameters that are outputs; all other paths are inputs."""
+DATABASE_SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")
+"""Suffixes of the files that belong to a database."""
 _SQLITE = b"SQLite format 3\0"
 
 
 def check_options(values: Mapping[str, object], options: Mapping[str, str]) -> None:
-    """See that no two options of a command name the same file where one of them is written.
+    """Check that no output file is also named by another option of the command.
 
     Parameters
     ----------
     values
         The command's parameters, by name.
     options
-        How each is spelled on the command line.
+        Each parameter's option, as spelled on the command line.
 
     Raises
     ------
     UsageError
-        Where they do; where a log file is no log, or the database is no database.
+        If one is, if the log file is something else, or if the database has a photo's name.
     """
     named = [
         (name, path)
@@ -51,19 +50,19 @@ def check_options(values: Mapping[str, object], options: Mapping[str, str]) -> N
         database = chosen if isinstance(chosen, Path) else database_path()
         _check_database(database)
         for name, path in written:
-            for ending in BESIDE_DATABASE:
+            for ending in DATABASE_SUFFIXES:
                 own = database.with_name(database.name + ending) if ending else database
                 if database.name and _same(path, own):
                     raise UsageError(
-                        f"{_shown(path)} is the database itself, or a part of it.",
-                        f"Name another file with {options[name]}.",
+                        f"{_shown(path)} is the database or belongs to it.",
+                        f"Use another file for {options[name]}.",
                     )
     for number, (name, path) in enumerate(written):
         for other, another in [*written[number + 1 :], *(p for p in named if p[0] not in WRITTEN)]:
             if other != "database" and _same(path, another):
                 raise UsageError(
-                    f"{options[name]} and {options[other]} both name {_shown(path)}.",
-                    f"Name another with {options[name]}.",
+                    f"{options[name]} and {options[other]} both refer to {_shown(path)}.",
+                    f"Use another file for {options[name]}.",
                 )
         if name == "log_file":
             _check_log(path)
@@ -72,7 +71,7 @@ def check_options(values: Mapping[str, object], options: Mapping[str, str]) -> N
 def _same(one: Path, other: Path) -> bool:
     with suppress(OSError):
         if one.samefile(other):
-            # Terminals and /dev/null may be named as often as one likes.
+            # Terminals and /dev/null may be named more than once.
             return one.is_file() or one.is_dir()
     try:
         return one.resolve() == other.resolve()
@@ -85,56 +84,56 @@ def _check_database(path: Path) -> None:
 
     if may_be_photo(path.name):
         raise UsageError(
-            f"{_shown(path)} has the name of a photo.",
-            "Name a database with --db or CAPTIONER_DB, such as captioner.db.",
+            f"the database {_shown(path)} is named like a photo.",
+            "Set --db or CAPTIONER_DB to a database file, such as captioner.db.",
         )
 
 
 def _check_log(file: Path) -> None:
-    """See that a log file is new, empty, or text that lines can be added to."""
-    another = "Name another with --log-file."
+    """Check that a log file is new, empty, or text that lines can be appended to."""
+    another = "Use another file for --log-file."
     if _is_photo(file) or file.suffix.lower() == ".xmp":
         raise UsageError(f"the log file {_shown(file)} is a photo or its sidecar.", another)
     try:
         if not stat.S_ISREG(file.stat().st_mode):
-            return  # a terminal, a pipe; of a folder, opening says what it is
+            return  # a terminal or a pipe; opening a folder fails with its own message
         with file.open("rb") as opened:
             head = opened.read(4096)
             opened.seek(max(0, file.stat().st_size - 4096))
             tail = opened.read(4096)
     except OSError:
-        return  # absent; or opening will say why it cannot be written
-    # XML begins so: a sidecar, a page, a drawing. Nothing may come after its end.
+        return  # absent, or opening it fails with the reason
+    # XML, such as a sidecar, HTML or SVG: nothing may follow its end.
     if b"\0" in head + tail or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(
         (b"<?", b"<!", b"<x")
     ):
-        raise UsageError(f"the log file {_shown(file)} is not a log but something else.", another)
+        raise UsageError(f"the log file {_shown(file)} is not a log file.", another)
 
 
 def check_file(file: Path, option: str, *, force: bool, database: bool = False) -> Path:
-    """See that a file may be written as a whole; the file that it is when links are followed.
+    """Check that a file may be written or replaced; return its path with links resolved.
 
     Parameters
     ----------
     option
-        That names the file.
+        The option that names the file.
     force
-        Whether a file that is there may be replaced: never a photo, a sidecar, or a folder.
+        Whether an existing file may be replaced: never a photo, a sidecar or a folder.
     database
-        Whether it may be a database that is not in use.
+        Whether the file may be a database, if it is not in use.
 
     Raises
     ------
     UsageError
-        Where it may not.
+        If it may not be written.
     """
     from captioner.system.paths import forbidden
 
-    name, another = _shown(file), f"Name another file with {option}."
+    name, another = _shown(file), f"Use another file for {option}."
     if reason := forbidden(file):
         raise UsageError(f"{name} {reason}", another)
     if file.is_symlink() and not file.exists():
-        raise UsageError(f"{name} is a link to a file that does not exist.", another)
+        raise UsageError(f"{name} is a broken link.", another)
     if _is_special(file):
         raise UsageError(f"{name} is not a file.", another)
     try:
@@ -143,40 +142,40 @@ def check_file(file: Path, option: str, *, force: bool, database: bool = False) 
         raise UsageError(f"{name} cannot be written: {error}.", another) from None
     if file.is_dir():
         raise UsageError(f"{name} is a folder.", another)
-    if os.path.lexists(f"{file}-wal"):  # it would be read into what replaces the file
+    if os.path.lexists(f"{file}-wal"):  # the -wal file would be applied to the replacement
         raise UsageError(f"{name} is a database in use.", another)
     if _is_photo(file) or file.suffix.lower() == ".xmp":
-        raise UsageError(f"{name} is a photo or its sidecar, or is named like one.", another)
+        raise UsageError(f"{name} is, or is named like, a photo or a sidecar.", another)
     if not file.exists():
         return file
     if not database and _begins(file, _SQLITE):
         raise UsageError(f"{name} is a database.", another)
     if not force:
-        raise UsageError(f"{name} is there already.", "Name another file, or add --force.")
+        raise UsageError(f"{name} already exists.", "Use another file, or add --force.")
     if not os.access(file, os.W_OK):
-        raise UsageError(f"{name} is write-protected.", another)
+        raise UsageError(f"{name} is read-only.", another)
     return file
 
 
 @contextmanager
 def replacing(file: Path, option: str, *, force: bool, database: bool = False) -> Iterator[Path]:
-    """A file to write, which becomes the one that was named once it is complete.
+    """Context manager: a temporary file that replaces the named one once it is complete.
 
     Raises
     ------
     UsageError
-        As `check_file`.
+        See `check_file`.
     CaptionerError
-        Where it cannot be written.
+        If it cannot be written.
     """
-    # Not when `check_options` runs alone, before every command.
+    # Imported here since `check_options` runs before every command.
     import shutil
 
     from captioner.system.files import rename_new
 
     name = _shown(file)
     file = check_file(file, option, force=force, database=database)
-    # Not with the file's own name in it, which may be as long as the system allows.
+    # Does not contain the file's name, which may already have the maximum length.
     temporary = file.with_name(f".captioner.{os.getpid()}.{os.urandom(4).hex()}.part")
     try:
         temporary.open("xb").close()
@@ -191,12 +190,11 @@ def replacing(file: Path, option: str, *, force: bool, database: bool = False) -
         finally:
             temporary.unlink(missing_ok=True)
     except FileExistsError:
-        raise UsageError(
-            f"{name} is there already.", "Name another file, or add --force."
-        ) from None
+        raise UsageError(f"{name} already exists.", "Use another file, or add --force.") from None
     except OSError as error:
         raise CaptionerError(
-            f"{name} cannot be written: {error.strerror or error}.", "Name another file."
+            f"{name} cannot be written: {error.strerror or error}.",
+            f"Use another file for {option}.",
         ) from error
 
 
@@ -215,8 +213,8 @@ def _is_photo(file: Path) -> bool:
 
 
 def _is_special(file: Path) -> bool:
-    """Whether a path leads to a device, a pipe or a socket, as /dev/stdout does."""
-    # Asked before links are followed by name: those in /proc lead to names that do not exist.
+    """Whether a path is a device, a pipe or a socket, or a link to one, such as /dev/stdout."""
+    # Checked before links are resolved: those in /proc resolve to names that do not exist.
     try:
         mode = file.stat().st_mode
     except OSError:

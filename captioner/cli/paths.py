@@ -1,4 +1,4 @@
-"""The paths of a command line: read from its words or stdin, and printed as they were given."""
+"""Input paths from the arguments or from stdin, printed in the spelling they came in."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from captioner.system.paths import absolute, decoded
 _HERE = Path()
 
 
-def seen_from(path: Path, roots: Iterable[Path]) -> Path | None:
-    """An absolute path as a walk of some roots would name it; None where it is below none."""
+def relative_to_roots(path: Path, roots: Iterable[Path]) -> Path | None:
+    """An absolute path as a walk from one of the roots spells it; None if it is below none."""
     for root in roots:
         above = absolute(root)
         if path.is_relative_to(above):
@@ -25,12 +25,12 @@ def seen_from(path: Path, roots: Iterable[Path]) -> Path | None:
 
 
 def beside(photo: str, name: str) -> str:
-    """Spell the path of a file in the folder of a photo in the manner of the photo's."""
+    """The path of a file in a photo's folder, spelled as the photo's path is."""
     return os.path.join(os.path.dirname(photo), name)  # noqa: PTH118, PTH120 (a Path loses the ./)
 
 
 def _read_more(stdin: BufferedReader) -> bytes:
-    """What there is to read; nothing at the end, and after a signal, which ends the list."""
+    """The next bytes of stdin; none at the end, or after a signal that asks to stop."""
     try:
         with interrupt.waiting():
             return stdin.read1(65536)
@@ -42,80 +42,86 @@ def _read_more(stdin: BufferedReader) -> bytes:
         raise streams.unreadable(error) from error
 
 
-def _at_home(word: str) -> str:
-    """A word of the command line with the home folder for `~/`, which not every shell expands."""
-    home = home_folder() if word == "~" or word.startswith(("~/", f"~{os.sep}")) else None
-    return os.path.join(home, word[2:]) if home and not os.path.lexists(word) else word  # noqa: PTH118
+def _expand(argument: str) -> str:
+    """An argument with a leading `~/` expanded, which not every shell does."""
+    at_home = argument == "~" or argument.startswith(("~/", f"~{os.sep}"))
+    home = home_folder() if at_home and not os.path.lexists(argument) else None
+    return os.path.join(home, argument[2:]) if home else argument  # noqa: PTH118
 
 
-class Given:
-    """Paths in the order given, each with the spelling it was given in.
+class InputPaths:
+    """The paths that a command works on, in order, each with its original spelling.
 
-    `Path("./a.jpg")` forgets its `./`; who joins the output with their own list needs it back.
+    `Path("./a.jpg")` drops the `./`, but users who join the output with their own list need it.
 
     Parameters
     ----------
-    words
-        The command's arguments; `-` stands for paths on stdin.
+    arguments
+        The command's arguments; `-` reads paths from stdin.
     nul
-        Paths on stdin end with NUL, as `find -print0` writes them, not with a line's end.
+        Paths on stdin end with NUL, as `find -print0` writes them, not with a line break.
 
     Raises
     ------
     UsageError
-        Where a word is empty, `nul` is set and no word is `-`, or stdin is not as `nul` says.
+        If an argument is empty, if `nul` is set but no argument is `-`, or if stdin holds NULs
+        without `nul`.
     """
 
-    def __init__(self, words: Sequence[str], *, nul: bool = False) -> None:
-        if "" in words:
-            raise UsageError("an empty path was given.", "Is a variable of the shell unset?")
-        if nul and "-" not in words:
-            raise UsageError("-0 is about paths on standard input.", "Give - as the path.")
-        self.words = [_at_home(word) for word in words]
+    def __init__(self, arguments: Sequence[str], *, nul: bool = False) -> None:
+        if "" in arguments:
+            raise UsageError("one of the paths is empty.", "Is a shell variable unset?")
+        if nul and "-" not in arguments:
+            raise UsageError("-0 requires paths on standard input.", "Use - as the path.")
+        self.arguments = [_expand(argument) for argument in arguments]
         """The command's arguments."""
         self._end = b"\0" if nul else b"\n"
         self._spellings: dict[Path, str] = {}
 
     def __iter__(self) -> Iterator[Path]:
-        for word in self.words:
-            for spelling in self._read_stdin() if word == "-" else [word]:
+        for argument in self.arguments:
+            for spelling in self._read_stdin() if argument == "-" else [argument]:
                 path = Path(spelling)
-                # What is below the current folder, too, loses its dot, and must not get one that
-                # it never had. A list on stdin may be too long to be kept without need.
-                if word != "-" or str(path) != spelling or _HERE in self._spellings:
+                # Paths below "." lose their dot as well, and must not get one that they never had.
+                # A list on stdin may be long: spellings are stored only if they differ.
+                if argument != "-" or str(path) != spelling or _HERE in self._spellings:
                     self._spellings[path] = spelling
                 yield path
 
     def _read_stdin(self) -> Iterator[str]:
-        # By hand, since files know lines alone; a path is passed on as soon as it is complete.
+        # Not by line, since paths may end with NUL; each is yielded as soon as it is complete.
         rest = b""
         stdin = streams.stdin()
-        while piece := _read_more(stdin):
-            if b"\0" in piece and self._end != b"\0":
+        while chunk := _read_more(stdin):
+            if b"\0" in chunk and self._end != b"\0":
                 raise UsageError("the paths on standard input end with NUL.", "Add -0.")
-            *complete, rest = (rest + piece).split(self._end)
+            *complete, rest = (rest + chunk).split(self._end)
             yield from filter(None, map(decoded, complete))
         if rest:
             yield decoded(rest)
 
     @property
     def one_file(self) -> bool:
-        """Whether a single photo was asked for, by name."""
-        return len(self.words) == 1 and self.words[0] != "-" and not Path(self.words[0]).is_dir()
+        """Whether the arguments are a single file."""
+        return (
+            len(self.arguments) == 1
+            and self.arguments[0] != "-"
+            and not Path(self.arguments[0]).is_dir()
+        )
 
     def spelled(self, path: Path) -> str:
-        """Spell a path, or one below a folder that was given, as the person did."""
+        """The spelling of an input path, or of a path below an input folder."""
         if not self._spellings:
             return str(path)
         for above in (path, *path.parents):
             if spelling := self._spellings.get(above):
                 below = path.relative_to(above)
-                # Joined as text, since a Path would lose the spelling again.
+                # Joined as text: a Path would drop the spelling again.
                 return os.path.join(spelling, below) if below.parts else spelling  # noqa: PTH118
         return str(path)
 
-    def spelled_beside(self, file: Path, photo: Path) -> str:
-        """Spell the path of a photo, or of a file beside it, as the person did the photo's."""
+    def spell_beside(self, file: Path, photo: Path) -> str:
+        """The spelling of a photo, or of a file next to it, as in the input."""
         if file.parent != photo.parent:
             return self.spelled(file)
         return beside(self.spelled(photo), file.name)

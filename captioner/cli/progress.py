@@ -1,4 +1,4 @@
-"""How far a run has come: a live line where stderr is a terminal, a line now and then elsewhere."""
+"""Progress display: a live line if stderr is a terminal, otherwise a log line now and then."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Self, TextIO
 
 from captioner.cli import console, streams
 
-_SETTLED = 2.0
-"""Seconds of work before which nothing is said of its pace."""
+_MIN_SECONDS = 2.0
+"""Seconds of work before the speed is estimated."""
 
 
 class Progress:
-    """Counts photos, and shows nothing of it: what others that do show are made from.
+    """Counts photos and shows nothing; the base class of those that do.
 
     A context manager.
     """
@@ -28,7 +28,7 @@ class Progress:
         self._number = 0
         self._total: int | None = None
         self._doing = "looking for photos"
-        # When work began, then when each photo was done. Only the latest: the pace may change.
+        # When work began, then when each photo was done; only the latest, as the speed may change.
         self._times: deque[float] = deque(maxlen=1000)
 
     def __enter__(self) -> Self:
@@ -37,13 +37,13 @@ class Progress:
     def __exit__(self, *_: object) -> None: ...
 
     def planned(self, total: int) -> None:
-        """Tell how many photos there will be, once that is known."""
+        """Set the total number of photos, once it is known."""
         self._total = total
         self._doing = ""
 
     @contextmanager
     def preparing(self, what: str) -> Iterator[None]:
-        """Say what is done before any photo can be, and leave it out of the pace."""
+        """Show a preparation step, and exclude its time from the speed."""
         self._doing = what
         yield
         self._doing = ""
@@ -55,23 +55,23 @@ class Progress:
         self._doing = path
         self._times.append(time.monotonic())
 
-    def _words(self) -> list[str]:
-        """What there is to say: the count, the pace, the time left."""
+    def _parts(self) -> list[str]:
+        """The parts of the display: count, speed, time left."""
         if self._total is None:
             return [console.counted(self._number)]
-        words = [f"{self._number:,} of {console.counted(self._total)}"]
+        parts = [f"{self._number:,} of {console.counted(self._total)}"]
         times = self._times
-        # Up to the last photo rather than to now, since they come a batch at a time.
+        # Until the last photo rather than now, since photos are completed in batches.
         seconds = times[-1] - times[0] if times else 0
-        if seconds > _SETTLED:
+        if seconds > _MIN_SECONDS:
             pace = (len(times) - 1) / seconds
             left = (self._total - self._number) / pace - (time.monotonic() - times[-1])
-            words += [spell_pace(pace), f"{spell_time(max(left, 0))} left"]
-        return words
+            parts += [spell_pace(pace), f"{spell_time(max(left, 0))} left"]
+        return parts
 
 
 def progress(*, quiet: bool = False) -> Progress:
-    """Choose what fits stderr; nothing at all where it is to be quiet."""
+    """Create the progress display that suits stderr; none if quiet."""
     if quiet or console.is_quiet():
         return Progress()
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
@@ -80,7 +80,7 @@ def progress(*, quiet: bool = False) -> Progress:
 
 
 class _Lines(Progress):
-    """A plain line every few seconds, with the time, for whoever reads it later.
+    """A plain line with the time every few seconds, for logs.
 
     Parameters
     ----------
@@ -91,21 +91,21 @@ class _Lines(Progress):
     def __init__(self, every: float = 10.0) -> None:
         super().__init__()
         self._every = every
-        self._told = time.monotonic()
+        self._last_printed = time.monotonic()
 
     def done(self, path: str) -> None:
         super().done(path)
-        if time.monotonic() - self._told >= self._every:
-            self._told = time.monotonic()
-            words = ", ".join([*self._words(), console.shown(path)])
-            streams.to_stderr(f"{datetime.now():%Y-%m-%d %H:%M:%S} {words}\n")
+        if time.monotonic() - self._last_printed >= self._every:
+            self._last_printed = time.monotonic()
+            text = ", ".join([*self._parts(), console.shown(path)])
+            streams.to_stderr(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
 
 
 class _LiveLine(Progress):
-    """The last line of the terminal, gone when all is done; whatever is said stands above it.
+    """A live line at the bottom of the terminal, removed at the end; messages appear above it.
 
-    Rich's own leaves rests behind when the terminal gets narrower, which wraps the line that is
-    there. Here the cursor waits at the line's beginning, so that all of it can be wiped away.
+    Rich's live display leaves remnants when the terminal becomes narrower and wraps the line. Here
+    the cursor stays at the start of the line, so that all of it can be erased.
     """
 
     _SECONDS = 0.2
@@ -120,7 +120,7 @@ class _LiveLine(Progress):
         self._terminal = sys.stderr
         self._drawing = Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
         self._width = self._drawing.width
-        self._turn = RLock()  # an interrupt may want to speak while the line is being drawn
+        self._turn = RLock()  # an interrupt may print while the line is being drawn
         self._over = Event()
         self._thread = Thread(target=self._keep_drawing, name="progress", daemon=True)
 
@@ -135,8 +135,8 @@ class _LiveLine(Progress):
         sys.stderr = self._terminal
         self._put(self._wipe() + self._above.rest)
 
-    def say(self, text: str) -> None:
-        """Write whole lines above the live one."""
+    def print_above(self, text: str) -> None:
+        """Print whole lines above the live one."""
         with self._turn:
             self._put(self._wipe() + text + self._line())
 
@@ -148,33 +148,33 @@ class _LiveLine(Progress):
     def _wipe(self) -> str:
         if self._drawing.width == self._width:
             return self._WIPE_LINE
-        # It may be several lines by now. (Not always, since some terminals keep what they wipe.)
+        # It may have been wrapped. (Not always, since some terminals scroll what is erased.)
         self._width = self._drawing.width
         return self._WIPE_BELOW
 
     def _put(self, text: str) -> None:
-        # The terminal may be gone, and what it was told is not worth a run.
+        # The terminal may be closed, which must not end the run.
         with suppress(OSError, ValueError):
             self._terminal.write(text)
             self._terminal.flush()
 
     def _line(self) -> str:
-        """What is there to see, as wide as the terminal is now, and the way back to its start."""
+        """The line, cut to the terminal's current width, with the cursor back at its start."""
         from rich.cells import cell_len
         from rich.text import Text
 
-        width = self._width - 1  # Writing into the last column makes some terminals wrap.
-        told = self._words()
-        while cell_len(words := "  ".join(told)) > width and len(told) > 1:
-            told.pop()
-        room = width - cell_len(words) - 2
+        width = self._width - 1  # writing into the last column wraps in some terminals
+        parts = self._parts()
+        while cell_len(text := "  ".join(parts)) > width and len(parts) > 1:
+            parts.pop()
+        room = width - cell_len(text) - 2
         line = Text(no_wrap=True, overflow="crop")
         if self._total and room > self._BAR:
             full = self._BAR * self._number // self._total
             done, left = "#-" if self._drawing.options.ascii_only else "━─"
             line.append(done * full, "green").append(left * (self._BAR - full), "dim").append("  ")
             room -= self._BAR + 2
-        line.append(words)
+        line.append(text)
         if room > 0 and self._doing:
             line.append("  ").append(self._end_of(console.shown(self._doing), room), "dim")
         line.truncate(width)
@@ -183,7 +183,7 @@ class _LiveLine(Progress):
         return drawn.get() + "\r"
 
     def _end_of(self, path: str, width: int) -> str:
-        """As much of a path as fits: the file's name rather than the folders."""
+        """The end of a path, as much as fits."""
         from rich.cells import cell_len
 
         if cell_len(path) <= width:
@@ -195,7 +195,7 @@ class _LiveLine(Progress):
 
 
 class _Above:
-    """Stands in for stderr: lines go above the live one, once they are complete."""
+    """A replacement for stderr that prints complete lines above the live one."""
 
     def __init__(self, line: _LiveLine, terminal: TextIO) -> None:
         self._line = line
@@ -205,7 +205,7 @@ class _Above:
     def write(self, text: str) -> int:
         *lines, self.rest = (self.rest + text).split("\n")
         if lines:
-            self._line.say("".join(f"{line}\n" for line in lines))
+            self._line.print_above("".join(f"{line}\n" for line in lines))
         return len(text)
 
     def flush(self) -> None: ...
@@ -215,12 +215,12 @@ class _Above:
 
 
 def spell_pace(photos_per_second: float) -> str:
-    """Write a speed for a person: "0.8 photos/s", "126 photos/s"."""
+    """Format a speed: "0.8 photos/s", "126 photos/s"."""
     return f"{photos_per_second:,.{0 if photos_per_second >= 10 else 1}f} photos/s"
 
 
 def spell_time(seconds: float) -> str:
-    """Write a duration for a person: "8 s", "3 min 20 s", "2 h 5 min"."""
+    """Format a duration: "8 s", "3 min 20 s", "2 h 5 min"."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

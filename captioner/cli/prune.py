@@ -1,4 +1,4 @@
-"""`captioner prune`: remove photos that are gone, or ignored, from the index."""
+"""`captioner prune`: remove missing and ignored photos from the index."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from captioner.errors import CaptionerError
 def prune(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[DIR...]", help="Only photos that were below these folders."),
+        typer.Argument(metavar="[FOLDER...]", help="Only photos that were below these folders."),
     ] = None,
     *,
     yes: options.Yes = False,
@@ -22,7 +22,7 @@ def prune(
         bool,
         typer.Option(
             "--force",
-            help="Even if a folder is empty, away, or has lost more than half of its photos.",
+            help="Remove even if a folder is empty, unavailable, or has lost over half its photos.",
         ),
     ] = False,
     as_json: options.Json = False,
@@ -33,10 +33,10 @@ def prune(
     """Remove missing and ignored photos from the index.
 
     `captioner index` marks photos as missing when their files or folders were deleted, and as
-    ignored when a .captionerignore or .nomedia file names them; it restores them if they
-    reappear. This lists both, asks, and removes them with everything recorded about them. Files
-    are not touched. One line per photo: path, reason (gone or ignored), since when, and caption,
-    separated by tabs.
+    ignored when a .captionerignore or .nomedia file excludes them; it restores them if they
+    reappear. `prune` lists both, asks for confirmation, and removes them and everything recorded
+    about them from the index. No file is touched. Prints one line per photo: path, reason (gone
+    or ignored), date and caption, separated by tabs.
 
     \b
     Examples:
@@ -47,7 +47,7 @@ def prune(
     from captioner.app_paths import database_path
     from captioner.index import Index
 
-    console.configure(quiet=quiet, log_file=log_file)
+    console.configure_output(quiet=quiet, log_file=log_file)
     path = database or database_path()
     with Index.open(path) as index:
         gone, back = indexing.removable(index, paths or ())
@@ -58,12 +58,10 @@ def prune(
         caption = captions[one.id].text
         console.line(console.shown(str(one.path)), one.reason or "", one.since or "", caption)
     if back:
-        console.note(
-            f"{console.counted(back)} can be found again: `captioner index` restores them."
-        )
+        console.note(f"{console.counted(back)} found again: `captioner index` restores them.")
     updating.note_emptied(emptied)
     if not gone:
-        console.note("No photo is missing.")
+        console.note("No photo is missing or ignored.")
         return
     words = sum(one.by_person for one in gone)
     ignored = sum(one.reason == "ignored" for one in gone)
@@ -73,7 +71,7 @@ def prune(
     with removal.listed(gone, captions, as_json=as_json):
         if doubts and not force:
             raise CaptionerError(
-                " ".join(doubts), "If they are gone for good, add --force. Nothing was removed."
+                " ".join(doubts), "Nothing was removed. If they are gone for good, add --force."
             )
         if not yes:
             removal.confirm(what)

@@ -1,4 +1,4 @@
-"""What `prune` and `forget` share: the question, and the list of what was removed."""
+"""Shared by `prune` and `forget`: confirmation, and JSON records of removed photos."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def confirm(what: str) -> None:
-    """Ask whether photos are to be removed.
+    """Ask for confirmation to remove photos.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def confirm(what: str) -> None:
 def listed(
     entries: Iterable[IndexedPhoto], captions: Mapping[int, DisplayCaption], *, as_json: bool
 ) -> Iterator[None]:
-    """Print photos as JSON once they are removed, or once it is clear that they are not."""
+    """Print photos as JSON on exit: `removed`, or `would_remove` if the body raised."""
     state = "would_remove"
     try:
         yield

@@ -70,7 +70,7 @@ def search(
     from captioner.library import Library
     from captioner.model.options import DescribeOptions
 
-    console.configure(quiet=quiet, log_file=log_file)
+    console.configure_output(quiet=quiet, log_file=log_file)
     form = hits.form(as_json=as_json, print_path=print_path, nul=nul, preview=preview)
     filters = Filters.parse(folders, after, before, camera, near, keyword)
     with Library.open(database, options=DescribeOptions(bundle=model)) as library:

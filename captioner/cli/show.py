@@ -1,4 +1,4 @@
-"""`captioner show`: what a photo, its sidecars and the index say, side by side."""
+"""`captioner show`: captions and metadata in a photo, its sidecars and the index, compared."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 PHOTO, INDEX = "photo", "index"
 
-
 Source = Literal["person", "model", "camera", "program"]
-_WHOSE: dict[Source | None, str] = {
+_AUTHORS: dict[Source | None, str] = {
     None: "",
     "person": "a person's",
     "model": "captioner's",
@@ -32,32 +31,32 @@ _WHOSE: dict[Source | None, str] = {
 
 
 class Statement(NamedTuple):
-    """One thing that a photo, a sidecar or the index says about the photo."""
+    """One piece of metadata from a photo, a sidecar or the index."""
 
     what: str
-    """A caption, keywords, …"""
+    """The kind: "caption", "keywords" and so on."""
     file: Path | None
     """The photo or the sidecar; None for the index."""
     text: str
     source: Source | None
-    """Who wrote it; None where that is not known."""
+    """Who wrote it; None if unknown."""
     field: str = ""
-    """As the standard that it stands in calls it; empty in the index."""
+    """The name of the metadata field in its standard; empty for the index."""
     model: str | None = None
-    """The id of the model whose words they are."""
+    """The id of the model that generated the text."""
     appended: bool = False
-    """Whether the last line is captioner's, below a person's."""
+    """Whether the last line was appended by captioner to a human-authored caption."""
     values: Mapping[str, object] = MappingProxyType({})
-    """The text as numbers and times for programs."""
+    """The same as numbers and times, for JSON."""
 
-    def whose(self) -> str:
-        """Who wrote it, in words."""
-        whose = _WHOSE[self.source] + (f" ({self.model})" if self.model else "")
-        return f"{whose}, captioner's last line" if self.appended else whose
+    def author(self) -> str:
+        """Who wrote it, for display."""
+        author = _AUTHORS[self.source] + (f" ({self.model})" if self.model else "")
+        return f"{author}, captioner's last line" if self.appended else author
 
 
 def show(
-    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A photo.")],
+    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="The photo.")],
     *,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -66,19 +65,19 @@ def show(
 ) -> None:
     """Show what a photo, its sidecars and the index say about it.
 
-    In a terminal side by side; otherwise one line for each: what it is, where it stands, in which
-    field, whose words they are, and what it says, separated by tabs. The first caption of the
-    index, or its keywords if it has none, is what searches show.
+    In a terminal, prints a table with a column for each source. Otherwise one line per item: kind,
+    file, field, author and text, separated by tabs. Searches show the first caption from the
+    index, or its keywords if it has none.
 
     \b
     Examples:
       captioner show holiday/beach.jpg
       captioner show --json holiday/beach.jpg
     """
-    console.configure(quiet=quiet, log_file=log_file)
+    console.configure_output(quiet=quiet, log_file=log_file)
     path = Path(photo)
     if os.path.isdir(path):  # noqa: PTH112 (is_dir may raise)
-        raise UsageError(f"{console.shown(photo)} is a folder.", "Name one photo.")
+        raise UsageError(f"{console.shown(photo)} is a folder.", "Name one photo instead.")
     try:
         found = [*_in_photo(path), *_in_sidecars(path), *_in_index(path, database)]
     except PhotoError as error:
@@ -88,14 +87,14 @@ def show(
     if as_json:
         for one in found:
             console.json_line(_record(photo, path, one))
-    elif found and console.for_the_eye():
+    elif found and console.stdout_is_terminal():
         _side_by_side(path, found)
     else:
         for one in found:
-            parts = one.what, _place(path, one), one.field, one.whose(), one.text
+            parts = one.what, _place(path, one), one.field, one.author(), one.text
             console.line(*(part.replace("\t", " ").replace("\n", " / ") for part in parts))
     if not found:
-        console.note(f"No caption, title or keyword is known of {console.shown(photo)}.")
+        console.note(f"No caption, title or keywords found for {console.shown(photo)}.")
 
 
 def _record(photo: str, path: Path, one: Statement) -> dict[str, object]:
@@ -114,20 +113,21 @@ def _record(photo: str, path: Path, one: Statement) -> dict[str, object]:
 
 
 def _place(photo: Path, one: Statement) -> str:
-    """Where something is said, for a person."""
+    """The place of an item, for display."""
     return INDEX if one.file is None else PHOTO if one.file == photo else one.file.name
 
 
 def _in_photo(photo: Path) -> Iterator[Statement]:
     from captioner import regular_files
     from captioner.metadata.reading import LARGEST, read_photo
+    from captioner.photos.path_errors import explain
 
     try:
         content = read_photo(regular_files.read(photo, LARGEST))
     except regular_files.TooLargeError as error:
         raise PhotoError(f"cannot read {photo}: it is too large.") from error
     except OSError as error:
-        raise PhotoError(f"cannot read {console.shown(str(photo))}: {error.strerror}.") from error
+        raise PhotoError(f"cannot read {console.shown(str(photo))}: {explain(error)}") from error
     _warn(photo, content)
     yield from _of(photo, content)
 
@@ -135,16 +135,17 @@ def _in_photo(photo: Path) -> Iterator[Statement]:
 def _in_sidecars(photo: Path) -> Iterator[Statement]:
     from captioner import regular_files
     from captioner.metadata import provenance, sidecar
+    from captioner.photos.path_errors import explain
 
     beside = sidecar.Folders().of(photo)
     for path in (beside.own, *beside.others):
         try:
             content = provenance.read_tolerantly(regular_files.read(path, sidecar.LARGEST))
         except regular_files.TooLargeError:
-            console.warning(f"cannot read {console.shown(str(path))}: it is too large.")
+            console.cannot_read(str(path), "it is too large.")
         except OSError as error:
             if os.path.lexists(path):
-                console.warning(f"cannot read {console.shown(str(path))}: {error.strerror}.")
+                console.cannot_read(str(path), explain(error))
         else:
             _warn(path, content)
             yield from _of(path, content)
@@ -164,7 +165,7 @@ def _in_index(photo: Path, database: Path | None) -> Iterator[Statement]:
         with Index.open(database or database_path()) as index:
             known = index.stored_caption(photo)
             facts = index.facts(photo)
-    except UsageError as error:  # The files speak for themselves.
+    except UsageError as error:  # The files are shown nevertheless.
         console.warning(error.reason)
         return
     edited = bool(known and known.text and not known.model_id)
@@ -195,7 +196,7 @@ def _of_model(known: StoredCaption) -> Iterator[Statement]:
 
 
 def _of_facts(facts: Facts) -> Iterator[Statement]:
-    """What else the photo's file and its sidecars said when they were indexed."""
+    """Metadata read from the photo and its sidecars when it was indexed."""
     if facts.title:
         yield Statement("title", None, facts.title, "person")
     if facts.keywords:
@@ -254,7 +255,7 @@ def _source(content: Content, text: Text) -> Source:
 
 
 def _side_by_side(photo: Path, found: Sequence[Statement]) -> None:
-    """A column for each place, a row for each kind of thing said."""
+    """Print a table: a column for each place, a row for each kind of item."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -269,7 +270,7 @@ def _side_by_side(photo: Path, found: Sequence[Statement]) -> None:
             if one.what == what:
                 cell = cells[places.index(_place(photo, one))]
                 cell.append("\n" if cell else "").append(console.shown_lines(one.text))
-                aside = ", ".join(part for part in (one.whose(), one.field) if part)
+                aside = ", ".join(part for part in (one.author(), one.field) if part)
                 cell.append(f"\n{console.shown(aside)}", "dim")
         table.add_row(what, *cells)
     Console(highlight=False).print(table)

@@ -52,7 +52,7 @@ def similar(
     from captioner.model.options import DescribeOptions
     from captioner.search import Advice
 
-    console.configure(quiet=quiet, log_file=log_file)
+    console.configure_output(quiet=quiet, log_file=log_file)
     form = hits.form(as_json=as_json, print_path=print_path, nul=nul, preview=preview)
     filters = Filters.parse(folders, after, before, camera, near, keyword)
     if Path(photo).is_dir():

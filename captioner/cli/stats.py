@@ -1,4 +1,4 @@
-"""`captioner stats`: what the index holds, counted from many sides."""
+"""`captioner stats`: counts of what is in the index."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ if TYPE_CHECKING:
 
     from captioner.index import Statistics
 
-_BAR = 12
-_NAME = 24
+_BAR_WIDTH = 12
+_NAME_WIDTH = 24
 
 
 def stats(
     *,
     limit: Annotated[
         int,
-        typer.Option("--limit", "-n", min=1, metavar="N", help="Entries to print of each list."),
+        typer.Option(
+            "--limit", "-n", min=1, metavar="N", help="Print at most N entries of each list."
+        ),
     ] = 10,
     as_json: options.Json = False,
     database: options.Database = None,
 ) -> None:
-    """Count what the index holds: photos, failures, keywords, cameras.
+    """Count the photos in the index, by keyword, camera, year, format and model.
 
-    Formats, years and models, too; missing photos count as well. --json prints one object with
+    Failures are counted by reason. Missing photos are included. --json prints one object with
     complete lists.
 
     \b
@@ -53,7 +55,7 @@ def stats(
 
 def _record(path: str, found: Statistics) -> dict[str, object]:
     record = {"database": path, **asdict(found)}
-    # Not by their own names, which are lists of a photo's in the JSON of other commands.
+    # Renamed, since keys such as "keywords" have another meaning in the JSON of other commands.
     lists = ("formats", "keywords", "cameras", "years", "models")
     record["photos_by"] = {name.removesuffix("s"): record.pop(name) for name in lists}
     return record
@@ -80,11 +82,11 @@ def _page(path: str, found: Statistics, limit: int) -> Iterator[RenderableType]:
         )
         if counts
     ]
-    yield Columns(lists, padding=(0, 4)) if console.for_the_eye() else Group(*lists)
+    yield Columns(lists, padding=(0, 4)) if console.stdout_is_terminal() else Group(*lists)
 
 
 def _table(title: str, *justify: JustifyMethod) -> Table:
-    """A table of as many columns as there are ways to justify them."""
+    """A table with a title and one column for each justification."""
     from rich.table import Table
     from rich.text import Text
 
@@ -98,16 +100,16 @@ def _table(title: str, *justify: JustifyMethod) -> Table:
 def _photos(found: Statistics) -> Table:
     table = _table("Photos", "left", "right")
     for name, number in (
-        ("in all", found.photos),
+        ("total", found.photos),
         ("described", found.described),
-        ("by keywords alone", found.wordless),
+        ("by keywords only", found.wordless),
         ("failed", found.failed),
         ("missing", found.missing),
         ("ignored", found.ignored),
-        ("with your words", found.edited),
-        ("captioned in the file", found.captioned),
+        ("with your own caption", found.edited),
+        ("with a caption in the file", found.captioned),
         ("with a date", found.dated),
-        ("with a place", found.placed),
+        ("with a location", found.placed),
     ):
         table.add_row(name, f"{number:,}")
     return table
@@ -130,11 +132,11 @@ def _list(title: str, counts: Mapping[str, int], limit: int) -> Table:
 
     table = _table(title, "left", "right", "left")
     most = max(counts.values())
-    if console.for_the_eye():  # so that two lists fit side by side into 80 columns
-        table.columns[0].max_width = _NAME
+    if console.stdout_is_terminal():  # so that two lists fit side by side in 80 columns
+        table.columns[0].max_width = _NAME_WIDTH
         table.columns[0].no_wrap = True
     for name, number in list(counts.items())[:limit]:
-        bar = "━" * max(1, _BAR * number // most) if console.for_the_eye() else ""
+        bar = "━" * max(1, _BAR_WIDTH * number // most) if console.stdout_is_terminal() else ""
         table.add_row(Text(console.shown(name)), f"{number:,}", Text(bar, "dim"))
     if len(counts) > limit:
         table.add_row(Text(f"{len(counts) - limit:,} more", "dim"))

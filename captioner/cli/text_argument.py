@@ -1,4 +1,4 @@
-"""Texts on a command line that begin with a dash: `captioner edit PHOTO "-5 degrees"`."""
+"""Text arguments that begin with a dash: `captioner edit PHOTO "-5 degrees"`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from captioner.cli.app import Command
 
-# A dash and what no option's name has: a space, or no letter after the dashes.
+# A dash, and something that no option has: a space, or no letter after the dashes.
 _TEXT = re.compile(r"-+[^a-zA-Z-]|-.*\s", re.DOTALL)
 
 
@@ -15,7 +15,7 @@ class TextCommand(Command):
     """A command whose last argument is a text, which may begin with a dash: "-5 degrees"."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line; what cannot be an option after the first argument is a text."""
+        """Parse the command line; what cannot be an option after the first argument is text."""
         if "--" in args:
             return super().parse_args(ctx, args)
         takes_value = {

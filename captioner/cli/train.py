@@ -234,7 +234,7 @@ def train(
     from captioner.training.corpora import find_data, read_corpus, read_samples, read_sentences
     from captioner.training.outputs import Outputs
 
-    console.configure(quiet=quiet, log_file=log_file)
+    console.configure_output(quiet=quiet, log_file=log_file)
     if source is not None and not self_critical:
         raise UsageError(
             "--from BUNDLE has no meaning without --self-critical.",

@@ -14,7 +14,7 @@ import typer
 
 from captioner.cli import console, options, updating
 from captioner.cli.interrupt import finishing
-from captioner.cli.paths import Given
+from captioner.cli.paths import InputPaths
 from captioner.cli.progress import progress
 from captioner.cli.write import KeepTimes, NoSync, record, refresh
 
@@ -57,18 +57,18 @@ def undo(
     from captioner.metadata.writer import Options, State, Writer
     from captioner.types import Failure
 
-    console.configure(quiet=quiet, log_file=log_file)
-    given = Given(paths or [], nul=nul)
+    console.configure_output(quiet=quiet, log_file=log_file)
+    given = InputPaths(paths or [], nul=nul)
     how = Options(dry_run=dry_run, sync=not no_sync, keep_times=keep_times)
     tally: Counter[State] = Counter()
     # Without an index, photos that are named are still known by the mark in them.
     remedy = "Name the one that the captions were written from with --db, or the photos."
-    remedy = "" if given.words else remedy
+    remedy = "" if given.arguments else remedy
     with updating.to_write(database or database_path(), remedy=remedy) as index:
         records = index.writes(sync=how.sync)
         photos = (
             updating.walk_all(given, chain(*records.photo_paths().values()))
-            if given.words
+            if given.arguments
             else _written(records)
         )
         with (
@@ -90,12 +90,12 @@ def undo(
                         console.json_line(record(given, outcome, dry_run=dry_run))
                     elif dry_run and outcome.state is State.UNDONE:
                         console.line(
-                            given.spelled_beside(outcome.target, outcome.photo),
+                            given.spell_beside(outcome.target, outcome.photo),
                             outcome.before,
                             outcome.after,
                         )
                     if outcome.refused:
-                        where = console.shown(given.spelled_beside(outcome.target, outcome.photo))
+                        where = console.shown(given.spell_beside(outcome.target, outcome.photo))
                         console.warning(f"{where} is left as it is: {outcome.refused}")
                     elif outcome.in_place and not dry_run:
                         refresh(records, photo)

@@ -13,7 +13,7 @@ from captioner.cli.progress import progress, spell_pace, spell_time
 from captioner.errors import UsageError
 
 if TYPE_CHECKING:
-    from captioner.cli.paths import Given
+    from captioner.cli.paths import InputPaths
     from captioner.index import Counts, Index
     from captioner.indexing import Result, UpdateOptions, UpdateSummary
     from captioner.photos.walk import Selection
@@ -58,7 +58,7 @@ def warn_of_network(index: Index) -> None:
 
 def update(
     index: Index,
-    given: Given,
+    given: InputPaths,
     load: Callable[[], Describer],
     options: UpdateOptions,
     selection: Selection,
@@ -158,7 +158,7 @@ class Skipped:
 
     _LINES = 10
 
-    def __init__(self, given: Given, told: set[tuple[str, str]] | None = None) -> None:
+    def __init__(self, given: InputPaths, told: set[tuple[str, str]] | None = None) -> None:
         self._given = given
         self._told = told
         self._number = 0
@@ -190,7 +190,7 @@ def note_emptied(emptied: Iterable[tuple[Path, int]]) -> None:
         )
 
 
-def walk_all(given: Given, known: Iterable[Path]) -> Iterator[Photo | Failure]:
+def walk_all(given: InputPaths, known: Iterable[Path]) -> Iterator[Photo | Failure]:
     """The photos that the paths given lead to, and then known ones that a walk of them leaves out.
 
     Hidden ones, for instance, that were indexed all the same.
@@ -200,7 +200,7 @@ def walk_all(given: Given, known: Iterable[Path]) -> Iterator[Photo | Failure]:
     known
         Absolute paths; those that are not below the paths given, or gone, are passed over.
     """
-    from captioner.cli.paths import seen_from
+    from captioner.cli.paths import relative_to_roots
     from captioner.photos.walk import walk
     from captioner.system.paths import absolute
 
@@ -212,7 +212,7 @@ def walk_all(given: Given, known: Iterable[Path]) -> Iterator[Photo | Failure]:
         yield photo
     skipped.sum_up()
     for path in known:
-        spelled = seen_from(path, roots)
+        spelled = relative_to_roots(path, roots)
         if spelled and os.fspath(path) not in met and os.path.isfile(path):  # noqa: PTH113
             yield from walk([spelled])
 

@@ -10,7 +10,7 @@ import typer
 
 from captioner.cli import console, loading, options, updating
 from captioner.cli.interrupt import finishing
-from captioner.cli.paths import Given
+from captioner.cli.paths import InputPaths
 from captioner.errors import DatabaseUnavailableError
 
 _AGAIN = 30
@@ -54,7 +54,7 @@ def watch(
     from captioner.photos.walk import Selection
     from captioner.photos.watch import Watcher
 
-    console.configure(quiet=quiet, log_file=log_file)
+    console.configure_output(quiet=quiet, log_file=log_file)
     path = database or database_path()
     selection = Selection(tuple(exclude or ()), include_hidden)
     told: set[tuple[str, str]] = set()
@@ -83,7 +83,7 @@ def watch(
             with updating.to_write(path) as index:
                 updating.update(
                     index,
-                    Given(there),
+                    InputPaths(there),
                     load,
                     UpdateOptions(),
                     selection,

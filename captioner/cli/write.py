@@ -14,7 +14,7 @@ import typer
 
 from captioner.cli import console, options, updating
 from captioner.cli.interrupt import finishing
-from captioner.cli.paths import Given
+from captioner.cli.paths import InputPaths
 from captioner.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def write(
     from captioner.metadata.writer import Options
     from captioner.photos.walk import walk
 
-    console.configure(quiet=quiet, log_file=log_file)
+    console.configure_output(quiet=quiet, log_file=log_file)
     how = Options(
         in_place=in_place,
         existing=existing,
@@ -128,12 +128,12 @@ def write(
         sync=not no_sync,
         keep_times=keep_times,
     )
-    given = Given(paths or [], nul=nul)
+    given = InputPaths(paths or [], nul=nul)
     remedy = "Make one with `captioner index FOLDER`."
     with updating.to_write(database or database_path(), remedy=remedy) as index:
         photos = (
             updating.walk_all(given, index.described_paths())
-            if given.words
+            if given.arguments
             else walk(index.described_paths())
         )
         wanted = Wanted(field, keywords or 0, min_confidence or 0)
@@ -148,7 +148,7 @@ def write(
 def write_all(
     index: Index,
     photos: Iterable[Photo | Failure],
-    given: Given,
+    given: InputPaths,
     wanted: Wanted,
     how: Options,
     stop: Callable[[], bool] = lambda: False,
@@ -166,7 +166,7 @@ def write_all(
     from captioner.types import Failure
 
     tally: Counter[str] = Counter()
-    table = Table() if how.dry_run and not as_json and console.for_the_eye() else None
+    table = Table() if how.dry_run and not as_json and console.stdout_is_terminal() else None
     records = index.writes(sync=how.sync)
     with Writer(records, how) as writer, progress(quiet=how.dry_run) as bar:
         if isinstance(photos, Sized):
@@ -226,7 +226,7 @@ def refresh(records: Writes, before: Photo) -> None:
     records.update_photo(before, after, content_hash)
 
 
-def record(given: Given, outcome: Outcome, *, dry_run: bool) -> dict[str, object]:
+def record(given: InputPaths, outcome: Outcome, *, dry_run: bool) -> dict[str, object]:
     """An outcome as an object for programs.
 
     Of a dry run its `state` is `would_write` or `would_undo` where it would be `written` or
@@ -235,7 +235,7 @@ def record(given: Given, outcome: Outcome, *, dry_run: bool) -> dict[str, object
     state = outcome.state.name.lower()
     told: dict[str, object] = {
         "path": given.spelled(outcome.photo),
-        "file": given.spelled_beside(outcome.target, outcome.photo),
+        "file": given.spell_beside(outcome.target, outcome.photo),
         "state": _WOULD.get(state, state) if dry_run else state,
         "before": outcome.before,
         "after": outcome.after,
@@ -245,7 +245,7 @@ def record(given: Given, outcome: Outcome, *, dry_run: bool) -> dict[str, object
     if outcome.left:
         told["left"] = list(outcome.left)
     if outcome.unread:
-        told["unread"] = given.spelled_beside(outcome.unread.path, outcome.photo)
+        told["unread"] = given.spell_beside(outcome.unread.path, outcome.photo)
         told["unread_because"] = str(outcome.unread.why)
     if outcome.refused:
         told["error"] = str(outcome.refused)
@@ -274,10 +274,10 @@ class Table:
         Console().print(self._table)
 
 
-def _tell(given: Given, outcome: Outcome, table: Table | None, *, dry_run: bool) -> None:
+def _tell(given: InputPaths, outcome: Outcome, table: Table | None, *, dry_run: bool) -> None:
     from captioner.metadata.writer import State
 
-    path, file = given.spelled(outcome.photo), given.spelled_beside(outcome.target, outcome.photo)
+    path, file = given.spelled(outcome.photo), given.spell_beside(outcome.target, outcome.photo)
     if dry_run and outcome.state is State.WRITTEN:
         if table:
             table.add(file, outcome.before, outcome.after)

@@ -23,7 +23,7 @@ from typer.testing import CliRunner, Result
 from captioner.cli import app as roof
 from captioner.cli import console
 from captioner.cli.app import COMMANDS, app
-from captioner.cli.paths import Given
+from captioner.cli.paths import InputPaths
 from captioner.errors import CaptionerError, UsageError
 from captioner.index import Index
 from captioner.model.options import DescribeOptions
@@ -399,7 +399,7 @@ class TestHowThingsEnd:
     def test_a_lack_of_memory(
         self, failing: Callable[[BaseException], Result], error: Exception
     ) -> None:
-        assert failing(error).stderr.startswith("captioner: there is not enough memory.\n")
+        assert failing(error).stderr.startswith("captioner: not enough memory.\n")
 
     def test_interrupted(self, failing: Callable[[BaseException], Result]) -> None:
         result = failing(KeyboardInterrupt())
@@ -446,7 +446,9 @@ class TestAsAProcess:
         assert "Traceback" not in said
         assert "Exception ignored" not in said
 
-    def test_a_terminal_is_laid_out_for_the_eye(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_terminal_is_laid_out_stdout_is_terminal(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         pty = pytest.importorskip("pty", reason="terminals are tested where there is pty")
         monkeypatch.setenv("TERM", "xterm-256color")
         monkeypatch.delenv("NO_COLOR", raising=False)
@@ -460,14 +462,14 @@ class TestAsAProcess:
         assert "\n      A dog." in shown.replace("\r", "")
 
 
-class TestGiven:
+class TestInputPaths:
     def test_stdin_is_read_piece_by_piece(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Trickle(io.BytesIO):
             def read1(self, size: int | None = -1, /) -> bytes:
                 return super().read1(3)
 
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Trickle(b"one\ntwo words\n\nthree")))
-        assert list(Given(["zero", "-", "last"])) == [
+        assert list(InputPaths(["zero", "-", "last"])) == [
             Path(name) for name in ("zero", "one", "two words", "three", "last")
         ]
 
@@ -483,7 +485,7 @@ class TestGiven:
         ],
     )
     def test_spelling(self, words: list[str], path: str, spelled: str) -> None:
-        given = Given(words)
+        given = InputPaths(words)
         list(given)
         assert given.spelled(Path(path)) == spelled
 

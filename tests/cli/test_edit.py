@@ -143,7 +143,7 @@ class TestCommand:
             "captioner: my photo.jpg is not in the index.\n"
             f"Add it with: captioner index {QUOTE}my photo.jpg{QUOTE}\n"
         )
-        assert "no such file" in run("nowhere.jpg", "Rex").stderr
+        assert "does not exist either" in run("nowhere.jpg", "Rex").stderr
         assert "is a folder" in run(".", "Rex").stderr
 
     @pytest.mark.parametrize("words", [["", "Rex"], [str(DOG), " "], [str(DOG), "x", "--remove"]])
@@ -188,4 +188,4 @@ class TestCommand:
             assert known == CurrentCaption(said, by_person=True)
         else:
             assert known == CurrentCaption("A dog runs.", by_person=False)
-            assert "Not saved" in done.stderr or "the text is empty" in done.stderr
+            assert "Not saved" in done.stderr or "the caption is empty" in done.stderr

@@ -118,7 +118,7 @@ def test_words_after_a_minus_are_left_out(run: Run, words: list[str], found: str
     ("words", "said"),
     [
         (["red", "--limt", "3"], "No such option: --limt"),
-        (["red", "-limit", "3"], "may mean the option --limit"),
+        (["red", "-limit", "3"], "could be the option --limit"),
         (["red", "-x"], "No such option: -x"),
         (["--exact"], "--exact requires words"),
     ],

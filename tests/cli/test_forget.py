@@ -222,7 +222,7 @@ class TestIgnored:
         assert "3 photos (3 ignored) would be removed" in asked.stderr
         Path(".captionerignore").unlink()
         kept = run("prune", "--yes")
-        assert "3 photos can be found again" in kept.stderr
+        assert "3 photos found again" in kept.stderr
         assert "3 back, 3 unchanged." in run("index", ".").stderr
         assert found(run, "red") == ["keep", "old"]
         Path("old/.nomedia").touch()
@@ -291,7 +291,7 @@ class TestForget:
         run("index", ".")
         nothing = run("forget", "elsewhere", "--yes")
         assert nothing.exit_code == 1
-        assert "elsewhere is not in the index, nor is anything below it." in nothing.stderr
+        assert "elsewhere is not in the index, and neither is anything below it." in nothing.stderr
         some = run("forget", "elsewhere", "old", "--yes")
         assert some.exit_code == 1
         assert "Removed 3 photos from the index." in some.stderr

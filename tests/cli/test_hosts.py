@@ -294,7 +294,7 @@ class TestClosedStreams:
         assert done.returncode == 1
         assert done.stderr.decode() == (
             "captioner: standard output cannot be written: No space left on device.\n"
-            "Make room on its disk, or write to another.\n"
+            "Free some space on the disk, or redirect the output to another one.\n"
         )
 
     @pytest.mark.parametrize("words", [["index", "."], ["train", "--data", "a", "--out", "b"]])
@@ -305,7 +305,7 @@ class TestClosedStreams:
             [*line, sys.executable, "-c", SCRIPT, *words], env=env, capture_output=True, check=False
         )
         assert done.returncode == 1
-        assert b"the current folder does not exist any more" in done.stderr
+        assert b"the current folder no longer exists" in done.stderr
         assert b"fault" not in done.stderr
 
     def test_no_file_gets_the_number_of_a_closed_stream(self, folder: Path) -> None:
@@ -361,11 +361,11 @@ class TestClosedStreams:
 
             read1 = read
 
-        from captioner.cli.paths import Given
+        from captioner.cli.paths import InputPaths
 
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Broken()))
         with pytest.raises(UsageError, match="cannot be read: Input/output error"):
-            list(Given(["-"]))
+            list(InputPaths(["-"]))
         with pytest.raises(UsageError, match="cannot be read: Input/output error"):
             streams.stdin_text()
 

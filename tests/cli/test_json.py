@@ -424,7 +424,9 @@ class TestRemoving:
         kept = lines("forget", *names, code=2)
         assert {record["state"] for record in kept} == {"would_remove"}
         gone = named(lines("forget", *names, "elsewhere.jpg", "--yes", code=1))
-        assert gone["elsewhere.jpg"]["error"] == "it is not in the index, nor is anything below it."
+        assert gone["elsewhere.jpg"]["error"] == (
+            "it is not in the index, and neither is anything below it."
+        )
         assert shown(gone["own.jpg"]) == ("Rex at Sylt", "sentence", "person")
         assert shown(gone["unsure.jpg"]) == ("red, green", "keywords", "model")
         assert gone["caf\\xe9.jpg"]["path_bytes"]

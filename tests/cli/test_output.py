@@ -94,7 +94,7 @@ def test_no_control_characters(
     evil: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], terminal: bool
 ) -> None:
     if terminal:
-        monkeypatch.setattr(console, "for_the_eye", lambda: True)
+        monkeypatch.setattr(console, "stdout_is_terminal", lambda: True)
     result = run(*(str(evil) if word == "PHOTO" else word for word in words))
     assert not CONTROL.search(result.output), ascii(result.output)
     assert result.output
@@ -124,7 +124,7 @@ def test_lines_keep_their_columns_and_names_of_any_bytes(capfdbinary: object) ->
 def test_a_terminal_gets_no_bytes_that_are_not_text(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(console, "for_the_eye", lambda: True)
+    monkeypatch.setattr(console, "stdout_is_terminal", lambda: True)
     console.line(NOT_UTF_8)
     assert capfd.readouterr().out == "bad\\xff.jpg\n"
 
@@ -132,11 +132,11 @@ def test_a_terminal_gets_no_bytes_that_are_not_text(
 def test_messages_and_the_log_stay_on_their_lines(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    console.configure(log_file=tmp_path / "log")
+    console.configure_output(log_file=tmp_path / "log")
     console.note(f"{EVIL}\n")
     console.warning(EVIL)
     console.error(EVIL, NOT_UTF_8)
-    console.configure()
+    console.configure_output()
     error, log = capfd.readouterr().err, (tmp_path / "log").read_text("utf-8")
     assert not CONTROL.search(error + log)
     assert (error.count("\n"), log.count("\n")) == (4, 3)

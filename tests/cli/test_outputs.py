@@ -87,7 +87,7 @@ def test_a_pipe_that_nothing_reads_from_is_not_waited_for(run: Run) -> None:
     os.mkfifo("pipe")
     result = run("index", "red.jpg", "--log-file", "pipe")
     assert result.exit_code == 2
-    assert "pipe cannot be written: no program reads from this pipe." in result.stderr
+    assert "pipe cannot be written: no program is reading from this pipe." in result.stderr
     reading = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
     try:
         assert run("index", "red.jpg", "--log-file", "pipe").exit_code == 0
@@ -117,7 +117,7 @@ def test_a_dash_is_standard_output(run: Run) -> None:
     assert not Path("-").exists()
 
 
-@pytest.mark.parametrize("ending", outputs.BESIDE_DATABASE)
+@pytest.mark.parametrize("ending", outputs.DATABASE_SUFFIXES)
 @pytest.mark.parametrize("option", ["--log-file", "--output", "--backup"])
 def test_the_database_is_no_output(here: Path, run: Run, ending: str, option: str) -> None:
     before = contents(here.parent)
@@ -152,7 +152,7 @@ def test_a_database_is_replaced_by_a_backup_alone(here: Path, run: Run) -> None:
 
 def test_write_protection_is_respected(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)
-    with pytest.raises(UsageError, match="write-protected"):
+    with pytest.raises(UsageError, match="is read-only"):
         outputs.check_file(Path("notes.txt"), "--output", force=True)
 
 
@@ -164,7 +164,7 @@ def test_a_long_name_is_no_hindrance(run: Run) -> None:
 
 def test_what_appears_meanwhile_is_kept() -> None:
     with (
-        pytest.raises(UsageError, match="there already"),
+        pytest.raises(UsageError, match="already exists"),
         outputs.replacing(Path("new.csv"), "--output", force=False) as temporary,
     ):
         temporary.write_text("ours")
@@ -209,14 +209,17 @@ def test_nor_is_one_that_the_environment_names(
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["evaluate", "--data", "notes.txt", "--html", "./notes.txt", "--force"], "both name"),
-        (["evaluate", "--data", "x", "--queries", "notes.txt", "--html", "notes.txt"], "both name"),
+        (["evaluate", "--data", "notes.txt", "--html", "./notes.txt", "--force"], "both refer to"),
+        (
+            ["evaluate", "--data", "x", "--queries", "notes.txt", "--html", "notes.txt"],
+            "both refer to",
+        ),
         (["evaluate", "--data", "folder", "--html", "red.jpg", "--force"], "photo"),
         (["evaluate", "--data", "folder", "--html", "notes.txt"], "--force"),
-        (["evaluate", "--data", "folder", "--html", "folder/../folder"], "both name"),
+        (["evaluate", "--data", "folder", "--html", "folder/../folder"], "both refer to"),
         (["evaluate", "--data", "folder", "--html", "nowhere/page.html"], "cannot write"),
-        (["export", "--output", "a.csv", "--backup", "A/../a.csv"], "both name"),
-        (["train", "--data", "folder", "--out", "m", "--work", "./m"], "both name"),
+        (["export", "--output", "a.csv", "--backup", "A/../a.csv"], "both refer to"),
+        (["train", "--data", "folder", "--out", "m", "--work", "./m"], "both refer to"),
         (["train", "--data", "folder", "--sentences", "notes.txt", "--work", "notes.txt"], "both"),
     ],
 )

@@ -29,7 +29,7 @@ RUN = """
 import sys
 from captioner.cli import console, progress
 
-progress._SETTLED = 0
+progress._MIN_SECONDS = 0
 with progress.progress() as bar:
     for line in sys.stdin:
         exec(line)
@@ -178,7 +178,7 @@ class TestLines:
     def test_are_plain_and_have_the_time(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(progress, "_SETTLED", 0)
+        monkeypatch.setattr(progress, "_MIN_SECONDS", 0)
         with progress._Lines(every=0) as lines:
             lines.done("none\nyet.jpg")
             lines.planned(2000)
@@ -267,7 +267,7 @@ class TestQuietAndLogged:
     def test_a_full_disk_behind_the_log_ends_no_run(self, run: Callable[..., Result]) -> None:
         result = run("index", "album", "--log-file", "/dev/full")
         assert result.exit_code == 1
-        assert result.stderr.count("the log file cannot be written any more") == 1
+        assert result.stderr.count("the log file can no longer be written") == 1
         assert "1 photo indexed" in result.stderr
 
 

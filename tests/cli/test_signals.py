@@ -110,7 +110,7 @@ class Child:
         """Wait until the signal's handler has run."""
         assert self.process.stderr
         for line in self.process.stderr:
-            if "inishing the photos in hand" in line:
+            if "the current photos" in line:
                 return
         raise AssertionError("the signal was not handled")
 

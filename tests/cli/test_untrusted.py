@@ -86,7 +86,7 @@ def test_it_is_shown_exported_and_counted(run: Run) -> None:
 def test_a_person_has_words_for_it(run: Run) -> None:
     run("edit", "red.jpg", "The red one")
     assert run("search", "--exact", "one").stdout.split("\t")[1] == "The red one"
-    assert "no caption any more" in run("edit", "red.jpg", "--remove").stderr
+    assert "no longer has a caption" in run("edit", "red.jpg", "--remove").stderr
     assert run("search", "red", "-n", "1").stdout.split("\t")[1] == KEYWORDS
 
 

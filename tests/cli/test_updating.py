@@ -153,7 +153,7 @@ class TestPrune:
     def test_shows_asks_and_removes(self, run: Run, folder: Path) -> None:
         run("index", ".")
         Path("red.jpg").unlink()
-        assert run("prune").stderr == "No photo is missing.\n"
+        assert run("prune").stderr == "No photo is missing or ignored.\n"
         run("index", ".")
         asked = run("prune")
         assert asked.exit_code == 2
@@ -194,7 +194,7 @@ class TestPrune:
         Path("red.jpg").rename("../red.jpg")
         run("index", ".")
         Path("../red.jpg").rename("red.jpg")
-        assert "1 photo can be found again" in run("prune", "--yes").stderr
+        assert "1 photo found again" in run("prune", "--yes").stderr
         run("index", ".")
         with Index.open(folder.parent / "home/captioner.db") as index:
             assert (index.counts().photos, index.counts().missing) == (3, 0)
@@ -263,7 +263,7 @@ class TestCtrlC:
         assert child.returncode == 130
         done = described(folder)
         assert 4 <= done < 63
-        assert "Finishing the photos in hand. Ctrl-C again stops at once." in said
+        assert "Finishing the current photos. Press Ctrl-C again to stop at once." in said
         assert f"{done} photos indexed in " in said
         assert "Stopped: the same command goes on from there." in said
         assert "Traceback" not in said

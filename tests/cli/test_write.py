@@ -223,9 +223,9 @@ def test_show_says_whose_words_are_where(run: Run) -> None:
     assert run("show", "none.jpg").exit_code == 1
 
 
-def test_show_lays_out_for_the_eye(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_show_lays_out_stdout_is_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run("write", "red.jpg")
-    monkeypatch.setattr("captioner.cli.console.for_the_eye", lambda: True)
+    monkeypatch.setattr("captioner.cli.console.stdout_is_terminal", lambda: True)
     head, captions, *_ = run("show", "red.jpg").stdout.replace("├", "┡").split("┡")
     assert head.index("red.jpg.xmp") < head.index("index")
     assert captions.count("A red photo.") == 3  # the sidecar says it twice

@@ -20,7 +20,7 @@ import pytest
 from pictures import WORDS, Memory, picture
 
 from captioner import system
-from captioner.cli.paths import Given, seen_from
+from captioner.cli.paths import InputPaths, relative_to_roots
 from captioner.errors import DatabaseUnavailableError, UsageError
 from captioner.index import database, mounts
 from captioner.metadata.refusal import Reason
@@ -164,7 +164,7 @@ class TestWindowsPaths:
         text = "\ufeffC:\\é.jpg\r\nC:\\ü.jpg\r\n\r\n".encode() + b"C:\\\x84.jpg"  # ä in cp850
         stdin = SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(text)), closed=False)  # type: ignore[arg-type]
         monkeypatch.setattr(sys, "stdin", stdin)
-        found = [str(path) for path in Given(["-"])]
+        found = [str(path) for path in InputPaths(["-"])]
         codecs.unregister(find)
         assert found == ["C:\\é.jpg", "C:\\ü.jpg", "C:\\ä.jpg"]
 
@@ -237,7 +237,7 @@ class TestMacPaths:
         root = tmp_path / unicodedata.normalize("NFD", "österreich")
         known = Path(os.fsdecode(database.path_key(root / "A.jpg")))
         assert known == tmp_path / "Österreich/a.jpg"
-        assert seen_from(known, [root]) == root / "a.jpg"
+        assert relative_to_roots(known, [root]) == root / "a.jpg"
 
     def test_two_files_whose_names_differ_in_case_stay_two(self, tmp_path: Path) -> None:
         (tmp_path / "a.jpg").touch()
