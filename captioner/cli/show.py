@@ -241,12 +241,12 @@ def _of(file: Path, content: Content) -> Iterator[Statement]:
 
 
 def _source(content: Content, text: Text) -> Source:
-    from captioner import wording
+    from captioner import authorship
     from captioner.metadata import provenance
 
     if content.own(text):
         return "model"
-    if wording.is_placeholder(text.text):
+    if authorship.is_placeholder(text.text):
         return "camera"
     if provenance.is_data(text):
         return "program"

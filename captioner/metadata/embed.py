@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from PIL import Image
 
-from captioner import wording
+from captioner import authorship
 from captioner.metadata import exif, iptc, provenance, recovery, splice, xmp
 from captioner.metadata.container import Container, Edits
 from captioner.metadata.provenance import Content, Words
@@ -115,13 +115,13 @@ def _photoshop_edit(
 def _gives_way(content: Content) -> bool:
     """Whether EXIF's ImageDescription holds a placeholder, or what captioner wrote."""
     found = [text for text in content.texts if text.field == "EXIF ImageDescription"]
-    return len(found) == 1 and (content.own(found[0]) or wording.is_placeholder(found[0].text))
+    return len(found) == 1 and (content.own(found[0]) or authorship.is_placeholder(found[0].text))
 
 
 def _iptc_gives_way(content: Content) -> bool:
     """Whether IPTC has no caption that is a person's."""
     found = [text for text in content.texts if text.field == "IPTC caption"]
-    return all(content.own(text) or wording.is_placeholder(text.text) for text in found)
+    return all(content.own(text) or authorship.is_placeholder(text.text) for text in found)
 
 
 def _check(before: Container, old: Content, data: bytes, words: Words, below: str | None) -> None:

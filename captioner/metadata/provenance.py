@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from captioner import __version__, wording
+from captioner import __version__, authorship
+from captioner.authorship import digest, is_placeholder
 from captioner.metadata import iptc, recovery
 from captioner.metadata.refusal import Reason, Refused
 from captioner.metadata.xmp import DEFAULT, Changes, understood
-from captioner.wording import digest, is_placeholder
 
 DESCRIPTION = "dc:description"
 ALT = "Iptc4xmpCore:AltTextAccessibility"
@@ -143,7 +143,7 @@ def short(text: str) -> str:
 
 def is_data(text: Text) -> bool:
     """Whether a text is a program's. In XMP, where people write, nothing is taken for one."""
-    return not text.field.startswith("XMP") and wording.is_data(text.text)
+    return not text.field.startswith("XMP") and authorship.is_program_data(text.text)
 
 
 def released(content: Content, words: Words) -> Content:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from captioner import wording
+from captioner import authorship
 from captioner.metadata import embed, files, provenance, sidecar, splice, undo
 from captioner.metadata.embed import Embedded
 from captioner.metadata.provenance import Content, Text, Words
@@ -308,7 +308,7 @@ class Writer:
         content = replace(content, edits_are_own=file.content.edits_are_own)
         own = [text for text in content.persons(content.texts) if _is_description(text)]
         others = [text for text in persons if not file.content.own_tail(text)]
-        return own[0].text if own else wording.writable(others[0].text)
+        return own[0].text if own else authorship.xml_text(others[0].text)
 
     def _replace(self, real: Path, new: bytes, current: bytes, record: Callable[[], None]) -> None:
         replace_file(
@@ -404,9 +404,9 @@ def _ours(in_photo: bool, data: bytes) -> bool:
 def _cleaned(words: Words) -> Words:
     return replace(
         words,
-        description=None if words.description is None else wording.clean(words.description),
-        alt=None if words.alt is None else wording.clean(words.alt),
-        keywords=tuple(w for w in map(wording.clean, words.keywords) if w),
+        description=None if words.description is None else authorship.normalise(words.description),
+        alt=None if words.alt is None else authorship.normalise(words.alt),
+        keywords=tuple(w for w in map(authorship.normalise, words.keywords) if w),
     )
 
 

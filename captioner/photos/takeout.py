@@ -9,10 +9,11 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+from captioner.authorship import is_placeholder, normalise
 from captioner.photos import takeout_names
-from captioner.photos.facts import place, united
+from captioner.photos.coordinates import valid_coordinates
+from captioner.photos.facts import unique_keywords
 from captioner.types import Facts
-from captioner.wording import clean, is_placeholder
 
 _LONGEST_TEXT = 10_000
 _ESCAPES = re.compile("&(amp|lt|gt|quot|#39);")
@@ -44,15 +45,15 @@ def read(content: bytes, photo: str) -> Facts | None:
         latitude=latitude,
         longitude=longitude,
         caption=_person(data.get("description")),
-        keywords=united(_people(data.get("people"))),
+        keywords=unique_keywords(_people(data.get("people"))),
         title=_title(data["title"], photo),
     )
 
 
 def _person(text: object) -> str | None:
-    if not isinstance(text, str) or is_placeholder(clean(text)):
+    if not isinstance(text, str) or is_placeholder(normalise(text)):
         return None
-    return clean(_unescaped(text))[:_LONGEST_TEXT]
+    return normalise(_unescaped(text))[:_LONGEST_TEXT]
 
 
 def _unescaped(text: str) -> str:
@@ -66,7 +67,7 @@ def _title(title: str, photo: str) -> str | None:
     if original := takeout_names.original(photo):
         names |= {original, takeout_names.plain(original)}
     same = {one.casefold() for name in names for one in (name, _stem(name))}
-    plain = clean(_unescaped(title)).casefold()
+    plain = normalise(_unescaped(title)).casefold()
     if not same.isdisjoint({plain, _stem(plain)}):
         return None
     return _person(title)
@@ -94,7 +95,7 @@ def _taken(time: object) -> str | None:
 def _place(data: Mapping[str, Any]) -> tuple[float | None, float | None]:
     for name in ("geoData", "geoDataExif"):
         with suppress(KeyError, TypeError, ValueError, OverflowError):
-            found = place(float(data[name]["latitude"]), float(data[name]["longitude"]))
+            found = valid_coordinates(float(data[name]["latitude"]), float(data[name]["longitude"]))
             if found:
                 return found
     return None, None

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pictures import WORDS, Memory, exif_block, iptc_block, jpeg_with, packet, picture
 
-from captioner import wording
+from captioner import authorship
 from captioner.metadata import provenance
 from captioner.metadata.provenance import Text, Words
 from captioner.metadata.reading import read_photo
@@ -69,12 +69,12 @@ def said(path: Path) -> set[str]:
     "AppleMark\n", "ACD Systems Digital Imaging", "Created with The GIMP", "Screenshot",
 ])  # fmt: skip
 def test_placeholders(text: str) -> None:
-    assert wording.is_placeholder(text)
+    assert authorship.is_placeholder(text)
 
 
 @pytest.mark.parametrize("text", ["a", "My OLYMPUS DIGITAL CAMERA", "Burst of joy", "DCIM\\a b"])
 def test_words(text: str) -> None:
-    assert not wording.is_placeholder(text)
+    assert not authorship.is_placeholder(text)
 
 
 @pytest.mark.parametrize("in_place", [True, False])

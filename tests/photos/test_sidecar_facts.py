@@ -18,6 +18,7 @@ from test_facts import described, exif_of, listed, packet
 from typer.testing import CliRunner
 
 from captioner import library
+from captioner.authorship import digest
 from captioner.cli.app import app
 from captioner.index import Index
 from captioner.library import Options, Summary, plan, update
@@ -26,7 +27,6 @@ from captioner.photos.sidecar_facts import read
 from captioner.photos.walk import Selection, listings, walk
 from captioner.photos.watch import Watcher
 from captioner.types import Facts, Failure, Photo, RecognisedPhoto
-from captioner.wording import digest
 
 TAKEN = {"timestamp": "1556964672", "formatted": "May 4, 2019, 10:11:12 AM UTC"}
 
