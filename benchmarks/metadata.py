@@ -22,8 +22,9 @@ from statistics import median
 
 from benchmarks import common
 from captioner.index import Index
-from captioner.metadata.provenance import Words
-from captioner.metadata.writer import Options, State, Writer
+from captioner.metadata.fields import CaptionData
+from captioner.metadata.outcome import WriteOptions, WriteStatus
+from captioner.metadata.writer import CaptionWriter
 
 TEXT = "A black dog runs through shallow water with a stick in its mouth."
 FEW = 30
@@ -33,13 +34,13 @@ STAY_OPEN, ONCE_EACH = "exiftool -stay_open", "exiftool, once a photo"
 
 
 def captioner(files: Sequence[Path], *, sync: bool) -> None:
-    words = Words(TEXT, None, (), "benchmark", "2026-01-01T00:00:00+00:00")
+    words = CaptionData(TEXT, None, (), "benchmark", "2026-01-01T00:00:00+00:00")
     with (
         Index.open(files[0].with_name("captioner.db"), write=True) as index,
-        Writer(index.writes(sync=sync), Options(in_place=True, sync=sync)) as writer,
+        CaptionWriter(index.writes(sync=sync), WriteOptions(in_place=True, sync=sync)) as writer,
     ):
-        states = [writer.write(path, words).state for path in files]
-    if set(states) - {State.WRITTEN, State.SKIPPED}:
+        states = [writer.write(path, words).status for path in files]
+    if set(states) - {WriteStatus.WRITTEN, WriteStatus.SKIPPED}:
         sys.exit(f"captioner did not write all of them: {set(states)}")
 
 

@@ -15,7 +15,7 @@ from captioner.cli.paths import beside
 from captioner.errors import PhotoError, UsageError
 
 if TYPE_CHECKING:
-    from captioner.metadata.provenance import Content, Text
+    from captioner.metadata.fields import FieldText, FileMetadata
     from captioner.types import Facts, StoredCaption
 
 PHOTO, INDEX = "photo", "index"
@@ -120,10 +120,10 @@ def _place(photo: Path, one: Statement) -> str:
 
 def _in_photo(photo: Path) -> Iterator[Statement]:
     from captioner import regular
-    from captioner.metadata.reading import LARGEST, read_photo
+    from captioner.metadata.reading import MAX_BYTES, read_photo
 
     try:
-        content = read_photo(regular.read(photo, LARGEST))
+        content = read_photo(regular.read(photo, MAX_BYTES))
     except regular.TooLargeError as error:
         raise PhotoError(f"cannot read {photo}: it is too large.") from error
     except OSError as error:
@@ -134,12 +134,13 @@ def _in_photo(photo: Path) -> Iterator[Statement]:
 
 def _in_sidecars(photo: Path) -> Iterator[Statement]:
     from captioner import regular
-    from captioner.metadata import provenance, sidecar
+    from captioner.metadata import sidecar
+    from captioner.metadata.packet import read_packet_tolerantly
 
-    beside = sidecar.Folders().of(photo)
-    for path in (beside.own, *beside.others):
+    sidecars = sidecar.SidecarFinder().find(photo)
+    for path in (sidecars.main, *sidecars.others):
         try:
-            content = provenance.read_tolerantly(regular.read(path, sidecar.LARGEST))
+            content = read_packet_tolerantly(regular.read(path, sidecar.MAX_BYTES))
         except regular.TooLargeError:
             console.warning(f"cannot read {console.shown(str(path))}: it is too large.")
         except OSError as error:
@@ -150,8 +151,8 @@ def _in_sidecars(photo: Path) -> Iterator[Statement]:
             yield from _of(path, content)
 
 
-def _warn(path: Path, content: Content) -> None:
-    for error in content.unread:
+def _warn(path: Path, content: FileMetadata) -> None:
+    for error in content.unreadable:
         console.warning(f"cannot read all of {console.shown(str(path))}: {error}")
 
 
@@ -218,8 +219,8 @@ def _of_facts(facts: Facts) -> Iterator[Statement]:
         )
 
 
-def _of(file: Path, content: Content) -> Iterator[Statement]:
-    for what, texts in (("caption", content.texts), ("alternative text", content.alts)):
+def _of(file: Path, content: FileMetadata) -> Iterator[Statement]:
+    for what, texts in (("caption", content.texts), ("alternative text", content.alt_texts)):
         for text in texts:
             if text.text:
                 source = _source(content, text)
@@ -230,7 +231,7 @@ def _of(file: Path, content: Content) -> Iterator[Statement]:
                     source,
                     text.field,
                     content.mark.model if source == "model" else None,
-                    source == "person" and content.own_tail(text),
+                    source == "person" and content.ends_with_own_line(text),
                 )
     own = [word for word in content.keywords if word in content.mark.keywords]
     others = [word for word in content.keywords if word not in content.mark.keywords]
@@ -240,15 +241,14 @@ def _of(file: Path, content: Content) -> Iterator[Statement]:
         yield Statement("keywords", file, ", ".join(own), "model", model=content.mark.model)
 
 
-def _source(content: Content, text: Text) -> Source:
+def _source(content: FileMetadata, text: FieldText) -> Source:
     from captioner import authorship
-    from captioner.metadata import provenance
 
-    if content.own(text):
+    if content.is_own(text):
         return "model"
     if authorship.is_placeholder(text.text):
         return "camera"
-    if provenance.is_data(text):
+    if text.is_program_data:
         return "program"
     return "person"
 

@@ -79,6 +79,6 @@ def wide_encoding(packet: bytes) -> str | None:
     return None
 
 
-def decode_wide(packet: bytes, encoding: str, errors: str = "strict") -> str:
-    """Decode a packet in UTF-16 or UTF-32, without its byte order mark."""
+def decode(packet: bytes, encoding: str, errors: str = "strict") -> str:
+    """Decode a packet, without its byte order mark."""
     return packet.decode(encoding, errors).removeprefix("\ufeff")

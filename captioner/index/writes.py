@@ -17,7 +17,7 @@ from captioner.types import FileWrite, Photo, StoredCaption
 class Writes:
     """The records of an open index, and what it knows of the photos that are written.
 
-    Only `keep` waits for the disk. The rest is committed with the next record or on closing: what
+    Only `add` waits for the disk. The rest is committed with the next record or on closing: what
     a crash loses of it is a record too many, or one photo to describe again.
     """
 
@@ -25,7 +25,7 @@ class Writes:
         self._path = path
         self._connection = connection
 
-    def keep(self, write: FileWrite) -> None:
+    def add(self, write: FileWrite) -> None:
         """Keep a record, committed by the time that this returns; earlier ones stay."""
         row = (
             path_key(write.photo), write.content_hash, path_key(write.path),
@@ -39,7 +39,7 @@ class Writes:
                 row,
             )
 
-    def of(self, path: Path, after: bytes) -> FileWrite | None:
+    def find(self, path: Path, sha256_after: bytes) -> FileWrite | None:
         """The record of a write that led to this content, best of the file with this path.
 
         That of another path is as good: the file was moved, or is a copy.
@@ -48,18 +48,19 @@ class Writes:
             row = self._connection.execute(
                 "SELECT photo, content, path, before, after, way_back FROM writes "
                 "WHERE after = ? ORDER BY path = ? DESC, id LIMIT 1",
-                [after, path_key(path)],
+                [sha256_after, path_key(path)],
             ).fetchone()
         if not row:
             return None
         photo, content, written, *rest = row
         return FileWrite(_path(photo), content, _path(written), *rest)
 
-    def forget(self, path: Path, but: bytes | None = None) -> None:
-        """Drop the records of a file, but for the one whose content after is `but`."""
+    def delete(self, path: Path, except_after: bytes | None = None) -> None:
+        """Drop the records of a file, but for the one whose content after is `except_after`."""
         with database.explained(self._path):
             self._connection.execute(
-                "DELETE FROM writes WHERE path = ? AND after IS NOT ?", [path_key(path), but]
+                "DELETE FROM writes WHERE path = ? AND after IS NOT ?",
+                [path_key(path), except_after],
             )
 
     def places(self) -> dict[Path, set[Path]]:

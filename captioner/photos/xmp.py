@@ -171,7 +171,7 @@ def _unescape(text: str) -> str:
 def _to_utf_8(packet: bytes) -> bytes:
     """A packet in UTF-16 or UTF-32 as UTF-8; any other unchanged."""
     if encoding := xmp.wide_encoding(packet):
-        text = xmp.decode_wide(packet, encoding, "replace")
+        text = xmp.decode(packet, encoding, "replace")
         return _XML_DECLARATION.sub("", text, count=1).encode()
     return packet
 

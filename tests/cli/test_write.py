@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from captioner.cli.app import app
-from captioner.metadata import provenance
+from captioner.metadata.packet import read_packet
 from captioner.metadata.reading import read_photo
 
 Run = Callable[..., Result]
@@ -60,14 +60,14 @@ def test_sidecars_by_default(run: Run) -> None:
     before = Path("red.jpg").read_bytes()
     result = run("write", ".", "--keywords", "2")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr.splitlines()[-1] == "2 photos: 2 written beside the photo."
+    assert result.stderr.splitlines()[-1] == "2 photos: 2 written to sidecars."
     assert Path("red.jpg").read_bytes() == before
-    content = provenance.read_xmp(Path("red.jpg.xmp").read_bytes())
+    content = read_packet(Path("red.jpg.xmp").read_bytes())
     assert {text.text for text in content.texts} == {"A red photo."}
     assert len(content.texts) == 2  # the other one is what immich looks at first
     assert content.keywords == ("red", "green")
     assert content.mark.model == colours.MODEL_ID
-    assert run("write", ".").stderr.splitlines()[-1] == "2 photos: 2 written earlier."
+    assert run("write", ".").stderr.splitlines()[-1] == "2 photos: 2 already written."
 
 
 def test_in_place_and_back(run: Run) -> None:
@@ -81,14 +81,14 @@ def test_in_place_and_back(run: Run) -> None:
     assert run("undo").exit_code == 0
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
     assert run("index", ".").loads == 0
-    assert run("undo").stderr == "0 files taken back.\n"
+    assert run("undo").stderr == "0 files restored.\n"
 
 
 def test_index_write(run: Run) -> None:
     colours.photo(Path("green.jpg"), "green")
     result = run("index", ".", "--write")
     assert result.exit_code == 0
-    assert "3 written beside the photo." in result.stderr
+    assert "3 written to sidecars." in result.stderr
     assert run("index", ".", "--write", "--in-place").exit_code == 0
     assert caption("green.jpg") == ["A green photo."]
 
@@ -100,8 +100,8 @@ def test_a_quiet_run_still_names_what_was_not_written(run: Run) -> None:
     assert result.exit_code == 1
     sidecar, blue, red = result.stderr.splitlines()
     assert sidecar == "captioner: cannot read ./red.jpg.xmp: it is not XMP."
-    assert blue.startswith("captioner: ./album/blue.jpg is not written: its sidecar cannot be read")
-    assert red.startswith("captioner: ./red.jpg is skipped: a person's words may stand in red.jpg.")
+    assert blue.startswith("captioner: cannot write ./album/blue.jpg: its sidecar cannot be read")
+    assert red.startswith("captioner: skipped ./red.jpg: red.jpg.xmp may contain a caption by a")
     assert Path("red.jpg.xmp").read_text() == "no packet"
 
 
@@ -111,7 +111,7 @@ def test_a_photo_keeps_its_undo_when_index_has_moved_it(run: Run) -> None:
     Path("red.jpg").rename("album/rouge.jpg")
     assert "1 moved" in run("index", ".").stderr
     run("edit", "album/rouge.jpg", "Rouge")
-    assert "2 files taken back." in run("undo").stderr
+    assert "2 files restored." in run("undo").stderr
     assert Path("album/rouge.jpg").read_bytes() == before
     assert "Nothing new: 2 photos unchanged." in run("index", ".").stderr
 
@@ -131,7 +131,7 @@ def test_undo_finds_moved_files(run: Run) -> None:
     run("write", "--in-place", "red.jpg")
     Path("moved").mkdir()
     Path("red.jpg").rename("moved/rot.jpg")
-    assert "1 photo no longer where captioner wrote" in run("undo").stderr
+    assert "1 photo not found where captioner wrote" in run("undo").stderr
     assert run("undo", "moved").exit_code == 0
     assert Path("moved/rot.jpg").read_bytes() == before
 
@@ -144,9 +144,9 @@ def test_undo_follows_the_index_to_moved_files(run: Run, how: str) -> None:
     for path in Path().glob("red.*"):
         path.rename(f"moved/rot.{path.name.partition('.')[2]}")
     run("index", ".")
-    assert run("undo").stderr == "1 file taken back.\n"
+    assert run("undo").stderr == "1 file restored.\n"
     assert {p: p.read_bytes() for p in Path("moved").iterdir()} == {Path("moved/rot.jpg"): before}
-    assert run("undo").stderr == "0 files taken back.\n"
+    assert run("undo").stderr == "0 files restored.\n"
 
 
 def test_a_changed_photo_is_not_taken_back(run: Run) -> None:
@@ -192,7 +192,7 @@ def test_what_cannot_be_written_in_place_gets_a_sidecar_and_a_reason(run: Run) -
     run("index", ".")
     result = run("write", "--in-place", "blue.bmp", "red.jpg", "--json")
     assert [r["not_in_place"] for r in objects(result)] == ["format", "hard_linked"]
-    assert "blue.bmp: caption beside it, since captioner does not write into" in result.stderr
+    assert "blue.bmp: written to a sidecar, since captioner does not write into" in result.stderr
     assert Path("blue.bmp.xmp").exists() and Path("red.jpg.xmp").exists()
 
 
@@ -235,9 +235,9 @@ def test_what_was_indexed_though_hidden_is_written_and_taken_back(run: Run) -> N
     colours.photo(Path(".hidden/unknown.jpg"), "red")
     run("index", ".hidden/green.jpg")
     result = run("write", ".")
-    assert "3 photos: 3 written beside the photo." in result.stderr
+    assert "3 photos: 3 written to sidecars." in result.stderr
     assert Path(".hidden/green.jpg.xmp").is_file()
-    assert "3 files taken back." in run("undo", ".").stderr
+    assert "3 files restored." in run("undo", ".").stderr
     assert not Path(".hidden/green.jpg.xmp").exists()
 
 
@@ -260,7 +260,7 @@ def test_a_name_without_room_for_a_sidecars_does_not_end_a_run(run: Run) -> None
     for words in (["write", "."], ["write", ".", "--dry-run"], ["index", ".", "--write"]):
         result = run(*words)
         assert result.exit_code == 1
-        (line,) = [line for line in result.stderr.splitlines() if "not written" in line]
+        (line,) = [line for line in result.stderr.splitlines() if "cannot write" in line]
         assert line.endswith("give the photo a shorter name, or use --in-place.")
         assert "1 could not be written" in result.stderr
     assert Path("album/blue.jpg.xmp").is_file()
@@ -271,7 +271,7 @@ def test_a_name_without_room_for_a_sidecars_does_not_end_a_run(run: Run) -> None
     assert run("write", "--in-place", LONG).exit_code == 0
     assert caption(LONG) == ["A red photo."]
     assert run("show", LONG).exit_code == 0
-    assert "2 files taken back." in run("undo").stderr
+    assert "2 files restored." in run("undo").stderr
     assert Path(LONG).read_bytes() == before
     assert not Path("album/blue.jpg.xmp").exists()
 
@@ -297,7 +297,7 @@ def test_what_cannot_be_read_is_named(run: Run) -> None:
     assert told["unread_because"].startswith("its XMP is not well-formed")
     result = run("write", "red.jpg")
     assert result.exit_code == 0
-    assert "a person's words (Anna & Rex) may stand in red.jpg.xmp" in result.stderr
+    assert "red.jpg.xmp may contain a caption by a person (Anna & Rex)" in result.stderr
     shown = run("show", "red.jpg")
     assert "a person's\tAnna & Rex" in shown.stdout
     assert "cannot read all of red.jpg.xmp" in shown.stderr
@@ -314,7 +314,7 @@ def test_an_edit_takes_the_place_of_what_was_written(run: Run, where: str, suffi
 
     def said() -> set[str]:
         data = Path(target).read_bytes()
-        read = provenance.read_xmp if target.endswith(".xmp") else read_photo
+        read = read_packet if target.endswith(".xmp") else read_photo
         return {text.text for text in read(data).texts}
 
     def state(*words: str) -> str:
@@ -383,7 +383,7 @@ def test_an_edit_beside_what_cannot_be_written_in_place(run: Run) -> None:
     run("edit", "photo.gif", "--remove")
     (told,) = objects(run("write", "--in-place", "--json", "photo.gif", "--existing", "replace"))
     assert told["state"] == "written"
-    said = {text.text for text in provenance.read_xmp(Path("photo.gif.xmp").read_bytes()).texts}
+    said = {text.text for text in read_packet(Path("photo.gif.xmp").read_bytes()).texts}
     assert said == {"A red photo."}
 
 

@@ -24,11 +24,12 @@ from pictures import (
 )
 from PIL import Image
 
+from captioner.formats.iptc import CAPTION, KEYWORD, truncate_caption
 from captioner.metadata import embed, iptc
-from captioner.metadata.jpeg import Jpeg
-from captioner.metadata.provenance import Words
+from captioner.metadata.errors import RefusalReason, RefusedError
+from captioner.metadata.fields import CaptionData
+from captioner.metadata.jpeg import JpegFile
 from captioner.metadata.reading import read_photo
-from captioner.metadata.refusal import Reason, Refused
 
 DESCRIPTION = 0x010E
 FILES = {
@@ -57,8 +58,8 @@ def data(request: pytest.FixtureRequest) -> bytes:
     return FILES[request.param]
 
 
-def embedded(data: bytes, words: Words, **how: str) -> bytes:
-    return written(data, embed.write(data, words, **how).splices)
+def embedded(data: bytes, words: CaptionData, **how: str) -> bytes:
+    return written(data, embed.plan_write(data, words, **how).splices)
 
 
 def said(data: bytes) -> list[str]:
@@ -70,13 +71,13 @@ def pixels(data: bytes) -> bytes:
 
 
 def test_a_caption_goes_in_and_nothing_else_changes(data: bytes) -> None:
-    new = embedded(data, replace(WORDS, description=HARD, alt="A dog."))
+    new = embedded(data, replace(WORDS, description=HARD, alt_text="A dog."))
     content = read_photo(new)
     assert HARD in said(new)
-    assert set(said(new)) <= {HARD, iptc.cut(HARD)}
-    assert [text.text for text in content.alts] == ["A dog."]
+    assert set(said(new)) <= {HARD, truncate_caption(HARD)}
+    assert [text.text for text in content.alt_texts] == ["A dog."]
     assert set(content.keywords) >= {"dog", "grass"}
-    assert not content.persons((*content.texts, *content.alts))
+    assert not content.human_authored((*content.texts, *content.alt_texts))
     assert pixels(new) == pixels(data)
 
 
@@ -97,10 +98,10 @@ def test_a_newer_caption_takes_the_place_of_the_older(data: bytes) -> None:
 def test_a_persons_words_in_exif_stay() -> None:
     data = jpeg_with(exif=exif_block({DESCRIPTION: "Rex, our beagle"}))
     content = read_photo(data)
-    assert [text.text for text in content.persons(content.texts)] == ["Rex, our beagle"]
+    assert [text.text for text in content.human_authored(content.texts)] == ["Rex, our beagle"]
     new = embedded(data, WORDS)
     assert set(said(new)) == {"Rex, our beagle", "A dog runs."}
-    both = embedded(data, WORDS, below="Rex, our beagle")
+    both = embedded(data, WORDS, append_to="Rex, our beagle")
     assert "Rex, our beagle\nA dog runs." in said(both)
 
 
@@ -130,14 +131,14 @@ def test_xmp_behind_the_tables_of_the_picture_is_found() -> None:
 
 def test_iptc_and_its_digest_follow() -> None:
     data = jpeg_with(photoshop=iptc_block((2, 25, b"Rex")))
-    new = Jpeg(embedded(data, replace(WORDS, description=HARD)))
-    block = iptc.iptc_of(new.photoshop or b"") or b""
-    assert iptc.texts(block, iptc.CAPTION) == [iptc.cut(HARD)]
-    assert iptc.texts(block, iptc.KEYWORD) == ["Rex", "dog", "grass"]
+    new = JpegFile(embedded(data, replace(WORDS, description=HARD)))
+    block = iptc.iptc_block(new.photoshop or b"") or b""
+    assert iptc.read_texts(block, CAPTION) == [truncate_caption(HARD)]
+    assert iptc.read_texts(block, KEYWORD) == ["Rex", "dog", "grass"]
     assert md5(block).digest() in (new.photoshop or b"")
     latin = jpeg_with(photoshop=iptc_block((2, 80, "Jürgen".encode("latin-1"))))
-    new = Jpeg(embedded(latin, replace(WORDS, description="Ä")))
-    assert new.photoshop == Jpeg(latin).photoshop
+    new = JpegFile(embedded(latin, replace(WORDS, description="Ä")))
+    assert new.photoshop == JpegFile(latin).photoshop
 
 
 def raw_photo() -> bytes:
@@ -149,35 +150,35 @@ def raw_photo() -> bytes:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", Reason.FORMAT),
-        (b"hello", Reason.FORMAT),
-        (picture("GIF"), Reason.FORMAT),
-        (picture("JPEG")[:15], Reason.MALFORMED),
-        (jpeg(segment(0xEB, b"JP\0\0jumb")), Reason.SIGNED),
-        (jpeg(tail=b"AXS!" + b"\0" * 8), Reason.ABSOLUTE_OFFSETS),
-        (jpeg(b"\xff"), Reason.FILL_BYTES),
+        (b"", RefusalReason.FORMAT),
+        (b"hello", RefusalReason.FORMAT),
+        (picture("GIF"), RefusalReason.FORMAT),
+        (picture("JPEG")[:15], RefusalReason.MALFORMED),
+        (jpeg(segment(0xEB, b"JP\0\0jumb")), RefusalReason.SIGNED),
+        (jpeg(tail=b"AXS!" + b"\0" * 8), RefusalReason.ABSOLUTE_OFFSETS),
+        (jpeg(b"\xff"), RefusalReason.FILL_BYTES),
         (jpeg(*[segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet())] * 2),
-         Reason.SEVERAL_XMP),
-        (jpeg_with(xmp=b"<a"), Reason.XMP_MALFORMED),
-        (png((b"caBX", b"")), Reason.SIGNED),
-        (picture("PNG")[:60], Reason.MALFORMED),
-        (picture("WEBP")[:-5], Reason.MALFORMED),
-        (b"II+\0" + b"\0" * 20, Reason.BIG_TIFF),
-        (raw_photo(), Reason.RAW),
+         RefusalReason.SEVERAL_XMP),
+        (jpeg_with(xmp=b"<a"), RefusalReason.XMP_MALFORMED),
+        (png((b"caBX", b"")), RefusalReason.SIGNED),
+        (picture("PNG")[:60], RefusalReason.MALFORMED),
+        (picture("WEBP")[:-5], RefusalReason.MALFORMED),
+        (b"II+\0" + b"\0" * 20, RefusalReason.BIG_TIFF),
+        (raw_photo(), RefusalReason.RAW),
     ],
 )  # fmt: skip
-def test_what_is_in_doubt_is_refused(data: bytes, reason: Reason) -> None:
-    with pytest.raises(Refused) as refused:
-        embed.write(data, WORDS)
+def test_what_is_in_doubt_is_refused(data: bytes, reason: RefusalReason) -> None:
+    with pytest.raises(RefusedError) as refused:
+        embed.plan_write(data, WORDS)
     assert refused.value.reason is reason
     read_photo(data)
 
 
 def test_a_segment_has_an_end() -> None:
     data = jpeg_with(xmp=packet(f"<dc:title>{'x' * 63500}</dc:title>"))
-    with pytest.raises(Refused) as refused:
-        embed.write(data, replace(WORDS, description=HARD))
-    assert (refused.value.reason, refused.value.detail) == (Reason.NO_ROOM, "XMP")
+    with pytest.raises(RefusedError) as refused:
+        embed.plan_write(data, replace(WORDS, description=HARD))
+    assert (refused.value.reason, refused.value.detail) == (RefusalReason.NO_ROOM, "XMP")
 
 
 FULL_EXIF = exif_block({DESCRIPTION: "OLYMPUS DIGITAL CAMERA", 0x0131: "x" * 65000})
@@ -197,18 +198,18 @@ def test_xmp_is_written_where_the_rest_has_no_room(
     blocks: dict[str, bytes], left: tuple[str, ...]
 ) -> None:
     data = jpeg_with(**blocks)
-    made = embed.write(data, replace(WORDS, description=HARD))
-    assert made.left == left
-    before, after = Jpeg(data), Jpeg(written(data, made.splices))
+    made = embed.plan_write(data, replace(WORDS, description=HARD))
+    assert made.omitted == left
+    before, after = JpegFile(data), JpegFile(written(data, made.splices))
     assert (after.exif, after.photoshop) == (before.exif, before.photoshop)
     assert HARD in said(after.data)
 
 
 def test_what_captioner_wrote_does_not_stay_behind() -> None:
     data = embedded(jpeg_with(photoshop=FULL_IPTC), WORDS)
-    with pytest.raises(Refused) as refused:
-        embed.write(data, replace(WORDS, description=HARD))
-    assert (refused.value.reason, refused.value.detail) == (Reason.NO_ROOM, "IPTC")
+    with pytest.raises(RefusedError) as refused:
+        embed.plan_write(data, replace(WORDS, description=HARD))
+    assert (refused.value.reason, refused.value.detail) == (RefusalReason.NO_ROOM, "IPTC")
 
 
 def profile(name: str, block: bytes) -> tuple[bytes, bytes]:
@@ -235,7 +236,7 @@ REX_IPTC = iptc_block((2, 120, b"Rex, our beagle"))
 )
 def test_a_persons_words_are_found_where_nothing_is_written(data: bytes) -> None:
     content = read_photo(data)
-    assert [text.text for text in content.persons(content.texts)] == ["Rex, our beagle"]
+    assert [text.text for text in content.human_authored(content.texts)] == ["Rex, our beagle"]
 
 
 def test_as_are_those_in_a_raw_photo() -> None:

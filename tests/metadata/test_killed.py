@@ -17,7 +17,7 @@ from processes import ROOT, run
 
 from captioner.index import Index
 from captioner.metadata import undo
-from captioner.metadata.replace import digest
+from captioner.metadata.replace import sha256
 from captioner.types import Photo
 
 PHOTOS = 100
@@ -67,8 +67,8 @@ def test_killed_writers_leave_whole_photos(
             for path, before in originals.items():
                 data = path.read_bytes()
                 if data != before:
-                    record = records.of(path, digest(data))
-                    assert record and undo.undone(record, data) == before
+                    record = records.find(path, sha256(data))
+                    assert record and undo.undo_write(record, data) == before
                     new += 1
         between += 0 < new < PHOTOS
         done = run("undo", "--keep-times", folder, home=home)

@@ -13,10 +13,11 @@ from pictures import HARD, WORDS, Memory, packet
 from PIL import Image
 from test_embed import FILES
 
-from captioner.metadata import provenance
-from captioner.metadata.provenance import Words
+from captioner.metadata.fields import CaptionData
+from captioner.metadata.outcome import WriteOptions, WriteStatus
+from captioner.metadata.packet import read_packet
 from captioner.metadata.reading import read_photo
-from captioner.metadata.writer import Options, State, Writer
+from captioner.metadata.writer import CaptionWriter
 
 SIDECAR = packet("<dc:subject><rdf:Bag><rdf:li>Rex</rdf:li></rdf:Bag></dc:subject>")
 NEVER_MIND = {"deadline": None, "suppress_health_check": list(HealthCheck)}
@@ -52,16 +53,16 @@ def write_and_take_back(folder: Path, data: bytes, *, in_place: bool = True) -> 
         path = folder / "a.tif"
     path.write_bytes(data)
     before = {p: p.read_bytes() for p in (path, path.with_name(f"{path.name}.xmp")) if p.exists()}
-    with Writer(Memory(), Options(in_place=in_place, sync=False)) as writer:
-        outcome = writer.write(path, Words(HARD, "A dog.", WORDS.keywords, "c0ffee"))
-        if outcome.in_place and outcome.state is State.WRITTEN:
+    with CaptionWriter(Memory(), WriteOptions(in_place=in_place, sync=False)) as writer:
+        outcome = writer.write(path, CaptionData(HARD, "A dog.", WORDS.keywords, "c0ffee"))
+        if outcome.is_photo and outcome.status is WriteStatus.WRITTEN:
             after = path.read_bytes()
             assert HARD in {text.text for text in read_photo(after).texts}
             assert pixels(after) == pixels(data)
         else:
             assert path.read_bytes() == data
-        if outcome.state is State.WRITTEN and not outcome.in_place:
-            content = provenance.read_xmp(outcome.target.read_bytes())
+        if outcome.status is WriteStatus.WRITTEN and not outcome.is_photo:
+            content = read_packet(outcome.target.read_bytes())
             assert HARD in {text.text for text in content.texts}
         writer.undo(path)
     assert {p: p.read_bytes() for p in before} == before

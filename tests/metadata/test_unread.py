@@ -21,9 +21,10 @@ from pictures import (
     segment,
 )
 
-from captioner.metadata import recovery
-from captioner.metadata.provenance import read_tolerantly
-from captioner.metadata.writer import Options, Outcome, State, Writer
+from captioner.metadata import malformed
+from captioner.metadata.outcome import WriteOptions, WriteOutcome, WriteStatus
+from captioner.metadata.packet import read_packet_tolerantly
+from captioner.metadata.writer import CaptionWriter
 
 REX = "Rex at the lake"
 PLAIN = packet(f"<dc:description>{REX}</dc:description>")
@@ -96,12 +97,14 @@ def in_tiff(packet: bytes) -> bytes:
 FORMATS = {"jpg": in_jpeg, "png": in_png, "webp": in_webp, "tif": in_tiff}
 
 
-def write(photo: Path, *, in_place: bool, existing: str = "replace") -> Outcome:
-    with Writer(Memory(), Options(in_place=in_place, existing=existing, sync=False)) as writer:
+def write(photo: Path, *, in_place: bool, existing: str = "replace") -> WriteOutcome:
+    with CaptionWriter(
+        Memory(), WriteOptions(in_place=in_place, existing=existing, sync=False)
+    ) as writer:
         return writer.write(photo, WORDS)
 
 
-def outcomes(photo: Path, *ways: str) -> list[Outcome]:
+def outcomes(photo: Path, *ways: str) -> list[WriteOutcome]:
     """What becomes of a photo, however it is to be written; nothing of its folder may change."""
     before = {path: path.read_bytes() for path in photo.parent.iterdir()}
     found = [
@@ -119,8 +122,8 @@ def test_xmp_in_a_photo_that_cannot_be_read(tmp_path: Path, how: str, suffix: st
     photo = tmp_path / f"a.{suffix}"
     photo.write_bytes(FORMATS[suffix](BROKEN[how]))
     for outcome in outcomes(photo):
-        assert outcome.state is State.SKIPPED
-        assert outcome.unread and outcome.unread.path == photo
+        assert outcome.status is WriteStatus.SKIPPED
+        assert outcome.unreadable and outcome.unreadable.path == photo
         assert ("at the" in outcome.before) is (how not in ("no description", "no XML", "deep"))
 
 
@@ -132,8 +135,8 @@ def test_nor_can_a_sidecar(tmp_path: Path, how: str, name: str) -> None:
     beside = photo.with_name(name)
     beside.write_bytes(BROKEN[how])
     for outcome in outcomes(photo):
-        assert outcome.state is State.SKIPPED
-        assert outcome.unread and outcome.unread.path == beside
+        assert outcome.status is WriteStatus.SKIPPED
+        assert outcome.unreadable and outcome.unreadable.path == beside
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -142,11 +145,11 @@ def test_unusual_xmp_is_read(tmp_path: Path, how: str, suffix: str) -> None:
     photo = tmp_path / f"a.{suffix}"
     photo.write_bytes(FORMATS[suffix](UNUSUAL[how]))
     for outcome in outcomes(photo, "skip", "replace"):
-        assert (outcome.state, outcome.unread) == (State.SKIPPED, None)
+        assert (outcome.status, outcome.unreadable) == (WriteStatus.SKIPPED, None)
         assert "Rex" in outcome.before
     photo.with_name("b.jpg").write_bytes(picture("JPEG"))
     photo.with_name("b.jpg.xmp").write_bytes(UNUSUAL[how])
-    assert write(photo.with_name("b.jpg"), in_place=True).state is State.SKIPPED
+    assert write(photo.with_name("b.jpg"), in_place=True).status is WriteStatus.SKIPPED
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -160,9 +163,9 @@ def test_what_is_blank_for_certain_is_written(tmp_path: Path, suffix: str, blank
     photo.write_bytes(before)
     records = Memory()
     for in_place in (False, True):
-        with Writer(records, Options(in_place=in_place)) as writer:
-            assert writer.write(photo, WORDS).state is State.WRITTEN
-            assert {outcome.state for outcome in writer.undo(photo)} == {State.UNDONE}
+        with CaptionWriter(records, WriteOptions(in_place=in_place)) as writer:
+            assert writer.write(photo, WORDS).status is WriteStatus.WRITTEN
+            assert {outcome.status for outcome in writer.undo(photo)} == {WriteStatus.UNDONE}
         assert photo.read_bytes() == before
         assert [path.name for path in tmp_path.iterdir()] == [photo.name]
 
@@ -173,10 +176,10 @@ def test_a_blank_sidecar_is_written_and_becomes_blank_again(tmp_path: Path, blan
     photo.write_bytes(picture("JPEG"))
     beside = photo.with_name("a.jpg.xmp")
     beside.write_bytes(blank)
-    with Writer(Memory()) as writer:
-        assert writer.write(photo, WORDS).state is State.WRITTEN
-        assert read_tolerantly(beside.read_bytes()).texts
-        assert [outcome.state for outcome in writer.undo(photo)] == [State.UNDONE]
+    with CaptionWriter(Memory()) as writer:
+        assert writer.write(photo, WORDS).status is WriteStatus.WRITTEN
+        assert read_packet_tolerantly(beside.read_bytes()).texts
+        assert [outcome.status for outcome in writer.undo(photo)] == [WriteStatus.UNDONE]
     assert beside.read_bytes() == blank
 
 
@@ -289,7 +292,7 @@ def in_a_file(folder: Path, name: str, data: bytes) -> Path:
 def test_words_are_read_wherever_they_stand(tmp_path: Path, how: str) -> None:
     photo = in_a_file(tmp_path, "a", READ[how])
     for outcome in outcomes(photo, "skip", "replace"):
-        assert (outcome.state, outcome.unread) == (State.SKIPPED, None)
+        assert (outcome.status, outcome.unreadable) == (WriteStatus.SKIPPED, None)
         assert outcome.before in (REX, "Rex")
 
 
@@ -323,7 +326,7 @@ UNREADABLE = {
 def test_blocks_that_do_not_add_up(tmp_path: Path, how: str) -> None:
     photo = in_a_file(tmp_path, "a", UNREADABLE[how])
     for outcome in outcomes(photo):
-        assert (outcome.state, bool(outcome.unread)) == (State.SKIPPED, True)
+        assert (outcome.status, bool(outcome.unreadable)) == (WriteStatus.SKIPPED, True)
 
 
 HARMLESS = {
@@ -339,7 +342,7 @@ HARMLESS = {
 @pytest.mark.parametrize("how", HARMLESS)
 def test_what_holds_no_words_for_certain_is_no_reason_to_skip(tmp_path: Path, how: str) -> None:
     photo = in_a_file(tmp_path, "a", HARMLESS[how])
-    assert write(photo, in_place=False).state is State.WRITTEN
+    assert write(photo, in_place=False).status is WriteStatus.WRITTEN
 
 
 CAPTIONS = {
@@ -366,14 +369,14 @@ def test_nothing_that_exiftool_shows_is_overridden(tmp_path: Path) -> None:
         shown = {n for n, v in seen[photo].items() if n.split(":")[-1] in CAPTIONS and v}
         captioned += bool(shown)
         if shown:
-            assert write(photo, in_place=True).state is State.SKIPPED, (how, shown)
-            assert write(photo, in_place=False).state is State.SKIPPED, (how, shown)
+            assert write(photo, in_place=True).status is WriteStatus.SKIPPED, (how, shown)
+            assert write(photo, in_place=False).status is WriteStatus.SKIPPED, (how, shown)
     assert captioned > len(files) / 2
 
 
 def test_recovering_takes_no_time_for_hostile_packets() -> None:
     for piece in (b"<dc:description ", b"<dc:description>", b' description="', b"<li><", b"&#"):
         packet = piece * ((1 << 20) // len(piece))
-        assert len(list(recovery.texts(packet))) <= 32
-        recovery.mentions(packet)
-        recovery.is_blank(packet)
+        assert len(list(malformed.find_texts(packet))) <= 32
+        malformed.mentions_description(packet)
+        malformed.is_blank(packet)

@@ -11,12 +11,12 @@ from pathlib import Path
 from PIL import Image
 
 from captioner.metadata import splice
-from captioner.metadata.provenance import Words
+from captioner.metadata.fields import CaptionData
 from captioner.types import FileWrite
 
 HARD = 'Ein Hündchen läuft: "so" & <so>, 👩‍🚀 ' + "and on " * 280 + "it goes."
 """Over 2,000 characters with all that has gone wrong somewhere."""
-WORDS = Words("A dog runs.", None, ("dog", "grass"), "c0ffee", "2026-11-21T10:00:00+01:00")
+WORDS = CaptionData("A dog runs.", None, ("dog", "grass"), "c0ffee", "2026-11-21T10:00:00+01:00")
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 
@@ -110,15 +110,15 @@ class Memory:
     def __init__(self) -> None:
         self.writes: list[FileWrite] = []
 
-    def of(self, path: Path, after: bytes) -> FileWrite | None:
-        found = [write for write in self.writes if write.sha256_after == after]
+    def find(self, path: Path, sha256_after: bytes) -> FileWrite | None:
+        found = [write for write in self.writes if write.sha256_after == sha256_after]
         return next((w for w in found if w.path == path), found[0] if found else None)
 
-    def keep(self, write: FileWrite) -> None:
+    def add(self, write: FileWrite) -> None:
         self.writes.append(write)
 
-    def forget(self, path: Path, but: bytes | None = None) -> None:
-        self.writes = [w for w in self.writes if w.path != path or w.sha256_after == but]
+    def delete(self, path: Path, except_after: bytes | None = None) -> None:
+        self.writes = [w for w in self.writes if w.path != path or w.sha256_after == except_after]
 
 
 def written(data: bytes, splices: list[splice.Splice]) -> bytes:

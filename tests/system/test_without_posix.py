@@ -228,9 +228,9 @@ class TestWriting:
 HOLDING = """
 import sys
 from pathlib import Path
-from captioner.metadata.replace import Folders
-with Folders() as folders:
-    folders.enter(Path(%r))
+from captioner.metadata.replace import FolderLock
+with FolderLock() as folders:
+    folders.acquire(Path(%r))
     print("held", flush=True)
     sys.stdin.read()
 """
