@@ -21,8 +21,8 @@ _TOKEN = re.compile(
     r"(?P<rest>(?:[\s/](?:\"[^\"<]*\"|'[^'<]*'|[^<>\"'])*)?)>",
     re.DOTALL,
 )
-# Both take time in proportion to the text, whatever stands in it: no two parts that follow each
-# other can share a character.
+# Both take linear time, whatever the text: no two parts that follow each other can match the same
+# character.
 _ATTRIBUTE = re.compile(r"(?<![^\s\"'])([^\s=\"'/]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.DOTALL)
 _REFERENCE = re.compile(r"&(?:#(\d{1,7})|#[xX]([0-9A-Fa-f]{1,6})|(amp|lt|gt|quot|apos));")
 _ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}

@@ -1,4 +1,4 @@
-"""`captioner write`, `undo` and `index --write`: from the index into files, and out of them."""
+"""`captioner write`, `undo` and `index --write`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Stand in a folder of two photos that the index knows."""
+    """Run commands in a folder of two indexed photos."""
     monkeypatch.setenv("CAPTIONER_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("CAPTIONER_DB", raising=False)
     (tmp_path / "here").mkdir()
@@ -70,7 +70,7 @@ def test_sidecars_by_default(run: Run) -> None:
     assert run("write", ".").stderr.splitlines()[-1] == "2 photos: 2 already written."
 
 
-def test_in_place_and_back(run: Run) -> None:
+def test_in_place_and_undo(run: Run) -> None:
     before = {path: path.read_bytes() for path in Path().rglob("*.jpg")}
     assert run("write", "--in-place", "--field", "both", "--no-sync").exit_code == 0
     assert caption("red.jpg") == ["A red photo."]
@@ -93,7 +93,7 @@ def test_index_write(run: Run) -> None:
     assert caption("green.jpg") == ["A green photo."]
 
 
-def test_a_quiet_run_still_names_what_was_not_written(run: Run) -> None:
+def test_a_quiet_run_names_what_was_not_written(run: Run) -> None:
     Path("red.jpg.xmp").write_text("no packet")
     Path("album/blue.jpg.xmp").mkdir()
     result = run("index", ".", "--write", "--quiet")
@@ -149,7 +149,7 @@ def test_undo_follows_the_index_to_moved_files(run: Run, how: str) -> None:
     assert run("undo").stderr == "0 files restored.\n"
 
 
-def test_a_changed_photo_is_not_taken_back(run: Run) -> None:
+def test_a_changed_photo_is_not_restored(run: Run) -> None:
     run("write", "--in-place", "red.jpg")
     changed = Path("red.jpg").read_bytes() + b"\0"
     Path("red.jpg").write_bytes(changed)
@@ -159,7 +159,7 @@ def test_a_changed_photo_is_not_taken_back(run: Run) -> None:
     assert Path("red.jpg").read_bytes() == changed
 
 
-def test_photos_that_the_index_does_not_know_as_they_are(run: Run) -> None:
+def test_photos_that_are_new_or_changed_since(run: Run) -> None:
     colours.photo(Path("new.jpg"), "green")
     os.utime("red.jpg", (1, 1))
     result = run("write", ".", "--json")
@@ -174,19 +174,19 @@ def test_photos_that_the_index_does_not_know_as_they_are(run: Run) -> None:
 
 
 @pytest.mark.parametrize("command", ["write", "undo"])
-def test_a_path_that_is_not_there(run: Run, command: str) -> None:
+def test_a_path_that_does_not_exist(run: Run, command: str) -> None:
     result = run(command, "--json", "none.jpg")
     assert result.exit_code == 1
     assert [record["path"] for record in objects(result)] == ["none.jpg"]
     assert "captioner: cannot read none.jpg:" in result.stderr
 
 
-def test_unsure_captions_are_left_out(run: Run) -> None:
+def test_captions_of_low_confidence_are_skipped(run: Run) -> None:
     assert "2 skipped: confidence too low" in run("write", ".", "--min-confidence", "0.99").stderr
     assert not list(Path().rglob("*.xmp"))
 
 
-def test_what_cannot_be_written_in_place_gets_a_sidecar_and_a_reason(run: Run) -> None:
+def test_a_photo_that_cannot_be_written_gets_a_sidecar_and_a_reason(run: Run) -> None:
     Image.new("RGB", (16, 16), (0, 0, 200)).save("blue.bmp")
     os.link("red.jpg", "twin.jpg")
     run("index", ".")
@@ -204,7 +204,7 @@ def test_nothing_is_written_without_an_index(run: Run) -> None:
     assert not Path("red.jpg.xmp").exists()
 
 
-def test_show_says_whose_words_are_where(run: Run) -> None:
+def test_show_lists_captions_with_their_authors(run: Run) -> None:
     run("write", "red.jpg", "--keywords", "1")
     Path("red.xmp").write_bytes(
         Path("red.jpg.xmp").read_bytes().replace(b"A red photo.", b"My red photo.")
@@ -230,7 +230,7 @@ def test_show_lays_out_for_the_eye(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     assert captions.count("A red photo.") == 3  # the sidecar says it twice
 
 
-def test_what_was_indexed_though_hidden_is_written_and_taken_back(run: Run) -> None:
+def test_hidden_photos_that_were_indexed_are_written_and_restored(run: Run) -> None:
     colours.photo(Path(".hidden/green.jpg"), "green")
     colours.photo(Path(".hidden/unknown.jpg"), "red")
     run("index", ".hidden/green.jpg")
@@ -241,7 +241,7 @@ def test_what_was_indexed_though_hidden_is_written_and_taken_back(run: Run) -> N
     assert not Path(".hidden/green.jpg.xmp").exists()
 
 
-def test_keywords_below_a_persons_words_are_captioners(run: Run) -> None:
+def test_keywords_next_to_a_human_authored_caption_are_captioners(run: Run) -> None:
     run("edit", "red.jpg", "Rex")
     run("write", "red.jpg", "--keywords", "2")
     said = [line.split("\t") for line in run("show", "red.jpg").stdout.splitlines()]
@@ -253,7 +253,7 @@ def test_keywords_below_a_persons_words_are_captioners(run: Run) -> None:
 LONG = f"{'n' * 248}.jpg"
 
 
-def test_a_name_without_room_for_a_sidecars_does_not_end_a_run(run: Run) -> None:
+def test_a_name_too_long_for_a_sidecar_does_not_end_a_run(run: Run) -> None:
     Path("red.jpg").rename(LONG)
     before = Path(LONG).read_bytes()
     assert run("index", ".").exit_code == 0
@@ -276,7 +276,7 @@ def test_a_name_without_room_for_a_sidecars_does_not_end_a_run(run: Run) -> None
     assert not Path("album/blue.jpg.xmp").exists()
 
 
-def test_a_dry_run_says_what_would_be(run: Run) -> None:
+def test_states_of_a_dry_run(run: Run) -> None:
     def states(*words: str) -> list[str]:
         return [told["state"] for told in objects(run(*words, "--json"))]
 
@@ -288,7 +288,7 @@ def test_a_dry_run_says_what_would_be(run: Run) -> None:
     assert states("undo") == ["undone"]
 
 
-def test_what_cannot_be_read_is_named(run: Run) -> None:
+def test_unreadable_metadata_is_named(run: Run) -> None:
     packet = Path("red.jpg.xmp")
     packet.write_text("<x:xmpmeta><dc:description>Anna & Rex</dc:description>")
     (told,) = objects(run("write", "red.jpg", "--json"))
@@ -305,7 +305,7 @@ def test_what_cannot_be_read_is_named(run: Run) -> None:
 
 @pytest.mark.parametrize("where", ["--sidecar", "--in-place"])
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
-def test_an_edit_takes_the_place_of_what_was_written(run: Run, where: str, suffix: str) -> None:
+def test_an_edit_replaces_what_was_written(run: Run, where: str, suffix: str) -> None:
     name = f"photo.{suffix}"
     target = name if where == "--in-place" else f"{name}.xmp"
     Image.open("red.jpg").save(name)
@@ -346,7 +346,7 @@ def test_an_edit_takes_the_place_of_what_was_written(run: Run, where: str, suffi
 
 
 @pytest.mark.parametrize("where", ["--sidecar", "--in-place"])
-def test_an_edit_that_another_index_wrote_is_a_persons(
+def test_an_edit_written_with_another_index_is_human_authored(
     run: Run, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("edit", "red.jpg", "Rex")
@@ -363,7 +363,7 @@ def test_an_edit_that_another_index_wrote_is_a_persons(
     assert (told["state"], told["after"]) == ("written", "Rex and Emma")
 
 
-def test_an_edit_that_others_changed_since_stays(run: Run) -> None:
+def test_an_edit_changed_by_others_stays(run: Run) -> None:
     run("edit", "red.jpg", "Rex")
     run("write", "red.jpg")
     sidecar = Path("red.jpg.xmp")
@@ -373,8 +373,8 @@ def test_an_edit_that_others_changed_since_stays(run: Run) -> None:
     assert (told["state"], told["before"]) == ("skipped", "Rex, our beagle")
 
 
-def test_an_edit_beside_what_cannot_be_written_in_place(run: Run) -> None:
-    """Where a photo's format leaves the sidecar alone, the same holds as for sidecars."""
+def test_an_edit_of_a_photo_that_cannot_be_written_in_place(run: Run) -> None:
+    """If only the sidecar can be written, the same applies as without --in-place."""
     Image.open("red.jpg").save("photo.gif")
     run("index", ".")
     run("edit", "photo.gif", "Rex")
@@ -387,14 +387,14 @@ def test_an_edit_beside_what_cannot_be_written_in_place(run: Run) -> None:
     assert said == {"A red photo."}
 
 
-def test_a_sidecar_that_links_to_itself_is_none_to_take_back(run: Run) -> None:
+def test_undo_ignores_a_sidecar_that_links_to_itself(run: Run) -> None:
     run("index", ".")
     Path("red.jpg.xmp").symlink_to("red.jpg.xmp")
     assert run("undo").exit_code == 0
     assert run("undo", "red.jpg").exit_code == 0
 
 
-def test_words_taken_back_are_said_to_be_in_the_file_still(run: Run) -> None:
+def test_removing_an_edit_says_that_it_is_still_in_the_file(run: Run) -> None:
     run("edit", "red.jpg", "Rex")
     assert "still there" not in run("edit", "red.jpg", "--remove").stderr
     run("edit", "red.jpg", "Rex")
@@ -403,7 +403,7 @@ def test_words_taken_back_are_said_to_be_in_the_file_still(run: Run) -> None:
     assert "still there" not in run("edit", "album/blue.jpg", "Blau").stderr
 
 
-def test_all_that_was_written_is_known_by_an_index_alone(run: Run) -> None:
+def test_undo_without_paths_requires_an_index(run: Run) -> None:
     result = run("undo", "--db", "none.db")
     assert result.exit_code == 2
     assert "there is no index at none.db" in result.stderr

@@ -1,4 +1,4 @@
-"""Nothing is lost: no tag that exiftool or exiv2 sees, no pixel, and after undo no byte."""
+"""Nothing is lost: no tag that exiftool or exiv2 lists, no pixel, and after undo no byte."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from captioner.metadata.outcome import WriteOptions, WriteOutcome, WriteStatus
 from captioner.metadata.writer import CaptionWriter
 
 LARGE = 3_000_000
-"""Bytes from which on pixels are compared by captioner itself alone: that takes seconds each."""
+"""Bytes from which on only captioner itself compares pixels, since that takes seconds each."""
 
 
 def photos_of(folder: Path) -> list[Path]:
@@ -37,7 +37,7 @@ def few(paths: Iterable[Path]) -> Iterator[Path]:
 
 @pytest.fixture
 def scikit_pictures() -> list[Path]:
-    """The pictures that scikit-image brings along."""
+    """The pictures that come with scikit-image."""
     found = find_spec("skimage")
     return photos_of(Path(found.origin).parent / "data") if found and found.origin else []
 
@@ -69,7 +69,7 @@ def test_nothing_is_lost_in_any_sample(
 
 @pytest.mark.slow
 def test_nothing_is_lost_in_any_sidecar(samples: list[Path], tmp_path: Path) -> None:
-    """The XMP files among the samples, as sidecars; a line added to what they say."""
+    """The XMP files among the samples, as sidecars; a line is appended to their captions."""
     checkers.needs("exiftool", "exiv2")
     tally: Counter[str] = Counter()
     pairs = []
@@ -92,7 +92,7 @@ def test_nothing_is_lost_in_any_sidecar(samples: list[Path], tmp_path: Path) -> 
 
 
 def check(originals: Iterable[Path], folder: Path) -> None:
-    """Write, renew, compare, undo; where a person's words stand, add a line to them."""
+    """Write, replace, compare, undo; append a line to human-authored captions."""
     checkers.needs("exiftool", "exiv2")
     tally: Counter[str] = Counter()
     copies = {}
@@ -112,8 +112,8 @@ def check(originals: Iterable[Path], folder: Path) -> None:
             if outcome.status is WriteStatus.SKIPPED:
                 skipped.append(path)
             elif outcome.status is WriteStatus.WRITTEN and outcome.is_photo:
-                renewed = writer.write(path, hard)
-                assert (renewed.status, renewed.is_photo) == (WriteStatus.WRITTEN, True), original
+                replaced = writer.write(path, hard)
+                assert (replaced.status, replaced.is_photo) == (WriteStatus.WRITTEN, True), original
                 written.append(path)
     for path in copies.keys() - set(written):
         assert path.read_bytes() == copies[path].read_bytes(), copies[path]
@@ -122,7 +122,7 @@ def check(originals: Iterable[Path], folder: Path) -> None:
     ) as writer:
         for path in skipped:
             outcome = writer.write(path, WORDS)
-            tally[f"a line added: {kind(outcome)}"] += 1
+            tally[f"appended: {kind(outcome)}"] += 1
             if outcome.status is WriteStatus.WRITTEN and outcome.is_photo:
                 written.append(path)
     compare([(copies[path], path) for path in written])
@@ -133,13 +133,13 @@ def check(originals: Iterable[Path], folder: Path) -> None:
             ]
     for path, original in copies.items():
         assert path.read_bytes() == original.read_bytes(), original
-    print(f"\n{len(copies):5} in all, {len(written)} written in place and taken back")
+    print(f"\n{len(copies):5} in all, {len(written)} written in place and restored")
     print(*(f"{count:5} {kind}" for kind, count in tally.most_common()), sep="\n")
     assert written
 
 
 def compare(pairs: list[tuple[Path, Path]]) -> None:
-    """Ask both programs for all that was there before."""
+    """Compare everything that both programs list before and after."""
     for at in range(0, len(pairs), 50):
         some = pairs[at : at + 50]
         before = checkers.exiftool([original for original, _ in some])
@@ -156,7 +156,7 @@ def compare(pairs: list[tuple[Path, Path]]) -> None:
 
 def kind(outcome: WriteOutcome) -> str:
     why = outcome.error or outcome.not_in_place
-    where = "in place" if outcome.is_photo else "beside"
+    where = "in place" if outcome.is_photo else "sidecar"
     left = f", not in {' and '.join(outcome.omitted)}" if outcome.omitted else ""
     return f"{outcome.status.value} {where}{left}{f': {why.reason.value}' if why else ''}"
 

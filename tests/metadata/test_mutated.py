@@ -1,4 +1,4 @@
-"""Whatever stands in a file: it is written and can be taken back, or it is left as it is."""
+"""Damaged files are either written, and restored by undo, or left unchanged."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ from captioner.metadata.reading import read_photo
 from captioner.metadata.writer import CaptionWriter
 
 SIDECAR = packet("<dc:subject><rdf:Bag><rdf:li>Rex</rdf:li></rdf:Bag></dc:subject>")
-NEVER_MIND = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+SETTINGS = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
-@settings(max_examples=200, **NEVER_MIND)
+@settings(max_examples=200, **SETTINGS)
 @given(st.data())
 def test_photos(tmp_path_factory: pytest.TempPathFactory, draw: st.DataObject) -> None:
-    write_and_take_back(tmp_path_factory.getbasetemp(), mutated_photo(draw))
+    write_and_undo(tmp_path_factory.getbasetemp(), mutated_photo(draw))
 
 
 @pytest.mark.slow
-@settings(max_examples=5000, **NEVER_MIND)
+@settings(max_examples=5000, **SETTINGS)
 @given(st.data())
 def test_many_photos(tmp_path_factory: pytest.TempPathFactory, draw: st.DataObject) -> None:
-    write_and_take_back(tmp_path_factory.getbasetemp(), mutated_photo(draw))
+    write_and_undo(tmp_path_factory.getbasetemp(), mutated_photo(draw))
 
 
-@settings(max_examples=100, **NEVER_MIND)
+@settings(max_examples=100, **SETTINGS)
 @given(st.data())
 def test_sidecars(tmp_path_factory: pytest.TempPathFactory, draw: st.DataObject) -> None:
     folder = tmp_path_factory.getbasetemp()
     (folder / "a.jpg.xmp").write_bytes(mutated(draw, SIDECAR))
     try:
-        write_and_take_back(folder, FILES["jpeg"], in_place=False)
+        write_and_undo(folder, FILES["jpeg"], in_place=False)
     finally:
         (folder / "a.jpg.xmp").unlink(missing_ok=True)
 
 
-def write_and_take_back(folder: Path, data: bytes, *, in_place: bool = True) -> None:
+def write_and_undo(folder: Path, data: bytes, *, in_place: bool = True) -> None:
     path = folder / "a.jpg"  # TIFF is refused under this name, unless its suffix says so.
     if data.startswith((b"II", b"MM")):
         path = folder / "a.tif"

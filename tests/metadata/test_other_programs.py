@@ -1,4 +1,4 @@
-"""exiftool and exiv2 read what captioner wrote, and captioner what they write."""
+"""exiftool and exiv2 read what captioner writes, and captioner reads what they write."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "tiff": ".tif"}
 
 @pytest.fixture
 def written(tmp_path: Path) -> list[Path]:
-    """The tiny files, each with a caption in it."""
+    """Tiny files with captions."""
     paths = []
     with CaptionWriter(Memory(), WriteOptions(in_place=True, sync=False)) as writer:
         for number, (name, data) in enumerate(FILES.items()):

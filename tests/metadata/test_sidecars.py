@@ -1,4 +1,4 @@
-"""Which files beside a photo are its sidecars, whatever they are called and whatever they are."""
+"""Finding the sidecars of a photo, and sidecars that cannot be read or written."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def names(folder: Path) -> list[str]:
     "a.jpg.xmp", "a.jpg.XMP", "a.jpg.Xmp", "a.xmp", "a.XMP", "a.Xmp", "a_01.jpg.xmp",
     "a_12.jpg.XMP", "A.JPG.xmp", "A.xmp",
 ])  # fmt: skip
-def test_words_are_seen_in_a_sidecar_of_any_spelling(photo: Path, name: str) -> None:
+def test_sidecars_in_any_spelling_are_read(photo: Path, name: str) -> None:
     photo.with_name(name).write_bytes(REX)
     for in_place in (True, False):
         outcome = write(photo, in_place=in_place)
@@ -61,7 +61,7 @@ def test_sidecars_of_other_photos_are_not_its_own(photo: Path, name: str) -> Non
     assert write(photo).status is WriteStatus.WRITTEN
 
 
-def test_a_name_that_another_photo_bears_is_that_photos(photo: Path) -> None:
+def test_a_sidecar_with_the_name_of_another_photo_belongs_to_it(photo: Path) -> None:
     for other in ("A.JPG", "a_01.jpg"):
         photo.with_name(other).write_bytes(photo.read_bytes())
         photo.with_name(f"{other}.xmp").write_bytes(REX)
@@ -77,7 +77,7 @@ def test_composed_and_decomposed_names_are_the_same(photo: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jpg.XMP", "a.jpg.Xmp"])
-def test_the_sidecar_that_is_there_is_the_one_written(photo: Path, name: str) -> None:
+def test_an_existing_sidecar_is_written(photo: Path, name: str) -> None:
     records = Memory()
     beside = photo.with_name(name)
     beside.write_bytes(NOBODYS)
@@ -105,7 +105,7 @@ def test_the_sidecar_of_a_raw_and_a_jpeg_is_read_for_both(photo: Path) -> None:
     assert write(raw).status is WriteStatus.SKIPPED
 
 
-def test_what_was_written_in_this_run_is_known(photo: Path) -> None:
+def test_a_sidecar_created_in_this_run_is_found(photo: Path) -> None:
     with CaptionWriter(Memory()) as writer:
         assert writer.write(photo, WORDS).status is WriteStatus.WRITTEN
         assert writer.write(photo, WORDS).status is WriteStatus.UNCHANGED
@@ -146,7 +146,7 @@ NOT_FILES = [pipe, listener, device, Path.mkdir]
 
 
 @pytest.mark.parametrize("make", NOT_FILES)
-def test_what_is_no_file_is_never_waited_for_or_replaced(
+def test_special_files_are_not_opened_or_replaced(
     photo: Path, make: Callable[[Path], None]
 ) -> None:
     beside = photo.with_name("a.jpg.xmp")
@@ -163,13 +163,15 @@ def test_what_is_no_file_is_never_waited_for_or_replaced(
 
 
 @pytest.mark.parametrize("make", NOT_FILES)
-def test_nor_as_the_sidecar_of_another_program(photo: Path, make: Callable[[Path], None]) -> None:
+def test_special_files_as_sidecars_of_other_programs(
+    photo: Path, make: Callable[[Path], None]
+) -> None:
     make(photo.with_name("a.xmp"))
     assert write(photo).status is WriteStatus.WRITTEN
 
 
 @pytest.mark.parametrize("make", NOT_FILES)
-def test_nor_as_the_photo(photo: Path, make: Callable[[Path], None]) -> None:
+def test_special_files_as_photos(photo: Path, make: Callable[[Path], None]) -> None:
     other = photo.with_name("b.jpg")
     make(other)
     outcome = write(other)
@@ -178,7 +180,7 @@ def test_nor_as_the_photo(photo: Path, make: Callable[[Path], None]) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jpg.xmp", "a.xmp"])
-def test_a_link_that_leads_nowhere_is_not_written_through(photo: Path, name: str) -> None:
+def test_a_dangling_link_is_not_written(photo: Path, name: str) -> None:
     link = photo.with_name(name)
     link.symlink_to("elsewhere.xmp")
     for in_place in (True, False):
@@ -190,14 +192,14 @@ def test_a_link_that_leads_nowhere_is_not_written_through(photo: Path, name: str
 
 
 @pytest.mark.parametrize("name", ["a.jpg.xmp", "a.XMP"])
-def test_a_link_in_a_circle(photo: Path, name: str) -> None:
+def test_a_link_to_itself(photo: Path, name: str) -> None:
     photo.with_name(name).symlink_to(name)
     outcome = write(photo)
     assert outcome.error and outcome.error.reason is RefusalReason.SIDECAR
 
 
 @pytest.mark.parametrize("name", ["a.jpg.xmp", "a.jpg.XMP", "a.xmp"])
-def test_a_sidecar_that_may_not_be_read(
+def test_a_sidecar_without_read_permission(
     photo: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beside = photo.with_name(name)
@@ -228,7 +230,7 @@ def test_a_huge_sidecar_is_not_read(photo: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("length", [252, 253, 254, 255])
-def test_a_name_that_leaves_no_room_for_a_sidecars(tmp_path: Path, length: int) -> None:
+def test_a_name_too_long_for_a_sidecar(tmp_path: Path, length: int) -> None:
     photo = tmp_path / ("n" * (length - 4) + ".jpg")
     photo.write_bytes(picture("JPEG"))
     before = photo.read_bytes()
@@ -243,7 +245,7 @@ def test_a_name_that_leaves_no_room_for_a_sidecars(tmp_path: Path, length: int) 
     assert write(photo, in_place=True).status is WriteStatus.SKIPPED
 
 
-def test_a_name_that_just_leaves_room(tmp_path: Path) -> None:
+def test_the_longest_name_with_a_sidecar(tmp_path: Path) -> None:
     photo = tmp_path / ("n" * 247 + ".jpg")
     photo.write_bytes(picture("JPEG"))
     records = Memory()
@@ -252,7 +254,7 @@ def test_a_name_that_just_leaves_room(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [5, 13, 36, 40, 116])
-def test_whatever_the_system_says_of_one_photo_is_its_outcome(
+def test_errors_of_the_system_are_outcomes(
     photo: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The folder may go away, the disk fail, or the name be one that the system refuses."""

@@ -1,4 +1,4 @@
-"""XMP packets: read in every form, changed by position, refused where they are unusual."""
+"""XMP packets: read in every form, changed by position, refused if unusual."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_text_is_read_in_every_form(made: bytes, entries: list[tuple[str, str]
     packet(),
     None,
 ])  # fmt: skip
-def test_a_text_takes_the_place_of_the_old_one(made: bytes | None) -> None:
+def test_a_text_replaces_the_old_one(made: bytes | None) -> None:
     new = changed(made, texts={DC: HARD})
     assert XmpPacket(new).texts(DC) == [Entry("x-default", HARD)]
     if made:
@@ -56,14 +56,14 @@ def test_a_text_takes_the_place_of_the_old_one(made: bytes | None) -> None:
         assert XmpPacket(new).other_properties() != XmpPacket(made).other_properties()
 
 
-def test_growth_comes_out_of_the_padding() -> None:
+def test_growth_is_taken_from_the_padding() -> None:
     made = packet()
-    assert len(changed(made, values={"captioner:CaptionDigest": "1"})) == (len(made))
+    assert len(changed(made, values={"captioner:CaptionDigest": "1"})) == len(made)
     much = changed(made, texts={DC: HARD})
     assert b">\n<?xpacket end" in much
 
 
-def test_entries_join_a_list_and_leave_it() -> None:
+def test_items_are_added_to_a_list_and_removed() -> None:
     made = packet("<dc:subject><rdf:Bag><rdf:li>Rex</rdf:li></rdf:Bag></dc:subject>")
     more = changed(made, add_items={"dc:subject": ("dog", "<&>")})
     assert XmpPacket(more).items("dc:subject") == ["Rex", "dog", "<&>"]
@@ -83,7 +83,7 @@ def test_an_empty_list_is_filled(empty: str) -> None:
     ]
 
 
-def test_a_line_is_added_to_a_text() -> None:
+def test_a_line_is_appended_to_a_text() -> None:
     made = packet(LANGUAGES)
     new = XmpPacket(changed(made, append={DC: "\nnot <cat>"}))
     assert new.texts(DC) == [Entry("x-default", "a dog\nnot <cat>"), Entry("de", "ein Hund")]
@@ -92,7 +92,7 @@ def test_a_line_is_added_to_a_text() -> None:
     assert refused.value.reason is RefusalReason.NO_APPEND
 
 
-def test_a_namespace_keeps_the_prefix_that_the_packet_gives_it() -> None:
+def test_a_namespace_keeps_its_prefix_in_the_packet() -> None:
     made = packet("<dc:title>a</dc:title>").replace(b"dc:", b"dd:").replace(b":dc=", b":dd=")
     made = made.replace(b"rdf:", b"r:").replace(b":rdf=", b":r=")
     new = changed(made, texts={DC: "a cat"}, add_items={"dc:subject": ("cat",)})
@@ -100,12 +100,14 @@ def test_a_namespace_keeps_the_prefix_that_the_packet_gives_it() -> None:
     assert b"dc:" not in new and b"rdf:" not in new
 
 
-def test_what_we_put_in_can_be_cut_out_again() -> None:
+def test_added_properties_can_be_removed() -> None:
     for made in (packet(), packet(LANGUAGES.replace("description", "title"))):
         changes = PacketChanges(texts={DC: "a cat"}, values={"captioner:CaptionDigest": "1"})
         new = written(made, xmp.edit_packet(made, changes))
-        cut = PacketChanges(remove=(DC, "captioner:CaptionDigest"))
-        assert b"".join(written(new, xmp.edit_packet(new, cut)).split()) == b"".join(made.split())
+        removal = PacketChanges(remove=(DC, "captioner:CaptionDigest"))
+        assert b"".join(written(new, xmp.edit_packet(new, removal)).split()) == b"".join(
+            made.split()
+        )
 
 
 def nested(depth: int) -> bytes:
@@ -129,21 +131,21 @@ def nested(depth: int) -> bytes:
         (nested(100), RefusalReason.XMP_DEEP),
     ],
 )  # fmt: skip
-def test_what_is_unusual_is_refused(made: bytes, reason: RefusalReason) -> None:
+def test_unusual_packets_are_refused(made: bytes, reason: RefusalReason) -> None:
     with pytest.raises(RefusedError) as refused:
         XmpPacket(made)
     assert refused.value.reason is reason
 
 
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=50))
-def test_any_text_comes_back(text: str) -> None:
+def test_any_text_is_read_back(text: str) -> None:
     text = text.strip().replace("\ufffe", "").replace("\uffff", "")
     made = packet(LANGUAGES)
     assert XmpPacket(changed(made, texts={DC: text})).texts(DC) == [Entry("x-default", text)]
 
 
 @given(st.binary(max_size=30), st.integers(0, 700), st.integers(0, 60))
-def test_any_bytes_are_understood_or_refused(noise: bytes, at: int, length: int) -> None:
+def test_any_bytes_are_parsed_or_refused(noise: bytes, at: int, length: int) -> None:
     whole = packet(LANGUAGES)
     made = whole[:at] + noise + whole[at + length :]
     try:

@@ -491,8 +491,8 @@ class TestFilesOfWindows:
         monkeypatch.setattr(system, "WINDOWS", True)
         monkeypatch.setenv("CAPTIONER_HOME", str(tmp_path / "home"))
         file = locks.lock_file(photo.parent)
-        with FolderLock() as folders:
-            folders.acquire(photo.parent)
+        with FolderLock() as lock:
+            lock.acquire(photo.parent)
             assert file.exists()
             assert locks.lock_file(photo.parent / "../photos") == file
             assert sorted(photo.parent.iterdir()) == [photo]
