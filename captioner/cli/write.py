@@ -78,7 +78,7 @@ def write(
         typer.Option(
             "--in-place/--sidecar",
             help="Write into JPEG, PNG, WebP and TIFF files themselves, or into sidecars "
-            "(photo.jpg.xmp, the default). Photos that cannot be written get a sidecar.",
+            "(photo.jpg.xmp). Photos that cannot be written in place get a sidecar.",
         ),
     ] = False,
     field: Annotated[
@@ -93,7 +93,7 @@ def write(
         Literal["skip", "replace", "append"],
         typer.Option(
             metavar="WHAT",
-            help="Existing captions: skip the photo, replace captioner's own, or append a line.",
+            help="If there is a caption: skip the photo, replace captioner's own, or append.",
         ),
     ] = "skip",
     min_confidence: options.MinConfidence = None,

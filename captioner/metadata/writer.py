@@ -4,38 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 from captioner import authorship
-from captioner.metadata import embed, files, sidecar, splice, undo
-from captioner.metadata.embed import PlannedWrite
+from captioner.metadata import files, sidecar, splice, undo
 from captioner.metadata.errors import RefusalReason, RefusedError
 from captioner.metadata.fields import XMP_DESCRIPTION, CaptionData, FieldText, FileMetadata
 from captioner.metadata.outcome import UnreadableMetadata, WriteOptions, WriteOutcome, WriteStatus
-from captioner.metadata.packet import read_packet, read_packet_tolerantly
+from captioner.metadata.packet import read_packet_tolerantly
 from captioner.metadata.reading import MAX_BYTES, parse_photo, read_photo
 from captioner.metadata.replace import FolderLock, create, remove, resolve_replaceable, sha256
 from captioner.metadata.replace import replace as replace_file
 from captioner.metadata.sidecar import SidecarFinder, Sidecars
+from captioner.metadata.targets import Target, photo_target, sidecar_target
 from captioner.metadata.undo import Records
 from captioner.metadata.xmp import DEFAULT_LANGUAGE
 from captioner.types import FileWrite
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """A file that may be written, and what it says."""
-
-    path: Path
-    data: bytes | None
-    """None if the file does not exist."""
-    metadata: FileMetadata
-    read: Callable[[bytes], FileMetadata]
-    plan: Callable[[bytes | None, CaptionData, str | None], PlannedWrite]
-    blocked: RefusedError | None = None
-    """Why it cannot be written, whatever the caption."""
 
 
 class CaptionWriter:
@@ -69,9 +54,8 @@ class CaptionWriter:
         try:
             data = files.read(photo, MAX_BYTES)
             sidecars = self._sidecars.find(photo)
-            plan = partial(_plan_photo, suffix=photo.suffix)
-            in_photo = _Target(photo, data, read_photo(data), read_photo, plan)
-            in_sidecar = _sidecar_target(sidecars)
+            in_photo = photo_target(photo, data)
+            in_sidecar = sidecar_target(sidecars)
             others = {path: files.read_other_sidecar(path) for path in sidecars.others}
             return self._write(in_photo, in_sidecar, others, caption)
         except RefusedError as error:
@@ -93,8 +77,8 @@ class CaptionWriter:
 
     def _write(
         self,
-        in_photo: _Target,
-        in_sidecar: _Target,
+        in_photo: Target,
+        in_sidecar: Target,
         others: dict[Path, FileMetadata],
         caption: CaptionData,
     ) -> WriteOutcome:
@@ -130,8 +114,8 @@ class CaptionWriter:
 
     def _write_sidecar(
         self,
-        in_photo: _Target,
-        in_sidecar: _Target,
+        in_photo: Target,
+        in_sidecar: Target,
         others: dict[Path, FileMetadata],
         caption: CaptionData,
     ) -> WriteOutcome:
@@ -142,8 +126,8 @@ class CaptionWriter:
 
     def _write_target(
         self,
-        in_photo: _Target,
-        target: _Target,
+        in_photo: Target,
+        target: Target,
         elsewhere: list[FileMetadata],
         caption: CaptionData,
     ) -> WriteOutcome:
@@ -198,7 +182,7 @@ class CaptionWriter:
         self._store(target, new, record)
         return outcome
 
-    def _store(self, target: _Target, new: bytes, record: FileWrite) -> None:
+    def _store(self, target: Target, new: bytes, record: FileWrite) -> None:
         """Replace or create a file, and store the record; in a dry run, only check that it can."""
         real = None if target.data is None else resolve_replaceable(target.path)
         if self._options.dry_run:
@@ -249,7 +233,7 @@ class CaptionWriter:
             edited=tuple(text.text for text in edited),
         )  # fmt: skip
 
-    def _may_replace_edits(self, target: _Target) -> bool:
+    def _may_replace_edits(self, target: Target) -> bool:
         """Whether a generated caption may replace a human-authored one that captioner wrote.
 
         Only if this index has the record: then it also knows that the person removed the edit.
@@ -262,7 +246,7 @@ class CaptionWriter:
         record = self._records.find(target.path, sha256(target.data))
         return record is not None and _is_same_path(record.path, target.path)
 
-    def _original(self, target: _Target) -> tuple[bytes | None, bytes | None]:
+    def _original(self, target: Target) -> tuple[bytes | None, bytes | None]:
         """The file before captioner wrote to it, as far as records go back, and its SHA-256."""
         if target.data is None:
             return None, None
@@ -275,7 +259,7 @@ class CaptionWriter:
         return undo.undo_write(record, target.data), record.sha256_before
 
     def _text_to_append_to(
-        self, target: _Target, original: bytes | None, human_authored: list[FieldText]
+        self, target: Target, original: bytes | None, human_authored: list[FieldText]
     ) -> str:
         """The human-authored text to which a line is appended."""
         metadata = target.metadata
@@ -333,46 +317,6 @@ class CaptionWriter:
         before = _first_text(_read(is_photo, data).texts)
         after = "" if new is None else _first_text(_read(is_photo, new).texts)
         return WriteOutcome(photo, path, WriteStatus.UNDONE, before, after)
-
-
-def _plan_photo(
-    data: bytes | None, caption: CaptionData, append_to: str | None, *, suffix: str
-) -> PlannedWrite:
-    return embed.plan_write(data or b"", caption, append_to=append_to, suffix=suffix)
-
-
-def _plan_sidecar(
-    packet: bytes | None, caption: CaptionData, append_to: str | None
-) -> PlannedWrite:
-    return PlannedWrite(sidecar.plan_write(packet, caption, append_to=append_to))
-
-
-def _sidecar_target(sidecars: Sidecars) -> _Target:
-    """The sidecar that belongs to this photo only, and what it says.
-
-    Raises
-    ------
-    RefusedError
-        If it exists and cannot be read: it may hold a human-authored caption.
-    """
-    path = sidecars.main
-    data = blocked = None
-    metadata = FileMetadata()
-    if sidecars.name_too_long:
-        blocked = RefusedError(RefusalReason.NAME_TOO_LONG)
-    elif os.path.lexists(path):
-        try:
-            data = files.read(path, sidecar.MAX_BYTES)
-            metadata = read_packet_tolerantly(data)
-        except RefusedError as error:
-            if error.reason is RefusalReason.TOO_LARGE:
-                metadata = FileMetadata(unreadable=(error,))
-            elif error.reason is RefusalReason.NOT_REGULAR:
-                detail = f"{path.name} is not a regular file"
-                blocked = RefusedError(RefusalReason.SIDECAR, detail)
-            else:
-                raise files.unreadable_sidecar(path, error) from error
-    return _Target(path, data, metadata, read_packet, _plan_sidecar, blocked)
 
 
 def _is_same_path(one: Path, other: Path) -> bool:
