@@ -1,11 +1,10 @@
-"""(g) How fast captions are written into photos, beside exiftool.
+"""(g) How fast captions are written into photos, compared with exiftool.
 
-Each way writes the same sentence into the XMP of fresh copies of the same JPEG files. captioner
-does all that it does for a person: it reads what stands there and whose it is, checks the new file
-against the old one, keeps the record that takes it back, and replaces the file in one step; once
-waiting for the disk with every photo, as is the default, and once not (`--no-sync`). exiftool is
-called once for all photos (`-stay_open`), which is the fastest way to use it, and once for each of
-a few.
+Each method writes the same sentence into the XMP of fresh copies of the same JPEG files. captioner
+does all that it does in use: it reads existing captions and their authorship, verifies the new file
+against the old one, stores the record for undo, and replaces the file atomically, with waiting for
+the disk after every photo (the default) and without (`--no-sync`). exiftool is called once for all
+photos (`-stay_open`), which is the fastest way to use it, and once per photo for a few.
 """
 
 from __future__ import annotations
@@ -22,25 +21,26 @@ from statistics import median
 
 from benchmarks import common
 from captioner.index import Index
-from captioner.metadata.provenance import Words
-from captioner.metadata.writer import Options, State, Writer
+from captioner.metadata.fields import CaptionData
+from captioner.metadata.outcome import WriteOptions, WriteStatus
+from captioner.metadata.writer import CaptionWriter
 
 TEXT = "A black dog runs through shallow water with a stick in its mouth."
 FEW = 30
-"""Photos for which exiftool is called one by one: that takes long."""
+"""Photos for which exiftool is called once per photo, which takes long."""
 NO_SYNC, SYNC = "captioner --no-sync", "captioner"
-STAY_OPEN, ONCE_EACH = "exiftool -stay_open", "exiftool, once a photo"
+STAY_OPEN, ONCE_EACH = "exiftool -stay_open", "exiftool, once per photo"
 
 
 def captioner(files: Sequence[Path], *, sync: bool) -> None:
-    words = Words(TEXT, None, (), "benchmark", "2026-01-01T00:00:00+00:00")
+    caption = CaptionData(TEXT, None, (), "benchmark", "2026-01-01T00:00:00+00:00")
     with (
         Index.open(files[0].with_name("captioner.db"), write=True) as index,
-        Writer(index.writes(sync=sync), Options(in_place=True, sync=sync)) as writer,
+        CaptionWriter(index.writes(sync=sync), WriteOptions(in_place=True, sync=sync)) as writer,
     ):
-        states = [writer.write(path, words).state for path in files]
-    if set(states) - {State.WRITTEN, State.SKIPPED}:
-        sys.exit(f"captioner did not write all of them: {set(states)}")
+        statuses = [writer.write(path, caption).status for path in files]
+    if set(statuses) - {WriteStatus.WRITTEN, WriteStatus.SKIPPED}:
+        sys.exit(f"captioner did not write all of them: {set(statuses)}")
 
 
 def stay_open(files: Sequence[Path]) -> None:
@@ -50,8 +50,13 @@ def stay_open(files: Sequence[Path]) -> None:
     ) as process:
         assert process.stdin and process.stdout
         for path in files:
-            words = ("-overwrite_original", f"-XMP-dc:Description={TEXT}", str(path), "-execute")
-            process.stdin.write("\n".join(words) + "\n")
+            arguments = (
+                "-overwrite_original",
+                f"-XMP-dc:Description={TEXT}",
+                str(path),
+                "-execute",
+            )
+            process.stdin.write("\n".join(arguments) + "\n")
             process.stdin.flush()
             while process.stdout.readline().strip() != "{ready}":
                 pass
@@ -64,10 +69,10 @@ def once_each(files: Sequence[Path]) -> None:
         subprocess.run([*command, str(path)], check=True)
 
 
-def seconds_a_photo(
+def seconds_per_photo(
     write: Callable[[Sequence[Path]], None], photos: Sequence[Path], scratch: Path | None
 ) -> tuple[float, float]:
-    """Wall and processor time a photo, over copies of the photos."""
+    """Wall and processor time per photo, on copies of the photos."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         copies = [
             Path(shutil.copyfile(photo, Path(folder) / f"{number:06}.jpg"))
@@ -79,7 +84,7 @@ def seconds_a_photo(
 
 
 def processor_seconds() -> float:
-    """Of this process and those that it has waited for."""
+    """Processor time of this process and its finished children."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
@@ -87,11 +92,14 @@ def processor_seconds() -> float:
 def main() -> None:
     parser = common.arguments(__doc__, count=1000, repeats=3)
     parser.add_argument(
-        "--scratch", type=Path, metavar="FOLDER", help="where to write, on the disk to measure"
+        "--scratch",
+        type=Path,
+        metavar="FOLDER",
+        help="folder for the copies, on the disk to measure",
     )
     options = parser.parse_args()
     if not shutil.which("exiftool"):
-        sys.exit("There is no exiftool to compare with: apt-get install libimage-exiftool-perl.")
+        sys.exit("exiftool is missing: apt-get install libimage-exiftool-perl.")
     with common.photos(options.photos, options.count) as found:
         photos = [photo.path for photo in found]
         size = sum(photo.size for photo in found) / len(found) / 1000
@@ -104,7 +112,7 @@ def main() -> None:
         processor: dict[str, list[float]] = {name: [] for name in ways}
 
         def work(name: str, repeat: int) -> float:
-            wall, own = seconds_a_photo(*ways[name], options.scratch)
+            wall, own = seconds_per_photo(*ways[name], options.scratch)
             processor[name].append(own)
             return wall
 
@@ -122,7 +130,7 @@ def main() -> None:
     ]
     notes = [
         f"{len(photos):,} JPEG files of {size:.0f} kB on average, {options.repeats} repeats; "
-        f"exiftool once a photo for {len(photos[:FEW])} of them."
+        f"exiftool once per photo for {len(photos[:FEW])} of them."
     ]
     common.report("Writing captions into photos", rows, notes, as_json=options.json)
 

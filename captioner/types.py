@@ -143,32 +143,32 @@ class Listing:
 
 
 FACTS_VERSION = 1
-"""Of the rules by which `Facts` are read; 0 before titles, XMP's dates and places were."""
+"""Version of the rules for reading `Facts`; 0 before titles, and dates and coordinates of XMP."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the camera and people wrote about a photo. What is not there is None."""
+    """Facts of a photo from its metadata, EXIF, XMP, IPTC and sidecars; None if unknown."""
 
     taken_at: str | None = None
-    """Local time as the camera's clock had it, ISO 8601 without offset: "2024-05-06T07:08:09"."""
+    """Local time of the camera's clock, ISO 8601 without offset: "2024-05-06T07:08:09"."""
     taken_offset: str | None = None
-    """Of that clock from UTC: "+02:00"."""
+    """Offset of that clock from UTC: "+02:00"."""
     camera: str | None = None
-    """Maker and model, the maker once: "Canon EOS R6"."""
+    """Maker and model, the maker not repeated: "Canon EOS R6"."""
     lens: str | None = None
     latitude: float | None = None
     """Degrees, north positive."""
     longitude: float | None = None
     """Degrees, east positive."""
     caption: str | None = None
-    """A person's: placeholders that cameras write do not count."""
+    """Human-authored: placeholders of cameras and captioner's own captions do not count."""
     keywords: tuple[str, ...] = ()
-    """A person's, in the file's order."""
+    """Human-authored, in the file's order."""
     title: str | None = None
-    """A person's: of XMP, IPTC, or of a sidecar."""
+    """Human-authored: from XMP, IPTC, EXIF, PNG or a sidecar."""
     others: tuple[str, ...] = ()
-    """Further captions and titles of people, from places that count less: for search alone."""
+    """Further captions, titles, alternative texts and place names, for search only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +20,8 @@ PACKAGE = ROOT / "captioner"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 SHARED = {
-    "types", "errors", "app_paths", "offline", "wording", "hashing", "filenames", "regular_files",
-    "system", "fusion", "__init__",
+    "types", "errors", "app_paths", "offline", "authorship", "formats", "hashing", "filenames",
+    "regular_files", "system", "fusion", "__init__",
 }  # fmt: skip
 ROOMS = {
     "photos": set(),
@@ -92,6 +93,16 @@ def test_who_may_import_what_from_outside(module: Path) -> None:
     if name != "model/openvino.py":
         assert "openvino" not in outside
     assert not outside & {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+
+
+@pytest.mark.parametrize(
+    "module",
+    [*sorted((PACKAGE / "formats").glob("*.py")), PACKAGE / "authorship.py"],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
+def test_formats_and_authorship_import_only_the_standard_library(module: Path) -> None:
+    for name, _ in imports(module):
+        assert name.partition(".")[0] in sys.stdlib_module_names
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -162,13 +162,13 @@ def _write(
     min_confidence: float | None,
 ) -> int:
     """Write the captions of photos, and say how many could not be written."""
-    from captioner.cli.write import Wanted, write_all
-    from captioner.metadata.writer import Options
+    from captioner.cli.write import WriteSelection, write_all
+    from captioner.metadata.outcome import WriteOptions
 
     photos = list(dict.fromkeys(photos))
-    how = Options(in_place=in_place)
-    wanted = Wanted(min_confidence=min_confidence or 0)
-    return write_all(opened, photos, given, wanted, how, stop)["failed"]
+    write_options = WriteOptions(in_place=in_place)
+    selection = WriteSelection(min_confidence=min_confidence or 0)
+    return write_all(opened, photos, given, selection, write_options, stop)["failed"]
 
 
 def _given(paths: list[str] | None, opened: Index, *, nul: bool) -> InputPaths:

@@ -15,7 +15,7 @@ from captioner.cli.paths import beside
 from captioner.errors import PhotoError, UsageError
 
 if TYPE_CHECKING:
-    from captioner.metadata.provenance import Content, Text
+    from captioner.metadata.fields import FieldText, FileMetadata
     from captioner.types import Facts, StoredCaption
 
 PHOTO, INDEX = "photo", "index"
@@ -119,11 +119,11 @@ def _place(photo: Path, one: Statement) -> str:
 
 def _in_photo(photo: Path) -> Iterator[Statement]:
     from captioner import regular_files
-    from captioner.metadata.reading import LARGEST, read_photo
+    from captioner.metadata.reading import MAX_BYTES, read_photo
     from captioner.photos.path_errors import explain
 
     try:
-        content = read_photo(regular_files.read(photo, LARGEST))
+        content = read_photo(regular_files.read(photo, MAX_BYTES))
     except regular_files.TooLargeError as error:
         raise PhotoError(f"cannot read {photo}: it is too large.") from error
     except OSError as error:
@@ -134,13 +134,14 @@ def _in_photo(photo: Path) -> Iterator[Statement]:
 
 def _in_sidecars(photo: Path) -> Iterator[Statement]:
     from captioner import regular_files
-    from captioner.metadata import provenance, sidecar
+    from captioner.metadata import sidecar
+    from captioner.metadata.packet import read_packet_tolerantly
     from captioner.photos.path_errors import explain
 
-    beside = sidecar.Folders().of(photo)
-    for path in (beside.own, *beside.others):
+    sidecars = sidecar.SidecarFinder().find(photo)
+    for path in (sidecars.main, *sidecars.others):
         try:
-            content = provenance.read_tolerantly(regular_files.read(path, sidecar.LARGEST))
+            content = read_packet_tolerantly(regular_files.read(path, sidecar.MAX_BYTES))
         except regular_files.TooLargeError:
             console.cannot_read(str(path), "it is too large.")
         except OSError as error:
@@ -151,8 +152,8 @@ def _in_sidecars(photo: Path) -> Iterator[Statement]:
             yield from _of(path, content)
 
 
-def _warn(path: Path, content: Content) -> None:
-    for error in content.unread:
+def _warn(path: Path, content: FileMetadata) -> None:
+    for error in content.unreadable:
         console.warning(f"cannot read all of {console.shown(str(path))}: {error}")
 
 
@@ -219,8 +220,8 @@ def _of_facts(facts: Facts) -> Iterator[Statement]:
         )
 
 
-def _of(file: Path, content: Content) -> Iterator[Statement]:
-    for what, texts in (("caption", content.texts), ("alternative text", content.alts)):
+def _of(file: Path, content: FileMetadata) -> Iterator[Statement]:
+    for what, texts in (("caption", content.texts), ("alternative text", content.alt_texts)):
         for text in texts:
             if text.text:
                 source = _source(content, text)
@@ -231,7 +232,7 @@ def _of(file: Path, content: Content) -> Iterator[Statement]:
                     source,
                     text.field,
                     content.mark.model if source == "model" else None,
-                    source == "person" and content.own_tail(text),
+                    source == "person" and content.ends_with_own_line(text),
                 )
     own = [word for word in content.keywords if word in content.mark.keywords]
     others = [word for word in content.keywords if word not in content.mark.keywords]
@@ -241,15 +242,14 @@ def _of(file: Path, content: Content) -> Iterator[Statement]:
         yield Statement("keywords", file, ", ".join(own), "model", model=content.mark.model)
 
 
-def _source(content: Content, text: Text) -> Source:
-    from captioner import wording
-    from captioner.metadata import provenance
+def _source(content: FileMetadata, text: FieldText) -> Source:
+    from captioner import authorship
 
-    if content.own(text):
+    if content.is_own(text):
         return "model"
-    if wording.is_placeholder(text.text):
+    if authorship.is_placeholder(text.text):
         return "camera"
-    if provenance.is_data(text):
+    if text.is_program_data:
         return "program"
     return "person"
 

@@ -1,4 +1,4 @@
-"""`captioner undo`: out of the photos and sidecars what captioner wrote there."""
+"""`captioner undo`: restores photos and sidecars as they were before captioner wrote to them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def undo(
         list[str] | None,
         typer.Argument(
             metavar="[PATH...]",
-            help="Photos, folders, or - for paths on standard input; all that was written if none.",
+            help="Photos, folders, or - for paths on standard input (default: all written).",
         ),
     ] = None,
     *,
@@ -41,11 +41,11 @@ def undo(
     log_file: options.LogFile = None,
     database: options.Database = None,
 ) -> None:
-    """Take back exactly what captioner wrote, and nothing else.
+    """Undo exactly what captioner wrote, and nothing else.
 
-    A file that nobody has changed since becomes what it was, to the byte, wherever it is now. A
-    sidecar that others have edited keeps their words and loses captioner's. A photo that others
-    have changed is left alone, and named. --dry-run prints one line per file: its path and its
+    A file that was not changed since is restored byte for byte, even if it was moved. A sidecar
+    that others have edited keeps their changes and loses only captioner's. A photo that others have
+    changed is left unchanged, and reported. --dry-run prints one line per file: its path, and its
     caption before and after, separated by tabs.
 
     \b
@@ -54,18 +54,19 @@ def undo(
       captioner undo
     """
     from captioner.app_paths import database_path
-    from captioner.metadata.writer import Options, State, Writer
+    from captioner.metadata.outcome import WriteOptions, WriteStatus
+    from captioner.metadata.writer import CaptionWriter
     from captioner.types import Failure
 
     console.configure_output(quiet=quiet, log_file=log_file)
     given = InputPaths(paths or [], nul=nul)
-    how = Options(dry_run=dry_run, sync=not no_sync, keep_times=keep_times)
-    tally: Counter[State] = Counter()
-    # Without an index, photos that are named are still known by the mark in them.
-    remedy = "Name the one that the captions were written from with --db, or the photos."
+    write_options = WriteOptions(dry_run=dry_run, sync=not no_sync, keep_times=keep_times)
+    tally: Counter[WriteStatus] = Counter()
+    # Without an index, captioner's mark in files that are named still shows what it wrote.
+    remedy = "Name the index that the captions came from with --db, or name the photos."
     remedy = "" if given.arguments else remedy
     with updating.to_write(database or database_path(), remedy=remedy) as index:
-        records = index.writes(sync=how.sync)
+        records = index.writes(sync=not no_sync)
         photos = (
             updating.walk_all(given, chain(*records.photo_paths().values()))
             if given.arguments
@@ -73,45 +74,45 @@ def undo(
         )
         with (
             finishing() as stop,
-            Writer(records, how) as writer,
+            CaptionWriter(records, write_options) as writer,
             progress(quiet=dry_run) as bar,
         ):
             for photo in takewhile(lambda _: not stop(), photos):
                 path = given.spelled(photo.path)
                 if isinstance(photo, Failure):
-                    tally[State.REFUSED] += 1
+                    tally[WriteStatus.REFUSED] += 1
                     console.cannot_read(path, photo.reason)
                     if as_json:
                         console.json_line({"path": path, "error": photo.reason})
                     continue
                 for outcome in writer.undo(photo.path):
-                    tally[outcome.state] += 1
+                    tally[outcome.status] += 1
                     if as_json:
                         console.json_line(record(given, outcome, dry_run=dry_run))
-                    elif dry_run and outcome.state is State.UNDONE:
+                    elif dry_run and outcome.status is WriteStatus.UNDONE:
                         console.line(
                             given.spell_beside(outcome.target, outcome.photo),
                             outcome.before,
                             outcome.after,
                         )
-                    if outcome.refused:
+                    if outcome.error:
                         where = console.shown(given.spell_beside(outcome.target, outcome.photo))
-                        console.warning(f"{where} is left as it is: {outcome.refused}")
-                    elif outcome.in_place and not dry_run:
+                        console.warning(f"{where} is left unchanged: {outcome.error}")
+                    elif outcome.is_photo and not dry_run:
                         refresh(records, photo)
                 bar.done(path)
     would = "would be " if dry_run else ""
-    console.note(f"{console.counted(tally[State.UNDONE], 'file')} {would}taken back.")
+    console.note(f"{console.counted(tally[WriteStatus.UNDONE], 'file')} {would}restored.")
     if stop():
         console.note("Stopped: the same command goes on from there.")
         raise typer.Exit(stop.exit_code)
-    if tally[State.REFUSED]:
-        console.note(f"{console.counted(tally[State.REFUSED], 'file')} left unchanged.")
+    if tally[WriteStatus.REFUSED]:
+        console.note(f"{console.counted(tally[WriteStatus.REFUSED], 'file')} left unchanged.")
         raise typer.Exit(1)
 
 
 def _written(records: Writes) -> Iterator[Photo | Failure]:
-    """The photos that were written, where they were then or where the index has met them since."""
+    """The photos that were written, where they were or where the index has found them since."""
     from captioner.types import Photo
 
     seen = set()
@@ -125,13 +126,13 @@ def _written(records: Writes) -> Iterator[Photo | Failure]:
                 yield Photo.of(path, found)
     if missing:
         console.note(
-            f"{console.counted(missing)} no longer where captioner wrote: name the folder where "
-            "they are now, or let `captioner index` find them."
+            f"{console.counted(missing)} not found where captioner wrote: name the new folder, or "
+            "run `captioner index` on it first."
         )
 
 
 def _regular(path: Path) -> os.stat_result | None:
-    """What the system says of a file; None where there is none, or it cannot be reached."""
+    """The status of a regular file; None if there is none, or it is not accessible."""
     try:
         found = path.stat()
     except OSError:

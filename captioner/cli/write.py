@@ -1,4 +1,4 @@
-"""`captioner write`: captions from the index into the photos, or beside them."""
+"""`captioner write`: captions from the index into photos or sidecars."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from captioner.cli.progress import progress
 if TYPE_CHECKING:
     from captioner.index import Index
     from captioner.index.writes import Writes
-    from captioner.metadata.provenance import Words
-    from captioner.metadata.writer import Options, Outcome, Unread
+    from captioner.metadata.fields import CaptionData
+    from captioner.metadata.outcome import UnreadableMetadata, WriteOptions, WriteOutcome
     from captioner.types import Failure, Photo, StoredCaption
 
 NoSync = Annotated[
     bool,
     typer.Option(
-        "--no-sync", help="Do not wait for the disk: faster, but not safe in a power cut."
+        "--no-sync", help="Do not wait for the disk: faster, but a power cut may lose files."
     ),
 ]
 KeepTimes = Annotated[
     bool,
     typer.Option(
         "--keep-times",
-        help="Keep the files' dates; other programs may then not notice what is new.",
+        help="Keep modification times; other programs may then not notice the changes.",
     ),
 ]
 
@@ -43,22 +43,23 @@ _WOULD = {"written": "would_write", "undone": "would_undo"}
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which words to write."""
+class WriteSelection:
+    """What to write of the captions in the index."""
 
     field: Literal["description", "alt", "both"] = "description"
     keywords: int = 0
     min_confidence: float = 0
 
-    def words(self, known: StoredCaption) -> Words:
-        """The words for one photo; those of a person bear no mark of a model."""
-        from captioner.metadata.provenance import Words, short
+    def caption_data(self, stored: StoredCaption) -> CaptionData:
+        """The caption to write for one photo; a human-authored one has no model."""
+        from captioner.metadata.fields import CaptionData, shorten_alt_text
 
-        return Words(
-            description=known.text if self.field in ("description", "both") else None,
-            alt=short(known.text) if known.text and self.field in ("alt", "both") else None,
-            keywords=known.keywords[: self.keywords],
-            model=known.model_id,
+        has_alt_text = stored.text and self.field in ("alt", "both")
+        return CaptionData(
+            description=stored.text if self.field in ("description", "both") else None,
+            alt_text=shorten_alt_text(stored.text) if stored.text and has_alt_text else None,
+            keywords=stored.keywords[: self.keywords],
+            model=stored.model_id,
             date=datetime.now().astimezone().isoformat(timespec="seconds"),
         )
 
@@ -68,7 +69,7 @@ def write(
         list[str] | None,
         typer.Argument(
             metavar="[PATH...]",
-            help="Photos, folders, or - for paths on standard input; all of the index if none.",
+            help="Photos, folders, or - for paths on standard input (default: all in the index).",
         ),
     ] = None,
     *,
@@ -76,20 +77,23 @@ def write(
         bool,
         typer.Option(
             "--in-place/--sidecar",
-            help="Into JPEG, PNG, WebP and TIFF files themselves, or into photo.jpg.xmp beside "
-            "them (the default); what cannot be written in place gets a sidecar.",
+            help="Write into JPEG, PNG, WebP and TIFF files themselves, or into sidecars "
+            "(photo.jpg.xmp). Photos that cannot be written in place get a sidecar.",
         ),
     ] = False,
     field: Annotated[
         Literal["description", "alt", "both"],
-        typer.Option(metavar="NAME", help="Write the caption as description, alt, or both."),
+        typer.Option(
+            metavar="NAME",
+            help="Write the caption as description, alt (alternative text), or both.",
+        ),
     ] = "description",
     keywords: options.Keywords = None,
     existing: Annotated[
         Literal["skip", "replace", "append"],
         typer.Option(
             metavar="WHAT",
-            help="Where there is a caption: skip it, replace captioner's own, or append.",
+            help="If there is a caption: skip the photo, replace captioner's own, or append.",
         ),
     ] = "skip",
     min_confidence: options.MinConfidence = None,
@@ -102,13 +106,12 @@ def write(
     log_file: options.LogFile = None,
     database: options.Database = None,
 ) -> None:
-    """Write captions from the index where other programs read them.
+    """Write captions from the index into photos or sidecars, where other programs read them.
 
-    A person's words are never replaced: a photo that has a caption by somebody else is skipped.
-    So is one whose metadata cannot be read for certain, since it may hold such a caption.
-    `captioner undo` takes everything back to the byte. docs/metadata.md says what is written where.
-    --dry-run prints one line per file: its path and its caption before and after, separated by
-    tabs.
+    Captions written by a person are never replaced: such photos are skipped. So are photos whose
+    metadata cannot be read reliably, since it may contain such a caption. `captioner undo` restores
+    every file byte for byte. docs/metadata.md lists what is written where. --dry-run prints one
+    line per file: its path, and its caption before and after, separated by tabs.
 
     \b
     Examples:
@@ -117,11 +120,11 @@ def write(
       captioner write holiday/ --in-place --keywords 5
     """
     from captioner.app_paths import database_path
-    from captioner.metadata.writer import Options
+    from captioner.metadata.outcome import WriteOptions
     from captioner.photos.walk import walk
 
     console.configure_output(quiet=quiet, log_file=log_file)
-    how = Options(
+    write_options = WriteOptions(
         in_place=in_place,
         existing=existing,
         dry_run=dry_run,
@@ -129,16 +132,16 @@ def write(
         keep_times=keep_times,
     )
     given = InputPaths(paths or [], nul=nul)
-    remedy = "Make one with `captioner index FOLDER`."
+    remedy = "Create one with `captioner index FOLDER`."
     with updating.to_write(database or database_path(), remedy=remedy) as index:
         photos = (
             updating.walk_all(given, index.described_paths())
             if given.arguments
             else walk(index.described_paths())
         )
-        wanted = Wanted(field, keywords or 0, min_confidence or 0)
+        selection = WriteSelection(field, keywords or 0, min_confidence or 0)
         with finishing() as stop:
-            tally = write_all(index, photos, given, wanted, how, stop, as_json=as_json)
+            tally = write_all(index, photos, given, selection, write_options, stop, as_json=as_json)
     if stop():
         raise typer.Exit(stop.exit_code)
     if tally["failed"]:
@@ -149,71 +152,76 @@ def write_all(
     index: Index,
     photos: Iterable[Photo | Failure],
     given: InputPaths,
-    wanted: Wanted,
-    how: Options,
+    selection: WriteSelection,
+    write_options: WriteOptions,
     stop: Callable[[], bool] = lambda: False,
     *,
     as_json: bool = False,
 ) -> Counter[str]:
-    """Write the captions of photos, tell of each, and count what became of them.
+    """Write the captions of photos, report each, and count the photos by what became of them.
 
     Parameters
     ----------
     stop
-        Asked between two photos whether to leave the rest as it is.
+        Called before each photo; stops if it returns True.
     """
-    from captioner.metadata.writer import State, Writer
+    from captioner.metadata.outcome import WriteStatus
+    from captioner.metadata.writer import CaptionWriter
     from captioner.types import Failure
 
+    dry_run = write_options.dry_run
     tally: Counter[str] = Counter()
-    table = Table() if how.dry_run and not as_json and console.stdout_is_terminal() else None
-    records = index.writes(sync=how.sync)
-    with Writer(records, how) as writer, progress(quiet=how.dry_run) as bar:
+    table = (
+        Table() if write_options.dry_run and not as_json and console.stdout_is_terminal() else None
+    )
+    records = index.writes(sync=write_options.sync)
+    with CaptionWriter(records, write_options) as writer, progress(quiet=dry_run) as bar:
         if isinstance(photos, Sized):
             bar.planned(len(photos))
         for photo in takewhile(lambda _: not stop(), photos):
             path = given.spelled(photo.path)
-            told: dict[str, object]
+            result: dict[str, object]
             if isinstance(photo, Failure):
-                kind, told = "failed", {"path": path, "error": photo.reason}
+                kind, result = "failed", {"path": path, "error": photo.reason}
                 console.cannot_read(path, photo.reason)
-            elif isinstance(known := _known(index, photo, wanted), str):
-                kind, told = known, {"path": path, "state": known}
+            elif isinstance(stored := _stored_caption(index, photo, selection), str):
+                kind, result = stored, {"path": path, "state": stored}
             else:
-                outcome = writer.write(photo.path, wanted.words(known))
-                kind, told = _kind(outcome), record(given, outcome, dry_run=how.dry_run)
-                _tell(given, outcome, table, dry_run=how.dry_run and not as_json)
-                if outcome.state is State.WRITTEN and outcome.in_place and not how.dry_run:
+                outcome = writer.write(photo.path, selection.caption_data(stored))
+                kind, result = _kind(outcome), record(given, outcome, dry_run=dry_run)
+                _report(given, outcome, table, dry_run=dry_run and not as_json)
+                is_written = outcome.status is WriteStatus.WRITTEN and not dry_run
+                if is_written and outcome.is_photo:
                     refresh(records, photo)
             tally[kind] += 1
             if as_json:
-                console.json_line(told)
+                console.json_line(result)
             bar.done(path)
     if table:
         table.print()
-    console.note(_sum_up(tally, dry_run=how.dry_run))
+    console.note(_summary(tally, dry_run=dry_run))
     if stop():
         console.note("Stopped: the same command goes on from there.")
     return tally
 
 
-def _known(index: Index, photo: Photo, wanted: Wanted) -> StoredCaption | str:
-    """What the index says about a photo as it is now; else why that is not to be written."""
+def _stored_caption(index: Index, photo: Photo, selection: WriteSelection) -> StoredCaption | str:
+    """The caption in the index of a photo as it is now; otherwise why there is none to write."""
     known = index.stored_caption(photo.path)
     if not known:
         return "unknown"
     if (known.photo.size, known.photo.mtime_ns) != (photo.size, photo.mtime_ns):
         return "changed"
-    if known.text and known.confidence >= wanted.min_confidence:
+    if known.text and known.confidence >= selection.min_confidence:
         return known
-    # Keywords are trusted each by itself, whatever became of the sentence.
-    return replace(known, text=None) if wanted.keywords and known.keywords else "unsure"
+    # Keywords have thresholds of their own, whatever the confidence of the sentence.
+    return replace(known, text=None) if selection.keywords and known.keywords else "unsure"
 
 
 def refresh(records: Writes, before: Photo) -> None:
-    """Let the index know a photo as it is now.
+    """Store size, date and hash of a photo after a write in the index.
 
-    One that was moved or deleted since is left to the next `captioner index`.
+    If it was moved or deleted since, the next `captioner index` finds out.
     """
     from captioner.hashing import hash_file
     from captioner.types import Photo
@@ -226,34 +234,33 @@ def refresh(records: Writes, before: Photo) -> None:
     records.update_photo(before, after, content_hash)
 
 
-def record(given: InputPaths, outcome: Outcome, *, dry_run: bool) -> dict[str, object]:
-    """An outcome as an object for programs.
+def record(given: InputPaths, outcome: WriteOutcome, *, dry_run: bool) -> dict[str, object]:
+    """An outcome as JSON.
 
-    Of a dry run its `state` is `would_write` or `would_undo` where it would be `written` or
-    `undone` otherwise; the other states say what is so now, and are the same.
+    In a dry run `state` is `would_write` or `would_undo` instead of `written` or `undone`.
     """
-    state = outcome.state.name.lower()
-    told: dict[str, object] = {
+    state = outcome.status.value
+    result: dict[str, object] = {
         "path": given.spelled(outcome.photo),
         "file": given.spell_beside(outcome.target, outcome.photo),
         "state": _WOULD.get(state, state) if dry_run else state,
         "before": outcome.before,
         "after": outcome.after,
     }
-    if outcome.instead:
-        told["not_in_place"] = outcome.instead.reason.name.lower()
-    if outcome.left:
-        told["left"] = list(outcome.left)
-    if outcome.unread:
-        told["unread"] = given.spell_beside(outcome.unread.path, outcome.photo)
-        told["unread_because"] = str(outcome.unread.why)
-    if outcome.refused:
-        told["error"] = str(outcome.refused)
-    return told
+    if outcome.not_in_place:
+        result["not_in_place"] = outcome.not_in_place.reason.name.lower()
+    if outcome.omitted:
+        result["left"] = list(outcome.omitted)
+    if outcome.unreadable:
+        result["unread"] = given.spell_beside(outcome.unreadable.path, outcome.photo)
+        result["unread_because"] = str(outcome.unreadable.reason)
+    if outcome.error:
+        result["error"] = str(outcome.error)
+    return result
 
 
 class Table:
-    """Before and after, for the eye."""
+    """Captions before and after, as a table for terminals."""
 
     def __init__(self) -> None:
         from rich.table import Table as RichTable
@@ -268,73 +275,77 @@ class Table:
         self._table.add_row(*map(Text, shown))
 
     def print(self) -> None:
-        """Print the table on stdout."""
+        """Print the table to stdout."""
         from rich.console import Console
 
         Console().print(self._table)
 
 
-def _tell(given: InputPaths, outcome: Outcome, table: Table | None, *, dry_run: bool) -> None:
-    from captioner.metadata.writer import State
+def _report(
+    given: InputPaths, outcome: WriteOutcome, table: Table | None, *, dry_run: bool
+) -> None:
+    from captioner.metadata.outcome import WriteStatus
 
     path, file = given.spelled(outcome.photo), given.spell_beside(outcome.target, outcome.photo)
-    if dry_run and outcome.state is State.WRITTEN:
+    if dry_run and outcome.status is WriteStatus.WRITTEN:
         if table:
             table.add(file, outcome.before, outcome.after)
         else:
             fields = (file, outcome.before, outcome.after)
             console.line(*(field.replace("\t", " ").replace("\n", " ") for field in fields))
-    if outcome.refused:
-        inside = f" The photo itself: {outcome.instead}" if outcome.instead else ""
-        console.warning(f"{console.shown(path)} is not written: {outcome.refused}{inside}")
-    elif outcome.unread:
-        console.warning(_unread(path, outcome.unread, outcome.before))
-    elif outcome.instead and outcome.state is State.WRITTEN:
-        console.note(f"{console.shown(path)}: caption beside it, since {outcome.instead}")
-    elif outcome.left:
-        where = " and ".join(outcome.left)
+    if outcome.error:
+        in_photo = f" The photo itself: {outcome.not_in_place}" if outcome.not_in_place else ""
+        console.warning(f"cannot write {console.shown(path)}: {outcome.error}{in_photo}")
+    elif outcome.unreadable:
+        console.warning(_unreadable(path, outcome.unreadable, outcome.before))
+    elif outcome.not_in_place and outcome.status is WriteStatus.WRITTEN:
+        console.note(f"{console.shown(path)}: written to a sidecar, since {outcome.not_in_place}")
+    elif outcome.omitted:
+        blocks = " and ".join(outcome.omitted)
         console.note(
-            f"{console.shown(path)}: caption in XMP, and not in {where}, which has no room left "
-            "or is in another encoding."
+            f"{console.shown(path)}: written to XMP but not to {blocks}, because of a lack of room "
+            "or another text encoding."
         )
 
 
-def _unread(path: str, unread: Unread, before: str) -> str:
-    """Say why a photo is skipped that may have a caption by a person."""
-    beside = "" if unread.path.name == Path(path).name else f" in {console.shown(unread.path.name)}"
-    seen = f" ({console.shown(before)})" if before else ""
+def _unreadable(path: str, unreadable: UnreadableMetadata, before: str) -> str:
+    """Why a photo is skipped that may have a caption by a person."""
+    name = unreadable.path.name
+    where = "the photo" if name == Path(path).name else console.shown(name)
+    caption = f" ({console.shown(before)})" if before else ""
     return (
-        f"{console.shown(path)} is skipped: a person's words{seen} may stand{beside} where they "
-        f"cannot be read for certain: {unread.why}"
+        f"skipped {console.shown(path)}: {where} may contain a caption by a person{caption} and "
+        f"cannot be read reliably: {unreadable.reason}"
     )
 
 
-def _kind(outcome: Outcome) -> str:
-    from captioner.metadata.writer import State
+def _kind(outcome: WriteOutcome) -> str:
+    """How the outcome of one photo is counted."""
+    from captioner.metadata.outcome import WriteStatus
 
-    match outcome.state:
-        case State.WRITTEN:
-            return "in_place" if outcome.in_place else "sidecar"
-        case State.REFUSED:
+    match outcome.status:
+        case WriteStatus.WRITTEN:
+            return "in_place" if outcome.is_photo else "sidecar"
+        case WriteStatus.REFUSED:
             return "failed"
-        case state:
-            return state.name.lower()
+        case status:
+            return status.value
 
 
-def _sum_up(tally: Counter[str], *, dry_run: bool) -> str:
+def _summary(tally: Counter[str], *, dry_run: bool) -> str:
     if not tally:
         return "No photos found."
     would = "would be " if dry_run else ""
-    said = (
+    phrases = (
         ("in_place", f"{would}written in place"),
-        ("sidecar", f"{would}written beside the photo"),
-        ("same", "written earlier"),
-        ("kept", "skipped: captioner's earlier caption was kept (--existing replace renews it)"),
+        ("sidecar", f"{would}written to sidecars"),
+        ("same", "already written"),
+        ("kept", "skipped: captioner's earlier caption kept (--existing replace replaces it)"),
         ("skipped", "skipped: already captioned by a person"),
         ("unsure", "skipped: confidence too low"),
         ("unknown", "not in the index (`captioner index` describes them)"),
         ("changed", "changed since they were described (`captioner index` describes them again)"),
         ("failed", "could not be written"),
     )
-    parts = [f"{tally[kind]:,} {words}" for kind, words in said if tally[kind]]
+    parts = [f"{tally[kind]:,} {phrase}" for kind, phrase in phrases if tally[kind]]
     return f"{console.counted(sum(tally.values()))}: {', '.join(parts)}."

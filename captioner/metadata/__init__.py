@@ -1,1 +1,1 @@
-"""Captions in and beside photos: written where other programs read them, taken back exactly."""
+"""Captions in photos and sidecars: written without loss, and undone byte for byte."""

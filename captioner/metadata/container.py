@@ -1,55 +1,46 @@
-"""What a module for one container format offers, and what it is given."""
+"""Interface of the modules for one container format each: JPEG, PNG, WebP, TIFF."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from captioner.metadata.refusal import Reason, Refused
+from captioner.formats.chunks import Chunk
+from captioner.metadata.errors import RefusalReason, RefusedError
 from captioner.metadata.splice import Splice
 
 
 @dataclass(frozen=True, slots=True)
 class Edits:
-    """The changes to one file, each to the block it concerns."""
+    """The changes to the metadata blocks of one file."""
 
     xmp: tuple[Splice, ...]
-    """Over the packet that is there; over nothing where there is none."""
+    """Splices of the packet; of empty bytes if there is none."""
     description: str | None = None
-    """To put in the place of what EXIF's ImageDescription says; None leaves it."""
+    """The new value of EXIF's ImageDescription; None leaves it unchanged."""
     photoshop: bytes | None = None
-    """Image resources in the place of those that are there; None leaves them."""
+    """The new image resources; None leaves them unchanged."""
 
 
-class Chunk(NamedTuple):
-    """One of the parts of a file that is made of named parts."""
-
-    kind: bytes
-    start: int
-    """Of its head, in the file."""
-    end: int
-    data: bytes
-
-
-def only_xmp(packets: list[Chunk]) -> Chunk | None:
-    """The one chunk that holds XMP, if any.
+def single_xmp_chunk(chunks: list[Chunk]) -> Chunk | None:
+    """The only chunk that holds XMP, if there is one.
 
     Raises
     ------
-    Refused
-        Where there are several.
+    RefusedError
+        If there are several.
     """
-    if len(packets) > 1:
-        raise Refused(Reason.SEVERAL_XMP)
-    return packets[0] if packets else None
+    if len(chunks) > 1:
+        raise RefusedError(RefusalReason.SEVERAL_XMP)
+    return chunks[0] if chunks else None
 
 
 class Container(Protocol):
-    """A file that was taken apart. Making one raises `Refused` where it does not add up."""
+    """A parsed file. Creating one raises `RefusedError` if the file is invalid."""
 
     @property
     def data(self) -> bytes:
-        """All of the file."""
+        """The whole file."""
         ...
 
     @property
@@ -59,7 +50,7 @@ class Container(Protocol):
 
     @property
     def exif(self) -> bytes | None:
-        """The EXIF block, from its TIFF header on."""
+        """The EXIF block, starting with its TIFF header."""
         ...
 
     @property
@@ -67,10 +58,10 @@ class Container(Protocol):
         """Photoshop's image resources."""
         ...
 
-    def put(self, edits: Edits) -> list[Splice]:
-        """The splices over the file that make the changes."""
+    def splices(self, edits: Edits) -> list[Splice]:
+        """The splices of the file that make the changes."""
         ...
 
-    def carries(self, before: Container) -> bool:
-        """Whether all that `before` held is still there, but for the blocks of `Edits`."""
+    def preserves(self, before: Container) -> bool:
+        """Whether everything in `before` is still there, except the blocks of `Edits`."""
         ...

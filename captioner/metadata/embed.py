@@ -1,4 +1,4 @@
-"""Words into the bytes of a photo: put in, and checked before anybody sees them."""
+"""Captions into the bytes of a photo, verified against the old bytes before they are returned."""
 
 from __future__ import annotations
 
@@ -8,197 +8,227 @@ from dataclasses import dataclass, replace
 
 from PIL import Image
 
-from captioner import wording
-from captioner.metadata import exif, iptc, provenance, recovery, splice, xmp
+from captioner import authorship
+from captioner.metadata import exif, iptc, malformed, packet, splice, xmp
 from captioner.metadata.container import Container, Edits
-from captioner.metadata.provenance import Content, Words
-from captioner.metadata.reading import read_photo, take_apart, unbroken
-from captioner.metadata.refusal import Reason, Refused
+from captioner.metadata.errors import RefusalReason, RefusedError
+from captioner.metadata.fields import (
+    EXIF_DESCRIPTION,
+    IPTC_CAPTION,
+    XMP_DESCRIPTION,
+    CaptionData,
+    FileMetadata,
+)
+from captioner.metadata.reading import parse_photo, read_photo, refuse_on_error
 from captioner.metadata.splice import Splice
 from captioner.metadata.tiff import TiffFile
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
-    """How words go into a photo."""
+class PlannedWrite:
+    """The splices that write a caption into a file."""
 
     splices: list[Splice]
-    left: tuple[str, ...]
-    """Which of EXIF and IPTC keep what they say, though the words belong there too: they have no
-    room for them, or are in another encoding."""
+    omitted: tuple[str, ...] = ()
+    """Which of EXIF and IPTC stay unchanged although the caption belongs there, too: they have no
+    room for it, or are in another encoding."""
 
 
-def write(data: bytes, words: Words, *, below: str | None = None, suffix: str = ".tif") -> Embedded:
-    """How to put words into a photo, carried out and checked before it is returned.
+def plan_write(
+    data: bytes, caption: CaptionData, *, append_to: str | None = None, suffix: str = ".tif"
+) -> PlannedWrite:
+    """The splices that write a caption into a photo, whose result has been verified.
 
-    What captioner wrote before gives way to them.
+    They replace what captioner wrote before.
 
     Parameters
     ----------
-    below
-        A person's text, to which the description is added; None where there is none.
+    append_to
+        A human-authored text to which the caption is appended; None if there is none.
     suffix
-        As of `take_apart`.
+        As for `parse_photo`.
 
     Raises
     ------
-    Refused
-        Where the file cannot be written without a doubt.
+    RefusedError
+        If the file cannot be written for certain.
     """
-    before = take_apart(data, suffix)
-    content = provenance.released(read_photo(data), words)
-    embedded = unbroken(lambda: _embed(before, content, words, below))
-    _check(before, content, splice.apply(data, embedded.splices), words, below)
-    return embedded
+    before = parse_photo(data, suffix)
+    metadata = read_photo(data).for_author_of(caption)
+    planned = refuse_on_error(lambda: _plan(before, metadata, caption, append_to))
+    _verify(before, metadata, splice.apply(data, planned.splices), caption, append_to)
+    return planned
 
 
-def _embed(before: Container, content: Content, words: Words, below: str | None) -> Embedded:
-    """The words into XMP, and into EXIF and IPTC where they belong and can be put there."""
-    # What captioner wrote there must not stay: without its mark it would count as a person's.
-    stale = {text.field.partition(" ")[0] for text in content.texts if content.own(text)}
-    left = []
+def _plan(
+    before: Container, metadata: FileMetadata, caption: CaptionData, append_to: str | None
+) -> PlannedWrite:
+    """Plan the write to XMP, and to EXIF and IPTC if the caption belongs there and fits."""
+    # What captioner wrote there must not stay: without its mark it would count as human-authored.
+    outdated = {text.field.partition(" ")[0] for text in metadata.texts if metadata.is_own(text)}
+    omitted = []
     photoshop = None
     try:
-        photoshop = _photoshop_edit(before, content, words, below)
-    except Refused:
-        if "IPTC" in stale:
+        photoshop = _edit_photoshop(before, metadata, caption, append_to)
+    except RefusedError:
+        if "IPTC" in outdated:
             raise
-        left.append("IPTC")
-    description = words.description if below is None and _gives_way(content) else None
+        omitted.append("IPTC")
+    is_replaced = append_to is None and _may_replace_exif(metadata)
+    description = caption.description if is_replaced else None
     if description is not None and before.exif:
         try:
-            exif.Tiff(before.exif).check_all()
-        except Refused:
-            if "EXIF" in stale:
+            exif.TiffBlock(before.exif).validate()
+        except RefusedError:
+            if "EXIF" in outdated:
                 raise
-            left.append("EXIF")
+            omitted.append("EXIF")
             description = None
-    edits = Edits(_xmp_edits(before, content, words, below), description, photoshop)
+    edits = Edits(_edit_xmp(before, metadata, caption, append_to), description, photoshop)
     while True:
         try:
-            return Embedded(before.put(edits), tuple(left))
-        except Refused as error:
-            if error.reason is not Reason.NO_ROOM or error.detail in {"XMP", *stale}:
+            return PlannedWrite(before.splices(edits), tuple(omitted))
+        except RefusedError as error:
+            required = {"XMP", *outdated}
+            if error.reason is not RefusalReason.NO_ROOM or error.detail in required:
                 raise
-            left.append(error.detail)
+            omitted.append(error.detail)
             if error.detail == "EXIF":
                 edits = replace(edits, description=None)
             else:
                 edits = replace(edits, photoshop=None)
 
 
-def _xmp_edits(
-    before: Container, content: Content, words: Words, below: str | None
+def _edit_xmp(
+    before: Container, metadata: FileMetadata, caption: CaptionData, append_to: str | None
 ) -> tuple[Splice, ...]:
-    changes = provenance.changes(content, words, below, everywhere=False)
-    if before.xmp and recovery.is_blank(before.xmp):
-        return (Splice(0, len(before.xmp), xmp.edit(None, changes)[0].new),)
-    return tuple(xmp.edit(before.xmp, changes))
+    changes = packet.caption_changes(metadata, caption, append_to, in_tiff=False)
+    if before.xmp and malformed.is_blank(before.xmp):
+        return (Splice(0, len(before.xmp), xmp.edit_packet(None, changes)[0].new),)
+    return tuple(xmp.edit_packet(before.xmp, changes))
 
 
-def _photoshop_edit(
-    before: Container, content: Content, words: Words, below: str | None
+def _edit_photoshop(
+    before: Container, metadata: FileMetadata, caption: CaptionData, append_to: str | None
 ) -> bytes | None:
-    """The image resources with IPTC that says the words; None where there is no IPTC.
+    """The image resources with the caption in IPTC; None if there is no IPTC.
 
     Raises
     ------
-    Refused
-        Where it is in another encoding, or cannot be understood.
+    RefusedError
+        If it is in another encoding, or invalid.
     """
-    if not before.photoshop or iptc.iptc_of(before.photoshop) is None:
+    if not before.photoshop or iptc.iptc_block(before.photoshop) is None:
         return None
-    caption = words.description if below is None and _iptc_gives_way(content) else None
-    return iptc.edit(before.photoshop, caption, words.keywords)
+    is_replaced = append_to is None and _may_replace_iptc(metadata)
+    description = caption.description if is_replaced else None
+    return iptc.edit_resources(before.photoshop, description, caption.keywords)
 
 
-def _gives_way(content: Content) -> bool:
-    """Whether EXIF's ImageDescription holds a placeholder, or what captioner wrote."""
-    found = [text for text in content.texts if text.field == "EXIF ImageDescription"]
-    return len(found) == 1 and (content.own(found[0]) or wording.is_placeholder(found[0].text))
+def _may_replace_exif(metadata: FileMetadata) -> bool:
+    """Whether EXIF's ImageDescription is a placeholder, or captioner's own."""
+    found = [text for text in metadata.texts if text.field == EXIF_DESCRIPTION]
+    return len(found) == 1 and (
+        metadata.is_own(found[0]) or authorship.is_placeholder(found[0].text)
+    )
 
 
-def _iptc_gives_way(content: Content) -> bool:
-    """Whether IPTC has no caption that is a person's."""
-    found = [text for text in content.texts if text.field == "IPTC caption"]
-    return all(content.own(text) or wording.is_placeholder(text.text) for text in found)
+def _may_replace_iptc(metadata: FileMetadata) -> bool:
+    """Whether IPTC has no human-authored caption."""
+    found = [text for text in metadata.texts if text.field == IPTC_CAPTION]
+    return all(metadata.is_own(text) or authorship.is_placeholder(text.text) for text in found)
 
 
-def _check(before: Container, old: Content, data: bytes, words: Words, below: str | None) -> None:
-    """Read what would be written, and compare it with what was and with what was to be.
+def _verify(
+    before: Container,
+    old: FileMetadata,
+    data: bytes,
+    caption: CaptionData,
+    append_to: str | None,
+) -> None:
+    """Parse the new bytes, and compare them with the old ones and with the caption.
 
     Raises
     ------
-    Refused
-        Where anything but the words differs from before, or the words are not there.
+    RefusedError
+        If anything else would change, or the caption would be missing.
     """
     try:
-        after = take_apart(data)
+        after = parse_photo(data)
         new = read_photo(data)
-    except Refused as error:
-        raise Refused(Reason.UNVERIFIED, str(error)) from error
-    _demand(after.carries(before), "other parts")
+    except RefusedError as error:
+        raise RefusedError(RefusalReason.UNVERIFIED, str(error)) from error
+    _require(after.preserves(before), "other parts would change")
     if not isinstance(after, TiffFile):
-        _demand((after.exif is None) == (before.exif is None), "EXIF")
+        _require((after.exif is None) == (before.exif is None), "EXIF would change")
         if before.exif and after.exif:
-            _demand(exif.same_but_description(before.exif, after.exif), "EXIF")
+            is_equal = exif.equal_except_description(before.exif, after.exif)
+            _require(is_equal, "EXIF would change")
     if before.photoshop != after.photoshop:
-        _demand(_same_resources(before.photoshop or b"", after.photoshop or b""), "resources")
-    _demand(_same_xmp(before.xmp, after.xmp or b""), "XMP")
-    said = [text.text for text in new.texts if text.field == f"XMP {provenance.DESCRIPTION}"]
-    if words.description is not None:
-        wanted = words.description if below is None else f"{below}\n{words.description}"
-        _demand(wanted in said, "the caption")
-    if words.alt is not None:
-        _demand([text.text for text in new.alts] == [words.alt], "the alternative text")
-    _demand(
-        {word.lower() for word in words.keywords} <= {word.lower() for word in new.keywords},
-        "the keywords",
+        is_equal = _equal_resources(before.photoshop or b"", after.photoshop or b"")
+        _require(is_equal, "image resources would change")
+    _require(_equal_xmp(before.xmp, after.xmp or b""), "XMP would change")
+    descriptions = [text.text for text in new.texts if text.field == XMP_DESCRIPTION]
+    if caption.description is not None:
+        lines = (
+            (append_to, caption.description) if append_to is not None else (caption.description,)
+        )
+        _require("\n".join(lines) in descriptions, "the caption would be missing")
+    if caption.alt_text is not None:
+        alt_texts = [text.text for text in new.alt_texts]
+        _require(alt_texts == [caption.alt_text], "the alternative text would be missing")
+    _require(
+        {word.lower() for word in caption.keywords} <= {word.lower() for word in new.keywords},
+        "keywords would be missing",
     )
-    if below is None:
-        persons = [(t.field, t.text) for t in old.persons(old.texts)]
-        kept = {(t.field, t.text) for t in new.texts}
-        _demand(all(person in kept for person in persons), "a person's words")
-    _demand(_picture(before.data) == _picture(data), "the picture")
+    if append_to is None:
+        human_authored = {(text.field, text.text) for text in old.human_authored(old.texts)}
+        kept = {(text.field, text.text) for text in new.texts}
+        _require(human_authored <= kept, "a human-authored text would be lost")
+    _require(_picture(before.data) == _picture(data), "the picture would change")
 
 
-def _same_xmp(before: bytes | None, after: bytes) -> bool:
-    ours = (provenance.DESCRIPTION, provenance.ALT, provenance.KEYWORDS, *provenance.MARKS)
-    others = xmp.understood(after).others(*ours) if after else []
-    if not before or recovery.is_blank(before):
+def _equal_xmp(before: bytes | None, after: bytes) -> bool:
+    """Whether all properties are equal, except those that captioner writes."""
+    others = xmp.parse_packet(after).other_properties(*packet.WRITTEN) if after else []
+    if not before or malformed.is_blank(before):
         return not others
-    return xmp.understood(before).others(*ours) == others
+    return xmp.parse_packet(before).other_properties(*packet.WRITTEN) == others
 
 
-def _same_resources(before: bytes, after: bytes) -> bool:
-    def others(block: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        found, rest = iptc.resources(block)
-        kept = [(r.head, r.data) for r in found if r.number not in iptc.WRITTEN]
-        return kept, rest
+def _equal_resources(before: bytes, after: bytes) -> bool:
+    """Whether all image resources and datasets are equal, except those that captioner writes."""
 
-    def datasets(block: bytes) -> list[iptc.Dataset]:
-        ours = (iptc.CAPTION, iptc.KEYWORD, iptc.CHARSET)
-        return [d for d in iptc.datasets(iptc.iptc_of(block) or b"") if d.kind not in ours]
+    def other_resources(block: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        found, zeros = iptc.parse_resources(block)
+        others = [(r.header, r.data) for r in found if r.number not in iptc.WRITTEN_RESOURCES]
+        return others, zeros
 
-    return others(before) == others(after) and datasets(before) == datasets(after)
+    def other_datasets(block: bytes) -> list[tuple[tuple[int, int], bytes]]:
+        found = iptc.parse_datasets(iptc.iptc_block(block) or b"")
+        return [(d.kind, d.value) for d in found if d.kind not in iptc.WRITTEN_DATASETS]
+
+    return other_resources(before) == other_resources(after) and (
+        other_datasets(before) == other_datasets(after)
+    )
 
 
 def _picture(data: bytes) -> tuple[object, ...] | None:
-    """What Pillow makes of the picture; None where it makes nothing of it.
+    """What Pillow reads of the picture; None if it cannot read it.
 
-    In JPEG, PNG and TIFF every byte of the picture has been compared, and they stand where they
-    stood to the rest. WebP may have got another header, and is decoded.
+    In JPEG, PNG and TIFF every byte of the picture has been compared already. WebP may have got
+    another header, and is decoded.
     """
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
-            seen = (image.format, image.size, image.mode, image.info.get("icc_profile"))
+            found = (image.format, image.size, image.mode, image.info.get("icc_profile"))
             if image.format == "WEBP":
-                return (*seen, image.tobytes())
-            return seen
-    except Exception:  # Pillow raises anything over what it cannot read.
+                return (*found, image.tobytes())
+            return found
+    except Exception:  # Pillow raises anything for what it cannot read.
         return None
 
 
-def _demand(fulfilled: bool, what: str) -> None:
-    if not fulfilled:
-        raise Refused(Reason.UNVERIFIED, f"{what} would not be as they should")
+def _require(condition: bool, problem: str) -> None:
+    if not condition:
+        raise RefusedError(RefusalReason.UNVERIFIED, problem)

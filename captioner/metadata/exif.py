@@ -1,294 +1,296 @@
-"""TIFF directories, in EXIF blocks and TIFF files: read with care, changed by appending.
+"""EXIF blocks and TIFF directories, parsed strictly and changed by appending.
 
-No byte that stands in the block moves, so that whatever points into it (maker notes, thumbnails,
-strips of pixels) still finds it. Only the entry of a changed tag is patched; its value goes to the
-end. Where a tag is new, the whole first directory is written again at the end.
+No byte in the block moves, so that all offsets into it (of maker notes, thumbnails, strips) stay
+valid. Only the entry of a changed tag is patched; its new value is appended. For a new tag, the
+first directory as a whole is appended again.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-from captioner.metadata.refusal import Reason, Refused
+from captioner.formats import tiff
+from captioner.formats.tiff import Entry
+from captioner.metadata.errors import RefusalReason, RefusedError
+from captioner.metadata.fields import EXIF_DESCRIPTION
 from captioner.metadata.splice import Splice
 
-IMAGE_DESCRIPTION = 0x010E
-XMP = 700
-IPTC = 33723
-PHOTOSHOP = 34377
-DNG_VERSION = 0xC612
-SUBFILE_TYPE = 0x00FE
-SUB_DIRECTORIES = 0x014A
-_EXIF_IFD = 0x8769
-_USER_COMMENT = 0x9286
-_WINDOWS = {0x9C9B: "XPTitle", 0x9C9C: "XPComment", 0x9C9F: "XPSubject"}
-
-_RAW_MAGIC = (0x4F52, 0x5352, 0x55)
-"""What Olympus and Panasonic write in the place of 42."""
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_NUMBERS = {3: "H", 4: "I", 13: "I"}
-_POINTERS = (_EXIF_IFD, 0x8825, 0xA005, SUB_DIRECTORIES)
+_WINDOWS_TEXTS = {
+    tiff.XP_TITLE: "XPTitle",
+    tiff.XP_COMMENT: "XPComment",
+    tiff.XP_SUBJECT: "XPSubject",
+}
+_NUMBER_FORMATS = {tiff.SHORT: "H", tiff.LONG: "I", tiff.IFD: "I"}
+_SUB_IFDS = (tiff.EXIF_IFD, tiff.GPS_IFD, tiff.INTEROPERABILITY_IFD, tiff.SUB_IFDS)
 _PICTURES = ((0x0111, 0x0117), (0x0144, 0x0145), (0x0201, 0x0202))
-"""Offsets and lengths of strips, of tiles, and of a thumbnail."""
-_ENTRY = 12
-_MOST_DIRECTORIES = 5000
-_BLOCK_END = 2**32 - 1
+"""Tags of offsets and lengths of strips, of tiles, and of a thumbnail."""
+_MAX_DIRECTORIES = 5000
+_MAX_SIZE = 2**32 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One entry of a directory."""
-
-    tag: int
-    type: int
-    count: int
-    raw: bytes
-    """The four bytes of value or offset."""
-    at: int
-    """Where its twelve bytes stand."""
-
-
-class Tiff:
-    """The first directory of a block.
+class TiffBlock:
+    """The first directory of a TIFF structure.
 
     Parameters
     ----------
-    lenient
-        For reading alone: a directory may be empty, or lack the pointer to the one after it.
+    tolerant
+        For reading only: accept raw photos, an empty directory, and one without the offset of the
+        next.
 
     Raises
     ------
-    Refused
-        Where it is not classic TIFF, or does not add up.
+    RefusedError
+        If it is not classic TIFF, or invalid.
     """
 
-    def __init__(self, data: bytes, *, lenient: bool = False) -> None:
+    def __init__(self, data: bytes, *, tolerant: bool = False) -> None:
         self.data = data
-        self._lenient = lenient
-        order = {b"II": "<", b"MM": ">"}.get(data[:2])
+        self._is_tolerant = tolerant
+        order = tiff.byte_order(data)
         if not order or len(data) < 8:
-            raise Refused(Reason.MALFORMED, "no TIFF header")
-        self._order = order
+            raise RefusedError(RefusalReason.MALFORMED, "no TIFF header")
+        self._encoding = tiff.Encoding(order)
         (magic,) = self.unpack("H", 2)
-        if magic == 43:
-            raise Refused(Reason.BIG_TIFF)
-        if magic != 42 and not (lenient and magic in _RAW_MAGIC):
-            raise Refused(Reason.MALFORMED, "no TIFF header")
-        (self._first,) = self.unpack("I", 4)
-        self.fields, self._next = self._directory(self._first)
+        if magic == tiff.BIG_MAGIC:
+            raise RefusedError(RefusalReason.BIG_TIFF)
+        if magic != tiff.CLASSIC_MAGIC and not (tolerant and magic in tiff.RAW_MAGIC):
+            raise RefusedError(RefusalReason.MALFORMED, "no TIFF header")
+        (self._first_ifd,) = self.unpack("I", self._encoding.first_ifd_position)
+        self.entries, self._next_ifd = self._directory(self._first_ifd)
 
-    def unpack(self, form: str, at: int) -> tuple[int, ...]:
-        """Numbers at a place, in the block's byte order."""
+    def unpack(self, format: str, position: int) -> tuple[int, ...]:
+        """Read numbers in the block's byte order."""
         try:
-            return struct.unpack_from(self._order + form, self.data, at)
+            return self._encoding.unpack(format, self.data, position)
         except struct.error as error:
-            raise Refused(Reason.MALFORMED, "a TIFF directory is cut off") from error
+            raise RefusedError(RefusalReason.MALFORMED, "a TIFF directory is cut off") from error
+
+    def pack(self, format: str, *numbers: int) -> bytes:
+        """Encode numbers in the block's byte order."""
+        return self._encoding.pack(format, *numbers)
 
     def value(self, tag: int) -> bytes | None:
-        """The bytes of a tag's value; None where the tag is absent."""
-        return self._value(self.fields, tag)
+        """The bytes of a tag's value; None if the tag is absent."""
+        return self._first_value(self.entries, tag)
 
     def has(self, tag: int) -> bool:
         """Whether a tag is there."""
-        return any(field.tag == tag for field in self.fields)
+        return any(entry.tag == tag for entry in self.entries)
 
     def values(self, tag: int) -> list[bytes]:
-        """The same of every entry that bears the tag, as damaged files have several."""
-        return [self._bytes(field) for field in self.fields if field.tag == tag]
+        """The values of all entries with a tag; damaged files have several."""
+        return [self._value(entry) for entry in self.entries if entry.tag == tag]
 
-    def sub_values(self, tag: int) -> list[bytes]:
-        """The same, of the EXIF directory."""
-        pointer = next((f for f in self.fields if f.tag == _EXIF_IFD and f.count == 1), None)
-        if not pointer or pointer.type not in (4, 13):
+    def exif_values(self, tag: int) -> list[bytes]:
+        """The values of all entries with a tag in the EXIF directory."""
+        pointer = next((e for e in self.entries if e.tag == tiff.EXIF_IFD and e.count == 1), None)
+        if not pointer or pointer.type not in (tiff.LONG, tiff.IFD):
             return []
-        fields, _ = self._directory(self.unpack("I", pointer.at + 8)[0])
-        return [self._bytes(field) for field in fields if field.tag == tag]
+        entries, _ = self._directory(self.unpack("I", pointer.position + 8)[0])
+        return [self._value(entry) for entry in entries if entry.tag == tag]
 
-    def check_all(self) -> None:
-        """Follow the directories, and those below them, to all that they say and point to.
+    def validate(self) -> None:
+        """Follow all directories and their sub-directories, and all offsets in them.
 
         Raises
         ------
-        Refused
-            Where they run in a circle, or off the block: what is put at its end would be taken for
-            what is missing there.
+        RefusedError
+            If directories form a loop, or offsets lead beyond the block: what is appended would be
+            taken for what is missing there.
         """
         seen: set[int] = set()
-        waiting = [self._first]
+        waiting = [self._first_ifd]
         while waiting:
             at = waiting.pop()
-            if at in seen or len(seen) > _MOST_DIRECTORIES:
-                raise Refused(Reason.TIFF_LOOP)
+            if at in seen or len(seen) > _MAX_DIRECTORIES:
+                raise RefusedError(RefusalReason.TIFF_LOOP)
             seen.add(at)
-            fields, after = self._directory(at)
-            waiting += [after] if after else []
-            for field in fields:
-                if field.tag in _POINTERS:
-                    waiting += self._numbers(fields, field.tag)
+            entries, next_ifd = self._directory(at)
+            waiting += [next_ifd] if next_ifd else []
+            for entry in entries:
+                if entry.tag in _SUB_IFDS:
+                    waiting += self._numbers(entries, entry.tag)
                 else:
-                    self._value(fields, field.tag)
+                    self._first_value(entries, entry.tag)
             for offsets, lengths in _PICTURES:
-                starts, sizes = self._numbers(fields, offsets), self._numbers(fields, lengths)
+                starts, sizes = self._numbers(entries, offsets), self._numbers(entries, lengths)
                 if any(a + b > len(self.data) for a, b in zip(starts, sizes, strict=False)):
-                    raise Refused(Reason.MALFORMED, "a part of the picture is missing")
+                    raise RefusedError(RefusalReason.MALFORMED, "a part of the picture is missing")
 
-    def set(self, values: Mapping[int, tuple[int, bytes]]) -> list[Splice]:
+    def set_values(self, values: Mapping[int, tuple[int, bytes]]) -> list[Splice]:
         """The splices that give tags of the first directory new values (TIFF type and bytes).
 
-        The block must have passed `check_all`.
+        The block must have passed `validate`.
 
         Raises
         ------
-        Refused
-            Where a tag stands twice, or the block would outgrow its offsets.
+        RefusedError
+            If a tag occurs twice, or the block would become larger than its offsets allow.
         """
-        fields = {field.tag: field for field in self.fields}
-        if len(fields) != len(self.fields):
-            raise Refused(Reason.DUPLICATE_TAGS)
+        entries = {entry.tag: entry for entry in self.entries}
+        if len(entries) != len(self.entries):
+            raise RefusedError(RefusalReason.DUPLICATE_TAGS)
         end = len(self.data)
         appended = b""
         splices = []
         for tag, (kind, value) in values.items():
-            raw = value.ljust(4, b"\0")
+            field = value.ljust(4, b"\0")
             if len(value) > 4:
                 appended += b"\0" * ((end + len(appended)) % 2)
-                raw = struct.pack(self._order + "I", end + len(appended))
+                field = self.pack("I", end + len(appended))
                 appended += value
-            old = fields.get(tag)
-            count = len(value)
-            new = fields[tag] = Field(tag, kind, count, raw, old.at if old else -1)
+            old = entries.get(tag)
+            new = Entry(tag, kind, len(value), field, old.position if old else -1)
+            entries[tag] = new
             if old:
-                splices.append(Splice(old.at, old.at + _ENTRY, self._pack(new)))
-        if any(field.at < 0 for field in fields.values()):
+                position = old.position
+                splices.append(
+                    Splice(position, position + self._encoding.entry_size, self._pack(new))
+                )
+        if any(entry.position < 0 for entry in entries.values()):
             splices.clear()
             appended += b"\0" * ((end + len(appended)) % 2)
-            splices.append(Splice(4, 8, struct.pack(self._order + "I", end + len(appended))))
-            appended += struct.pack(self._order + "H", len(fields))
-            appended += b"".join(self._pack(fields[tag]) for tag in sorted(fields))
-            appended += struct.pack(self._order + "I", self._next)
-        if end + len(appended) > _BLOCK_END:
-            raise Refused(Reason.TOO_LARGE)
+            splices.append(Splice(4, 8, self.pack("I", end + len(appended))))
+            appended += self._encoding.pack_directory(
+                (self._pack(entries[tag]) for tag in sorted(entries)), self._next_ifd
+            )
+        if end + len(appended) > _MAX_SIZE:
+            raise RefusedError(RefusalReason.TOO_LARGE)
         return [*splices, Splice(end, end, appended)] if appended else splices
 
-    def others(self, *tags: int) -> list[tuple[int, int, int, bytes]]:
-        """All entries of the first directory but these, for a comparison of before and after."""
-        return [(f.tag, f.type, f.count, f.raw) for f in self.fields if f.tag not in tags]
+    def other_entries(self, *tags: int) -> list[tuple[int, int, int, bytes]]:
+        """All entries of the first directory except these tags, for comparison."""
+        return [(e.tag, e.type, e.count, e.value) for e in self.entries if e.tag not in tags]
 
-    def _pack(self, field: Field) -> bytes:
-        head = struct.pack(self._order + "HHI", field.tag, field.type, field.count)
-        return head + field.raw
+    def _pack(self, entry: Entry) -> bytes:
+        return self._encoding.pack_entry(entry.tag, entry.type, entry.count, entry.value)
 
-    def _directory(self, at: int) -> tuple[list[Field], int]:
+    def _directory(self, at: int) -> tuple[list[Entry], int]:
+        """The entries of a directory, and the offset of the next one, 0 for none."""
         if at < 8:
-            raise Refused(Reason.MALFORMED, "a TIFF directory is out of place")
+            raise RefusedError(RefusalReason.MALFORMED, "a TIFF directory is out of place")
         (number,) = self.unpack("H", at)
-        after = 0
-        if not self._lenient or at + 6 + _ENTRY * number <= len(self.data):
-            (after,) = self.unpack("I", at + 2 + _ENTRY * number)
-        fields = []
-        for entry in range(at + 2, at + 2 + _ENTRY * number, _ENTRY):
-            tag, kind, count = self.unpack("HHI", entry)
-            fields.append(Field(tag, kind, count, self.data[entry + 8 : entry + 12], entry))
-        if not (fields or self._lenient):
-            raise Refused(Reason.MALFORMED, "a TIFF directory is empty")
-        return fields, after
+        start = at + 2
+        end = start + self._encoding.entry_size * number
+        next_ifd = 0
+        if not self._is_tolerant or end + 4 <= len(self.data):
+            (next_ifd,) = self.unpack("I", end)
+        entries = list(self._encoding.entries(self.data[start:end], start))
+        if len(entries) < number:
+            raise RefusedError(RefusalReason.MALFORMED, "a TIFF directory is cut off")
+        if not (entries or self._is_tolerant):
+            raise RefusedError(RefusalReason.MALFORMED, "a TIFF directory is empty")
+        return entries, next_ifd
 
-    def _numbers(self, fields: list[Field], tag: int) -> list[int]:
-        """A tag's value as whole numbers; none where it is absent, or no such numbers."""
-        kind = next((field.type for field in fields if field.tag == tag), 0)
-        if kind not in _NUMBERS:
+    def _numbers(self, entries: list[Entry], tag: int) -> list[int]:
+        """A tag's value as whole numbers; none if it is absent or of another type."""
+        kind = next((entry.type for entry in entries if entry.tag == tag), 0)
+        if kind not in _NUMBER_FORMATS:
             return []
-        raw = self._value(fields, tag) or b""
-        return [number for (number,) in struct.iter_unpack(self._order + _NUMBERS[kind], raw)]
+        value = self._first_value(entries, tag) or b""
+        count = len(value) // tiff.TYPE_SIZES[kind]
+        return list(self._encoding.unpack(f"{count}{_NUMBER_FORMATS[kind]}", value))
 
-    def _value(self, fields: list[Field], tag: int) -> bytes | None:
-        return next((self._bytes(field) for field in fields if field.tag == tag), None)
+    def _first_value(self, entries: list[Entry], tag: int) -> bytes | None:
+        return next((self._value(entry) for entry in entries if entry.tag == tag), None)
 
-    def _bytes(self, field: Field) -> bytes:
-        length = _SIZES.get(field.type, 1) * field.count
+    def _value(self, entry: Entry) -> bytes:
+        length = tiff.TYPE_SIZES.get(entry.type, 1) * entry.count
         if length <= 4:
-            return field.raw[:length]
-        (at,) = self.unpack("I", field.at + 8)
+            return entry.value[:length]
+        (at,) = self.unpack("I", entry.position + 8)
         if at + length > len(self.data):
-            raise Refused(Reason.MALFORMED, "a value lies beyond the block")
+            raise RefusedError(RefusalReason.MALFORMED, "a value lies beyond the block")
         return self.data[at : at + length]
 
 
-def texts(block: bytes) -> tuple[list[tuple[str, str]], list[Refused]]:
-    """What a person may have written into an EXIF block: field and text, blank ones included.
+def read_texts(block: bytes) -> tuple[list[tuple[str, str]], list[RefusedError]]:
+    """Field and text of what may be a caption in an EXIF block, and why some cannot be read.
 
-    And why some of it could not be read, although it is there.
+    Blank texts are included.
     """
     found: list[tuple[str, str]] = []
-    unread: list[Refused] = []
+    unreadable: list[RefusedError] = []
     if not block.strip(b"\0"):
-        return found, unread
+        return found, unreadable
     try:
-        tiff = Tiff(block, lenient=True)
-    except Refused as error:
+        parsed = TiffBlock(block, tolerant=True)
+    except RefusedError as error:
         return found, [error]
 
-    def read(name: str, values: Callable[[int], list[bytes]], tag: int) -> None:
+    def read(field: str, values: Callable[[int], list[bytes]], tag: int) -> None:
         try:
-            found.extend((f"EXIF {name}", _text_of(tag, raw, tiff)) for raw in values(tag))
-        except Refused as error:
-            unread.append(Refused(error.reason, f"EXIF {name}"))
+            found.extend((field, _decode_tag(tag, value, parsed)) for value in values(tag))
+        except RefusedError as error:
+            unreadable.append(RefusedError(error.reason, field))
 
-    read("ImageDescription", tiff.values, IMAGE_DESCRIPTION)
-    for tag, name in _WINDOWS.items():
-        read(name, tiff.values, tag)
-    read("UserComment", tiff.sub_values, _USER_COMMENT)
-    return found, unread
-
-
-def _text_of(tag: int, raw: bytes, tiff: Tiff) -> str:
-    if tag in _WINDOWS:
-        return raw.decode("utf-16-le", "replace").strip("\0 ")
-    return _comment(raw, tiff) if tag == _USER_COMMENT else _decode(raw)
+    read(EXIF_DESCRIPTION, parsed.values, tiff.IMAGE_DESCRIPTION)
+    for tag, name in _WINDOWS_TEXTS.items():
+        read(f"EXIF {name}", parsed.values, tag)
+    read("EXIF UserComment", parsed.exif_values, tiff.USER_COMMENT)
+    return found, unreadable
 
 
-def description(text: str) -> tuple[int, bytes]:
-    """A text as the value of ImageDescription: type and bytes."""
-    return 2, text.encode() + b"\0"
+def description_splices(block: bytes, description: str) -> list[Splice]:
+    """The splices of an EXIF block that set ImageDescription.
+
+    The block must have passed `TiffBlock.validate`.
+    """
+    value = description_value(description)
+    return TiffBlock(block).set_values({tiff.IMAGE_DESCRIPTION: value})
 
 
-def same_but_description(before: bytes, after: bytes) -> bool:
-    """Whether a block differs from what it was in nothing but ImageDescription.
+def description_value(text: str) -> tuple[int, bytes]:
+    """A text as the value of ImageDescription: TIFF type and bytes."""
+    return tiff.ASCII, text.encode() + b"\0"
 
-    All bytes that stood before must stand, but those of the tag's entry.
+
+def equal_except_description(before: bytes, after: bytes) -> bool:
+    """Whether two blocks differ in nothing but ImageDescription.
+
+    All bytes of the first must be unchanged in the second, except those of the tag's entry.
 
     Raises
     ------
-    Refused
-        Where either of them cannot be read.
+    RefusedError
+        If either of them cannot be parsed.
     """
     if before == after:
         return True
-    one, other = Tiff(before), Tiff(after)
-    entries = [field.at for field in one.fields if field.tag == IMAGE_DESCRIPTION]
-    kept = bytearray(after[: len(before)])
-    for at in entries:
-        kept[at : at + _ENTRY] = before[at : at + _ENTRY]
-    return kept == before and one.others(IMAGE_DESCRIPTION) == other.others(IMAGE_DESCRIPTION)
+    old, new = TiffBlock(before), TiffBlock(after)
+    unchanged = bytearray(after[: len(before)])
+    for entry in old.entries:
+        if entry.tag == tiff.IMAGE_DESCRIPTION:
+            at = slice(entry.position, entry.position + 12)
+            unchanged[at] = before[at]
+    same_entries = old.other_entries(tiff.IMAGE_DESCRIPTION) == new.other_entries(
+        tiff.IMAGE_DESCRIPTION
+    )
+    return unchanged == before and same_entries
 
 
-def _comment(raw: bytes, tiff: Tiff) -> str:
-    charset, text = raw[:8], raw[8:]
+def _decode_tag(tag: int, value: bytes, block: TiffBlock) -> str:
+    if tag in _WINDOWS_TEXTS:
+        return value.decode("utf-16-le", "replace").strip("\0 ")
+    return _decode_comment(value, block) if tag == tiff.USER_COMMENT else _decode(value)
+
+
+def _decode_comment(value: bytes, block: TiffBlock) -> str:
+    charset, text = value[:8], value[8:]
     if charset.startswith(b"UNICODE"):
-        # The byte order is the block's by the standard, and not in all cameras.
-        order = "utf-16-be" if tiff.data[:2] == b"MM" else "utf-16-le"
-        return text.decode(order, "replace").strip("\0 ")
+        # In the block's byte order by the standard, though some cameras use another.
+        encoding = "utf-16-be" if block.data[:2] == b"MM" else "utf-16-le"
+        return text.decode(encoding, "replace").strip("\0 ")
     if charset.startswith(b"JIS"):
         return text.decode("iso2022_jp", "replace").strip("\0 ")
     if charset.startswith((b"ASCII", b"\0\0\0\0")):
         return _decode(text)
-    return _decode(raw)
+    return _decode(value)
 
 
-def _decode(raw: bytes) -> str:
-    text = raw.split(b"\0")[0] if raw.strip(b"\0") else b""
+def _decode(value: bytes) -> str:
+    text = value.split(b"\0")[0] if value.strip(b"\0") else b""
     try:
         return text.decode().strip()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Photos and sidecars as bytes, and in which words it is said that they cannot be read."""
+"""Reading photos and sidecars as bytes, with errors as refusals."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ import os
 from pathlib import Path
 
 from captioner import regular_files
-from captioner.metadata import provenance, sidecar
-from captioner.metadata.provenance import Content
-from captioner.metadata.refusal import Reason, Refused
+from captioner.metadata import sidecar
+from captioner.metadata.errors import RefusalReason, RefusedError
+from captioner.metadata.fields import FileMetadata
+from captioner.metadata.packet import read_packet_tolerantly
 
 
-def read(path: Path, most: int) -> bytes:
-    """All that a regular file holds.
+def read(path: Path, max_bytes: int) -> bytes:
+    """The content of a regular file.
 
     Raises
     ------
-    Refused
-        Where it cannot be read, or holds more than `most` bytes.
+    RefusedError
+        If it cannot be read, or is larger than `max_bytes`.
     """
     try:
-        return regular_files.read(path, most)
+        return regular_files.read(path, max_bytes)
     except regular_files.NotRegularError as error:
-        raise Refused(Reason.NOT_REGULAR) from error
+        raise RefusedError(RefusalReason.NOT_REGULAR) from error
     except regular_files.TooLargeError as error:
-        raise Refused(Reason.TOO_LARGE) from error
+        raise RefusedError(RefusalReason.TOO_LARGE) from error
     except OSError as error:
-        raise system(error) from error
+        raise system_error(error) from error
 
 
-def written_sidecar(path: Path) -> bytes | None:
-    """What a sidecar holds that captioner may have written; None where it cannot be one."""
+def read_written_sidecar(path: Path) -> bytes | None:
+    """The content of a sidecar that captioner may have written; None if it cannot be one."""
     try:
-        return regular_files.read(path, sidecar.LARGEST)
+        return regular_files.read(path, sidecar.MAX_BYTES)
     except (regular_files.NotRegularError, regular_files.TooLargeError, FileNotFoundError):
         return None
     except OSError as error:
@@ -42,31 +43,31 @@ def written_sidecar(path: Path) -> bytes | None:
         raise
 
 
-def other(path: Path) -> Content:
+def read_other_sidecar(path: Path) -> FileMetadata:
     """What a sidecar says that captioner never writes to.
 
     Raises
     ------
-    Refused
-        Where it cannot be read.
+    RefusedError
+        If it cannot be read.
     """
     try:
-        return provenance.read_tolerantly(read(path, sidecar.LARGEST))
-    except Refused as error:
-        if error.reason is Reason.TOO_LARGE:
-            return Content(unread=(error,))
-        if error.reason is Reason.NOT_REGULAR or not os.path.lexists(path):
-            return Content()
-        raise unreadable(path, error) from error
+        return read_packet_tolerantly(read(path, sidecar.MAX_BYTES))
+    except RefusedError as error:
+        if error.reason is RefusalReason.TOO_LARGE:
+            return FileMetadata(unreadable=(error,))
+        if error.reason is RefusalReason.NOT_REGULAR or not os.path.lexists(path):
+            return FileMetadata()
+        raise unreadable_sidecar(path, error) from error
 
 
-def unreadable(path: Path, error: Refused) -> Refused:
-    """Why a photo is left as it is that has a sidecar which cannot be read."""
+def unreadable_sidecar(path: Path, error: RefusedError) -> RefusedError:
+    """Why a photo is not written that has a sidecar which cannot be read."""
     is_dangling = os.path.lexists(path) and not os.path.exists(path)  # noqa: PTH110
     why = "a link whose target is missing" if is_dangling else error.detail
-    return Refused(Reason.SIDECAR, f"{path.name}: {why}")
+    return RefusedError(RefusalReason.SIDECAR, f"{path.name}: {why}")
 
 
-def system(error: OSError) -> Refused:
-    """What the system says as a refusal."""
-    return Refused(Reason.SYSTEM, error.strerror or str(error))
+def system_error(error: OSError) -> RefusedError:
+    """An error of the system as a refusal."""
+    return RefusedError(RefusalReason.SYSTEM, error.strerror or str(error))

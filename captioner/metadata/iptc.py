@@ -1,7 +1,7 @@
-"""IPTC in Photoshop's image resources: caption (2:120) and keywords (2:25) of a block that exists.
+"""Editing IPTC captions (2:120) and keywords (2:25) in Photoshop's image resources.
 
-No block is ever made. The digest by which programs see whether XMP and IPTC agree is refreshed
-only where it fitted before.
+An IPTC block is never created. The digest by which programs see whether XMP and IPTC agree is
+updated only if it was right before.
 """
 
 from __future__ import annotations
@@ -9,114 +9,145 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from itertools import takewhile
 
-from captioner.metadata.refusal import Reason, Refused
+from captioner.formats.iptc import (
+    CAPTION,
+    CHARSET,
+    DIGEST_RESOURCE,
+    IPTC_RESOURCE,
+    KEYWORD,
+    MAX_KEYWORD_BYTES,
+    UTF_8,
+    Dataset,
+    Resource,
+    iter_datasets,
+    iter_resources,
+    truncate_caption,
+)
+from captioner.metadata.errors import RefusalReason, RefusedError
 
-CAPTION = (2, 120)
-KEYWORD = (2, 25)
-CHARSET = (1, 90)
-_UTF_8 = b"\x1b%G"
-_CAPTION_BYTES = 2000
-_KEYWORD_BYTES = 64
+WRITTEN_RESOURCES = (IPTC_RESOURCE, DIGEST_RESOURCE)
+WRITTEN_DATASETS = (CAPTION, KEYWORD, CHARSET)
+
 _BINARY = {0, 200, 201, 202}
-_SIGNATURES = (b"8BIM", b"PHUT", b"AgHg", b"DCSR", b"MeSa")
-IPTC = 0x0404
-_DIGEST = 0x0425
-WRITTEN = (IPTC, _DIGEST)
-"""Resources that a caption changes."""
+"""Numbers of datasets of record 2 that hold no text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """One value, as record and number name it."""
-
-    kind: tuple[int, int]
-    value: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """One of Photoshop's image resources."""
-
-    head: bytes
-    """Signature, number and name."""
-    data: bytes
-
-    @property
-    def number(self) -> int:
-        """What kind it is."""
-        return int.from_bytes(self.head[4:6], "big")
-
-
-def resources(block: bytes) -> tuple[list[Resource], bytes]:
-    """Take image resources apart: them, and the zeros after the last.
+def parse_resources(block: bytes) -> tuple[list[Resource], bytes]:
+    """The image resources of a block, and the zeros after the last.
 
     Raises
     ------
-    Refused
-        Where they do not add up.
+    RefusedError
+        If they are invalid.
     """
-    found, at = resources_until(block)
-    if block[at:].strip(b"\0"):
-        raise Refused(Reason.MALFORMED, "image resources")
-    return found, block[at:]
+    found, end = valid_resources(block)
+    if block[end:].strip(b"\0"):
+        raise RefusedError(RefusalReason.MALFORMED, "image resources")
+    return found, block[end:]
 
 
-def resources_until(block: bytes) -> tuple[list[Resource], int]:
-    """The image resources up to the first that does not add up, and where they end."""
-    found: list[Resource] = []
-    at = 0
-    while block[at : at + 4].startswith(_SIGNATURES) and at + 7 <= len(block):
-        name = 1 + block[at + 6]
-        start = at + 6 + name + name % 2
-        length = int.from_bytes(block[start : start + 4], "big")
-        if start + 4 + length > len(block):
-            break
-        found.append(Resource(block[at:start], block[start + 4 : start + 4 + length]))
-        at = start + 4 + length + length % 2
-    return found, at
+def valid_resources(block: bytes) -> tuple[list[Resource], int]:
+    """The image resources up to the first invalid one, and the offset at which they end."""
+    found = list(takewhile(lambda resource: resource.is_complete, iter_resources(block)))
+    return found, found[-1].end if found else 0
 
 
-def iptc_of(block: bytes) -> bytes | None:
-    """The IPTC among image resources; None where there is none.
+def iptc_block(resources: bytes) -> bytes | None:
+    """The IPTC block among image resources; None if there is none.
 
     Raises
     ------
-    Refused
-        Where the resources do not add up, or hold several.
+    RefusedError
+        If the resources are invalid, or several hold IPTC.
     """
-    found = [resource.data for resource in resources(block)[0] if resource.number == IPTC]
+    parsed, _ = parse_resources(resources)
+    found = [resource.data for resource in parsed if resource.number == IPTC_RESOURCE]
     if len(found) > 1:
-        raise Refused(Reason.MALFORMED, "several IPTC blocks")
+        raise RefusedError(RefusalReason.MALFORMED, "several IPTC blocks")
     return found[0] if found else None
 
 
-def datasets(iptc: bytes) -> list[Dataset]:
-    """Take an IPTC block apart.
+def parse_datasets(block: bytes) -> list[Dataset]:
+    """The datasets of an IPTC block.
 
     Raises
     ------
-    Refused
-        Where it does not add up.
+    RefusedError
+        If they are invalid.
     """
-    found, at = _datasets_until(iptc)
-    if iptc[at:].strip(b"\0"):
-        raise Refused(Reason.MALFORMED, "IPTC")
+    found, end = _valid_datasets(block)
+    if block[end:].strip(b"\0"):
+        raise RefusedError(RefusalReason.MALFORMED, "IPTC")
     return found
 
 
-def texts(iptc: bytes, kind: tuple[int, int]) -> list[str]:
-    """What the datasets of a kind say."""
-    return _texts(datasets(iptc), kind)
+def read_texts(block: bytes, kind: tuple[int, int]) -> list[str]:
+    """The texts of all datasets of one kind.
+
+    Raises
+    ------
+    RefusedError
+        If the block is invalid.
+    """
+    return _texts(parse_datasets(block), kind)
 
 
-def readable(iptc: bytes) -> tuple[list[str], list[str], Refused | None]:
-    """Captions and keywords as far as a block can be read, and why it can be no further."""
-    found, at = _datasets_until(iptc)
-    broken = bool(iptc[at:].strip(b"\0"))
-    error = Refused(Reason.MALFORMED, "IPTC") if broken else None
+def read_tolerantly(block: bytes) -> tuple[list[str], list[str], RefusedError | None]:
+    """Captions and keywords as far as a block can be read, and why not further."""
+    found, end = _valid_datasets(block)
+    is_broken = bool(block[end:].strip(b"\0"))
+    error = RefusedError(RefusalReason.MALFORMED, "IPTC") if is_broken else None
     return _texts(found, CAPTION), _texts(found, KEYWORD), error
+
+
+def edit_resources(resources: bytes, caption: str | None, keywords: Iterable[str]) -> bytes:
+    """Image resources with a new caption, None to keep the old one, and with additional keywords.
+
+    Raises
+    ------
+    RefusedError
+        If they are invalid, hold no IPTC, or text in another encoding.
+    """
+    found, zeros = parse_resources(resources)
+    old = iptc_block(resources)
+    if old is None:
+        raise RefusedError(RefusalReason.MALFORMED, "no IPTC block")
+    new = _edit_datasets(old, caption, keywords)
+    old_digest = hashlib.md5(old).digest()
+    parts = []
+    for resource in found:
+        data = resource.data
+        if resource.number == IPTC_RESOURCE:
+            data = new
+        elif resource.number == DIGEST_RESOURCE and data == old_digest:
+            data = hashlib.md5(new).digest()
+        padding = b"\0" * (len(data) % 2)
+        parts += [resource.header, len(data).to_bytes(4, "big"), data, padding]
+    return b"".join([*parts, zeros])
+
+
+def _edit_datasets(block: bytes, caption: str | None, keywords: Iterable[str]) -> bytes:
+    found = parse_datasets(block)
+    zeros = block[sum(5 + len(dataset.value) for dataset in found) :]
+    present = {dataset.value for dataset in found if dataset.kind == KEYWORD}
+    new = [Dataset(KEYWORD, keyword.encode()) for keyword in keywords]
+    new = [d for d in new if len(d.value) <= MAX_KEYWORD_BYTES and d.value not in present]
+    if caption is not None:
+        found = [dataset for dataset in found if dataset.kind != CAPTION]
+        new.append(Dataset(CAPTION, truncate_caption(caption).encode()))
+    if not _is_utf_8(found) and any(not dataset.value.isascii() for dataset in new):
+        others = [d for d in found if d.kind[0] == 2 and d.kind[1] not in _BINARY]
+        if any(d.kind == CHARSET for d in found) or any(not d.value.isascii() for d in others):
+            # If all of it were declared to be UTF-8, these texts would be read wrongly.
+            raise RefusedError(RefusalReason.MALFORMED, "IPTC in another encoding")
+        new.append(Dataset(CHARSET, UTF_8))
+    for dataset in new:
+        at = next((k for k, other in enumerate(found) if other.kind > dataset.kind), len(found))
+        found.insert(at, dataset)
+    written = b"".join(struct.pack(">BBBH", 0x1C, *d.kind, len(d.value)) + d.value for d in found)
+    return written + zeros
 
 
 def _texts(found: list[Dataset], kind: tuple[int, int]) -> list[str]:
@@ -124,70 +155,11 @@ def _texts(found: list[Dataset], kind: tuple[int, int]) -> list[str]:
     return [d.value.decode(encoding, "replace").strip("\0 ") for d in found if d.kind == kind]
 
 
-def _datasets_until(iptc: bytes) -> tuple[list[Dataset], int]:
-    """The datasets up to the first that does not add up, and where they end."""
-    found: list[Dataset] = []
-    at = 0
-    while at + 5 <= len(iptc) and iptc[at] == 0x1C:
-        record, number, length = struct.unpack_from(">BBH", iptc, at + 1)
-        if length & 0x8000 or at + 5 + length > len(iptc):
-            break
-        found.append(Dataset((record, number), iptc[at + 5 : at + 5 + length]))
-        at += 5 + length
-    return found, at
-
-
-def cut(text: str) -> str:
-    """As much of a caption as the standard allows."""
-    return text.encode()[:_CAPTION_BYTES].decode("utf-8", "ignore").rstrip()
-
-
-def edit(block: bytes, caption: str | None, keywords: Iterable[str]) -> bytes:
-    """Image resources with a caption in the place of the old one, and with more keywords.
-
-    Raises
-    ------
-    Refused
-        Where they hold no IPTC, do not add up, or have text in another encoding.
-    """
-    found, rest = resources(block)
-    old = iptc_of(block)
-    if old is None:
-        raise Refused(Reason.MALFORMED, "no IPTC block")
-    new = _edit_iptc(old, caption, keywords)
-    fitting = hashlib.md5(old).digest()
-    parts = []
-    for resource in found:
-        data = resource.data
-        if resource.number == IPTC:
-            data = new
-        elif resource.number == _DIGEST and data == fitting:
-            data = hashlib.md5(new).digest()
-        parts += [resource.head, len(data).to_bytes(4, "big"), data, b"\0" * (len(data) % 2)]
-    return b"".join([*parts, rest])
-
-
-def _edit_iptc(iptc: bytes, caption: str | None, keywords: Iterable[str]) -> bytes:
-    found = datasets(iptc)
-    zeros = iptc[sum(5 + len(dataset.value) for dataset in found) :]
-    present = {d.value for d in found if d.kind == KEYWORD}
-    new = [Dataset(KEYWORD, word.encode()) for word in keywords]
-    new = [d for d in new if len(d.value) <= _KEYWORD_BYTES and d.value not in present]
-    if caption is not None:
-        found = [dataset for dataset in found if dataset.kind != CAPTION]
-        new.append(Dataset(CAPTION, cut(caption).encode()))
-    if not _is_utf_8(found) and any(not dataset.value.isascii() for dataset in new):
-        others = [d for d in found if d.kind[0] == 2 and d.kind[1] not in _BINARY]
-        if any(d.kind == CHARSET for d in found) or any(not d.value.isascii() for d in others):
-            # To say that all of it is UTF-8 would read what stands there wrongly.
-            raise Refused(Reason.MALFORMED, "IPTC in another encoding")
-        new.append(Dataset(CHARSET, _UTF_8))
-    for dataset in new:
-        at = next((k for k, d in enumerate(found) if d.kind > dataset.kind), len(found))
-        found.insert(at, dataset)
-    written = b"".join(struct.pack(">BBBH", 0x1C, *d.kind, len(d.value)) + d.value for d in found)
-    return written + zeros
+def _valid_datasets(block: bytes) -> tuple[list[Dataset], int]:
+    """The datasets up to the first invalid or extended one, and the offset at which they end."""
+    found = list(takewhile(lambda dataset: dataset.is_plain, iter_datasets(block)))
+    return found, sum(5 + len(dataset.value) for dataset in found)
 
 
 def _is_utf_8(found: Iterable[Dataset]) -> bool:
-    return any(d.kind == CHARSET and d.value == _UTF_8 for d in found)
+    return any(dataset.kind == CHARSET and dataset.value == UTF_8 for dataset in found)

@@ -1,4 +1,4 @@
-"""A photo's bytes: taken apart as its format has them, and what they say."""
+"""Parsing photos by format, and reading all that their metadata says about the picture."""
 
 from __future__ import annotations
 
@@ -8,114 +8,118 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from captioner.metadata import exif, iptc, provenance
+from captioner.formats.iptc import IPTC_RESOURCE
+from captioner.metadata import exif, iptc
+from captioner.metadata.blocks import EXTENDED, Block, find_blocks
 from captioner.metadata.container import Container
-from captioner.metadata.jpeg import Jpeg
-from captioner.metadata.png import Png
-from captioner.metadata.provenance import Content, Text
-from captioner.metadata.refusal import Reason, Refused
-from captioner.metadata.survey import EXTENDED, Block, survey
+from captioner.metadata.errors import RefusalReason, RefusedError
+from captioner.metadata.fields import IPTC_CAPTION, FieldText, FileMetadata
+from captioner.metadata.jpeg import JpegFile
+from captioner.metadata.packet import read_packet_tolerantly
+from captioner.metadata.png import PngFile
 from captioner.metadata.tiff import TiffFile
-from captioner.metadata.webp import WebP
+from captioner.metadata.webp import WebPFile
 
-LARGEST = 2**30
-"""Bytes of a file that is written in place; it is held in memory twice."""
+MAX_BYTES = 2**30
+"""Of a file that is written in place; it is held in memory twice."""
 
 _Result = TypeVar("_Result")
 
-
-_KINDS: tuple[tuple[bytes, Callable[[bytes], Container]], ...] = (
-    (b"\xff\xd8", Jpeg),
-    (b"\x89PNG", Png),
-    (b"RIFF", WebP),
+_CONTAINERS: tuple[tuple[bytes, Callable[[bytes], Container]], ...] = (
+    (b"\xff\xd8", JpegFile),
+    (b"\x89PNG", PngFile),
+    (b"RIFF", WebPFile),
     (b"II", TiffFile),
     (b"MM", TiffFile),
 )
 _TIFF_SUFFIXES = (".tif", ".tiff")
 
 
-def read_photo(data: bytes) -> Content:
-    """All that a photo says, whatever its format; with why some of it could not be read."""
-    found = survey(data)
-    content = Content()
-    texts: list[Text] = []
+def read_photo(data: bytes) -> FileMetadata:
+    """All that a photo of any format says, and why some of it could not be read."""
+    found = find_blocks(data)
+    metadata = FileMetadata()
+    texts: list[FieldText] = []
     keywords: list[str] = []
-    unread = list(found.unread)
+    unreadable = list(found.unreadable)
     for block in found.blocks:
         if block.kind == "xmp":
-            said = provenance.read_tolerantly(block.data)
-            unread += said.unread
+            packet = read_packet_tolerantly(block.data)
+            unreadable += packet.unreadable
             if not block.prefix:
-                content = said
-                texts += said.texts
-                keywords += said.keywords
+                metadata = packet
+                texts += packet.texts
+                keywords += packet.keywords
             elif block.prefix == EXTENDED:
-                texts += said.texts
+                texts += packet.texts
             else:  # It has a mark of its own.
                 texts += [
                     replace(text, field=f"{block.prefix}{text.field}")
-                    for text in said.persons(said.texts)
+                    for text in packet.human_authored(packet.texts)
                 ]
         elif block.kind == "exif":
-            tags, errors = exif.texts(block.data)
-            unread += errors
-            texts += [Text(f"{block.prefix}{name}", text) for name, text in tags]
+            tags, errors = exif.read_texts(block.data)
+            unreadable += errors
+            texts += [FieldText(f"{block.prefix}{name}", text) for name, text in tags]
         else:
-            captions, words, errors = _iptc(block)
-            unread += errors
-            texts += [Text(f"{block.prefix}IPTC caption", text) for text in captions]
+            captions, words, errors = _read_iptc(block)
+            unreadable += errors
+            texts += [FieldText(f"{block.prefix}{IPTC_CAPTION}", text) for text in captions]
             keywords += [word for word in words if word not in keywords]
-    texts += [Text(*said) for said in found.texts]
-    return replace(content, texts=tuple(texts), keywords=tuple(keywords), unread=tuple(unread))
+    texts += [FieldText(*text) for text in found.texts]
+    return replace(
+        metadata, texts=tuple(texts), keywords=tuple(keywords), unreadable=tuple(unreadable)
+    )
 
 
-def _iptc(block: Block) -> tuple[list[str], list[str], list[Refused]]:
-    """Captions and keywords in IPTC or image resources, and why there may be more."""
-    errors = []
-    parts = [block.data]
-    if block.kind == "photoshop":
-        resources, end = iptc.resources_until(block.data)
-        parts = [resource.data for resource in resources if resource.number == iptc.IPTC]
-        if block.data[end:].strip(b"\0"):
-            errors.append(Refused(Reason.MALFORMED, "image resources"))
-    captions: list[str] = []
-    keywords: list[str] = []
-    for part in parts:
-        found, words, error = iptc.readable(part)
-        captions += found
-        keywords += words
-        errors += [error] if error else []
-    return captions, keywords, errors
-
-
-def take_apart(data: bytes, suffix: str = ".tif") -> Container:
-    """The file as its format has it.
+def parse_photo(data: bytes, suffix: str = ".tif") -> Container:
+    """Parse a photo in order to write into it.
 
     Parameters
     ----------
     suffix
-        How its name ends: most raw formats are TIFF by their content.
+        The extension of its name: most raw formats are TIFF by their content.
 
     Raises
     ------
-    Refused
-        Where captioner does not write into it.
+    RefusedError
+        If captioner does not write into it.
     """
-    if len(data) > LARGEST:
-        raise Refused(Reason.TOO_LARGE)
-    for start, kind in _KINDS:
+    if len(data) > MAX_BYTES:
+        raise RefusedError(RefusalReason.TOO_LARGE)
+    for start, parse in _CONTAINERS:
         if data.startswith(start):
-            if kind is TiffFile and suffix.lower() not in _TIFF_SUFFIXES:
-                raise Refused(Reason.RAW)
-            return unbroken(partial(kind, data))
-    raise Refused(Reason.FORMAT)
+            if parse is TiffFile and suffix.lower() not in _TIFF_SUFFIXES:
+                raise RefusedError(RefusalReason.RAW)
+            return refuse_on_error(partial(parse, data))
+    raise RefusedError(RefusalReason.FORMAT)
 
 
-def unbroken(act: Callable[[], _Result]) -> _Result:
-    """What `act` returns; whatever it stumbles over is a refusal."""
+def refuse_on_error(call: Callable[[], _Result]) -> _Result:
+    """What `call` returns; any error that an invalid file may cause becomes a refusal."""
     try:
-        return act()
+        return call()
     except (ValueError, IndexError, KeyError, StopIteration, struct.error) as error:
-        raise Refused(Reason.MALFORMED, f"{type(error).__name__}: {error}") from error
+        detail = f"{type(error).__name__}: {error}"
+        raise RefusedError(RefusalReason.MALFORMED, detail) from error
     except RecursionError as error:
-        raise Refused(Reason.XMP_DEEP) from error
+        raise RefusedError(RefusalReason.XMP_DEEP) from error
+
+
+def _read_iptc(block: Block) -> tuple[list[str], list[str], list[RefusedError]]:
+    """Captions and keywords in IPTC or image resources, and why there may be more."""
+    errors = []
+    parts = [block.data]
+    if block.kind == "photoshop":
+        resources, end = iptc.valid_resources(block.data)
+        parts = [resource.data for resource in resources if resource.number == IPTC_RESOURCE]
+        if block.data[end:].strip(b"\0"):
+            errors.append(RefusedError(RefusalReason.MALFORMED, "image resources"))
+    captions: list[str] = []
+    keywords: list[str] = []
+    for part in parts:
+        found, words, error = iptc.read_tolerantly(part)
+        captions += found
+        keywords += words
+        errors += [error] if error else []
+    return captions, keywords, errors

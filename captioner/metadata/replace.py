@@ -1,7 +1,7 @@
-"""One file in the place of another, so that at every moment either of them is wholly there.
+"""Atomic replacement of a file: at every moment either the old or the new one is there as a whole.
 
-The new bytes go to a temporary file beside the old one, are read back, take on its owner, rights
-and attributes, and then its name, which the system does in one step.
+The new bytes are written to a temporary file in the same folder and read back. It gets owner,
+permissions and attributes of the old file, then its name, which the system does in one step.
 """
 
 from __future__ import annotations
@@ -15,56 +15,56 @@ from contextlib import suppress
 from pathlib import Path
 
 from captioner.errors import CaptionerError
-from captioner.metadata.refusal import Reason, Refused
+from captioner.metadata.errors import RefusalReason, RefusedError
 from captioner.system import attributes, files, locks
 from captioner.system.paths import verbatim
 
 _PREFIX, _SUFFIX = ".captioner-", ".tmp"
 
 
-class Folders:
-    """The folder that is being written in, held against other captioners. A context manager.
+class FolderLock:
+    """Lock on the folder that is written to, against other captioner processes. A context manager.
 
-    One at a time: the photos of a folder follow each other. What a run that was killed has left
-    there is thrown away on entering.
+    One folder at a time, since the photos of a folder follow each other. Temporary files that a
+    killed run has left are deleted when the lock is acquired.
     """
 
     def __init__(self) -> None:
-        self._held: tuple[Path, locks.FolderLock] | None = None
+        self._locked: tuple[Path, locks.FolderLock] | None = None
 
-    def __enter__(self) -> Folders:
+    def __enter__(self) -> FolderLock:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._leave()
+        self._release()
 
-    def enter(self, folder: Path) -> None:
-        """Hold a folder, and let go of the one before.
+    def acquire(self, folder: Path) -> None:
+        """Lock a folder, and release the previous one.
 
         Raises
         ------
-        Refused
-            Where another captioner holds it, or it cannot be entered.
+        RefusedError
+            If another captioner process has locked it, or it is not accessible.
         """
-        if self._held and self._held[0] == folder:
+        if self._locked and self._locked[0] == folder:
             return
-        self._leave()
+        self._release()
         try:
-            held = locks.FolderLock(folder)
+            lock = locks.FolderLock(folder)
         except OSError as error:
-            # On Windows that may be the folder with the lock.
+            # On Windows it may be the folder of the lock files.
             other = error.filename if error.filename not in (folder, str(folder)) else None
             detail = ": ".join(filter(None, (other and os.fspath(other), error.strerror)))
-            raise Refused(Reason.FOLDER, detail) from error
-        except CaptionerError as error:  # No place for locks.
-            raise Refused(Reason.FOLDER, error.reason) from error
-        self._held = (folder, held)
+            raise RefusedError(RefusalReason.FOLDER, detail) from error
+        except CaptionerError as error:  # There is no folder for lock files.
+            raise RefusedError(RefusalReason.FOLDER, error.reason) from error
+        self._locked = (folder, lock)
         try:
-            if not held.lock():
-                self._leave()
-                raise Refused(Reason.BUSY)
+            if not lock.lock():
+                self._release()
+                raise RefusedError(RefusalReason.BUSY)
         except OSError:
-            return  # A file system without locks: whose the temporary files are is not known.
+            return  # Without locks, temporary files may belong to a running process.
         with os.scandir(verbatim(folder)) as entries:
             stale = [
                 e.path for e in entries if e.name.startswith(_PREFIX) and e.name.endswith(_SUFFIX)
@@ -74,44 +74,44 @@ class Folders:
                 os.unlink(path)  # noqa: PTH108
 
     def sync(self) -> None:
-        """Let the folder's names reach the disk."""
-        if self._held:
-            self._held[1].sync()
+        """Flush the folder's entries to the disk."""
+        if self._locked:
+            self._locked[1].sync()
 
-    def _leave(self) -> None:
-        if self._held:
-            self._held[1].close()
-            self._held = None
+    def _release(self) -> None:
+        if self._locked:
+            self._locked[1].close()
+            self._locked = None
 
 
-def digest(data: bytes) -> bytes:
-    """SHA-256, by which a file is known again."""
+def sha256(data: bytes) -> bytes:
+    """SHA-256, by which the content of a file is recognised."""
     return hashlib.sha256(data).digest()
 
 
-def replaceable(path: Path) -> Path:
-    """The file behind a name, once it is clear that it can be replaced without loss.
+def resolve_replaceable(path: Path) -> Path:
+    """The real path of a file that can be replaced without loss.
 
     Raises
     ------
-    Refused
-        Where it cannot.
+    RefusedError
+        If it cannot be replaced.
     """
     try:
         real = Path(os.path.realpath(path, strict=True))
         found = real.stat()
     except OSError as error:
-        raise Refused(Reason.SYSTEM, error.strerror or str(error)) from error
+        raise RefusedError(RefusalReason.SYSTEM, error.strerror or str(error)) from error
     if not stat.S_ISREG(found.st_mode):
-        raise Refused(Reason.NOT_REGULAR)
+        raise RefusedError(RefusalReason.NOT_REGULAR)
     if found.st_nlink != 1:
-        raise Refused(Reason.HARD_LINKED)
+        raise RefusedError(RefusalReason.HARD_LINKED)
     if not found.st_mode & 0o222 or not os.access(real, os.W_OK):
-        raise Refused(Reason.READ_ONLY)
+        raise RefusedError(RefusalReason.READ_ONLY)
     if not files.can_set_owner(found):
-        raise Refused(Reason.OWNER)
+        raise RefusedError(RefusalReason.OWNER)
     if not os.access(real.parent, os.W_OK | os.X_OK):
-        raise Refused(Reason.FOLDER)
+        raise RefusedError(RefusalReason.FOLDER)
     return real
 
 
@@ -120,41 +120,41 @@ def replace(
     data: bytes,
     expected: bytes,
     *,
-    folders: Folders,
+    lock: FolderLock,
     record: Callable[[], None],
     sync: bool = True,
     keep_times: bool = False,
 ) -> None:
-    """Put `data` in the place of a file's content.
+    """Replace the content of a file with `data`.
 
     Parameters
     ----------
     path
-        As `replaceable` returns it.
+        As `resolve_replaceable` returns it.
     expected
         The content that is to be replaced.
     record
         Called when all is ready; from then on the file may be the new one.
     sync
-        Wait for the disk, so that neither a power cut can lose the file.
+        Wait for the disk, so that a power cut cannot lose the file.
     keep_times
-        Keep the time of modification, by which other programs notice that something is new.
+        Keep the modification time, by which other programs notice changes.
 
     Raises
     ------
-    Refused
-        Where the file is another than expected, or something of it cannot be kept. It is as it
-        was before.
+    RefusedError
+        If the content is not the expected one, or attributes of the file cannot be preserved. The
+        file is unchanged.
     """
-    folders.enter(path.parent)
+    lock.acquire(path.parent)
     path = verbatim(path)
     try:
         before = path.stat()
         temporary = _temporary(path)
         handle = files.create_like(temporary, path)
         try:
-            _fill(handle, data, sync=sync)
-            _take_on(temporary, path, before, keep_times=keep_times)
+            _write_and_verify(handle, data, sync=sync)
+            _copy_attributes(temporary, path, before, keep_times=keep_times)
             _expect_unchanged(path, before, expected)
             record()
             files.replace(temporary, path)
@@ -163,7 +163,7 @@ def replace(
                 temporary.unlink()
             raise
         if sync:
-            folders.sync()
+            lock.sync()
     except OSError as error:
         raise _refused(error) from error
 
@@ -172,74 +172,74 @@ def create(
     path: Path,
     data: bytes,
     *,
-    like: Path,
-    folders: Folders,
+    permissions_from: Path,
+    lock: FolderLock,
     record: Callable[[], None],
     sync: bool = True,
 ) -> None:
-    """Make a file that is not there yet, which no more people may read than the one it is like.
+    """Create a new file that has no more permissions than another.
 
     Raises
     ------
-    Refused
-        Where the folder cannot be written, or the file has appeared meanwhile.
+    RefusedError
+        If the folder is not writable, or the file exists already.
     """
-    folders.enter(path.parent)
+    lock.acquire(path.parent)
     path = verbatim(path)
     try:
-        mode = like.stat().st_mode & 0o666 | 0o200
+        mode = permissions_from.stat().st_mode & 0o666 | 0o200
         temporary = _temporary(path)
         handle = files.create(temporary, mode)
         try:
-            _fill(handle, data, sync=sync)
+            _write_and_verify(handle, data, sync=sync)
             record()
             files.rename_new(temporary, path)
         except FileExistsError:
-            raise Refused(Reason.CHANGED) from None
+            raise RefusedError(RefusalReason.CHANGED) from None
         finally:
             with suppress(OSError):
                 temporary.unlink()
         if sync:
-            folders.sync()
+            lock.sync()
     except files.InUseError as error:
         raise _refused(error) from error
     except PermissionError as error:
-        raise Refused(Reason.FOLDER) from error
+        raise RefusedError(RefusalReason.FOLDER) from error
     except OSError as error:
-        raise Refused(Reason.SYSTEM, error.strerror or str(error)) from error
+        raise RefusedError(RefusalReason.SYSTEM, error.strerror or str(error)) from error
 
 
-def remove(path: Path, expected: bytes, *, folders: Folders, sync: bool = True) -> None:
-    """Delete a file whose content is the one expected.
+def remove(path: Path, expected: bytes, *, lock: FolderLock, sync: bool = True) -> None:
+    """Delete a file with the expected content.
 
     Raises
     ------
-    Refused
-        Where it is another.
+    RefusedError
+        If its content is another.
     """
-    folders.enter(path.parent)
+    lock.acquire(path.parent)
     path = verbatim(path)
     try:
         _expect_unchanged(path, path.stat(), expected)
         files.remove(path)
         if sync:
-            folders.sync()
+            lock.sync()
     except OSError as error:
         raise _refused(error) from error
 
 
-def _refused(error: OSError) -> Refused:
+def _refused(error: OSError) -> RefusedError:
     if isinstance(error, files.InUseError):
-        return Refused(Reason.IN_USE)
-    return Refused(Reason.SYSTEM, error.strerror or str(error))
+        return RefusedError(RefusalReason.IN_USE)
+    return RefusedError(RefusalReason.SYSTEM, error.strerror or str(error))
 
 
 def _temporary(path: Path) -> Path:
     return path.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
 
 
-def _fill(handle: int, data: bytes, *, sync: bool) -> None:
-    """Make these bytes the content of an open file, and close it."""
+def _write_and_verify(handle: int, data: bytes, *, sync: bool) -> None:
+    """Write the content of an open file, read it back, and close it."""
     with os.fdopen(handle, "r+b") as file:
         file.truncate(0)
         file.write(data)
@@ -248,16 +248,18 @@ def _fill(handle: int, data: bytes, *, sync: bool) -> None:
             os.fsync(file.fileno())
         file.seek(0)
         if file.read() != data:
-            raise Refused(Reason.UNVERIFIED, "the disk gives back something else")
+            raise RefusedError(RefusalReason.UNVERIFIED, "the disk returned other bytes")
 
 
-def _take_on(temporary: Path, path: Path, before: os.stat_result, *, keep_times: bool) -> None:
+def _copy_attributes(
+    temporary: Path, path: Path, before: os.stat_result, *, keep_times: bool
+) -> None:
     try:
         files.set_owner(temporary, before)
     except PermissionError:
-        raise Refused(Reason.OWNER) from None
+        raise RefusedError(RefusalReason.OWNER) from None
     if not attributes.copy(path, temporary):
-        raise Refused(Reason.ATTRIBUTES)
+        raise RefusedError(RefusalReason.ATTRIBUTES)
     if not keep_times:
         os.utime(temporary)
 
@@ -266,6 +268,6 @@ def _expect_unchanged(path: Path, before: os.stat_result, expected: bytes) -> No
     now = path.stat()
     known = (before.st_ino, before.st_size, before.st_mtime_ns, 1)
     if (now.st_ino, now.st_size, now.st_mtime_ns, now.st_nlink) != known:
-        raise Refused(Reason.CHANGED)
+        raise RefusedError(RefusalReason.CHANGED)
     if path.read_bytes() != expected:
-        raise Refused(Reason.CHANGED)
+        raise RefusedError(RefusalReason.CHANGED)

@@ -1,7 +1,7 @@
-"""Captions in files beside the photos: `photo.jpg.xmp`.
+"""Captions in XMP sidecars, `photo.jpg.xmp`, and finding the sidecars of a photo.
 
-That is the name which immich, digiKam and darktable read first, and which no two photos share.
-`photo.xmp` is only read: it may belong to the raw photo of the same name.
+immich, digiKam and darktable read that name first, and no two photos share it. `photo.xmp` is only
+read: it may belong to the raw photo of the same name.
 """
 
 from __future__ import annotations
@@ -12,126 +12,177 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from captioner.filenames import base_of_version, fold
-from captioner.metadata import provenance, recovery, splice, xmp
-from captioner.metadata.provenance import Content, Words
-from captioner.metadata.refusal import Reason, Refused
+from captioner.formats.xmp import TIFF_DESCRIPTION
+from captioner.metadata import malformed, splice, xmp
+from captioner.metadata.errors import RefusalReason, RefusedError
+from captioner.metadata.fields import CaptionData, FileMetadata
+from captioner.metadata.packet import WRITTEN, caption_changes, read_packet, removal_changes
 from captioner.metadata.splice import Splice
 
 SUFFIX = ".xmp"
-
-LARGEST = 16 * 2**20
-"""Bytes of a sidecar that is read."""
+MAX_BYTES = 16 * 2**20
+"""Of a sidecar that is read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class Sidecars:
     """The sidecars of one photo."""
 
-    own: Path
-    """The one that belongs to the photo alone, whether it is there or not."""
+    main: Path
+    """The one that belongs to this photo only, which may not exist."""
     others: tuple[Path, ...] = ()
-    """Further files that programs may have made for the photo, and that are there."""
+    """Further existing files that programs may have made for the photo."""
     variants: tuple[Path, ...] = ()
-    """Those among the others that belong to the photo alone, too: `a.jpg.XMP` and `a.jpg.xmp`."""
-    no_room: bool = False
-    """The name of its own would be longer than the system allows."""
+    """Those of the others that belong to this photo only, too: `a.jpg.XMP` and `a.jpg.xmp`."""
+    name_too_long: bool = False
+    """Whether the name of the main one would be longer than the system allows."""
 
 
 @dataclass(slots=True)
-class _Folder:
+class _Names:
     """The names in a folder."""
 
     sidecars: dict[str, list[str]] = field(default_factory=dict)
-    """What comes before the suffix, folded, to the names of the sidecars."""
+    """The names of sidecars, by what comes before the suffix, folded."""
     versions: dict[str, list[str]] = field(default_factory=dict)
-    """Names of photos, folded, to the sidecars of their further versions."""
+    """The names of sidecars of further versions, by the photo's name, folded."""
     photos: set[str] = field(default_factory=set)
-    """The names of all other files, and these without what follows their last dot."""
+    """The names of all other files, with and without their extension."""
+
+    def add(self, name: str) -> None:
+        """Add a name."""
+        stem, dot, suffix = name.rpartition(".")
+        if f"{dot}{suffix}".lower() != SUFFIX:
+            self.photos.update((name, stem) if dot else (name,))
+            return
+        names = self.sidecars.setdefault(fold(stem), [])
+        if name not in names:
+            names.append(name)
+        if photo := base_of_version(stem):
+            self.versions.setdefault(fold(photo), []).append(name)
+
+    def of_stem(self, stem: str) -> list[str]:
+        """The sidecars of a photo with this name or stem, those in exactly this spelling first."""
+        found = sorted(self.sidecars.get(fold(stem), []))
+        exact = [name for name in found if name[: -len(SUFFIX)] == stem]
+        rest = [name for name in found if name not in exact]
+        return exact + [name for name in rest if name[: -len(SUFFIX)] not in self.photos]
 
 
-class Folders:
-    """What sidecars there are in the folder that was looked at last; it is listed once."""
+class SidecarFinder:
+    """Finds the sidecars of photos; lists each folder once, if its photos follow each other."""
 
     def __init__(self) -> None:
-        self._path: Path | None = None
-        self._names = _Folder()
+        self._folder: Path | None = None
+        self._names = _Names()
 
-    def of(self, photo: Path) -> Beside:
+    def find(self, photo: Path) -> Sidecars:
         """The sidecars of a photo.
 
-        Suffixes count in whatever case they are written, and names in whatever case where no other
-        photo bears the name: cameras and Windows write `IMG_1.JPG`, other programs `img_1.jpg.xmp`.
+        Suffixes match in any case, names in any case if no other photo has that name: cameras and
+        Windows write `IMG_1.JPG`, other programs `img_1.jpg.xmp`.
 
         Raises
         ------
         OSError
-            Where the folder cannot be listed.
+            If the folder cannot be listed.
         """
-        if photo.parent != self._path:
+        if photo.parent != self._folder:
             try:
-                self._names = _listed(photo.parent)
-                self._path = photo.parent
-            except PermissionError:  # Files in it may be opened by name all the same.
-                self._names, self._path = _probed(photo), None
-        whole = self._named(photo.name)
-        others = [name for name in self._named(photo.stem) if name not in whole]
+                self._names = _list_names(photo.parent)
+                self._folder = photo.parent
+            except PermissionError:  # Files in it may be opened by name nevertheless.
+                self._names, self._folder = _probe_names(photo), None
+        own = self._names.of_stem(photo.name)
+        others = [name for name in self._names.of_stem(photo.stem) if name not in own]
         others += [
             name
             for name in self._names.versions.get(fold(photo.name), [])
             if name[: -len(SUFFIX)] not in self._names.photos
         ]
         exact = photo.name + SUFFIX
-        own = exact if exact in whole or not whole else whole[0]
-        variants = [photo.with_name(name) for name in whole if name != own]
-        return Beside(
-            photo.with_name(own),
+        main = exact if exact in own or not own else own[0]
+        variants = [photo.with_name(name) for name in own if name != main]
+        return Sidecars(
+            photo.with_name(main),
             (*variants, *map(photo.with_name, others)),
             tuple(variants),
-            no_room=not whole and _no_room(photo.with_name(own)),
+            name_too_long=not own and _is_name_too_long(photo.with_name(main)),
         )
 
-    def made(self, path: Path) -> None:
-        """Take note of a sidecar that was made since."""
-        if path.parent == self._path:
-            _note(self._names, path.name)
-
-    def _named(self, name: str) -> list[str]:
-        """The sidecars of a photo with this name, those spelled exactly like it first."""
-        found = sorted(self._names.sidecars.get(fold(name), []))
-        exact = [one for one in found if one[: -len(SUFFIX)] == name]
-        rest = [one for one in found if one not in exact]
-        return exact + [one for one in rest if one[: -len(SUFFIX)] not in self._names.photos]
+    def add(self, path: Path) -> None:
+        """Add a sidecar that was created since the folder was listed."""
+        if path.parent == self._folder:
+            self._names.add(path.name)
 
 
-def _listed(folder: Path) -> _Folder:
-    found = _Folder()
-    for name in os.listdir(folder):  # noqa: PTH208 (paths of 100,000 files would take their time)
-        _note(found, name)
+def plan_write(
+    packet: bytes | None, caption: CaptionData, *, append_to: str | None = None
+) -> list[Splice]:
+    """The splices that write a caption into a sidecar, or create one; the result was verified.
+
+    Parameters
+    ----------
+    append_to
+        A human-authored text to which the caption is appended; None if there is none.
+
+    Raises
+    ------
+    RefusedError
+        If the sidecar cannot be written for certain.
+    """
+    try:
+        return _plan_write(packet, caption, append_to)
+    except (ValueError, IndexError, RecursionError) as error:
+        detail = f"{type(error).__name__}: {error}"
+        raise RefusedError(RefusalReason.MALFORMED, detail) from error
+
+
+def plan_removal(packet: bytes) -> list[Splice]:
+    """The splices that remove captioner's own texts, whatever else was changed since.
+
+    Raises
+    ------
+    RefusedError
+        If the sidecar cannot be parsed, or nothing in it is captioner's own.
+    """
+    before = read_packet(packet)
+    if any(before.ends_with_own_line(text) for text in before.texts):
+        raise RefusedError(RefusalReason.EDITED)
+    parsed = xmp.parse_packet(packet)
+    splices = parsed.edit(removal_changes(packet))
+    if not splices:
+        raise RefusedError(RefusalReason.NO_RECORD)
+    new = splice.apply(packet, splices)
+    after = read_packet(new)
+    others = parsed.other_properties(*WRITTEN, TIFF_DESCRIPTION)
+    expected = [t for t in (*before.texts, *before.alt_texts) if not before.is_own(t)]
+    if (
+        xmp.parse_packet(new).other_properties(*WRITTEN, TIFF_DESCRIPTION) != others
+        or [*after.texts, *after.alt_texts] != expected
+    ):
+        raise RefusedError(RefusalReason.UNVERIFIED)
+    return splices
+
+
+def _list_names(folder: Path) -> _Names:
+    found = _Names()
+    for name in os.listdir(folder):  # noqa: PTH208 (Path objects of 100,000 files would be slow)
+        found.add(name)
     return found
 
 
-def _probed(photo: Path) -> _Folder:
-    found = _Folder()
+def _probe_names(photo: Path) -> _Names:
+    """The names of usual sidecars that exist, for a folder that cannot be listed."""
+    found = _Names()
     for stem in (photo.name, photo.stem):
         for suffix in (SUFFIX, SUFFIX.upper(), SUFFIX.title()):
             if os.path.lexists(photo.with_name(stem + suffix)):
-                _note(found, stem + suffix)
+                found.add(stem + suffix)
     return found
 
 
-def _note(found: _Folder, name: str) -> None:
-    stem, dot, suffix = name.rpartition(".")
-    if f"{dot}{suffix}".lower() != SUFFIX:
-        found.photos.update((name, stem) if dot else (name,))
-        return
-    names = found.sidecars.setdefault(fold(stem), [])
-    if name not in names:
-        names.append(name)
-    if photo := base_of_version(stem):
-        found.versions.setdefault(fold(photo), []).append(name)
-
-
-def _no_room(path: Path) -> bool:
+def _is_name_too_long(path: Path) -> bool:
     try:
         path.lstat()
     except OSError as error:
@@ -139,61 +190,19 @@ def _no_room(path: Path) -> bool:
     return False
 
 
-def write(packet: bytes | None, words: Words, *, below: str | None = None) -> list[Splice]:
-    """The splices that put words into a sidecar, or make one, checked as those of photos are.
-
-    Raises
-    ------
-    Refused
-        Where the sidecar cannot be written without a doubt.
-    """
-    try:
-        return _write(packet, words, below)
-    except (ValueError, IndexError, RecursionError) as error:
-        raise Refused(Reason.MALFORMED, f"{type(error).__name__}: {error}") from error
-
-
-def without_ours(packet: bytes) -> list[Splice]:
-    """The splices that take out captioner's own words, whatever else was changed since.
-
-    Raises
-    ------
-    Refused
-        Where the sidecar cannot be understood, or nothing in it is captioner's.
-    """
-    content = provenance.read_xmp(packet)
-    if any(content.own_tail(text) for text in content.texts):
-        raise Refused(Reason.EDITED)
-    splices = xmp.understood(packet).edit(provenance.removal(packet))
-    if not splices:
-        raise Refused(Reason.NO_RECORD)
-    after = splice.apply(packet, splices)
-    ours = (
-        *(*provenance.MARKS, provenance.KEYWORDS, provenance.DESCRIPTION, provenance.ALT),
-        provenance.TIFF_DESCRIPTION,
-    )
-    left = provenance.read_xmp(after)
-    texts = (*content.texts, *content.alts)
-    if xmp.understood(packet).others(*ours) != xmp.understood(after).others(*ours) or (
-        [text for text in texts if not content.own(text)] != [*left.texts, *left.alts]
-    ):
-        raise Refused(Reason.UNVERIFIED)
-    return splices
-
-
-def _write(packet: bytes | None, words: Words, below: str | None) -> list[Splice]:
-    blank = not packet or recovery.is_blank(packet)
-    read = Content() if blank else provenance.read_xmp(packet or b"")
-    content = provenance.released(read, words)
-    changes = provenance.changes(content, words, below, everywhere=True)
-    splices = xmp.edit(None if blank else packet, changes, embedded=False)
-    if blank:
+def _plan_write(packet: bytes | None, caption: CaptionData, append_to: str | None) -> list[Splice]:
+    is_blank = not packet or malformed.is_blank(packet)
+    metadata = FileMetadata() if is_blank else read_packet(packet or b"")
+    changes = caption_changes(metadata.for_author_of(caption), caption, append_to, in_tiff=True)
+    splices = xmp.edit_packet(None if is_blank else packet, changes, embedded=False)
+    if is_blank:
         splices = [Splice(0, len(packet or b""), splices[0].new)]
-    after = xmp.understood(splice.apply(packet or b"", splices))
-    names = (*changes.texts, *changes.tails, *changes.items, *changes.cut)
-    if after.others(*names) != ([] if blank else xmp.understood(packet or b"").others(*names)):
-        raise Refused(Reason.UNVERIFIED)
+    after = xmp.parse_packet(splice.apply(packet or b"", splices))
+    changed = (*changes.texts, *changes.append, *changes.add_items, *changes.remove)
+    others = [] if is_blank else xmp.parse_packet(packet or b"").other_properties(*changed)
+    if after.other_properties(*changed) != others:
+        raise RefusedError(RefusalReason.UNVERIFIED)
     for name, text in changes.texts.items():
         if [entry.text for entry in after.texts(name)] != [text]:
-            raise Refused(Reason.UNVERIFIED)
+            raise RefusedError(RefusalReason.UNVERIFIED)
     return splices

@@ -1,4 +1,4 @@
-"""Changes to bytes by position: what is not named stays, and every change can be turned round."""
+"""Byte splices: changes by position, which can be inverted and serialised as undo patches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HEADER = struct.Struct("<QQQ")
 
 
 class Splice(NamedTuple):
-    """Put `new` in the place of the bytes from `start` up to `end` of the original."""
+    """Replace the bytes from `start` to `end` (exclusive) of the original with `new`."""
 
     start: int
     end: int
@@ -20,17 +20,17 @@ class Splice(NamedTuple):
 
     @property
     def growth(self) -> int:
-        """Bytes by which the whole becomes longer."""
+        """By how many bytes the result is longer."""
         return len(self.new) - (self.end - self.start)
 
 
-def ordered(splices: Iterable[Splice]) -> list[Splice]:
-    """Sort by position, insertions at one place in the order given.
+def sort(splices: Iterable[Splice]) -> list[Splice]:
+    """Splices sorted by position; insertions at the same position stay in the order given.
 
     Raises
     ------
     ValueError
-        Where two of them overlap.
+        If two of them overlap.
     """
     result = sorted(splices, key=lambda splice: (splice.start, splice.end))
     for before, after in pairwise(result):
@@ -40,10 +40,10 @@ def ordered(splices: Iterable[Splice]) -> list[Splice]:
 
 
 def apply(data: bytes, splices: Iterable[Splice]) -> bytes:
-    """Carry out the splices; their positions all count in `data` as it is before."""
+    """Apply splices; all positions refer to the original `data`."""
     pieces = []
     at = 0
-    for start, end, new in ordered(splices):
+    for start, end, new in sort(splices):
         if not at <= start <= end <= len(data):
             raise ValueError("splice out of range")
         pieces += [data[at:start], new]
@@ -52,33 +52,33 @@ def apply(data: bytes, splices: Iterable[Splice]) -> bytes:
 
 
 def inverse(data: bytes, splices: Iterable[Splice]) -> list[Splice]:
-    """The splices that make `data` again of `apply(data, splices)`."""
+    """The splices that turn `apply(data, splices)` back into `data`."""
     result = []
     moved = 0
-    for splice in ordered(splices):
+    for splice in sort(splices):
         start = splice.start + moved
         result.append(Splice(start, start + len(splice.new), data[splice.start : splice.end]))
         moved += splice.growth
     return result
 
 
-def shifted(splices: Iterable[Splice], by: int) -> list[Splice]:
-    """The same splices, their positions counted from `by` bytes further ahead."""
+def shift(splices: Iterable[Splice], by: int) -> list[Splice]:
+    """The same splices with all positions increased by `by`."""
     return [Splice(start + by, end + by, new) for start, end, new in splices]
 
 
-def between(old: bytes, new: bytes) -> list[Splice]:
-    """One splice that makes `new` of `old`, as short as their common ends allow; none if equal."""
+def difference(old: bytes, new: bytes) -> list[Splice]:
+    """One splice that turns `old` into `new`, without common prefix and suffix; none if equal."""
     if old == new:
         return []
     shorter = min(len(old), len(new))
-    head = _common(old, new, shorter)
-    tail = _common(old[head:][::-1], new[head:][::-1], shorter - head)
+    head = _common_prefix(old, new, shorter)
+    tail = _common_prefix(old[head:][::-1], new[head:][::-1], shorter - head)
     return [Splice(head, len(old) - tail, new[head : len(new) - tail])]
 
 
 def pack(splices: Sequence[Splice]) -> bytes:
-    """Splices as bytes, for indexing."""
+    """Serialise splices, for the undo patches that the index stores."""
     parts = []
     for start, end, new in splices:
         parts += [_HEADER.pack(start, end, len(new)), new]
@@ -86,7 +86,7 @@ def pack(splices: Sequence[Splice]) -> bytes:
 
 
 def unpack(packed: bytes) -> list[Splice]:
-    """What `pack` packed."""
+    """Deserialise splices from `pack`."""
     data = zlib.decompress(packed)
     result = []
     at = 0
@@ -98,9 +98,9 @@ def unpack(packed: bytes) -> list[Splice]:
     return result
 
 
-def _common(one: bytes, other: bytes, most: int) -> int:
-    """How many bytes both begin with alike, by halving."""
-    low, high = 0, most
+def _common_prefix(one: bytes, other: bytes, limit: int) -> int:
+    """Length of the common prefix, at most `limit`, by binary search."""
+    low, high = 0, limit
     while low < high:
         middle = (low + high + 1) // 2
         if one[:middle] == other[:middle]:

@@ -1,73 +1,76 @@
-"""Classic TIFF: the packet goes to the end of the file, and its tag points there."""
+"""Classic TIFF files: the packet is appended, and its tag refers to it."""
 
 from __future__ import annotations
 
+from captioner.formats import tiff
 from captioner.metadata import exif
 from captioner.metadata.container import Container, Edits
-from captioner.metadata.refusal import Reason, Refused
+from captioner.metadata.errors import RefusalReason, RefusedError
 from captioner.metadata.splice import Splice, apply
 
-_BYTE, _UNDEFINED = 1, 7
+_WRITTEN_TAGS = (tiff.XMP, tiff.IMAGE_DESCRIPTION)
 
 
 class TiffFile:
-    """The first directory of a TIFF file.
+    """A TIFF file and its first directory.
 
     Raises
     ------
-    Refused
-        Where its directories do not add up, or it is BigTIFF or a raw photo.
+    RefusedError
+        If its directories are invalid, or it is BigTIFF or a raw photo.
     """
+
+    photoshop = None
+    """Image resources and IPTC of a TIFF are never written."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self._tiff = exif.Tiff(data)
-        tags = [field.tag for field in self._tiff.fields]
+        self._block = exif.TiffBlock(data)
+        tags = [entry.tag for entry in self._block.entries]
         if len(set(tags)) != len(tags):
-            raise Refused(Reason.DUPLICATE_TAGS)
-        if exif.DNG_VERSION in tags or data[8:10] == b"CR" or self._is_preview():
-            raise Refused(Reason.RAW)
-        self._tiff.check_all()
-        kinds = [field.type for field in self._tiff.fields if field.tag == exif.XMP]
-        if kinds and kinds[0] not in (_BYTE, _UNDEFINED):
-            raise Refused(Reason.MALFORMED, "XMP tag")
-        self._kind = kinds[0] if kinds else _BYTE
-        self.xmp = self._tiff.value(exif.XMP)
+            raise RefusedError(RefusalReason.DUPLICATE_TAGS)
+        if tiff.DNG_VERSION in tags or data[8:10] == b"CR" or self._is_preview():
+            raise RefusedError(RefusalReason.RAW)
+        self._block.validate()
+        types = [entry.type for entry in self._block.entries if entry.tag == tiff.XMP]
+        if types and types[0] not in (tiff.BYTE, tiff.UNDEFINED):
+            raise RefusedError(RefusalReason.MALFORMED, "XMP tag")
+        self._xmp_type = types[0] if types else tiff.BYTE
+        self.xmp = self._block.value(tiff.XMP)
 
     @property
     def exif(self) -> bytes:
-        """The file itself, which is one such block."""
+        """The file itself, whose structure is that of an EXIF block."""
         return self.data
 
-    @property
-    def photoshop(self) -> None:
-        """Image resources and IPTC of a TIFF are never written."""
-
-    def _is_preview(self) -> bool:
-        """Whether the first picture is a small one, and the real one hangs below it, as in raw."""
-        kind = self._tiff.value(exif.SUBFILE_TYPE)
-        return bool(kind and any(kind)) and self._tiff.has(exif.SUB_DIRECTORIES)
-
-    def put(self, edits: Edits) -> list[Splice]:
-        """The splices over the file: patched entries, and values at its end."""
+    def splices(self, edits: Edits) -> list[Splice]:
+        """The splices of the file that make the changes: patched entries and appended values."""
         values = {}
         if edits.xmp:
-            values[exif.XMP] = (self._kind, apply(self.xmp or b"", edits.xmp))
+            values[tiff.XMP] = (self._xmp_type, apply(self.xmp or b"", edits.xmp))
         if edits.description is not None:
-            values[exif.IMAGE_DESCRIPTION] = exif.description(edits.description)
-        return self._tiff.set(values) if values else []
+            values[tiff.IMAGE_DESCRIPTION] = exif.description_value(edits.description)
+        return self._block.set_values(values) if values else []
 
-    def carries(self, before: Container) -> bool:
-        """Compare all tags but XMP and ImageDescription, and every byte that stood before."""
+    def preserves(self, before: Container) -> bool:
+        """Whether all tags but XMP and ImageDescription are equal, and every byte of the original.
+
+        Except the entries of these tags and the offset of the first directory.
+        """
         if not isinstance(before, TiffFile):
             return False
-        ours = (exif.XMP, exif.IMAGE_DESCRIPTION)
-        if self._tiff.others(*ours) != before._tiff.others(*ours):
+        if self._block.other_entries(*_WRITTEN_TAGS) != before._block.other_entries(*_WRITTEN_TAGS):
             return False
         old = before.data
-        patched = bytearray(self.data[: len(old)])
-        patched[4:8] = old[4:8]
-        for field in before._tiff.fields:
-            if field.tag in ours:
-                patched[field.at : field.at + 12] = old[field.at : field.at + 12]
-        return patched == old
+        unchanged = bytearray(self.data[: len(old)])
+        unchanged[4:8] = old[4:8]
+        for entry in before._block.entries:
+            if entry.tag in _WRITTEN_TAGS:
+                at = slice(entry.position, entry.position + 12)
+                unchanged[at] = old[at]
+        return unchanged == old
+
+    def _is_preview(self) -> bool:
+        """Whether the first picture is a preview, with the full one below it, as in raw photos."""
+        kind = self._block.value(tiff.SUBFILE_TYPE)
+        return bool(kind and any(kind)) and self._block.has(tiff.SUB_IFDS)

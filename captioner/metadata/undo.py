@@ -1,4 +1,4 @@
-"""What captioner has done to a file, kept so that it can be taken back to the byte."""
+"""Records of writes, from which a file is restored byte for byte."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Protocol
 
 from captioner.hashing import hash_bytes
 from captioner.metadata import splice
-from captioner.metadata.refusal import Reason, Refused
-from captioner.metadata.replace import digest
+from captioner.metadata.errors import RefusalReason, RefusedError
+from captioner.metadata.replace import sha256
 from captioner.metadata.splice import Splice
 from captioner.types import FileWrite
 
 
 class Records(Protocol):
-    """Where records are kept: the index, in use; a dictionary does in tests."""
+    """Storage of records: the index; in tests, a list."""
 
     def find(self, path: Path, sha256_after: bytes) -> FileWrite | None:
-        """The record of a write that led to this content, best of the file with this name.
+        """The record of a write that led to this content, preferably of the file at this path.
 
-        That of another name is as good: the file was moved, or is a copy.
+        One of another path is as good: the file was moved, or is a copy.
         """
         ...
 
     def add(self, write: FileWrite) -> None:
-        """Keep a record, safely by the time that it returns. It joins those of the same file."""
+        """Store a record, durably by the time that this returns; earlier ones stay."""
         ...
 
     def delete(self, path: Path, except_after: bytes | None = None) -> None:
@@ -32,36 +32,47 @@ class Records(Protocol):
         ...
 
 
-def undone(write: FileWrite, data: bytes) -> bytes:
-    """The content before a write, of the content after it.
+def undo_write(write: FileWrite, data: bytes) -> bytes:
+    """The content before a write, from the content after it.
 
     Raises
     ------
-    Refused
-        Where the one given is another, or the way back does not lead to where it should.
+    RefusedError
+        If `data` is not the content after the write, or the undo patch does not lead back to the
+        content before it.
     """
-    if digest(data) != write.sha256_after:
-        raise Refused(Reason.EDITED)
+    if sha256(data) != write.sha256_after:
+        raise RefusedError(RefusalReason.EDITED)
     before = splice.apply(data, splice.unpack(write.undo_patch))
-    if digest(before) != write.sha256_before:
-        raise Refused(Reason.UNVERIFIED)
+    if sha256(before) != write.sha256_before:
+        raise RefusedError(RefusalReason.UNVERIFIED)
     return before
 
 
-def recorded(
+def make_record(
     photo: Path,
-    content: bytes,
+    photo_data: bytes,
     path: Path,
-    digest_before: bytes | None,
+    sha256_before: bytes | None,
     after: bytes,
-    way_back: list[Splice],
+    undo_splices: list[Splice],
 ) -> FileWrite:
-    """Make the record of a write to a photo, or its sidecar, that leaves the photo as `content`."""
+    """The record of a write to a photo or its sidecar.
+
+    Parameters
+    ----------
+    photo_data
+        The content of the photo after the write.
+    path
+        The file that is written, the photo or its sidecar.
+    after
+        The content of that file after the write.
+    """
     return FileWrite(
         photo,
-        hash_bytes(content),
+        hash_bytes(photo_data),
         path,
-        digest_before,
-        digest(after),
-        splice.pack(way_back),
+        sha256_before,
+        sha256(after),
+        splice.pack(undo_splices),
     )

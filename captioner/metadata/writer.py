@@ -1,441 +1,370 @@
-"""One photo at a time: what stands there, whose it is, what is to be written, and where."""
+"""Writing captions into photos or their sidecars, and undoing it, one photo at a time."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import Enum
-from functools import partial
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-from captioner import wording
-from captioner.metadata import embed, files, provenance, sidecar, splice, undo
-from captioner.metadata.embed import Embedded
-from captioner.metadata.provenance import Content, Text, Words
-from captioner.metadata.reading import LARGEST, read_photo, take_apart
-from captioner.metadata.refusal import Reason, Refused
-from captioner.metadata.replace import Folders, create, digest, remove, replaceable
+from captioner import authorship
+from captioner.metadata import files, sidecar, splice, undo
+from captioner.metadata.errors import RefusalReason, RefusedError
+from captioner.metadata.fields import XMP_DESCRIPTION, CaptionData, FieldText, FileMetadata
+from captioner.metadata.outcome import UnreadableMetadata, WriteOptions, WriteOutcome, WriteStatus
+from captioner.metadata.packet import read_packet_tolerantly
+from captioner.metadata.reading import MAX_BYTES, parse_photo, read_photo
+from captioner.metadata.replace import FolderLock, create, remove, resolve_replaceable, sha256
 from captioner.metadata.replace import replace as replace_file
-from captioner.metadata.sidecar import Beside
+from captioner.metadata.sidecar import SidecarFinder, Sidecars
+from captioner.metadata.targets import Target, photo_target, sidecar_target
 from captioner.metadata.undo import Records
-from captioner.metadata.xmp import DEFAULT
-
-Existing = Literal["skip", "replace", "append"]
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to write."""
-
-    in_place: bool = False
-    """Into the photo where that can be done; else, and otherwise, into its sidecar."""
-    existing: Existing = "skip"
-    """What to do where there is a caption already: leave it; renew it where it is captioner's own;
-    or do that, and add a line to a person's."""
-    dry_run: bool = False
-    sync: bool = True
-    keep_times: bool = False
+from captioner.metadata.xmp import DEFAULT_LANGUAGE
+from captioner.types import FileWrite
 
 
-class State(Enum):
-    """What became of a photo."""
-
-    WRITTEN = "written"
-    SAME = "already there"
-    KEPT = "captioner's earlier caption kept"
-    SKIPPED = "a person's words stand there"
-    REFUSED = "not written"
-    UNDONE = "taken back"
-
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """Metadata that cannot be read for certain, and counts as a person's words for that reason."""
-
-    path: Path
-    """The photo, or one of its sidecars."""
-    why: Refused
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one photo, or of its sidecar."""
-
-    photo: Path
-    target: Path
-    """The file that was written, or would have been."""
-    state: State
-    before: str = ""
-    """The caption that stood there."""
-    after: str = ""
-    left: tuple[str, ...] = ()
-    """What does not say the words, though other programs may look there: EXIF, IPTC."""
-    instead: Refused | None = None
-    """Why the sidecar was written and not the photo."""
-    unread: Unread | None = None
-    """What could not be read for certain, where the photo is skipped for that."""
-    refused: Refused | None = None
-
-    @property
-    def in_place(self) -> bool:
-        """Whether it is about the photo itself."""
-        return self.photo == self.target
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A file that may be written, and what it says."""
-
-    path: Path
-    data: bytes | None
-    content: Content
-    read: Callable[[bytes], Content]
-    build: Callable[[bytes | None, Words, str | None], Embedded]
-    blocked: Refused | None = None
-    """Why it cannot be written, whatever it would hold."""
-
-
-class Writer:
-    """Writes words into photos and beside them, and takes them back. A context manager.
+class CaptionWriter:
+    """Writes captions into photos or their sidecars, and undoes it. A context manager.
 
     Parameters
     ----------
     records
-        Where to keep the way back.
+        Where to store the undo patches.
     """
 
-    def __init__(self, records: Records, options: Options | None = None) -> None:
+    def __init__(self, records: Records, options: WriteOptions | None = None) -> None:
         self._records = records
-        self._options = options or Options()
-        self._folders = Folders()
-        self._sidecars = sidecar.Folders()
+        self._options = options or WriteOptions()
+        self._lock = FolderLock()
+        self._sidecars = SidecarFinder()
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> CaptionWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._folders.__exit__()
+        self._lock.__exit__()
 
-    def write(self, photo: Path, words: Words) -> Outcome:
-        """Write words for one photo, whole or not at all.
+    def write(self, photo: Path, caption: CaptionData) -> WriteOutcome:
+        """Write the caption of one photo, completely or not at all.
 
-        Whatever is the matter with one photo is told by its outcome.
+        Errors of one photo are reported in its outcome.
         """
-        words = _cleaned(words)
-        beside = Beside(photo.with_name(photo.name + sidecar.SUFFIX))
+        caption = _normalised(caption)
+        sidecars = Sidecars(photo.with_name(photo.name + sidecar.SUFFIX))
         try:
-            data = files.read(photo, LARGEST)
-            beside = self._sidecars.of(photo)
-            file = _sidecar(beside)
-            others = {path: files.other(path) for path in beside.others}
-            return self._write(photo, data, file, others, words)
-        except Refused as error:
-            return Outcome(photo, beside.own, State.REFUSED, refused=error)
+            data = files.read(photo, MAX_BYTES)
+            sidecars = self._sidecars.find(photo)
+            in_photo = photo_target(photo, data)
+            in_sidecar = sidecar_target(sidecars)
+            others = {path: files.read_other_sidecar(path) for path in sidecars.others}
+            return self._write(in_photo, in_sidecar, others, caption)
+        except RefusedError as error:
+            return WriteOutcome(photo, sidecars.main, WriteStatus.REFUSED, error=error)
         except OSError as error:
-            return Outcome(photo, beside.own, State.REFUSED, refused=files.system(error))
+            refusal = files.system_error(error)
+            return WriteOutcome(photo, sidecars.main, WriteStatus.REFUSED, error=refusal)
 
-    def undo(self, photo: Path) -> list[Outcome]:
-        """Take back what captioner wrote into a photo and beside it: an outcome for each file."""
+    def undo(self, photo: Path) -> list[WriteOutcome]:
+        """Undo what captioner wrote into a photo and its sidecars: an outcome for each file."""
         try:
-            beside = self._sidecars.of(photo)
+            sidecars = self._sidecars.find(photo)
         except OSError as error:
-            return [Outcome(photo, photo, State.REFUSED, refused=files.system(error))]
-        paths = [photo, beside.own, *beside.variants]
+            refusal = files.system_error(error)
+            return [WriteOutcome(photo, photo, WriteStatus.REFUSED, error=refusal)]
+        paths = [photo, sidecars.main, *sidecars.variants]
         found = [self._undo_file(photo, path) for path in paths]
         return [outcome for outcome in found if outcome]
 
     def _write(
-        self, photo: Path, data: bytes, beside: _File, others: dict[Path, Content], words: Words
-    ) -> Outcome:
-        build = partial(_into_photo, suffix=photo.suffix)
-        inside = _File(photo, data, read_photo(data), read_photo, build)
-        for path, content in {photo: inside.content, beside.path: beside.content, **others}.items():
-            if content.unread:
-                shown = _first([*inside.content.texts, *beside.content.texts, *content.texts])
-                target = photo if self._options.in_place else beside.path
-                unread = Unread(path, content.unread[0])
-                return Outcome(photo, target, State.SKIPPED, shown, shown, unread=unread)
-        if self._options.in_place:
+        self,
+        in_photo: Target,
+        in_sidecar: Target,
+        others: dict[Path, FileMetadata],
+        caption: CaptionData,
+    ) -> WriteOutcome:
+        photo = in_photo.path
+        target = in_photo if self._options.in_place else in_sidecar
+        files_read = {photo: in_photo.metadata, in_sidecar.path: in_sidecar.metadata, **others}
+        for path, metadata in files_read.items():
+            if metadata.unreadable:
+                shown = _first_text(
+                    [*in_photo.metadata.texts, *in_sidecar.metadata.texts, *metadata.texts]
+                )
+                unreadable = UnreadableMetadata(path, metadata.unreadable[0])
+                return WriteOutcome(
+                    photo, target.path, WriteStatus.SKIPPED, shown, shown, unreadable=unreadable
+                )
+        if not self._options.in_place:
+            return self._write_sidecar(in_photo, in_sidecar, others, caption)
+        try:
+            elsewhere = [in_sidecar.metadata, *others.values()]
+            outcome = self._write_target(in_photo, in_photo, elsewhere, caption)
+            if outcome.status is WriteStatus.SKIPPED and in_sidecar.data is not None:
+                # If only the sidecar can be written, it may hold edits that are replaced.
+                parse_photo(in_photo.data or b"", photo.suffix)
+            return outcome
+        except RefusedError as error:
             try:
-                outcome = self._write_to(inside, inside, [beside.content, *others.values()], words)
-                if outcome.state is State.SKIPPED and beside.data is not None:
-                    # Where the sidecar is the only place, it may hold edits that give way.
-                    take_apart(data, photo.suffix)
-                return outcome
-            except Refused as error:
-                try:
-                    return replace(self._beside(inside, beside, others, words), instead=error)
-                except Refused as further:
-                    return Outcome(
-                        photo, beside.path, State.REFUSED, instead=error, refused=further
-                    )
-        return self._beside(inside, beside, others, words)
+                outcome = self._write_sidecar(in_photo, in_sidecar, others, caption)
+                return replace(outcome, not_in_place=error)
+            except RefusedError as further:
+                return WriteOutcome(
+                    photo, in_sidecar.path, WriteStatus.REFUSED, not_in_place=error, error=further
+                )
 
-    def _beside(
-        self, inside: _File, beside: _File, others: dict[Path, Content], words: Words
-    ) -> Outcome:
-        if beside.blocked:
-            raise beside.blocked
-        return self._write_to(inside, beside, [inside.content, *others.values()], words)
+    def _write_sidecar(
+        self,
+        in_photo: Target,
+        in_sidecar: Target,
+        others: dict[Path, FileMetadata],
+        caption: CaptionData,
+    ) -> WriteOutcome:
+        if in_sidecar.blocked:
+            raise in_sidecar.blocked
+        elsewhere = [in_photo.metadata, *others.values()]
+        return self._write_target(in_photo, in_sidecar, elsewhere, caption)
 
-    def _write_to(self, inside: _File, file: _File, said: list[Content], words: Words) -> Outcome:
+    def _write_target(
+        self,
+        in_photo: Target,
+        target: Target,
+        elsewhere: list[FileMetadata],
+        caption: CaptionData,
+    ) -> WriteOutcome:
         """Write to one file.
 
         Parameters
         ----------
-        said
-            What the other files say.
+        elsewhere
+            What the other files about the photo say.
         """
-        photo = inside.path
-        said = [provenance.released(content, words) for content in said]
-        words = replace(words, over_edits=self._over_edits(file))
-        content = provenance.released(file.content, words)
-        said = [content, *said]
-        persons = [text for content in said for text in content.persons(content.texts)]
-        shown = _first([*persons, *file.content.texts])
-        below = None
-        if words.description is not None and persons:
+        photo = in_photo.path
+        elsewhere = [metadata.for_author_of(caption) for metadata in elsewhere]
+        caption = replace(caption, replaces_edits=self._may_replace_edits(target))
+        metadata = target.metadata.for_author_of(caption)
+        everywhere = [metadata, *elsewhere]
+        human_authored = [text for m in everywhere for text in m.human_authored(m.texts)]
+        shown = _first_text([*human_authored, *target.metadata.texts])
+        if caption.description is not None and human_authored:
+            status = None
             if self._options.existing != "append":
-                return Outcome(photo, file.path, State.SKIPPED, shown, shown)
-            if any(t.text.endswith(f"\n{words.description}") for t in persons):
-                return Outcome(photo, file.path, State.SAME, shown, shown)
-        asked = replace(words, alt=None) if _persons_alt(said) else words
-        file = replace(file, content=content)
-        complete = self._complete(file.content, asked)
+                status = WriteStatus.SKIPPED
+            elif any(t.text.endswith(f"\n{caption.description}") for t in human_authored):
+                status = WriteStatus.UNCHANGED
+            if status:
+                return WriteOutcome(photo, target.path, status, shown, shown)
+        if any(m.human_authored(m.alt_texts) for m in everywhere):
+            caption = replace(caption, alt_text=None)
+        target = replace(target, metadata=metadata)
+        complete = self._complete(metadata, caption)
         if complete is None:
-            same = _same(file.content, asked)
-            return Outcome(photo, file.path, State.SAME if same else State.KEPT, shown, shown)
-        current = file.data
-        base, digest_before = self._original(file)
-        if words.description is not None and persons:
-            below = self._below(file, base, persons)
-        built = file.build(base, complete, below)
-        splices = built.splices
-        new = splice.apply(base or b"", splices)
+            is_there = _has_texts(metadata, caption)
+            status = WriteStatus.UNCHANGED if is_there else WriteStatus.OWN_CAPTION_KEPT
+            return WriteOutcome(photo, target.path, status, shown, shown)
+        original, sha256_before = self._original(target)
+        append_to = None
+        if caption.description is not None and human_authored:
+            append_to = self._text_to_append_to(target, original, human_authored)
+        planned = target.plan(original, complete, append_to)
+        new = splice.apply(original or b"", planned.splices)
         after = complete.description or ""
-        after = f"{below}\n{after}" if below is not None else after or shown
-        outcome = Outcome(photo, file.path, State.WRITTEN, shown, after, built.left)
-        if new == current:
-            return replace(outcome, state=State.SAME)
-        way_back = splice.inverse(base or b"", splices)
-        if splice.apply(new, way_back) != (base or b""):
-            raise Refused(Reason.UNVERIFIED)
-        real = None if current is None else replaceable(file.path)
+        after = f"{append_to}\n{after}" if append_to is not None else after or shown
+        outcome = WriteOutcome(
+            photo, target.path, WriteStatus.WRITTEN, shown, after, planned.omitted
+        )
+        if new == target.data:
+            return replace(outcome, status=WriteStatus.UNCHANGED)
+        undo_splices = splice.inverse(original or b"", planned.splices)
+        if splice.apply(new, undo_splices) != (original or b""):
+            raise RefusedError(RefusalReason.UNVERIFIED)
+        photo_data = new if target.path == photo else in_photo.data or b""
+        record = undo.make_record(photo, photo_data, target.path, sha256_before, new, undo_splices)
+        self._store(target, new, record)
+        return outcome
+
+    def _store(self, target: Target, new: bytes, record: FileWrite) -> None:
+        """Replace or create a file, and store the record; in a dry run, only check that it can."""
+        real = None if target.data is None else resolve_replaceable(target.path)
         if self._options.dry_run:
-            return outcome
-        left = new if file.path == photo else inside.data or b""
-        record = undo.recorded(photo, left, file.path, digest_before, new, way_back)
-        if current is None or real is None:
+            return
+        if target.data is None or real is None:
             create(
-                file.path, new, like=photo, folders=self._folders,
+                target.path, new, permissions_from=record.photo, lock=self._lock,
                 record=lambda: self._records.add(record), sync=self._options.sync,
             )  # fmt: skip
         else:
-            self._replace(real, new, current, lambda: self._records.add(record))
-        if file.path != photo:
-            self._sidecars.made(file.path)
-        self._records.delete(file.path, record.sha256_after)
-        return outcome
+            self._replace(real, new, target.data, lambda: self._records.add(record))
+        if target.path != record.photo:
+            self._sidecars.add(target.path)
+        self._records.delete(target.path, record.sha256_after)
 
-    def _complete(self, content: Content, asked: Words) -> Words | None:
-        """All of captioner's words that the file shall hold afterwards; None where it does.
+    def _complete(self, metadata: FileMetadata, caption: CaptionData) -> CaptionData | None:
+        """All that captioner shall have written into the file; None if it is there already.
 
-        What it holds of captioner's and was not asked for now stays.
+        Includes what it has written before and `caption` does not name.
         """
-        renew = self._options.existing != "skip"
-        own = [text for text in content.texts if _is_description(text) and content.own(text)]
-        own_alts = [text for text in content.alts if content.own(text)]
-        if own and not renew and not _holds(own, asked.description):
-            return None  # What else there is to write belongs to another caption.
-        written = replace(content, edits_are_own=True)
+        is_replaced = self._options.existing != "skip"
+        own = [t for t in metadata.texts if t.field == XMP_DESCRIPTION and metadata.is_own(t)]
+        own_alts = [text for text in metadata.alt_texts if metadata.is_own(text)]
+        if own and not is_replaced and not _has_text(own, caption.description):
+            return None  # Anything else to write belongs to another caption.
+        with_edits = replace(metadata, edits_are_own=True)
+        without_edits = replace(metadata, edits_are_own=False)
         edited = [
             text
-            for text in (*content.texts, *content.alts)
-            if written.own(text) and not replace(content, edits_are_own=False).own(text)
+            for text in (*metadata.texts, *metadata.alt_texts)
+            if with_edits.is_own(text) and not without_edits.is_own(text)
         ]
-        if asked.description is None:
-            own += [text for text in edited if _is_description(text) and text not in own]
-        if asked.alt is None:
-            own_alts += [text for text in edited if text in content.alts and text not in own_alts]
-        description = _renewed(own, asked.description, renew=renew)
-        alt = _renewed(own_alts, asked.alt, renew=renew)
-        present = {word.lower() for word in content.keywords}
-        missing = [word for word in asked.keywords if word.lower() not in present]
-        if not missing and _holds(own, description) and _holds(own_alts, alt):
+        if caption.description is None:
+            own += [t for t in edited if t.field == XMP_DESCRIPTION and t not in own]
+        if caption.alt_text is None:
+            own_alts += [t for t in edited if t in metadata.alt_texts and t not in own_alts]
+        description = _own_or_new(own, caption.description, is_replaced=is_replaced)
+        alt_text = _own_or_new(own_alts, caption.alt_text, is_replaced=is_replaced)
+        present = {word.lower() for word in metadata.keywords}
+        missing = [word for word in caption.keywords if word.lower() not in present]
+        if not missing and _has_text(own, description) and _has_text(own_alts, alt_text):
             return None
-        keywords = (*content.mark.keywords, *missing)
-        if renew and asked.keywords:
-            keywords = asked.keywords
+        keywords = (*metadata.mark.keywords, *missing)
+        if is_replaced and caption.keywords:
+            keywords = caption.keywords
         return replace(
-            asked, description=description, alt=alt, keywords=keywords,
+            caption, description=description, alt_text=alt_text, keywords=keywords,
             edited=tuple(text.text for text in edited),
         )  # fmt: skip
 
-    def _over_edits(self, file: _File) -> bool:
-        """Whether words of anybody may replace a person's that captioner wrote.
+    def _may_replace_edits(self, target: Target) -> bool:
+        """Whether a generated caption may replace a human-authored one that captioner wrote.
 
-        They may where this index has the way back: it knows, too, that the person took them back.
+        Only if this index has the record: then it also knows that the person removed the edit.
         """
-        mark = file.content.mark
-        if self._options.existing != "replace" or file.data is None:
+        mark = target.metadata.mark
+        if self._options.existing != "replace" or target.data is None:
             return False
         if mark.edit_digest is None and mark.edit_alt_digest is None:
             return False
-        record = self._records.find(file.path, digest(file.data))
-        return record is not None and _same_place(record.path, file.path)
+        record = self._records.find(target.path, sha256(target.data))
+        return record is not None and _is_same_path(record.path, target.path)
 
-    def _original(self, file: _File) -> tuple[bytes | None, bytes | None]:
-        """The file before captioner wrote to it, where the way back is known, and its digest."""
-        if file.data is None:
+    def _original(self, target: Target) -> tuple[bytes | None, bytes | None]:
+        """The file before captioner wrote to it, as far as records go back, and its SHA-256."""
+        if target.data is None:
             return None, None
-        known = digest(file.data)
-        record = self._records.find(file.path, known)
+        current = sha256(target.data)
+        record = self._records.find(target.path, current)
         if record is None:
-            return file.data, known
+            return target.data, current
         if record.sha256_before is None:
             return None, None
-        return undo.undone(record, file.data), record.sha256_before
+        return undo.undo_write(record, target.data), record.sha256_before
 
-    def _below(self, file: _File, base: bytes | None, persons: list[Text]) -> str:
-        """The person's text to which a line is added."""
-        if any(file.content.own_tail(text) for text in persons) and base == file.data:
-            raise Refused(Reason.NO_APPEND)  # Which line is whose cannot be told apart safely.
-        if any(text.language != DEFAULT for text in persons):
-            raise Refused(Reason.NO_APPEND)
-        content = file.read(base) if base is not None else Content()
-        content = replace(content, edits_are_own=file.content.edits_are_own)
-        own = [text for text in content.persons(content.texts) if _is_description(text)]
-        others = [text for text in persons if not file.content.own_tail(text)]
-        return own[0].text if own else wording.writable(others[0].text)
+    def _text_to_append_to(
+        self, target: Target, original: bytes | None, human_authored: list[FieldText]
+    ) -> str:
+        """The human-authored text to which a line is appended."""
+        metadata = target.metadata
+        has_own_line = any(metadata.ends_with_own_line(text) for text in human_authored)
+        if has_own_line and original == target.data:
+            # Without a record the line cannot be replaced safely.
+            raise RefusedError(RefusalReason.NO_APPEND)
+        if any(text.language != DEFAULT_LANGUAGE for text in human_authored):
+            raise RefusedError(RefusalReason.NO_APPEND)
+        before = target.read(original) if original is not None else FileMetadata()
+        before = replace(before, edits_are_own=metadata.edits_are_own)
+        there = [t for t in before.human_authored(before.texts) if t.field == XMP_DESCRIPTION]
+        others = [text for text in human_authored if not metadata.ends_with_own_line(text)]
+        return there[0].text if there else authorship.xml_text(others[0].text)
 
     def _replace(self, real: Path, new: bytes, current: bytes, record: Callable[[], None]) -> None:
         replace_file(
-            real, new, current, folders=self._folders, record=record,
+            real, new, current, lock=self._lock, record=record,
             sync=self._options.sync, keep_times=self._options.keep_times,
         )  # fmt: skip
 
-    def _undo_file(self, photo: Path, path: Path) -> Outcome | None:
+    def _undo_file(self, photo: Path, path: Path) -> WriteOutcome | None:
+        """Undo what captioner wrote into one file; None if it wrote nothing."""
+        is_photo = path == photo
         try:
-            data = files.read(path, LARGEST) if path == photo else files.written_sidecar(path)
+            data = files.read(path, MAX_BYTES) if is_photo else files.read_written_sidecar(path)
             if data is None:
                 return None
-            record = self._records.find(path, digest(data))
-            if record is None and not _ours(path == photo, data):
+            record = self._records.find(path, sha256(data))
+            if record is None and not _has_mark(is_photo, data):
                 return None
-            if record is None and path == photo:
-                raise Refused(Reason.EDITED)
-            real = replaceable(path)
+            if record is None and is_photo:
+                raise RefusedError(RefusalReason.EDITED)
+            real = resolve_replaceable(path)
             if record is None:
-                new = splice.apply(data, sidecar.without_ours(data))
+                new = splice.apply(data, sidecar.plan_removal(data))
             elif record.sha256_before is None:
                 new = None
             else:
-                new = undo.undone(record, data)
+                new = undo.undo_write(record, data)
             if not self._options.dry_run:
                 if new is None:
-                    remove(real, data, folders=self._folders, sync=self._options.sync)
+                    remove(real, data, lock=self._lock, sync=self._options.sync)
                 else:
                     self._replace(real, new, data, lambda: None)
                 if record and (
-                    _same_place(record.path, path) or not os.path.exists(record.path)  # noqa: PTH110
+                    _is_same_path(record.path, path) or not os.path.exists(record.path)  # noqa: PTH110
                 ):
                     self._records.delete(record.path)
-        except Refused as error:
-            return Outcome(photo, path, State.REFUSED, refused=error)
+        except RefusedError as error:
+            return WriteOutcome(photo, path, WriteStatus.REFUSED, error=error)
         except OSError as error:
-            return Outcome(photo, path, State.REFUSED, refused=files.system(error))
-        before = _first(_content(path == photo, data).texts)
-        after = "" if new is None else _first(_content(path == photo, new).texts)
-        return Outcome(photo, path, State.UNDONE, before, after)
+            refusal = files.system_error(error)
+            return WriteOutcome(photo, path, WriteStatus.REFUSED, error=refusal)
+        before = _first_text(_read(is_photo, data).texts)
+        after = "" if new is None else _first_text(_read(is_photo, new).texts)
+        return WriteOutcome(photo, path, WriteStatus.UNDONE, before, after)
 
 
-def _into_photo(data: bytes | None, words: Words, below: str | None, *, suffix: str) -> Embedded:
-    return embed.write(data or b"", words, below=below, suffix=suffix)
-
-
-def _into_sidecar(packet: bytes | None, words: Words, below: str | None) -> Embedded:
-    return Embedded(sidecar.write(packet, words, below=below), ())
-
-
-def _same_place(one: Path, other: Path) -> bool:
-    """Whether two paths are the same; the index knows them as absolute ones."""
+def _is_same_path(one: Path, other: Path) -> bool:
+    """Whether two paths are equal, as absolute ones, which the index stores."""
     return os.path.abspath(one) == os.path.abspath(other)  # noqa: PTH100 (keeps links)
 
 
-def _sidecar(beside: Beside) -> _File:
-    """The sidecar that belongs to a photo alone, and what it says.
-
-    Raises
-    ------
-    Refused
-        Where it is there and cannot be read: it may say anything.
-    """
-    path = beside.own
-    data = blocked = None
-    content = Content()
-    if beside.no_room:
-        blocked = Refused(Reason.NAME_TOO_LONG)
-    elif os.path.lexists(path):
-        try:
-            data = files.read(path, sidecar.LARGEST)
-            content = provenance.read_tolerantly(data)
-        except Refused as error:
-            if error.reason is Reason.TOO_LARGE:
-                content = Content(unread=(error,))
-            elif error.reason is Reason.NOT_REGULAR:
-                blocked = Refused(Reason.SIDECAR, f"{path.name} is not a regular file")
-            else:
-                raise files.unreadable(path, error) from error
-    return _File(path, data, content, provenance.read_xmp, _into_sidecar, blocked)
+def _read(is_photo: bool, data: bytes) -> FileMetadata:
+    return read_photo(data) if is_photo else read_packet_tolerantly(data)
 
 
-def _content(in_photo: bool, data: bytes) -> Content:
-    return read_photo(data) if in_photo else provenance.read_tolerantly(data)
-
-
-def _ours(in_photo: bool, data: bytes) -> bool:
-    """Whether a file bears captioner's mark of a model's words, or of keywords."""
-    mark = _content(in_photo, data).mark
+def _has_mark(is_photo: bool, data: bytes) -> bool:
+    """Whether a file has captioner's mark of a generated text, or of keywords."""
+    mark = _read(is_photo, data).mark
     return any((mark.digest, mark.alt_digest, mark.model, mark.keywords))
 
 
-def _cleaned(words: Words) -> Words:
+def _normalised(caption: CaptionData) -> CaptionData:
     return replace(
-        words,
-        description=None if words.description is None else wording.clean(words.description),
-        alt=None if words.alt is None else wording.clean(words.alt),
-        keywords=tuple(w for w in map(wording.clean, words.keywords) if w),
+        caption,
+        description=_normalise(caption.description),
+        alt_text=_normalise(caption.alt_text),
+        keywords=tuple(word for word in map(authorship.normalise, caption.keywords) if word),
     )
 
 
-def _is_description(text: Text) -> bool:
-    return text.field == f"XMP {provenance.DESCRIPTION}"
+def _normalise(text: str | None) -> str | None:
+    return None if text is None else authorship.normalise(text)
 
 
-def _persons_alt(said: list[Content]) -> bool:
-    return any(content.persons(content.alts) for content in said)
-
-
-def _renewed(own: list[Text], asked: str | None, *, renew: bool) -> str | None:
-    """What shall stand where captioner's own texts stand, and something was asked for or not."""
-    if own and (asked is None or not renew):
+def _own_or_new(own: list[FieldText], new: str | None, *, is_replaced: bool) -> str | None:
+    """The text to write: captioner's own text of before, or the new one."""
+    if own and (new is None or not is_replaced):
         return own[0].text
-    return asked
+    return new
 
 
-def _holds(own: list[Text], wanted: str | None) -> bool:
+def _has_text(own: list[FieldText], wanted: str | None) -> bool:
     return wanted is None or any(text.text == wanted for text in own)
 
 
-def _same(content: Content, asked: Words) -> bool:
-    own = [text for text in content.texts if _is_description(text) and content.own(text)]
-    alts = [text for text in content.alts if content.own(text)]
-    return _holds(own, asked.description) and _holds(alts, asked.alt)
+def _has_texts(metadata: FileMetadata, caption: CaptionData) -> bool:
+    """Whether captioner has written caption and alternative text already."""
+    own = [t for t in metadata.texts if t.field == XMP_DESCRIPTION and metadata.is_own(t)]
+    own_alts = [text for text in metadata.alt_texts if metadata.is_own(text)]
+    return _has_text(own, caption.description) and _has_text(own_alts, caption.alt_text)
 
 
-def _first(texts: object) -> str:
-    """The first text worth showing."""
-    assert isinstance(texts, list | tuple)
-    return next((t.text for t in texts if t.text and not provenance.is_data(t)), "")
+def _first_text(texts: Iterable[FieldText]) -> str:
+    """The first text that is worth showing."""
+    return next((t.text for t in texts if t.text and not t.is_program_data), "")

@@ -1,61 +1,39 @@
-"""IPTC-IIM datasets, as they stand in Photoshop's image resources or by themselves."""
+"""Texts of IPTC-IIM datasets, read tolerantly, alone or in Photoshop's image resources."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from itertools import islice
 
-from captioner.photos.xmp import utf_8_or_latin
+from captioner.formats import iptc, jpeg
+from captioner.photos.xmp import decode_utf8_or_cp1252
 
-_CHARSET = (1, 90)
-_UTF_8 = b"\x1b%G"
-_RESOURCE = b"8BIM"
-_IIM = 0x0404
-_MARKER = 0x1C
-_MOST = 5000
+_MAX_DATASETS = 5000
 
 
-def texts(block: bytes) -> dict[tuple[int, int], list[str]]:
+def read_texts(block: bytes) -> dict[tuple[int, int], list[str]]:
     """The texts of each dataset, by record and number: (2, 120) for captions.
 
-    In the encoding that the block declares; where it declares none, in UTF-8 as far as that fits
-    and else in Latin-1, which the standard has in mind and old programs wrote.
+    In the encoding that the block declares. If it declares none, bytes that are valid UTF-8 are
+    read as such and all others as Latin-1, which the standard implies and old programs wrote.
     """
     found: dict[tuple[int, int], list[bytes]] = {}
-    for number, (kind, value) in enumerate(_datasets(_iim(block))):
-        if number == _MOST:
-            break
-        found.setdefault(kind, []).append(value)
-    declared = found.get(_CHARSET, [b""])[0] == _UTF_8
+    for dataset in islice(iptc.iter_datasets(_datasets(block)), _MAX_DATASETS):
+        found.setdefault(dataset.kind, []).append(dataset.value)
+    is_utf_8 = found.get(iptc.CHARSET, [b""])[0] == iptc.UTF_8
     return {
-        kind: [v.decode("utf-8", "replace") if declared else utf_8_or_latin(v) for v in values]
+        kind: [
+            value.decode("utf-8", "replace") if is_utf_8 else decode_utf8_or_cp1252(value)
+            for value in values
+        ]
         for kind, values in found.items()
     }
 
 
-def _iim(block: bytes) -> bytes:
-    """The datasets in Photoshop's resources; any other block is taken for datasets."""
-    block = block.removeprefix(b"Photoshop 3.0\0")
-    at = 0
-    while block[at : at + 4] == _RESOURCE:
-        kind = int.from_bytes(block[at + 4 : at + 6], "big")
-        name = 1 + block[at + 6] if at + 6 < len(block) else 1
-        start = at + 6 + name + name % 2
-        length = int.from_bytes(block[start : start + 4], "big")
-        if kind == _IIM:
-            return block[start + 4 : start + 4 + length]
-        at = start + 4 + length + length % 2
-    return block if at == 0 else b""
-
-
-def _datasets(block: bytes) -> Iterator[tuple[tuple[int, int], bytes]]:
-    at = 0
-    while at + 5 <= len(block) and block[at] == _MARKER:
-        kind = block[at + 1], block[at + 2]
-        length = int.from_bytes(block[at + 3 : at + 5], "big")
-        at += 5
-        if length & 0x8000:  # the length of the length
-            size = length & 0x7FFF
-            length = int.from_bytes(block[at : at + min(size, 8)], "big")
-            at += size
-        yield kind, block[at : at + length]
-        at += length
+def _datasets(block: bytes) -> bytes:
+    """The IPTC block in image resources; any other block is taken for datasets."""
+    block = block.removeprefix(jpeg.PHOTOSHOP)
+    resource = None
+    for resource in iptc.iter_resources(block, (iptc.PHOTOSHOP_SIGNATURE,)):
+        if resource.number == iptc.IPTC_RESOURCE:
+            return resource.data
+    return block if resource is None else b""

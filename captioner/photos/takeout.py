@@ -9,10 +9,11 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+from captioner.authorship import is_placeholder, normalise
 from captioner.photos import takeout_names
-from captioner.photos.facts import place, united
+from captioner.photos.coordinates import valid_coordinates
+from captioner.photos.facts import unique_keywords
 from captioner.types import Facts
-from captioner.wording import clean, is_placeholder
 
 _MAX_LENGTH = 10_000
 """Characters of a text; the rest is cut off."""
@@ -50,16 +51,16 @@ def read(content: bytes, photo: str) -> Facts | None:
         latitude=latitude,
         longitude=longitude,
         caption=_user_text(data.get("description")),
-        keywords=united(_people(data.get("people"))),
+        keywords=unique_keywords(_people(data.get("people"))),
         title=_title(data["title"], photo),
     )
 
 
 def _user_text(text: object) -> str | None:
     """A text without HTML escapes; None for placeholders that no person wrote."""
-    if not isinstance(text, str) or is_placeholder(clean(text)):
+    if not isinstance(text, str) or is_placeholder(normalise(text)):
         return None
-    return clean(_unescaped(text))[:_MAX_LENGTH]
+    return normalise(_unescaped(text))[:_MAX_LENGTH]
 
 
 def _unescaped(text: str) -> str:
@@ -73,7 +74,7 @@ def _title(title: str, photo: str) -> str | None:
     if original := takeout_names.original(photo):
         names |= {original, takeout_names.without_number(original)}
     known = {text.casefold() for name in names for text in (name, _stem(name))}
-    folded = clean(_unescaped(title)).casefold()
+    folded = normalise(_unescaped(title)).casefold()
     if not known.isdisjoint({folded, _stem(folded)}):
         return None
     return _user_text(title)
@@ -101,7 +102,7 @@ def _taken(time: object) -> str | None:
 def _place(data: Mapping[str, Any]) -> tuple[float | None, float | None]:
     for name in ("geoData", "geoDataExif"):
         with suppress(KeyError, TypeError, ValueError, OverflowError):
-            found = place(float(data[name]["latitude"]), float(data[name]["longitude"]))
+            found = valid_coordinates(float(data[name]["latitude"]), float(data[name]["longitude"]))
             if found:
                 return found
     return None, None

@@ -1,22 +1,24 @@
-"""TIFFs whose samples Pillow cannot read, or reads wrongly, as TIFFs of 8 bits a sample.
+"""Decoding of TIFF samples that Pillow cannot read, or reads wrongly, to 8 bits per sample.
 
-Pillow has no mode for floating-point or 32-bit colour, and it mistakes some layouts: uncompressed
+Pillow has no mode for floating-point or 32-bit colour, and misreads some layouts: uncompressed
 16-bit planes, big-endian 32-bit numbers, 16-bit white-is-zero. Their strips and tiles are
-decompressed by the same libtiff, which is told that they hold bytes; NumPy makes numbers of them.
+decompressed by the same libtiff, as if they held bytes, and converted to numbers by NumPy.
+
+Reference: TIFF 6.0 (Adobe, 1992), and its Technical Note 3 for floating-point predictors.
 """
 
 from __future__ import annotations
 
 import io
-import struct
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, TiffImagePlugin
 
 from captioner.errors import PhotoError
+from captioner.formats import tiff
 from captioner.types import PixelArray
 
 Samples = npt.NDArray[Any]
@@ -33,7 +35,7 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK = 0, 1, 2, 5
 _BANDS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _CMYK: 4}
 _ALPHA = (1, 2)
 _BYTEWISE = (1, 5, 8, 32773, 32946, 34925, 50000)
-"""Compressions that know nothing of samples: none, LZW, Deflate, PackBits, LZMA, Zstandard."""
+"""Compressions of bytes, not of samples: none, LZW, Deflate, PackBits, LZMA, Zstandard."""
 
 COMPRESSIONS = {
     32809: "ThunderScan",
@@ -54,7 +56,7 @@ COMPRESSIONS = {
     50002: "JPEG XL",
     52546: "JPEG XL",
 }
-"""Those that not every libtiff decompresses, by their numbers."""
+"""Compressions that not every libtiff supports: their names by their numbers."""
 _COLOURS = {
     0: "greyscale",
     1: "greyscale",
@@ -73,31 +75,31 @@ _KINDS = {_UNSIGNED: "unsigned", _SIGNED: "signed", _FLOAT: "floating-point"}
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a TIFF's first picture stores its samples."""
+    """Layout of the samples of a TIFF's first image."""
 
     width: int
     height: int
     bits: tuple[int, ...]
     samples: int
     format: int
-    """SampleFormat: unsigned, signed or floating-point."""
+    """SampleFormat: unsigned, signed, floating-point or untyped."""
     photometric: int
     compression: int
     planar: bool
-    """Each sample in strips of its own."""
+    """Whether each sample has strips or tiles of its own."""
     predictor: int
     fill_order: int
     extra: tuple[int, ...]
-    """ExtraSamples: what the samples beyond the colours mean."""
+    """ExtraSamples: the meaning of the samples after the colours."""
     segment: tuple[int, int]
-    """Width and height of a strip or tile."""
+    """Width and height of a strip or tile, in pixels."""
     tiled: bool
     offsets: tuple[int, ...]
     lengths: tuple[int, ...]
 
     @property
     def read_by_pillow(self) -> bool:
-        """Whether Pillow reads such samples, and rightly."""
+        """Whether Pillow reads such samples correctly."""
         depth, separate = self.bits[0], self.planar and self.samples > 1
         if self.photometric not in _BANDS or self.compression not in _BYTEWISE:
             return depth <= 8 and not (separate and self.photometric in (0, 1))
@@ -124,12 +126,12 @@ class Layout:
 
 
 def with_eight_bits(file: BinaryIO, layout: Layout) -> BinaryIO:
-    """The file's content with its first picture replaced: 8 bits a sample, all other tags kept.
+    """Convert the first image to 8 bits per sample; all other tags stay.
 
     Raises
     ------
     PhotoError
-        Where such samples cannot be read; says what they are.
+        If such samples are not supported; names them.
     """
     floats_ok = layout.format != _FLOAT or layout.bits[0] in (16, 32, 64)
     known = len(set(layout.bits)) == 1 and (layout.bits[0] < 16 or layout.bits[0] in (16, 32, 64))
@@ -170,11 +172,11 @@ def with_eight_bits(file: BinaryIO, layout: Layout) -> BinaryIO:
 
 
 def eight_bits(values: Samples, format_: int, bits: int) -> PixelArray:
-    """Scale numbers of any kind to 0…255.
+    """Scale samples of any type to uint8, 0 to 255.
 
-    Integers of up to 16 bits have the range of their type. Floating-point and 32-bit numbers leave
-    open what is white: the least of the usual ones that holds nearly all values; with negative
-    values, or larger ones, it is the brightest, and the darkest is black.
+    Integers of up to 16 bits have the range of their type. For floating-point and 32-bit samples
+    white is the lowest of the usual values that nearly all samples are below. If there are negative
+    or larger ones, it is the highest sample, and black the lowest.
     """
     if format_ in (_UNSIGNED, _UNTYPED) and bits <= 16:
         if bits >= 8:
@@ -207,18 +209,18 @@ def eight_bits(values: Samples, format_: int, bits: int) -> PixelArray:
 
 
 def read_layout(file: BinaryIO) -> Layout | None:
-    """The layout of a TIFF's first picture; None where the tags do not add up.
+    """The layout of a TIFF's first image; None if the tags are inconsistent.
 
     Raises
     ------
     PhotoError
-        Where it is compressed in a way that libtiff cannot decompress; names it.
+        If it is compressed in a way that libtiff does not support; names it.
     """
     try:
         tags = _tags(file)
     except PhotoError:
         raise
-    except Exception:  # as of any damaged file; Pillow is left to say what ails it
+    except Exception:  # a damaged file, for which Pillow raises an error of its own
         return None
     compression = tags.get(_COMPRESSION, 1)
     if _JPEG_XR in tags:
@@ -258,7 +260,7 @@ def read_layout(file: BinaryIO) -> Layout | None:
 def _tags(file: BinaryIO) -> TiffImagePlugin.ImageFileDirectory_v2:
     file.seek(0)
     header = file.read(8)
-    if header[:4] == b"MM\0+":  # which Pillow takes for a TIFF of the usual kind
+    if header[:4] == b"MM\0+":  # which Pillow takes for a classic TIFF
         raise PhotoError("it is a big-endian BigTIFF, which captioner does not read.", SAVE_ANEW)
     if header[2:4] == b"+\0":
         header += file.read(8)
@@ -269,7 +271,7 @@ def _tags(file: BinaryIO) -> TiffImagePlugin.ImageFileDirectory_v2:
 
 
 def unsupported_compression(number: int) -> PhotoError:
-    """The error for a TIFF that cannot be decompressed."""
+    """The error for a TIFF whose compression is not supported."""
     name = COMPRESSIONS.get(number, f"method {number}")
     return PhotoError(
         f"it is a TIFF compressed with {name}, which captioner does not read.", SAVE_ANEW
@@ -281,24 +283,24 @@ def _unsupported(layout: Layout) -> PhotoError:
 
 
 def _samples(content: bytes, order: str, layout: Layout) -> Samples:
-    """All samples, (height, width, samples)."""
+    """All samples, of shape (height, width, samples)."""
     planes = layout.samples if layout.planar else 1
-    together = layout.samples // planes
+    interleaved = layout.samples // planes
     if len(layout.offsets) % planes or len(layout.lengths) != len(layout.offsets):
         raise OSError("its strips are truncated")
     each = len(layout.offsets) // planes
     found = [
-        _plane(content, order, layout, together, slice(at * each, (at + 1) * each))
+        _plane(content, order, layout, interleaved, slice(at * each, (at + 1) * each))
         for at in range(planes)
     ]
     return found[0] if planes == 1 else np.concatenate(found, axis=2)
 
 
-def _plane(content: bytes, order: str, layout: Layout, together: int, strips: slice) -> Samples:
-    """The samples of some strips or tiles, (height, width, `together`)."""
+def _plane(content: bytes, order: str, layout: Layout, interleaved: int, strips: slice) -> Samples:
+    """The samples of some strips or tiles, of shape (height, width, `interleaved`)."""
     bits, (across, down) = layout.bits[0], layout.segment
     columns = -(-layout.width // across)
-    row = -(-across * together * bits // 8)  # bytes of a strip's or tile's row
+    row = -(-across * interleaved * bits // 8)  # bytes of a strip's or tile's row
     tags: dict[int, tuple[int, ...]] = {
         _WIDTH: (columns * row,),
         _HEIGHT: (layout.height,),
@@ -316,23 +318,23 @@ def _plane(content: bytes, order: str, layout: Layout, together: int, strips: sl
         tags |= {_STRIPS: layout.offsets[strips], _STRIP_BYTES: layout.lengths[strips]}
     with Image.open(_with_tags(content, tags, keep=False), formats=("TIFF",)) as image:
         raw = np.asarray(image).reshape(layout.height, columns, row)
-    values = _numbers(raw, order, layout, across, together)
-    return values.reshape(layout.height, columns * across, together)[:, : layout.width]
+    values = _numbers(raw, order, layout, across, interleaved)
+    return values.reshape(layout.height, columns * across, interleaved)[:, : layout.width]
 
 
-def _numbers(raw: PixelArray, order: str, layout: Layout, across: int, together: int) -> Samples:
-    """Numbers (rows, columns, across, together) from the bytes of rows of strips or tiles."""
-    bits, shape = layout.bits[0], (*raw.shape[:2], across, together)
+def _numbers(raw: PixelArray, order: str, layout: Layout, across: int, interleaved: int) -> Samples:
+    """Samples (rows, columns, across, interleaved) from the bytes of rows of strips or tiles."""
+    bits, shape = layout.bits[0], (*raw.shape[:2], across, interleaved)
     if bits < 8 or 8 < bits < 16:
-        each = np.unpackbits(raw, axis=2)[..., : across * together * bits]
+        each = np.unpackbits(raw, axis=2)[..., : across * interleaved * bits]
         weights = 1 << np.arange(bits - 1, -1, -1, dtype=np.uint16)
         return (each.reshape(*shape, bits) @ weights).astype(np.uint16)
     letter = {_SIGNED: "i", _FLOAT: "f"}.get(layout.format, "u")
     size = bits // 8
     if layout.predictor == 3:  # differences of bytes, the most significant of all numbers first
-        mixed = raw.reshape(*raw.shape[:2], across * size, together)
+        mixed = raw.reshape(*raw.shape[:2], across * size, interleaved)
         mixed = np.cumsum(mixed, axis=2, dtype=np.uint8)
-        bytewise = mixed.reshape(*raw.shape[:2], size, across * together)
+        bytewise = mixed.reshape(*raw.shape[:2], size, across * interleaved)
         joined = np.ascontiguousarray(np.moveaxis(bytewise, 2, 3))
         return joined.view(f">{letter}{size}").reshape(shape)
     whole = np.ascontiguousarray(raw).view(f"{order}u{size}").reshape(shape)
@@ -343,39 +345,37 @@ def _numbers(raw: PixelArray, order: str, layout: Layout, across: int, together:
 
 
 def _with_tags(content: bytes, tags: dict[int, tuple[int, ...]], *, keep: bool = True) -> BinaryIO:
-    """The content with a directory of such numbers as its first, at its end.
+    """The file with another first directory, of tags that hold whole numbers, at its end.
 
     Parameters
     ----------
     keep
-        Whether the tags of its first directory that say nothing of samples stay.
+        Whether to keep the tags of its first directory that do not describe samples.
     """
-    order = "<" if content[:2] == b"II" else ">"
-    big = content[2:4] == b"+\0"
-    count, offset, entry = ("Q", "Q", 20) if big else ("H", "I", 12)
-    head = 8 if big else 4
-    (first,) = struct.unpack_from(order + offset, content, head)
+    order: Literal["<", ">"] = "<" if content[:2] == b"II" else ">"
+    encoding = tiff.Encoding(order, is_big=content[2:4] == b"+\0")
+    (first,) = encoding.unpack(encoding.offset_format, content, encoding.first_ifd_position)
     entries: dict[int, bytes] = {}
     if keep:
-        (number,) = struct.unpack_from(order + count, content, first)
-        for at in range(number):
-            start = first + struct.calcsize(count) + at * entry
-            (tag,) = struct.unpack_from(order + "H", content, start)
-            entries[tag] = content[start : start + entry]
+        (number,) = encoding.unpack(encoding.number_format, content, first)
+        start = first + len(encoding.pack(encoding.number_format, number))
+        for _ in range(number):
+            (tag,) = encoding.unpack("H", content, start)
+            entries[tag] = content[start : start + encoding.entry_size]
+            start += encoding.entry_size
         for tag in (_FORMAT, _PREDICTOR, _PLANAR, _EXTRA, _FILL_ORDER, *range(322, 326)):
             entries.pop(tag, None)
     data = bytearray(content + bytes(-len(content) % 8))
     for tag, values in tags.items():
-        packed = struct.pack(f"{order}{len(values)}{offset}", *values)
-        kind = 16 if big else 4
+        value = encoding.pack(f"{len(values)}{encoding.offset_format}", *values)
         if len(values) > 1:
-            place = struct.pack(order + offset, len(data))
-            data += packed
-        else:
-            place = packed
-        entries[tag] = struct.pack(order + "HH" + offset, tag, kind, len(values)) + place
+            offset = encoding.pack(encoding.offset_format, len(data))
+            data += value
+            value = offset
+        kind = tiff.LONG8 if encoding.is_big else tiff.LONG
+        entries[tag] = encoding.pack_entry(tag, kind, len(values), value)
     data += bytes(-len(data) % 8)
-    struct.pack_into(order + offset, data, head, len(data))
-    data += struct.pack(order + count, len(entries))
-    data += b"".join(entries[tag] for tag in sorted(entries)) + bytes(8)
+    offset = encoding.pack(encoding.offset_format, len(data))
+    data[encoding.first_ifd_position : encoding.first_ifd_position + len(offset)] = offset
+    data += encoding.pack_directory(entries[tag] for tag in sorted(entries))
     return io.BytesIO(bytes(data))

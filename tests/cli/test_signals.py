@@ -69,7 +69,7 @@ match PLACE:
     case "describe":
         pausing(ColourDescriber, "describe")
     case "write" | "undo":
-        pausing(writers.Writer, PLACE)
+        pausing(writers.CaptionWriter, PLACE)
     case "records":
         plain = indexes.Index.records
         def records(*_):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from captioner.cli.app import app
 from captioner.index import Index
-from captioner.metadata import provenance
+from captioner.metadata.packet import read_packet
 from captioner.model.options import DescribeOptions
 from captioner.types import BundleIds
 
@@ -97,8 +97,8 @@ def test_only_its_keywords_are_written(run: Run) -> None:
     assert not list(Path().glob("*.xmp"))
     [record, _] = objects(run("write", ".", "--field", "both", "--keywords", "2", "--json"))
     assert record["state"] == "written"
-    content = provenance.read_xmp(Path("red.jpg.xmp").read_bytes())
-    assert (content.texts, content.alts, content.keywords) == ((), (), ("red", "green"))
+    content = read_packet(Path("red.jpg.xmp").read_bytes())
+    assert (content.texts, content.alt_texts, content.keywords) == ((), (), ("red", "green"))
     assert content.mark.model == colours.MODEL_ID
     assert run("undo").exit_code == 0
     assert not list(Path().glob("*.xmp"))

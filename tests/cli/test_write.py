@@ -1,4 +1,4 @@
-"""`captioner write`, `undo` and `index --write`: from the index into files, and out of them."""
+"""`captioner write`, `undo` and `index --write`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from captioner.cli.app import app
-from captioner.metadata import provenance
+from captioner.metadata.packet import read_packet
 from captioner.metadata.reading import read_photo
 from captioner.model.options import DescribeOptions
 
@@ -23,7 +23,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Stand in a folder of two photos that the index knows."""
+    """Run commands in a folder of two indexed photos."""
     monkeypatch.setenv("CAPTIONER_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("CAPTIONER_DB", raising=False)
     (tmp_path / "here").mkdir()
@@ -61,17 +61,17 @@ def test_sidecars_by_default(run: Run) -> None:
     before = Path("red.jpg").read_bytes()
     result = run("write", ".", "--keywords", "2")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr.splitlines()[-1] == "2 photos: 2 written beside the photo."
+    assert result.stderr.splitlines()[-1] == "2 photos: 2 written to sidecars."
     assert Path("red.jpg").read_bytes() == before
-    content = provenance.read_xmp(Path("red.jpg.xmp").read_bytes())
+    content = read_packet(Path("red.jpg.xmp").read_bytes())
     assert {text.text for text in content.texts} == {"A red photo."}
     assert len(content.texts) == 2  # the other one is what immich looks at first
     assert content.keywords == ("red", "green")
     assert content.mark.model == colours.MODEL_ID
-    assert run("write", ".").stderr.splitlines()[-1] == "2 photos: 2 written earlier."
+    assert run("write", ".").stderr.splitlines()[-1] == "2 photos: 2 already written."
 
 
-def test_in_place_and_back(run: Run) -> None:
+def test_in_place_and_undo(run: Run) -> None:
     before = {path: path.read_bytes() for path in Path().rglob("*.jpg")}
     assert run("write", "--in-place", "--field", "both", "--no-sync").exit_code == 0
     assert caption("red.jpg") == ["A red photo."]
@@ -82,27 +82,27 @@ def test_in_place_and_back(run: Run) -> None:
     assert run("undo").exit_code == 0
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
     assert run("index", ".").loads == 0
-    assert run("undo").stderr == "0 files taken back.\n"
+    assert run("undo").stderr == "0 files restored.\n"
 
 
 def test_index_write(run: Run) -> None:
     colours.photo(Path("green.jpg"), "green")
     result = run("index", ".", "--write")
     assert result.exit_code == 0
-    assert "3 written beside the photo." in result.stderr
+    assert "3 written to sidecars." in result.stderr
     assert run("index", ".", "--write", "--in-place").exit_code == 0
     assert caption("green.jpg") == ["A green photo."]
 
 
-def test_a_quiet_run_still_names_what_was_not_written(run: Run) -> None:
+def test_a_quiet_run_names_what_was_not_written(run: Run) -> None:
     Path("red.jpg.xmp").write_text("no packet")
     Path("album/blue.jpg.xmp").mkdir()
     result = run("index", ".", "--write", "--quiet")
     assert result.exit_code == 1
     sidecar, blue, red = result.stderr.splitlines()
     assert sidecar == "captioner: cannot read ./red.jpg.xmp: it is not XMP."
-    assert blue.startswith("captioner: ./album/blue.jpg is not written: its sidecar cannot be read")
-    assert red.startswith("captioner: ./red.jpg is skipped: a person's words may stand in red.jpg.")
+    assert blue.startswith("captioner: cannot write ./album/blue.jpg: its sidecar cannot be read")
+    assert red.startswith("captioner: skipped ./red.jpg: red.jpg.xmp may contain a caption by a")
     assert Path("red.jpg.xmp").read_text() == "no packet"
 
 
@@ -112,7 +112,7 @@ def test_a_photo_keeps_its_undo_when_index_has_moved_it(run: Run) -> None:
     Path("red.jpg").rename("album/rouge.jpg")
     assert "1 moved" in run("index", ".").stderr
     run("edit", "album/rouge.jpg", "Rouge")
-    assert "2 files taken back." in run("undo").stderr
+    assert "2 files restored." in run("undo").stderr
     assert Path("album/rouge.jpg").read_bytes() == before
     assert "Nothing new: 2 photos unchanged." in run("index", ".").stderr
 
@@ -132,7 +132,7 @@ def test_undo_finds_moved_files(run: Run) -> None:
     run("write", "--in-place", "red.jpg")
     Path("moved").mkdir()
     Path("red.jpg").rename("moved/rot.jpg")
-    assert "1 photo no longer where captioner wrote" in run("undo").stderr
+    assert "1 photo not found where captioner wrote" in run("undo").stderr
     assert run("undo", "moved").exit_code == 0
     assert Path("moved/rot.jpg").read_bytes() == before
 
@@ -145,12 +145,12 @@ def test_undo_follows_the_index_to_moved_files(run: Run, how: str) -> None:
     for path in Path().glob("red.*"):
         path.rename(f"moved/rot.{path.name.partition('.')[2]}")
     run("index", ".")
-    assert run("undo").stderr == "1 file taken back.\n"
+    assert run("undo").stderr == "1 file restored.\n"
     assert {p: p.read_bytes() for p in Path("moved").iterdir()} == {Path("moved/rot.jpg"): before}
-    assert run("undo").stderr == "0 files taken back.\n"
+    assert run("undo").stderr == "0 files restored.\n"
 
 
-def test_a_changed_photo_is_not_taken_back(run: Run) -> None:
+def test_a_changed_photo_is_not_restored(run: Run) -> None:
     run("write", "--in-place", "red.jpg")
     changed = Path("red.jpg").read_bytes() + b"\0"
     Path("red.jpg").write_bytes(changed)
@@ -160,7 +160,7 @@ def test_a_changed_photo_is_not_taken_back(run: Run) -> None:
     assert Path("red.jpg").read_bytes() == changed
 
 
-def test_photos_that_the_index_does_not_know_as_they_are(run: Run) -> None:
+def test_photos_that_are_new_or_changed_since(run: Run) -> None:
     colours.photo(Path("new.jpg"), "green")
     os.utime("red.jpg", (1, 1))
     result = run("write", ".", "--json")
@@ -175,25 +175,25 @@ def test_photos_that_the_index_does_not_know_as_they_are(run: Run) -> None:
 
 
 @pytest.mark.parametrize("command", ["write", "undo"])
-def test_a_path_that_is_not_there(run: Run, command: str) -> None:
+def test_a_path_that_does_not_exist(run: Run, command: str) -> None:
     result = run(command, "--json", "none.jpg")
     assert result.exit_code == 1
     assert [record["path"] for record in objects(result)] == ["none.jpg"]
     assert "captioner: cannot read none.jpg:" in result.stderr
 
 
-def test_unsure_captions_are_left_out(run: Run) -> None:
+def test_captions_of_low_confidence_are_skipped(run: Run) -> None:
     assert "2 skipped: confidence too low" in run("write", ".", "--min-confidence", "0.99").stderr
     assert not list(Path().rglob("*.xmp"))
 
 
-def test_what_cannot_be_written_in_place_gets_a_sidecar_and_a_reason(run: Run) -> None:
+def test_a_photo_that_cannot_be_written_gets_a_sidecar_and_a_reason(run: Run) -> None:
     Image.new("RGB", (16, 16), (0, 0, 200)).save("blue.bmp")
     os.link("red.jpg", "twin.jpg")
     run("index", ".")
     result = run("write", "--in-place", "blue.bmp", "red.jpg", "--json")
     assert [r["not_in_place"] for r in objects(result)] == ["format", "hard_linked"]
-    assert "blue.bmp: caption beside it, since captioner does not write into" in result.stderr
+    assert "blue.bmp: written to a sidecar, since captioner does not write into" in result.stderr
     assert Path("blue.bmp.xmp").exists() and Path("red.jpg.xmp").exists()
 
 
@@ -205,7 +205,7 @@ def test_nothing_is_written_without_an_index(run: Run) -> None:
     assert not Path("red.jpg.xmp").exists()
 
 
-def test_show_says_whose_words_are_where(run: Run) -> None:
+def test_show_lists_captions_with_their_authors(run: Run) -> None:
     run("write", "red.jpg", "--keywords", "1")
     Path("red.xmp").write_bytes(
         Path("red.jpg.xmp").read_bytes().replace(b"A red photo.", b"My red photo.")
@@ -231,18 +231,18 @@ def test_show_lays_out_stdout_is_terminal(run: Run, monkeypatch: pytest.MonkeyPa
     assert captions.count("A red photo.") == 3  # the sidecar says it twice
 
 
-def test_what_was_indexed_though_hidden_is_written_and_taken_back(run: Run) -> None:
+def test_hidden_photos_that_were_indexed_are_written_and_restored(run: Run) -> None:
     colours.photo(Path(".hidden/green.jpg"), "green")
     colours.photo(Path(".hidden/unknown.jpg"), "red")
     run("index", ".hidden/green.jpg")
     result = run("write", ".")
-    assert "3 photos: 3 written beside the photo." in result.stderr
+    assert "3 photos: 3 written to sidecars." in result.stderr
     assert Path(".hidden/green.jpg.xmp").is_file()
-    assert "3 files taken back." in run("undo", ".").stderr
+    assert "3 files restored." in run("undo", ".").stderr
     assert not Path(".hidden/green.jpg.xmp").exists()
 
 
-def test_keywords_below_a_persons_words_are_captioners(run: Run) -> None:
+def test_keywords_next_to_a_human_authored_caption_are_captioners(run: Run) -> None:
     run("edit", "red.jpg", "Rex")
     run("write", "red.jpg", "--keywords", "2")
     said = [line.split("\t") for line in run("show", "red.jpg").stdout.splitlines()]
@@ -254,14 +254,14 @@ def test_keywords_below_a_persons_words_are_captioners(run: Run) -> None:
 LONG = f"{'n' * 248}.jpg"
 
 
-def test_a_name_without_room_for_a_sidecars_does_not_end_a_run(run: Run) -> None:
+def test_a_name_too_long_for_a_sidecar_does_not_end_a_run(run: Run) -> None:
     Path("red.jpg").rename(LONG)
     before = Path(LONG).read_bytes()
     assert run("index", ".").exit_code == 0
     for words in (["write", "."], ["write", ".", "--dry-run"], ["index", ".", "--write"]):
         result = run(*words)
         assert result.exit_code == 1
-        (line,) = [line for line in result.stderr.splitlines() if "not written" in line]
+        (line,) = [line for line in result.stderr.splitlines() if "cannot write" in line]
         assert line.endswith("give the photo a shorter name, or use --in-place.")
         assert "1 could not be written" in result.stderr
     assert Path("album/blue.jpg.xmp").is_file()
@@ -272,12 +272,12 @@ def test_a_name_without_room_for_a_sidecars_does_not_end_a_run(run: Run) -> None
     assert run("write", "--in-place", LONG).exit_code == 0
     assert caption(LONG) == ["A red photo."]
     assert run("show", LONG).exit_code == 0
-    assert "2 files taken back." in run("undo").stderr
+    assert "2 files restored." in run("undo").stderr
     assert Path(LONG).read_bytes() == before
     assert not Path("album/blue.jpg.xmp").exists()
 
 
-def test_a_dry_run_says_what_would_be(run: Run) -> None:
+def test_states_of_a_dry_run(run: Run) -> None:
     def states(*words: str) -> list[str]:
         return [told["state"] for told in objects(run(*words, "--json"))]
 
@@ -289,7 +289,7 @@ def test_a_dry_run_says_what_would_be(run: Run) -> None:
     assert states("undo") == ["undone"]
 
 
-def test_what_cannot_be_read_is_named(run: Run) -> None:
+def test_unreadable_metadata_is_named(run: Run) -> None:
     packet = Path("red.jpg.xmp")
     packet.write_text("<x:xmpmeta><dc:description>Anna & Rex</dc:description>")
     (told,) = objects(run("write", "red.jpg", "--json"))
@@ -298,7 +298,7 @@ def test_what_cannot_be_read_is_named(run: Run) -> None:
     assert told["unread_because"].startswith("its XMP is not well-formed")
     result = run("write", "red.jpg")
     assert result.exit_code == 0
-    assert "a person's words (Anna & Rex) may stand in red.jpg.xmp" in result.stderr
+    assert "red.jpg.xmp may contain a caption by a person (Anna & Rex)" in result.stderr
     shown = run("show", "red.jpg")
     assert "a person's\tAnna & Rex" in shown.stdout
     assert "cannot read all of red.jpg.xmp" in shown.stderr
@@ -306,7 +306,7 @@ def test_what_cannot_be_read_is_named(run: Run) -> None:
 
 @pytest.mark.parametrize("where", ["--sidecar", "--in-place"])
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
-def test_an_edit_takes_the_place_of_what_was_written(run: Run, where: str, suffix: str) -> None:
+def test_an_edit_replaces_what_was_written(run: Run, where: str, suffix: str) -> None:
     name = f"photo.{suffix}"
     target = name if where == "--in-place" else f"{name}.xmp"
     Image.open("red.jpg").save(name)
@@ -315,7 +315,7 @@ def test_an_edit_takes_the_place_of_what_was_written(run: Run, where: str, suffi
 
     def said() -> set[str]:
         data = Path(target).read_bytes()
-        read = provenance.read_xmp if target.endswith(".xmp") else read_photo
+        read = read_packet if target.endswith(".xmp") else read_photo
         return {text.text for text in read(data).texts}
 
     def state(*words: str) -> str:
@@ -347,7 +347,7 @@ def test_an_edit_takes_the_place_of_what_was_written(run: Run, where: str, suffi
 
 
 @pytest.mark.parametrize("where", ["--sidecar", "--in-place"])
-def test_an_edit_that_another_index_wrote_is_a_persons(
+def test_an_edit_written_with_another_index_is_human_authored(
     run: Run, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("edit", "red.jpg", "Rex")
@@ -364,7 +364,7 @@ def test_an_edit_that_another_index_wrote_is_a_persons(
     assert (told["state"], told["after"]) == ("written", "Rex and Emma")
 
 
-def test_an_edit_that_others_changed_since_stays(run: Run) -> None:
+def test_an_edit_changed_by_others_stays(run: Run) -> None:
     run("edit", "red.jpg", "Rex")
     run("write", "red.jpg")
     sidecar = Path("red.jpg.xmp")
@@ -374,8 +374,8 @@ def test_an_edit_that_others_changed_since_stays(run: Run) -> None:
     assert (told["state"], told["before"]) == ("skipped", "Rex, our beagle")
 
 
-def test_an_edit_beside_what_cannot_be_written_in_place(run: Run) -> None:
-    """Where a photo's format leaves the sidecar alone, the same holds as for sidecars."""
+def test_an_edit_of_a_photo_that_cannot_be_written_in_place(run: Run) -> None:
+    """If only the sidecar can be written, the same applies as without --in-place."""
     Image.open("red.jpg").save("photo.gif")
     run("index", ".")
     run("edit", "photo.gif", "Rex")
@@ -384,18 +384,18 @@ def test_an_edit_beside_what_cannot_be_written_in_place(run: Run) -> None:
     run("edit", "photo.gif", "--remove")
     (told,) = objects(run("write", "--in-place", "--json", "photo.gif", "--existing", "replace"))
     assert told["state"] == "written"
-    said = {text.text for text in provenance.read_xmp(Path("photo.gif.xmp").read_bytes()).texts}
+    said = {text.text for text in read_packet(Path("photo.gif.xmp").read_bytes()).texts}
     assert said == {"A red photo."}
 
 
-def test_a_sidecar_that_links_to_itself_is_none_to_take_back(run: Run) -> None:
+def test_undo_ignores_a_sidecar_that_links_to_itself(run: Run) -> None:
     run("index", ".")
     Path("red.jpg.xmp").symlink_to("red.jpg.xmp")
     assert run("undo").exit_code == 0
     assert run("undo", "red.jpg").exit_code == 0
 
 
-def test_words_taken_back_are_said_to_be_in_the_file_still(run: Run) -> None:
+def test_removing_an_edit_says_that_it_is_still_in_the_file(run: Run) -> None:
     run("edit", "red.jpg", "Rex")
     assert "still there" not in run("edit", "red.jpg", "--remove").stderr
     run("edit", "red.jpg", "Rex")
@@ -404,7 +404,7 @@ def test_words_taken_back_are_said_to_be_in_the_file_still(run: Run) -> None:
     assert "still there" not in run("edit", "album/blue.jpg", "Blau").stderr
 
 
-def test_all_that_was_written_is_known_by_an_index_alone(run: Run) -> None:
+def test_undo_without_paths_requires_an_index(run: Run) -> None:
     result = run("undo", "--db", "none.db")
     assert result.exit_code == 2
     assert "there is no index at none.db" in result.stderr

@@ -1,4 +1,4 @@
-"""Captions into JPEG, PNG, WebP and TIFF: all of it there, and nothing else changed."""
+"""Captions in JPEG, PNG, WebP and TIFF: complete, and nothing else is changed."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ from pictures import (
 )
 from PIL import Image
 
+from captioner.formats.iptc import CAPTION, KEYWORD, truncate_caption
 from captioner.metadata import embed, iptc
-from captioner.metadata.jpeg import Jpeg
-from captioner.metadata.provenance import Words
+from captioner.metadata.errors import RefusalReason, RefusedError
+from captioner.metadata.fields import CaptionData
+from captioner.metadata.jpeg import JpegFile
 from captioner.metadata.reading import read_photo
-from captioner.metadata.refusal import Reason, Refused
 
 DESCRIPTION = 0x010E
 FILES = {
@@ -57,11 +58,11 @@ def data(request: pytest.FixtureRequest) -> bytes:
     return FILES[request.param]
 
 
-def embedded(data: bytes, words: Words, **how: str) -> bytes:
-    return written(data, embed.write(data, words, **how).splices)
+def embedded(data: bytes, words: CaptionData, **options: str) -> bytes:
+    return written(data, embed.plan_write(data, words, **options).splices)
 
 
-def said(data: bytes) -> list[str]:
+def texts_of(data: bytes) -> list[str]:
     return [text.text for text in read_photo(data).texts]
 
 
@@ -69,14 +70,14 @@ def pixels(data: bytes) -> bytes:
     return Image.open(io.BytesIO(data)).tobytes()
 
 
-def test_a_caption_goes_in_and_nothing_else_changes(data: bytes) -> None:
-    new = embedded(data, replace(WORDS, description=HARD, alt="A dog."))
+def test_only_the_caption_changes(data: bytes) -> None:
+    new = embedded(data, replace(WORDS, description=HARD, alt_text="A dog."))
     content = read_photo(new)
-    assert HARD in said(new)
-    assert set(said(new)) <= {HARD, iptc.cut(HARD)}
-    assert [text.text for text in content.alts] == ["A dog."]
+    assert HARD in texts_of(new)
+    assert set(texts_of(new)) <= {HARD, truncate_caption(HARD)}
+    assert [text.text for text in content.alt_texts] == ["A dog."]
     assert set(content.keywords) >= {"dog", "grass"}
-    assert not content.persons((*content.texts, *content.alts))
+    assert not content.human_authored((*content.texts, *content.alt_texts))
     assert pixels(new) == pixels(data)
 
 
@@ -87,24 +88,24 @@ def test_pillow_reads_it(data: bytes) -> None:
     assert HARD in str(found).replace("\\'", "'").replace("\\u200d", "\u200d")
 
 
-def test_a_newer_caption_takes_the_place_of_the_older(data: bytes) -> None:
+def test_a_newer_caption_replaces_the_older(data: bytes) -> None:
     one = embedded(data, WORDS)
     two = embedded(one, replace(WORDS, description="A cat.", keywords=("cat",)))
-    assert set(said(two)) == {"A cat."}
-    assert "dog" not in read_photo(two).keywords or b"8BIM" in data  # IPTC words have no mark
+    assert set(texts_of(two)) == {"A cat."}
+    assert "dog" not in read_photo(two).keywords or b"8BIM" in data  # keywords in IPTC have no mark
 
 
-def test_a_persons_words_in_exif_stay() -> None:
+def test_a_human_authored_exif_description_stays() -> None:
     data = jpeg_with(exif=exif_block({DESCRIPTION: "Rex, our beagle"}))
     content = read_photo(data)
-    assert [text.text for text in content.persons(content.texts)] == ["Rex, our beagle"]
+    assert [text.text for text in content.human_authored(content.texts)] == ["Rex, our beagle"]
     new = embedded(data, WORDS)
-    assert set(said(new)) == {"Rex, our beagle", "A dog runs."}
-    both = embedded(data, WORDS, below="Rex, our beagle")
-    assert "Rex, our beagle\nA dog runs." in said(both)
+    assert set(texts_of(new)) == {"Rex, our beagle", "A dog runs."}
+    both = embedded(data, WORDS, append_to="Rex, our beagle")
+    assert "Rex, our beagle\nA dog runs." in texts_of(both)
 
 
-def test_further_pictures_are_found_where_they_are() -> None:
+def test_offsets_of_further_pictures_are_corrected() -> None:
     second = picture("JPEG")
     file = io.BytesIO()
     Image.open(io.BytesIO(picture("JPEG"))).save(
@@ -119,25 +120,25 @@ def test_further_pictures_are_found_where_they_are() -> None:
         assert frames[0].tobytes() == frames[1].tobytes()
 
 
-def test_xmp_behind_the_tables_of_the_picture_is_found() -> None:
+def test_xmp_after_the_tables_of_the_picture_is_found() -> None:
     data = picture("JPEG")
     scan = data.index(b"\xff\xda")
     late = segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet())
     new = embedded(data[:scan] + late + data[scan:], WORDS)
     assert new.count(b"<x:xmpmeta") == 1
-    assert said(new) == ["A dog runs."]
+    assert texts_of(new) == ["A dog runs."]
 
 
-def test_iptc_and_its_digest_follow() -> None:
+def test_iptc_and_its_digest_are_updated() -> None:
     data = jpeg_with(photoshop=iptc_block((2, 25, b"Rex")))
-    new = Jpeg(embedded(data, replace(WORDS, description=HARD)))
-    block = iptc.iptc_of(new.photoshop or b"") or b""
-    assert iptc.texts(block, iptc.CAPTION) == [iptc.cut(HARD)]
-    assert iptc.texts(block, iptc.KEYWORD) == ["Rex", "dog", "grass"]
+    new = JpegFile(embedded(data, replace(WORDS, description=HARD)))
+    block = iptc.iptc_block(new.photoshop or b"") or b""
+    assert iptc.read_texts(block, CAPTION) == [truncate_caption(HARD)]
+    assert iptc.read_texts(block, KEYWORD) == ["Rex", "dog", "grass"]
     assert md5(block).digest() in (new.photoshop or b"")
     latin = jpeg_with(photoshop=iptc_block((2, 80, "Jürgen".encode("latin-1"))))
-    new = Jpeg(embedded(latin, replace(WORDS, description="Ä")))
-    assert new.photoshop == Jpeg(latin).photoshop
+    new = JpegFile(embedded(latin, replace(WORDS, description="Ä")))
+    assert new.photoshop == JpegFile(latin).photoshop
 
 
 def raw_photo() -> bytes:
@@ -149,35 +150,35 @@ def raw_photo() -> bytes:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", Reason.FORMAT),
-        (b"hello", Reason.FORMAT),
-        (picture("GIF"), Reason.FORMAT),
-        (picture("JPEG")[:15], Reason.MALFORMED),
-        (jpeg(segment(0xEB, b"JP\0\0jumb")), Reason.SIGNED),
-        (jpeg(tail=b"AXS!" + b"\0" * 8), Reason.ABSOLUTE_OFFSETS),
-        (jpeg(b"\xff"), Reason.FILL_BYTES),
+        (b"", RefusalReason.FORMAT),
+        (b"hello", RefusalReason.FORMAT),
+        (picture("GIF"), RefusalReason.FORMAT),
+        (picture("JPEG")[:15], RefusalReason.MALFORMED),
+        (jpeg(segment(0xEB, b"JP\0\0jumb")), RefusalReason.SIGNED),
+        (jpeg(tail=b"AXS!" + b"\0" * 8), RefusalReason.ABSOLUTE_OFFSETS),
+        (jpeg(b"\xff"), RefusalReason.FILL_BYTES),
         (jpeg(*[segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet())] * 2),
-         Reason.SEVERAL_XMP),
-        (jpeg_with(xmp=b"<a"), Reason.XMP_MALFORMED),
-        (png((b"caBX", b"")), Reason.SIGNED),
-        (picture("PNG")[:60], Reason.MALFORMED),
-        (picture("WEBP")[:-5], Reason.MALFORMED),
-        (b"II+\0" + b"\0" * 20, Reason.BIG_TIFF),
-        (raw_photo(), Reason.RAW),
+         RefusalReason.SEVERAL_XMP),
+        (jpeg_with(xmp=b"<a"), RefusalReason.XMP_MALFORMED),
+        (png((b"caBX", b"")), RefusalReason.SIGNED),
+        (picture("PNG")[:60], RefusalReason.MALFORMED),
+        (picture("WEBP")[:-5], RefusalReason.MALFORMED),
+        (b"II+\0" + b"\0" * 20, RefusalReason.BIG_TIFF),
+        (raw_photo(), RefusalReason.RAW),
     ],
 )  # fmt: skip
-def test_what_is_in_doubt_is_refused(data: bytes, reason: Reason) -> None:
-    with pytest.raises(Refused) as refused:
-        embed.write(data, WORDS)
+def test_unusual_files_are_refused(data: bytes, reason: RefusalReason) -> None:
+    with pytest.raises(RefusedError) as refused:
+        embed.plan_write(data, WORDS)
     assert refused.value.reason is reason
     read_photo(data)
 
 
-def test_a_segment_has_an_end() -> None:
+def test_a_segment_has_a_maximum_length() -> None:
     data = jpeg_with(xmp=packet(f"<dc:title>{'x' * 63500}</dc:title>"))
-    with pytest.raises(Refused) as refused:
-        embed.write(data, replace(WORDS, description=HARD))
-    assert (refused.value.reason, refused.value.detail) == (Reason.NO_ROOM, "XMP")
+    with pytest.raises(RefusedError) as refused:
+        embed.plan_write(data, replace(WORDS, description=HARD))
+    assert (refused.value.reason, refused.value.detail) == (RefusalReason.NO_ROOM, "XMP")
 
 
 FULL_EXIF = exif_block({DESCRIPTION: "OLYMPUS DIGITAL CAMERA", 0x0131: "x" * 65000})
@@ -185,7 +186,7 @@ FULL_IPTC = iptc_block((2, 25, b"Rex"), (2, 116, b"x" * 32000), (2, 116, b"x" * 
 
 
 @pytest.mark.parametrize(
-    ("blocks", "left"),
+    ("blocks", "omitted"),
     [
         ({"exif": FULL_EXIF}, ("EXIF",)),
         ({"photoshop": FULL_IPTC}, ("IPTC",)),
@@ -193,22 +194,22 @@ FULL_IPTC = iptc_block((2, 25, b"Rex"), (2, 116, b"x" * 32000), (2, 116, b"x" * 
         ({"photoshop": iptc_block((2, 80, "Jürgen".encode("latin-1")))}, ("IPTC",)),
     ],
 )
-def test_xmp_is_written_where_the_rest_has_no_room(
-    blocks: dict[str, bytes], left: tuple[str, ...]
+def test_xmp_is_written_if_exif_and_iptc_have_no_room(
+    blocks: dict[str, bytes], omitted: tuple[str, ...]
 ) -> None:
     data = jpeg_with(**blocks)
-    made = embed.write(data, replace(WORDS, description=HARD))
-    assert made.left == left
-    before, after = Jpeg(data), Jpeg(written(data, made.splices))
+    planned = embed.plan_write(data, replace(WORDS, description=HARD))
+    assert planned.omitted == omitted
+    before, after = JpegFile(data), JpegFile(written(data, planned.splices))
     assert (after.exif, after.photoshop) == (before.exif, before.photoshop)
-    assert HARD in said(after.data)
+    assert HARD in texts_of(after.data)
 
 
-def test_what_captioner_wrote_does_not_stay_behind() -> None:
+def test_an_outdated_own_caption_is_not_left_in_iptc() -> None:
     data = embedded(jpeg_with(photoshop=FULL_IPTC), WORDS)
-    with pytest.raises(Refused) as refused:
-        embed.write(data, replace(WORDS, description=HARD))
-    assert (refused.value.reason, refused.value.detail) == (Reason.NO_ROOM, "IPTC")
+    with pytest.raises(RefusedError) as refused:
+        embed.plan_write(data, replace(WORDS, description=HARD))
+    assert (refused.value.reason, refused.value.detail) == (RefusalReason.NO_ROOM, "IPTC")
 
 
 def profile(name: str, block: bytes) -> tuple[bytes, bytes]:
@@ -233,10 +234,10 @@ REX_IPTC = iptc_block((2, 120, b"Rex, our beagle"))
         picture("AVIF", exif=REX),
     ],
 )
-def test_a_persons_words_are_found_where_nothing_is_written(data: bytes) -> None:
+def test_human_authored_texts_are_found_in_blocks_that_are_not_written(data: bytes) -> None:
     content = read_photo(data)
-    assert [text.text for text in content.persons(content.texts)] == ["Rex, our beagle"]
+    assert [text.text for text in content.human_authored(content.texts)] == ["Rex, our beagle"]
 
 
-def test_as_are_those_in_a_raw_photo() -> None:
-    assert said(raw_photo()) == ["Rex"]
+def test_a_raw_photo_is_read() -> None:
+    assert texts_of(raw_photo()) == ["Rex"]

@@ -1,4 +1,4 @@
-"""A writer that is killed at any moment leaves every photo wholly old or wholly new."""
+"""A writer killed at any moment leaves every photo either old or new as a whole."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from processes import ROOT, run
 
 from captioner.index import Index
 from captioner.metadata import undo
-from captioner.metadata.replace import digest
+from captioner.metadata.replace import sha256
 from captioner.types import Photo
 
 PHOTOS = 100
-LONGEST = 0.6
-"""Seconds of writing before it is killed: some more than all photos take."""
+MAX_SECONDS = 0.6
+"""Seconds of writing before it is killed, a little more than all photos take."""
 
 
 @pytest.fixture
 def originals(tmp_path: Path) -> dict[Path, bytes]:
-    """Photos that are all different."""
+    """Photos with different contents."""
     folder = tmp_path / "photos"
     folder.mkdir()
     data = picture("JPEG")
@@ -39,7 +39,7 @@ def originals(tmp_path: Path) -> dict[Path, bytes]:
 
 @pytest.fixture
 def home(tmp_path: Path, originals: dict[Path, bytes]) -> Path:
-    """Where the index lies that knows them."""
+    """The folder of an index that contains them."""
     described = []
     for path in originals:
         found = path.stat()
@@ -60,25 +60,25 @@ def test_killed_writers_leave_whole_photos(
     moments = random.Random(11)
     between = 0
     for _ in range(times):
-        kill_a_writer(home, next(iter(originals)), moments.uniform(0, LONGEST))
+        kill_a_writer(home, next(iter(originals)), moments.uniform(0, MAX_SECONDS))
         new = 0
         with Index.open(home / "captioner.db") as index:
             records = index.writes()
             for path, before in originals.items():
                 data = path.read_bytes()
                 if data != before:
-                    record = records.find(path, digest(data))
-                    assert record and undo.undone(record, data) == before
+                    record = records.find(path, sha256(data))
+                    assert record and undo.undo_write(record, data) == before
                     new += 1
         between += 0 < new < PHOTOS
         done = run("undo", "--keep-times", folder, home=home)
         assert done.returncode == 0, done.stderr
         assert {path: path.read_bytes() for path in folder.iterdir()} == originals
-    print(f"\n{between} of {times} were killed among the photos")
+    print(f"\n{between} of {times} were killed between photos")
 
 
 def kill_a_writer(home: Path, first: Path, after: float) -> None:
-    """Start `captioner write`, and kill it so many seconds after it has written the first photo."""
+    """Start `captioner write`, and kill it `after` seconds after it has written the first photo."""
     before = first.stat().st_ino
     command = [sys.executable, "-m", "captioner", "write", "--in-place", "--keep-times"]
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Nothing is lost: no tag that exiftool or exiv2 sees, no pixel, and after undo no byte."""
+"""Nothing is lost: no tag that exiftool or exiv2 lists, no pixel, and after undo no byte."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import pytest
 from pictures import HARD, WORDS, Memory, picture
 from PIL import Image
 
-from captioner.metadata.writer import Options, Outcome, State, Writer
+from captioner.metadata.outcome import WriteOptions, WriteOutcome, WriteStatus
+from captioner.metadata.writer import CaptionWriter
 
 LARGE = 3_000_000
-"""Bytes from which on pixels are compared by captioner itself alone: that takes seconds each."""
+"""Bytes from which on only captioner itself compares pixels, since that takes seconds each."""
 
 
 def photos_of(folder: Path) -> list[Path]:
@@ -36,7 +37,7 @@ def few(paths: Iterable[Path]) -> Iterator[Path]:
 
 @pytest.fixture
 def scikit_pictures() -> list[Path]:
-    """The pictures that scikit-image brings along."""
+    """The pictures that come with scikit-image."""
     found = find_spec("skimage")
     return photos_of(Path(found.origin).parent / "data") if found and found.origin else []
 
@@ -68,11 +69,11 @@ def test_nothing_is_lost_in_any_sample(
 
 @pytest.mark.slow
 def test_nothing_is_lost_in_any_sidecar(samples: list[Path], tmp_path: Path) -> None:
-    """The XMP files among the samples, as sidecars; a line added to what they say."""
+    """The XMP files among the samples, as sidecars; a line is appended to their captions."""
     checkers.needs("exiftool", "exiv2")
     tally: Counter[str] = Counter()
     pairs = []
-    with Writer(Memory(), Options(existing="append", sync=False)) as writer:
+    with CaptionWriter(Memory(), WriteOptions(existing="append", sync=False)) as writer:
         for number, original in enumerate(o for s in samples for o in sorted(s.rglob("*.xmp"))):
             photo = tmp_path / f"{number}.jpg"
             photo.write_bytes(picture("JPEG"))
@@ -80,18 +81,18 @@ def test_nothing_is_lost_in_any_sidecar(samples: list[Path], tmp_path: Path) -> 
             shutil.copyfile(original, path)
             outcome = writer.write(photo, WORDS)
             tally[kind(outcome)] += 1
-            if outcome.state is State.WRITTEN:
+            if outcome.status is WriteStatus.WRITTEN:
                 pairs.append((original, path))
         compare(pairs)
         for original, path in pairs:
-            assert [o.state for o in writer.undo(path.with_suffix(""))] == [State.UNDONE]
+            assert [o.status for o in writer.undo(path.with_suffix(""))] == [WriteStatus.UNDONE]
             assert path.read_bytes() == original.read_bytes(), original
     print(*(f"{count:5} {kind}" for kind, count in tally.most_common()), sep="\n")
     assert pairs
 
 
 def check(originals: Iterable[Path], folder: Path) -> None:
-    """Write, renew, compare, undo; where a person's words stand, add a line to them."""
+    """Write, replace, compare, undo; append a line to human-authored captions."""
     checkers.needs("exiftool", "exiv2")
     tally: Counter[str] = Counter()
     copies = {}
@@ -101,38 +102,44 @@ def check(originals: Iterable[Path], folder: Path) -> None:
     records = Memory()
     written: list[Path] = []
     skipped: list[Path] = []
-    hard = replace(WORDS, description=HARD, alt="A dog.")
-    with Writer(records, Options(in_place=True, existing="replace", sync=False)) as writer:
+    hard = replace(WORDS, description=HARD, alt_text="A dog.")
+    with CaptionWriter(
+        records, WriteOptions(in_place=True, existing="replace", sync=False)
+    ) as writer:
         for path, original in copies.items():
             outcome = writer.write(path, WORDS)
             tally[kind(outcome)] += 1
-            if outcome.state is State.SKIPPED:
+            if outcome.status is WriteStatus.SKIPPED:
                 skipped.append(path)
-            elif outcome.state is State.WRITTEN and outcome.in_place:
-                renewed = writer.write(path, hard)
-                assert (renewed.state, renewed.in_place) == (State.WRITTEN, True), original
+            elif outcome.status is WriteStatus.WRITTEN and outcome.is_photo:
+                replaced = writer.write(path, hard)
+                assert (replaced.status, replaced.is_photo) == (WriteStatus.WRITTEN, True), original
                 written.append(path)
     for path in copies.keys() - set(written):
         assert path.read_bytes() == copies[path].read_bytes(), copies[path]
-    with Writer(records, Options(in_place=True, existing="append", sync=False)) as writer:
+    with CaptionWriter(
+        records, WriteOptions(in_place=True, existing="append", sync=False)
+    ) as writer:
         for path in skipped:
             outcome = writer.write(path, WORDS)
-            tally[f"a line added: {kind(outcome)}"] += 1
-            if outcome.state is State.WRITTEN and outcome.in_place:
+            tally[f"appended: {kind(outcome)}"] += 1
+            if outcome.status is WriteStatus.WRITTEN and outcome.is_photo:
                 written.append(path)
     compare([(copies[path], path) for path in written])
-    with Writer(records, Options(sync=False)) as writer:
+    with CaptionWriter(records, WriteOptions(sync=False)) as writer:
         for path in written:
-            assert [undone.state for undone in writer.undo(path)] == [State.UNDONE], copies[path]
+            assert [undone.status for undone in writer.undo(path)] == [WriteStatus.UNDONE], copies[
+                path
+            ]
     for path, original in copies.items():
         assert path.read_bytes() == original.read_bytes(), original
-    print(f"\n{len(copies):5} in all, {len(written)} written in place and taken back")
+    print(f"\n{len(copies):5} in all, {len(written)} written in place and restored")
     print(*(f"{count:5} {kind}" for kind, count in tally.most_common()), sep="\n")
     assert written
 
 
 def compare(pairs: list[tuple[Path, Path]]) -> None:
-    """Ask both programs for all that was there before."""
+    """Compare everything that both programs list before and after."""
     for at in range(0, len(pairs), 50):
         some = pairs[at : at + 50]
         before = checkers.exiftool([original for original, _ in some])
@@ -147,11 +154,11 @@ def compare(pairs: list[tuple[Path, Path]]) -> None:
                 assert pixels(path) == pixels(original), original
 
 
-def kind(outcome: Outcome) -> str:
-    why = outcome.refused or outcome.instead
-    where = "in place" if outcome.in_place else "beside"
-    left = f", not in {' and '.join(outcome.left)}" if outcome.left else ""
-    return f"{outcome.state.value} {where}{left}{f': {why.reason.value}' if why else ''}"
+def kind(outcome: WriteOutcome) -> str:
+    why = outcome.error or outcome.not_in_place
+    where = "in place" if outcome.is_photo else "sidecar"
+    left = f", not in {' and '.join(outcome.omitted)}" if outcome.omitted else ""
+    return f"{outcome.status.value} {where}{left}{f': {why.reason.value}' if why else ''}"
 
 
 def pixels(path: Path) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Whatever stands in a file: it is written and can be taken back, or it is left as it is."""
+"""Damaged files are either written, and restored by undo, or left unchanged."""
 
 from __future__ import annotations
 
@@ -13,55 +13,56 @@ from pictures import HARD, WORDS, Memory, packet
 from PIL import Image
 from test_embed import FILES
 
-from captioner.metadata import provenance
-from captioner.metadata.provenance import Words
+from captioner.metadata.fields import CaptionData
+from captioner.metadata.outcome import WriteOptions, WriteStatus
+from captioner.metadata.packet import read_packet
 from captioner.metadata.reading import read_photo
-from captioner.metadata.writer import Options, State, Writer
+from captioner.metadata.writer import CaptionWriter
 
 SIDECAR = packet("<dc:subject><rdf:Bag><rdf:li>Rex</rdf:li></rdf:Bag></dc:subject>")
-NEVER_MIND = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+SETTINGS = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
-@settings(max_examples=200, **NEVER_MIND)
+@settings(max_examples=200, **SETTINGS)
 @given(st.data())
 def test_photos(tmp_path_factory: pytest.TempPathFactory, draw: st.DataObject) -> None:
-    write_and_take_back(tmp_path_factory.getbasetemp(), mutated_photo(draw))
+    write_and_undo(tmp_path_factory.getbasetemp(), mutated_photo(draw))
 
 
 @pytest.mark.slow
-@settings(max_examples=5000, **NEVER_MIND)
+@settings(max_examples=5000, **SETTINGS)
 @given(st.data())
 def test_many_photos(tmp_path_factory: pytest.TempPathFactory, draw: st.DataObject) -> None:
-    write_and_take_back(tmp_path_factory.getbasetemp(), mutated_photo(draw))
+    write_and_undo(tmp_path_factory.getbasetemp(), mutated_photo(draw))
 
 
-@settings(max_examples=100, **NEVER_MIND)
+@settings(max_examples=100, **SETTINGS)
 @given(st.data())
 def test_sidecars(tmp_path_factory: pytest.TempPathFactory, draw: st.DataObject) -> None:
     folder = tmp_path_factory.getbasetemp()
     (folder / "a.jpg.xmp").write_bytes(mutated(draw, SIDECAR))
     try:
-        write_and_take_back(folder, FILES["jpeg"], in_place=False)
+        write_and_undo(folder, FILES["jpeg"], in_place=False)
     finally:
         (folder / "a.jpg.xmp").unlink(missing_ok=True)
 
 
-def write_and_take_back(folder: Path, data: bytes, *, in_place: bool = True) -> None:
+def write_and_undo(folder: Path, data: bytes, *, in_place: bool = True) -> None:
     path = folder / "a.jpg"  # TIFF is refused under this name, unless its suffix says so.
     if data.startswith((b"II", b"MM")):
         path = folder / "a.tif"
     path.write_bytes(data)
     before = {p: p.read_bytes() for p in (path, path.with_name(f"{path.name}.xmp")) if p.exists()}
-    with Writer(Memory(), Options(in_place=in_place, sync=False)) as writer:
-        outcome = writer.write(path, Words(HARD, "A dog.", WORDS.keywords, "c0ffee"))
-        if outcome.in_place and outcome.state is State.WRITTEN:
+    with CaptionWriter(Memory(), WriteOptions(in_place=in_place, sync=False)) as writer:
+        outcome = writer.write(path, CaptionData(HARD, "A dog.", WORDS.keywords, "c0ffee"))
+        if outcome.is_photo and outcome.status is WriteStatus.WRITTEN:
             after = path.read_bytes()
             assert HARD in {text.text for text in read_photo(after).texts}
             assert pixels(after) == pixels(data)
         else:
             assert path.read_bytes() == data
-        if outcome.state is State.WRITTEN and not outcome.in_place:
-            content = provenance.read_xmp(outcome.target.read_bytes())
+        if outcome.status is WriteStatus.WRITTEN and not outcome.is_photo:
+            content = read_packet(outcome.target.read_bytes())
             assert HARD in {text.text for text in content.texts}
         writer.undo(path)
     assert {p: p.read_bytes() for p in before} == before

@@ -1,4 +1,4 @@
-"""Words that cannot be read for certain are a person's: nothing is written over or beside them."""
+"""Metadata that cannot be read for certain counts as human-authored: nothing is written."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from pictures import (
     segment,
 )
 
-from captioner.metadata import recovery
-from captioner.metadata.provenance import read_tolerantly
-from captioner.metadata.writer import Options, Outcome, State, Writer
+from captioner.metadata import malformed
+from captioner.metadata.outcome import WriteOptions, WriteOutcome, WriteStatus
+from captioner.metadata.packet import read_packet_tolerantly
+from captioner.metadata.writer import CaptionWriter
 
 REX = "Rex at the lake"
 PLAIN = packet(f"<dc:description>{REX}</dc:description>")
@@ -96,12 +97,14 @@ def in_tiff(packet: bytes) -> bytes:
 FORMATS = {"jpg": in_jpeg, "png": in_png, "webp": in_webp, "tif": in_tiff}
 
 
-def write(photo: Path, *, in_place: bool, existing: str = "replace") -> Outcome:
-    with Writer(Memory(), Options(in_place=in_place, existing=existing, sync=False)) as writer:
+def write(photo: Path, *, in_place: bool, existing: str = "replace") -> WriteOutcome:
+    with CaptionWriter(
+        Memory(), WriteOptions(in_place=in_place, existing=existing, sync=False)
+    ) as writer:
         return writer.write(photo, WORDS)
 
 
-def outcomes(photo: Path, *ways: str) -> list[Outcome]:
+def outcomes(photo: Path, *ways: str) -> list[WriteOutcome]:
     """What becomes of a photo, however it is to be written; nothing of its folder may change."""
     before = {path: path.read_bytes() for path in photo.parent.iterdir()}
     found = [
@@ -119,21 +122,21 @@ def test_xmp_in_a_photo_that_cannot_be_read(tmp_path: Path, how: str, suffix: st
     photo = tmp_path / f"a.{suffix}"
     photo.write_bytes(FORMATS[suffix](BROKEN[how]))
     for outcome in outcomes(photo):
-        assert outcome.state is State.SKIPPED
-        assert outcome.unread and outcome.unread.path == photo
+        assert outcome.status is WriteStatus.SKIPPED
+        assert outcome.unreadable and outcome.unreadable.path == photo
         assert ("at the" in outcome.before) is (how not in ("no description", "no XML", "deep"))
 
 
 @pytest.mark.parametrize("name", ["a.jpg.xmp", "a.jpg.XMP", "a.xmp", "a.Xmp", "a_01.jpg.xmp"])
 @pytest.mark.parametrize("how", BROKEN)
-def test_nor_can_a_sidecar(tmp_path: Path, how: str, name: str) -> None:
+def test_a_sidecar_that_cannot_be_read(tmp_path: Path, how: str, name: str) -> None:
     photo = tmp_path / "a.jpg"
     photo.write_bytes(picture("JPEG"))
     beside = photo.with_name(name)
     beside.write_bytes(BROKEN[how])
     for outcome in outcomes(photo):
-        assert outcome.state is State.SKIPPED
-        assert outcome.unread and outcome.unread.path == beside
+        assert outcome.status is WriteStatus.SKIPPED
+        assert outcome.unreadable and outcome.unreadable.path == beside
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -142,11 +145,11 @@ def test_unusual_xmp_is_read(tmp_path: Path, how: str, suffix: str) -> None:
     photo = tmp_path / f"a.{suffix}"
     photo.write_bytes(FORMATS[suffix](UNUSUAL[how]))
     for outcome in outcomes(photo, "skip", "replace"):
-        assert (outcome.state, outcome.unread) == (State.SKIPPED, None)
+        assert (outcome.status, outcome.unreadable) == (WriteStatus.SKIPPED, None)
         assert "Rex" in outcome.before
     photo.with_name("b.jpg").write_bytes(picture("JPEG"))
     photo.with_name("b.jpg.xmp").write_bytes(UNUSUAL[how])
-    assert write(photo.with_name("b.jpg"), in_place=True).state is State.SKIPPED
+    assert write(photo.with_name("b.jpg"), in_place=True).status is WriteStatus.SKIPPED
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -160,9 +163,9 @@ def test_what_is_blank_for_certain_is_written(tmp_path: Path, suffix: str, blank
     photo.write_bytes(before)
     records = Memory()
     for in_place in (False, True):
-        with Writer(records, Options(in_place=in_place)) as writer:
-            assert writer.write(photo, WORDS).state is State.WRITTEN
-            assert {outcome.state for outcome in writer.undo(photo)} == {State.UNDONE}
+        with CaptionWriter(records, WriteOptions(in_place=in_place)) as writer:
+            assert writer.write(photo, WORDS).status is WriteStatus.WRITTEN
+            assert {outcome.status for outcome in writer.undo(photo)} == {WriteStatus.UNDONE}
         assert photo.read_bytes() == before
         assert [path.name for path in tmp_path.iterdir()] == [photo.name]
 
@@ -173,10 +176,10 @@ def test_a_blank_sidecar_is_written_and_becomes_blank_again(tmp_path: Path, blan
     photo.write_bytes(picture("JPEG"))
     beside = photo.with_name("a.jpg.xmp")
     beside.write_bytes(blank)
-    with Writer(Memory()) as writer:
-        assert writer.write(photo, WORDS).state is State.WRITTEN
-        assert read_tolerantly(beside.read_bytes()).texts
-        assert [outcome.state for outcome in writer.undo(photo)] == [State.UNDONE]
+    with CaptionWriter(Memory()) as writer:
+        assert writer.write(photo, WORDS).status is WriteStatus.WRITTEN
+        assert read_packet_tolerantly(beside.read_bytes()).texts
+        assert [outcome.status for outcome in writer.undo(photo)] == [WriteStatus.UNDONE]
     assert beside.read_bytes() == blank
 
 
@@ -190,7 +193,7 @@ def profile(name: str, block: bytes, kind: bytes = b"zTXt") -> tuple[bytes, byte
     return kind, keyword + b"\0\0" + zlib.compress(text)
 
 
-WORDS_OF_REX = exif_block({DESCRIPTION: REX})
+EXIF_OF_REX = exif_block({DESCRIPTION: REX})
 IPTC_OF_REX = iptc_block((2, 120, REX.encode()))
 
 
@@ -224,16 +227,16 @@ READ = {
     "PNG profile xmp, plain": png(profile("xmp", PLAIN, b"tEXt")),
     "PNG profile xmp, international": png(profile("xmp", PLAIN, b"iTXt")),
     "PNG profile APP1 with XMP": png(profile("APP1", XMP + PLAIN)),
-    "PNG profile APP1 with EXIF": png(profile("APP1", b"Exif\0\0" + WORDS_OF_REX)),
-    "PNG profile exif": png(profile("exif", b"Exif\0\0" + WORDS_OF_REX, b"tEXt")),
-    "PNG profile exif without head": png(profile("exif", WORDS_OF_REX, b"iTXt")),
+    "PNG profile APP1 with EXIF": png(profile("APP1", b"Exif\0\0" + EXIF_OF_REX)),
+    "PNG profile exif": png(profile("exif", b"Exif\0\0" + EXIF_OF_REX, b"tEXt")),
+    "PNG profile exif without head": png(profile("exif", EXIF_OF_REX, b"iTXt")),
     "PNG profile iptc": png(profile("iptc", IPTC_OF_REX)),
     "PNG profile iptc, datasets alone": png(
         profile("iptc", struct.pack(">BBBH", 0x1C, 2, 120, len(REX)) + REX.encode())
     ),
     "PNG profile 8bim": png(profile("8bim", b"Photoshop 3.0\0" + IPTC_OF_REX)),
     "PNG text": png((b"tEXt", b"Description\0" + REX.encode())),
-    "PNG with two EXIF chunks": png((b"eXIf", exif_block({})), (b"eXIf", WORDS_OF_REX)),
+    "PNG with two EXIF chunks": png((b"eXIf", exif_block({})), (b"eXIf", EXIF_OF_REX)),
     "PNG with two packets": png(
         *[(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + p) for p in (packet_without(), PLAIN)]
     ),
@@ -258,14 +261,14 @@ READ = {
     "JIS UserComment": jpeg_with(exif=comment(b"JIS\0\0\0\0\0" + REX.encode("iso2022_jp"))),
     "EXIF without a next directory": jpeg_with(exif=b"II*\0\x08\0\0\0" + struct.pack(
         "<HHHI4s", 1, DESCRIPTION, 2, 4, b"Rex\0")),
-    "WebP EXIF": picture("WEBP", exif=WORDS_OF_REX),
+    "WebP EXIF": picture("WEBP", exif=EXIF_OF_REX),
     "GIF comment": picture("GIF", comment=REX.encode()),
     "GIF comment behind the picture": picture("GIF")[:-1]
     + b"!\xfe" + bytes((len(REX),)) + REX.encode() + b"\0;",
     "JPEG with FotoStation's trailer": jpeg(
         tail=struct.pack(">BBBH", 0x1C, 2, 120, len(REX)) + REX.encode() + b"\0\0\xa1\xb2\xc3\xd4"
     ),
-    "Olympus' raw photo": b"IIRO" + WORDS_OF_REX[4:],
+    "Olympus' raw photo": b"IIRO" + EXIF_OF_REX[4:],
     "GIF with XMP": picture("GIF")[:-1] + b"!\xff\x0bXMP DataXMP" + PLAIN + b"\0;",
     "TIFF description": picture("TIFF", description=REX),
     "TIFF IPTC": picture("TIFF", tiffinfo={
@@ -286,10 +289,10 @@ def in_a_file(folder: Path, name: str, data: bytes) -> Path:
 
 
 @pytest.mark.parametrize("how", READ)
-def test_words_are_read_wherever_they_stand(tmp_path: Path, how: str) -> None:
+def test_captions_are_read_from_every_field(tmp_path: Path, how: str) -> None:
     photo = in_a_file(tmp_path, "a", READ[how])
     for outcome in outcomes(photo, "skip", "replace"):
-        assert (outcome.state, outcome.unread) == (State.SKIPPED, None)
+        assert (outcome.status, outcome.unreadable) == (WriteStatus.SKIPPED, None)
         assert outcome.before in (REX, "Rex")
 
 
@@ -300,9 +303,9 @@ def beyond(block: bytes) -> bytes:
 
 UNREADABLE = {
     "EXIF that is none": jpeg_with(exif=b"nothing of the kind"),
-    "EXIF that is cut off": jpeg_with(exif=beyond(WORDS_OF_REX)),
-    "PNG EXIF that is cut off": png((b"eXIf", beyond(WORDS_OF_REX))),
-    "WebP EXIF that is cut off": picture("WEBP", exif=beyond(WORDS_OF_REX)),
+    "EXIF that is cut off": jpeg_with(exif=beyond(EXIF_OF_REX)),
+    "PNG EXIF that is cut off": png((b"eXIf", beyond(EXIF_OF_REX))),
+    "WebP EXIF that is cut off": picture("WEBP", exif=beyond(EXIF_OF_REX)),
     "IPTC that is cut off": jpeg_with(photoshop=IPTC_OF_REX[: IPTC_OF_REX.index(REX.encode()) + 4]),
     "IPTC that is no IPTC": jpeg_with(photoshop=b"8BIM\x04\x04\0\0\0\0\0\x04abcd"),
     "TIFF IPTC that does not add up": picture("TIFF", tiffinfo={33723: b"\x1c\2\x78\xff\xff"}),
@@ -320,10 +323,10 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("how", UNREADABLE)
-def test_blocks_that_do_not_add_up(tmp_path: Path, how: str) -> None:
+def test_invalid_blocks(tmp_path: Path, how: str) -> None:
     photo = in_a_file(tmp_path, "a", UNREADABLE[how])
     for outcome in outcomes(photo):
-        assert (outcome.state, bool(outcome.unread)) == (State.SKIPPED, True)
+        assert (outcome.status, bool(outcome.unreadable)) == (WriteStatus.SKIPPED, True)
 
 
 HARMLESS = {
@@ -337,9 +340,9 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("how", HARMLESS)
-def test_what_holds_no_words_for_certain_is_no_reason_to_skip(tmp_path: Path, how: str) -> None:
+def test_blocks_without_captions_are_no_reason_to_skip(tmp_path: Path, how: str) -> None:
     photo = in_a_file(tmp_path, "a", HARMLESS[how])
-    assert write(photo, in_place=False).state is State.WRITTEN
+    assert write(photo, in_place=False).status is WriteStatus.WRITTEN
 
 
 CAPTIONS = {
@@ -366,14 +369,14 @@ def test_nothing_that_exiftool_shows_is_overridden(tmp_path: Path) -> None:
         shown = {n for n, v in seen[photo].items() if n.split(":")[-1] in CAPTIONS and v}
         captioned += bool(shown)
         if shown:
-            assert write(photo, in_place=True).state is State.SKIPPED, (how, shown)
-            assert write(photo, in_place=False).state is State.SKIPPED, (how, shown)
+            assert write(photo, in_place=True).status is WriteStatus.SKIPPED, (how, shown)
+            assert write(photo, in_place=False).status is WriteStatus.SKIPPED, (how, shown)
     assert captioned > len(files) / 2
 
 
-def test_recovering_takes_no_time_for_hostile_packets() -> None:
+def test_hostile_packets_are_scanned_in_no_time() -> None:
     for piece in (b"<dc:description ", b"<dc:description>", b' description="', b"<li><", b"&#"):
         packet = piece * ((1 << 20) // len(piece))
-        assert len(list(recovery.texts(packet))) <= 32
-        recovery.mentions(packet)
-        recovery.is_blank(packet)
+        assert len(list(malformed.find_texts(packet))) <= 32
+        malformed.mentions_description(packet)
+        malformed.is_blank(packet)

@@ -1,6 +1,8 @@
-"""XMP packets: read in every form, changed by position, refused where they are unusual."""
+"""XMP packets: read in every form, changed by position, refused if unusual."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,14 +10,19 @@ from hypothesis import strategies as st
 from pictures import HARD, RDF, packet, written
 
 from captioner.metadata import splice, xmp
-from captioner.metadata.refusal import Reason, Refused
-from captioner.metadata.xmp import Changes, Entry, Xmp
+from captioner.metadata.errors import RefusalReason, RefusedError
+from captioner.metadata.xmp import Entry, PacketChanges, XmpPacket
 
 DC = "dc:description"
 LANGUAGES = (
     '<dc:description><rdf:Alt><rdf:li xml:lang="x-default">a dog</rdf:li>'
     '<rdf:li xml:lang="de">ein Hund</rdf:li></rdf:Alt></dc:description>'
 )
+
+
+def changed(made: bytes | None, **changes: Any) -> bytes:
+    """A packet with the changes applied."""
+    return written(made or b"", xmp.edit_packet(made, PacketChanges(**changes)))
 
 
 @pytest.mark.parametrize(
@@ -29,7 +36,7 @@ LANGUAGES = (
     ],
 )
 def test_a_text_is_read_in_every_form(made: bytes, entries: list[tuple[str, str]]) -> None:
-    assert Xmp(made).texts(DC) == [Entry(*entry) for entry in entries]
+    assert XmpPacket(made).texts(DC) == [Entry(*entry) for entry in entries]
 
 
 @pytest.mark.parametrize("made", [
@@ -41,68 +48,66 @@ def test_a_text_is_read_in_every_form(made: bytes, entries: list[tuple[str, str]
     packet(),
     None,
 ])  # fmt: skip
-def test_a_text_takes_the_place_of_the_old_one(made: bytes | None) -> None:
-    new = written(made or b"", xmp.edit(made, Changes(texts={DC: HARD})))
-    assert Xmp(new).texts(DC) == [Entry("x-default", HARD)]
+def test_a_text_replaces_the_old_one(made: bytes | None) -> None:
+    new = changed(made, texts={DC: HARD})
+    assert XmpPacket(new).texts(DC) == [Entry("x-default", HARD)]
     if made:
-        assert Xmp(new).others(DC) == Xmp(made).others(DC)
-        assert Xmp(new).others() != Xmp(made).others()
+        assert XmpPacket(new).other_properties(DC) == XmpPacket(made).other_properties(DC)
+        assert XmpPacket(new).other_properties() != XmpPacket(made).other_properties()
 
 
-def test_growth_comes_out_of_the_padding() -> None:
+def test_growth_is_taken_from_the_padding() -> None:
     made = packet()
-    assert len(written(made, xmp.edit(made, Changes(values={"captioner:CaptionDigest": "1"})))) == (
-        len(made)
-    )
-    much = written(made, xmp.edit(made, Changes(texts={DC: HARD})))
+    assert len(changed(made, values={"captioner:CaptionDigest": "1"})) == len(made)
+    much = changed(made, texts={DC: HARD})
     assert b">\n<?xpacket end" in much
 
 
-def test_entries_join_a_list_and_leave_it() -> None:
+def test_items_are_added_to_a_list_and_removed() -> None:
     made = packet("<dc:subject><rdf:Bag><rdf:li>Rex</rdf:li></rdf:Bag></dc:subject>")
-    more = written(made, xmp.edit(made, Changes(items={"dc:subject": ("dog", "<&>")})))
-    assert Xmp(more).items("dc:subject") == ["Rex", "dog", "<&>"]
-    less = written(more, xmp.edit(more, Changes(cut_items={"dc:subject": ("dog", "<&>")})))
-    assert Xmp(less).items("dc:subject") == ["Rex"]
-    none = written(less, xmp.edit(less, Changes(cut_items={"dc:subject": ("Rex",)})))
+    more = changed(made, add_items={"dc:subject": ("dog", "<&>")})
+    assert XmpPacket(more).items("dc:subject") == ["Rex", "dog", "<&>"]
+    less = changed(more, remove_items={"dc:subject": ("dog", "<&>")})
+    assert XmpPacket(less).items("dc:subject") == ["Rex"]
+    none = changed(less, remove_items={"dc:subject": ("Rex",)})
     assert b"dc:subject" not in none
-    other = Changes(cut_items={"dc:subject": ("Rex",)}, items={"dc:subject": ("dog",)})
-    assert Xmp(written(less, xmp.edit(less, other))).items("dc:subject") == ["dog"]
+    other = PacketChanges(remove_items={"dc:subject": ("Rex",)}, add_items={"dc:subject": ("dog",)})
+    assert XmpPacket(written(less, xmp.edit_packet(less, other))).items("dc:subject") == ["dog"]
 
 
 @pytest.mark.parametrize("empty", ["<rdf:Bag/>", "<rdf:Seq />", "<rdf:Bag></rdf:Bag>"])
 def test_an_empty_list_is_filled(empty: str) -> None:
     made = packet(f"<dc:subject>{empty}</dc:subject>")
-    assert Xmp(written(made, xmp.edit(made, Changes(items={"dc:subject": ("dog",)})))).items(
-        "dc:subject"
-    ) == ["dog"]
+    assert XmpPacket(changed(made, add_items={"dc:subject": ("dog",)})).items("dc:subject") == [
+        "dog"
+    ]
 
 
-def test_a_line_is_added_to_a_text() -> None:
+def test_a_line_is_appended_to_a_text() -> None:
     made = packet(LANGUAGES)
-    new = Xmp(written(made, xmp.edit(made, Changes(tails={DC: "\nnot <cat>"}))))
+    new = XmpPacket(changed(made, append={DC: "\nnot <cat>"}))
     assert new.texts(DC) == [Entry("x-default", "a dog\nnot <cat>"), Entry("de", "ein Hund")]
-    with pytest.raises(Refused) as refused:
-        xmp.edit(packet("", 'dc:description="a"'), Changes(tails={DC: "\nb"}))
-    assert refused.value.reason is Reason.NO_APPEND
+    with pytest.raises(RefusedError) as refused:
+        xmp.edit_packet(packet("", 'dc:description="a"'), PacketChanges(append={DC: "\nb"}))
+    assert refused.value.reason is RefusalReason.NO_APPEND
 
 
-def test_a_namespace_keeps_the_prefix_that_the_packet_gives_it() -> None:
+def test_a_namespace_keeps_its_prefix_in_the_packet() -> None:
     made = packet("<dc:title>a</dc:title>").replace(b"dc:", b"dd:").replace(b":dc=", b":dd=")
     made = made.replace(b"rdf:", b"r:").replace(b":rdf=", b":r=")
-    new = written(
-        made, xmp.edit(made, Changes(texts={DC: "a cat"}, items={"dc:subject": ("cat",)}))
-    )
-    assert Xmp(new).texts(DC) == [Entry("x-default", "a cat")]
+    new = changed(made, texts={DC: "a cat"}, add_items={"dc:subject": ("cat",)})
+    assert XmpPacket(new).texts(DC) == [Entry("x-default", "a cat")]
     assert b"dc:" not in new and b"rdf:" not in new
 
 
-def test_what_we_put_in_can_be_cut_out_again() -> None:
+def test_added_properties_can_be_removed() -> None:
     for made in (packet(), packet(LANGUAGES.replace("description", "title"))):
-        changes = Changes(texts={DC: "a cat"}, values={"captioner:CaptionDigest": "1"})
-        new = written(made, xmp.edit(made, changes))
-        cut = Changes(cut=(DC, "captioner:CaptionDigest"))
-        assert b"".join(written(new, xmp.edit(new, cut)).split()) == b"".join(made.split())
+        changes = PacketChanges(texts={DC: "a cat"}, values={"captioner:CaptionDigest": "1"})
+        new = written(made, xmp.edit_packet(made, changes))
+        removal = PacketChanges(remove=(DC, "captioner:CaptionDigest"))
+        assert b"".join(written(new, xmp.edit_packet(new, removal)).split()) == b"".join(
+            made.split()
+        )
 
 
 def nested(depth: int) -> bytes:
@@ -113,40 +118,40 @@ def nested(depth: int) -> bytes:
 @pytest.mark.parametrize(
     ("made", "reason"),
     [
-        (b"<a", Reason.XMP_MALFORMED),
-        (b"", Reason.XMP_MALFORMED),
-        (b"<a/>", Reason.XMP_FORM),
-        (f'<rdf:RDF xmlns:rdf="{RDF}"/>'.encode(), Reason.XMP_FORM),
+        (b"<a", RefusalReason.XMP_MALFORMED),
+        (b"", RefusalReason.XMP_MALFORMED),
+        (b"<a/>", RefusalReason.XMP_FORM),
+        (f'<rdf:RDF xmlns:rdf="{RDF}"/>'.encode(), RefusalReason.XMP_FORM),
         (f'<x><rdf:RDF xmlns:rdf="{RDF}"> </rdf:RDF><rdf:RDF xmlns:rdf="{RDF}"> </rdf:RDF></x>'
-         .encode(), Reason.XMP_FORM),
-        (b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', Reason.XMP_ENTITIES),
-        (b'<?xml version="1.0" encoding="latin-1"?><a/>', Reason.XMP_ENCODING),
-        (packet().decode().encode("utf-16"), Reason.XMP_ENCODING),
-        (packet()[:-300] + b"\xff", Reason.XMP_MALFORMED),
-        (nested(100), Reason.XMP_DEEP),
+         .encode(), RefusalReason.XMP_FORM),
+        (b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', RefusalReason.XMP_ENTITIES),
+        (b'<?xml version="1.0" encoding="latin-1"?><a/>', RefusalReason.XMP_ENCODING),
+        (packet().decode().encode("utf-16"), RefusalReason.XMP_ENCODING),
+        (packet()[:-300] + b"\xff", RefusalReason.XMP_MALFORMED),
+        (nested(100), RefusalReason.XMP_DEEP),
     ],
 )  # fmt: skip
-def test_what_is_unusual_is_refused(made: bytes, reason: Reason) -> None:
-    with pytest.raises(Refused) as refused:
-        Xmp(made)
+def test_unusual_packets_are_refused(made: bytes, reason: RefusalReason) -> None:
+    with pytest.raises(RefusedError) as refused:
+        XmpPacket(made)
     assert refused.value.reason is reason
 
 
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=50))
-def test_any_text_comes_back(text: str) -> None:
+def test_any_text_is_read_back(text: str) -> None:
     text = text.strip().replace("\ufffe", "").replace("\uffff", "")
     made = packet(LANGUAGES)
-    assert Xmp(written(made, xmp.edit(made, Changes(texts={DC: text})))).texts(DC) == [
-        Entry("x-default", text)
-    ]
+    assert XmpPacket(changed(made, texts={DC: text})).texts(DC) == [Entry("x-default", text)]
 
 
 @given(st.binary(max_size=30), st.integers(0, 700), st.integers(0, 60))
-def test_any_bytes_are_understood_or_refused(noise: bytes, at: int, length: int) -> None:
+def test_any_bytes_are_parsed_or_refused(noise: bytes, at: int, length: int) -> None:
     whole = packet(LANGUAGES)
     made = whole[:at] + noise + whole[at + length :]
     try:
-        splices = xmp.edit(made, Changes(texts={DC: "a cat"}, items={"dc:subject": ("cat",)}))
-    except Refused:
+        splices = xmp.edit_packet(
+            made, PacketChanges(texts={DC: "a cat"}, add_items={"dc:subject": ("cat",)})
+        )
+    except RefusedError:
         return
-    assert Xmp(splice.apply(made, splices)).texts(DC) == [Entry("x-default", "a cat")]
+    assert XmpPacket(splice.apply(made, splices)).texts(DC) == [Entry("x-default", "a cat")]

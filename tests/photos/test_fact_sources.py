@@ -1,4 +1,4 @@
-"""Each place in a file where a person's words, a date or a place may stand, and which counts."""
+"""Every field of a file that may hold a caption, a date or coordinates, and their order."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ from test_facts import (
     packet,
 )
 
+from captioner.authorship import digest
+from captioner.formats.xmp import qualified
 from captioner.photos import iptc as iptc_blocks
 from captioner.photos import xmp
 from captioner.types import Facts
-from captioner.wording import digest
 
 DATE_TIME, USER_COMMENT, OFFSET_TIME = 0x0132, 0x9286, 0x9010
 XP_TITLE, XP_COMMENT, XP_KEYWORDS, XP_SUBJECT = 0x9C9B, 0x9C9C, 0x9C9E, 0x9C9F
@@ -123,7 +124,7 @@ class TestExif:
             (XP_KEYWORDS, "Oma;See ; ;oma", Facts(keywords=("Oma", "See"))),
         ],
     )
-    def test_what_windows_writes(self, tmp_path: Path, tag: int, text: str, seen: Facts) -> None:
+    def test_tags_of_windows(self, tmp_path: Path, tag: int, text: str, seen: Facts) -> None:
         assert facts(tmp_path, exif=exif_bytes(tag, utf_16(text))) == seen
 
     @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ class TestExif:
         block = exif_bytes(USER_COMMENT, comment, 7, 0x8769)
         assert facts(tmp_path, exif=block).caption == "Grandma"
 
-    def test_a_user_comment_without_zeros(self, tmp_path: Path) -> None:
+    def test_a_user_comment_in_japanese(self, tmp_path: Path) -> None:
         """Of Japanese in the other byte order than the block's: fewer high bytes than low ones."""
         for encoding in ("utf-16-le", "utf-16-be"):
             comment = b"UNICODE\0" + "おばあさんのたんじょうび".encode(encoding)
@@ -153,7 +154,7 @@ class TestExif:
         block = exif_bytes(USER_COMMENT, comment, 7, 0x8769)
         assert facts(tmp_path, exif=block) == Facts()
 
-    def test_date_time_where_there_is_nothing_better(self, tmp_path: Path) -> None:
+    def test_date_time_if_there_is_no_other_date(self, tmp_path: Path) -> None:
         block = exif_of({DATE_TIME: "2019:05:04 10:11:12"}, {OFFSET_TIME: "+02:00"})
         seen = facts(tmp_path, exif=block)
         assert (seen.taken_at, seen.taken_offset) == ("2019-05-04T10:11:12", "+02:00")
@@ -246,7 +247,7 @@ class TestXmp:
             ("somewhere", "8,32.4E", (None, None)),
         ],
     )
-    def test_places(
+    def test_coordinates(
         self, tmp_path: Path, latitude: str, longitude: str, place: tuple[float, float]
     ) -> None:
         inside = f'exif:GPSLatitude="{latitude}" exif:GPSLongitude="{longitude}"'
@@ -274,7 +275,7 @@ class TestXmp:
             (b"</rdf:RDF>", b"</rdf:RDF><!-- never ended"),
         ],
     )  # fmt: skip
-    def test_ill_formed(self, tmp_path: Path, good: bytes, bad: bytes) -> None:
+    def test_malformed(self, tmp_path: Path, good: bytes, bad: bytes) -> None:
         whole = packet(described("Grandma Ruth") + listed("dc:subject", "Sils"))
         assert good in whole
         seen = facts(tmp_path, xmp=whole.replace(good, bad, 1))
@@ -287,46 +288,50 @@ class TestXmp:
         [b"a", b" ", b"<a ", b'<a "', b"<a b='", b"</a", b"</ ", b"<!--", b"<![CDATA[", b"&",
          b"&#1", b"<a b=", b"a= ", b'""', b"<?", b"<"],
     )  # fmt: skip
-    def test_nonsense_takes_time_in_proportion(self, piece: bytes) -> None:
+    def test_nonsense_takes_linear_time(self, piece: bytes) -> None:
         began = time.process_time()
         for start in (b"<a>&", b"<a>&<b ", b"<a>&</", b"<a>&<b"):
             for end in (b"", b">"):
-                assert xmp.texts(start + piece * (200_000 // len(piece)) + end, set()) == {}
+                assert (
+                    xmp.read_properties(start + piece * (200_000 // len(piece)) + end, set()) == {}
+                )
         assert time.process_time() - began < 20  # to look at all for each takes an hour
 
-    def test_ill_formed_letters(self) -> None:
-        name = xmp.qualified("dc:description")
+    def test_malformed_characters(self) -> None:
+        name = qualified("dc:description")
         whole = packet(described("Z\xfcrich & Gen\xe8ve &amp; &#66;ern \u65e5")).decode()
         mixed = whole.encode().replace("Z\xfcrich".encode(), b"Z\xfcrich")
-        assert xmp.texts(mixed, {name}) == {name: ["Z\xfcrich & Gen\xe8ve & Bern \u65e5"]}
+        assert xmp.read_properties(mixed, {name}) == {name: ["Z\xfcrich & Gen\xe8ve & Bern \u65e5"]}
 
     def test_utf_16(self) -> None:
-        name = xmp.qualified("dc:description")
+        name = qualified("dc:description")
         for inside in ("Z\xfcrich", "Z\xfcrich & I"):
             whole = packet(described(inside)).decode().encode("utf-16")
-            assert xmp.texts(whole, {name}) == {name: [inside]}
+            assert xmp.read_properties(whole, {name}) == {name: [inside]}
 
     @pytest.mark.parametrize(
         "encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
     )
     def test_wide_characters(self, encoding: str) -> None:
-        name = xmp.qualified("dc:description")
+        name = qualified("dc:description")
         for start in ("", f'<?xml version="1.0" encoding="{encoding[:6].upper()}"?>'):
             whole = (start + packet(described("Zürich")).decode()).encode(encoding)
-            assert xmp.texts(whole, {name}) == {name: ["Zürich"]}
+            assert xmp.read_properties(whole, {name}) == {name: ["Zürich"]}
 
     def test_a_packet_that_ends_within_a_text(self) -> None:
-        name = xmp.qualified("dc:description")
+        name = qualified("dc:description")
         whole = packet(described("Grandma bakes"))
         for end in (b" bakes", b"</rdf:li"):
-            assert xmp.texts(whole[: whole.index(end)], {name})[name][0].startswith("Grandma")
+            assert xmp.read_properties(whole[: whole.index(end)], {name})[name][0].startswith(
+                "Grandma"
+            )
 
-    def test_captioners_own_words_in_an_ill_formed_packet(self, tmp_path: Path) -> None:
+    def test_captioners_own_words_in_a_malformed_packet(self, tmp_path: Path) -> None:
         mark = f"<captioner:CaptionDigest>{digest('A dog runs.')}</captioner:CaptionDigest>"
         whole = packet(described("A dog runs.") + mark + "<dc:rights>A & B</dc:rights>")
         assert facts(tmp_path, xmp=whole) == Facts()
 
-    def test_captioners_alternative_text(self, tmp_path: Path) -> None:
+    def test_own_alternative_texts(self, tmp_path: Path) -> None:
         inside = described("A dog.").replace("dc:description", "Iptc4xmpCore:AltTextAccessibility")
         mark = f"<captioner:AltDigest>{digest('A dog.')}</captioner:AltDigest>"
         own = xmp_of(inside + mark).replace(
@@ -335,7 +340,7 @@ class TestXmp:
         assert facts(tmp_path, xmp=own) == Facts()
         assert facts(tmp_path, xmp=own.replace(b"A dog", b"Rex")).others == ("Rex.",)
 
-    def test_a_line_of_captioners_below_a_persons(self, tmp_path: Path) -> None:
+    def test_an_own_line_below_a_human_authored_caption(self, tmp_path: Path) -> None:
         mark = f"<captioner:CaptionDigest>{digest('A dog runs.')}</captioner:CaptionDigest>"
         whole = packet(described("Rex\nA dog runs.") + mark)
         assert facts(tmp_path, xmp=whole).caption == "Rex"
@@ -411,7 +416,7 @@ class TestIptc:
         tags.tagtype[33723] = 4
         assert facts(tmp_path, "a.tif", tiffinfo=tags) == Facts()
 
-    def test_names_of_places(self, tmp_path: Path) -> None:
+    def test_place_names(self, tmp_path: Path) -> None:
         seen = with_iptc(tmp_path, iim(_90=b"Sils", _101=b"Switzerland", _120=b"C"))
         assert (seen.caption, seen.others) == ("C", ("Sils", "Switzerland"))
 
@@ -420,11 +425,11 @@ class TestIptc:
         [b"", b"\x1c", b"\x1c\x02\x78\xff\xff", b"8BIM", b"8BIM\x04\x04\xff", iim(_120=b"C")[:-1]],
     )
     def test_cut_short(self, block: bytes) -> None:
-        assert isinstance(iptc_blocks.texts(block), dict)
+        assert isinstance(iptc_blocks.read_texts(block), dict)
 
     def test_an_extended_length(self) -> None:
         block = b"\x1c\x02\x78\x80\x04" + struct.pack(">I", 40_000) + b"a" * 40_000
-        assert iptc_blocks.texts(block) == {(2, 120): ["a" * 40_000]}
+        assert iptc_blocks.read_texts(block) == {(2, 120): ["a" * 40_000]}
 
 
 class TestPng:
@@ -473,13 +478,13 @@ class TestPng:
         words = b"http://ns.adobe.com/xap/1.0/\0" + packet(described("C"))
         assert png(tmp_path, profile("APP1", words)).caption == "C"
 
-    def test_a_profile_of_nonsense(self, tmp_path: Path) -> None:
+    def test_an_invalid_profile(self, tmp_path: Path) -> None:
         assert png(tmp_path, ("Raw profile type exif", "\nexif\n 4\nzz")) == Facts()
 
 
 class TestComments:
     @pytest.mark.parametrize("name", ["a.jpg", "a.gif"])
-    def test_a_persons(self, tmp_path: Path, name: str) -> None:
+    def test_human_authored(self, tmp_path: Path, name: str) -> None:
         assert facts(tmp_path, name, comment="Zürich & I".encode()).caption == "Zürich & I"
         assert facts(tmp_path, name, comment=b"Z\xfcrich").caption == "Zürich"
 
@@ -488,7 +493,7 @@ class TestComments:
         [b"Lavc58.134.100", b"CREATOR: gd-jpeg v1.0 (using IJG JPEG v62), quality = 90",
          b"Created with GIMP", b"Resized with ezgif.com"],
     )  # fmt: skip
-    def test_a_programs(self, tmp_path: Path, comment: bytes) -> None:
+    def test_program_data(self, tmp_path: Path, comment: bytes) -> None:
         assert facts(tmp_path, comment=comment) == Facts()
 
     def test_xmp_in_a_gif(self, tmp_path: Path) -> None:
@@ -554,7 +559,7 @@ class TestOrder:
             del source[name]  # type: ignore[attr-defined]
         assert seen() == ""
 
-    def test_places(self, tmp_path: Path) -> None:
+    def test_coordinates(self, tmp_path: Path) -> None:
         packed = xmp_of('exif:GPSLatitude="47,22.2N" exif:GPSLongitude="8,32.4E"')
         block = exif_of(gps={1: "N", 2: (1.0, 0.0, 0.0), 3: "E", 4: (2.0, 0.0, 0.0)})
         assert facts(tmp_path, xmp=packed, exif=block).latitude == 1

@@ -1,4 +1,4 @@
-"""What cameras and people wrote into photos."""
+"""Facts of photos from their metadata."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
+from captioner.authorship import digest
 from captioner.photos import exif, xmp
 from captioner.photos.facts import read_facts
 from captioner.photos.read import read
 from captioner.photos.walk import walk
 from captioner.types import Facts, Photo
-from captioner.wording import digest
 
 MAKE, MODEL, DESCRIPTION, EXIF_TABLE, GPS_TABLE = 0x010F, 0x0110, 0x010E, 0x8769, 0x8825
 ORIGINAL, DIGITIZED, OFFSET, LENS = 0x9003, 0x9004, 0x9011, 0xA434
@@ -68,7 +68,7 @@ def exif_of(
 
 
 def facts(folder: Path, name: str = "a.jpg", **options: Any) -> Facts:
-    """Of a picture saved with these options."""
+    """The facts of a picture saved with these options."""
     Image.new("RGB", (16, 12), "green").save(folder / name, **options)
     return facts_of(folder / name)
 
@@ -163,7 +163,7 @@ class TestTaken:
     def test_dates(self, tmp_path: Path, text: str, at: str | None) -> None:
         assert facts(tmp_path, exif=exif_of(sub={ORIGINAL: text})).taken_at == at
 
-    def test_digitized_where_there_is_no_original(self, tmp_path: Path) -> None:
+    def test_digitized_if_there_is_no_original(self, tmp_path: Path) -> None:
         block = exif_of(sub={ORIGINAL: "0000:00:00 00:00:00", DIGITIZED: "2024:05:06 07:08:09"})
         assert facts(tmp_path, exif=block).taken_at == "2024-05-06T07:08:09"
 
@@ -190,7 +190,7 @@ class TestCamera:
             ("", "", None),
         ],
     )
-    def test_the_maker_comes_once(
+    def test_the_maker_is_not_repeated(
         self, tmp_path: Path, maker: str, model: str, camera: str | None
     ) -> None:
         assert facts(tmp_path, exif=exif_of({MAKE: maker, MODEL: model})).camera == camera
@@ -200,7 +200,7 @@ class TestCamera:
         assert facts(tmp_path, exif=exif_of(sub={LENS: lens})).lens is None
 
 
-class TestPlace:
+class TestCoordinates:
     @pytest.mark.parametrize(
         "gps",
         [
@@ -213,7 +213,7 @@ class TestPlace:
             {1: "N", 2: (TiffImagePlugin.IFDRational(9, 0), 0.0, 0.0), 3: "E", 4: (9.0, 0.0, 0.0)},
         ],
     )
-    def test_what_is_no_place(self, tmp_path: Path, gps: dict[int, Any]) -> None:
+    def test_invalid_coordinates(self, tmp_path: Path, gps: dict[int, Any]) -> None:
         seen = facts(tmp_path, exif=exif_of(gps=gps))
         assert (seen.latitude, seen.longitude) == (None, None)
 
@@ -239,7 +239,7 @@ class TestCaption:
             *("ImageJ=1.53", '{"shape": [2, 3]}', "DCIM\\100MEDIA\\DJI_0001.JPG", "WWL"),
         ],
     )
-    def test_cameras_and_programs_say_nothing(self, tmp_path: Path, text: str) -> None:
+    def test_placeholders_are_left_out(self, tmp_path: Path, text: str) -> None:
         block = exif_of({MAKE: "WWL", DESCRIPTION: text})
         assert facts(tmp_path, exif=block).caption is None
         seen = facts(tmp_path, exif=block, xmp=packet(described("A person")))
@@ -281,11 +281,11 @@ class TestCaption:
     def test_forms_of_xmp(self, tmp_path: Path, inside: str) -> None:
         assert facts(tmp_path, xmp=packet(inside)).caption == "A <dog> & I"
 
-    def test_as_an_attribute_and_in_several_descriptions(self, tmp_path: Path) -> None:
+    def test_an_attribute_and_several_descriptions(self, tmp_path: Path) -> None:
         inside = '<rdf:Description/><rdf:Description dc:description="A dog"/>'
         assert facts(tmp_path, xmp=XMP.format(inside).encode()).caption == "A dog"
 
-    def test_our_own_words_are_no_persons(self, tmp_path: Path) -> None:
+    def test_own_captions_are_left_out(self, tmp_path: Path) -> None:
         ours = "A dog runs."
         mark = f"<captioner:CaptionDigest>{digest(ours)}</captioner:CaptionDigest>"
         mark += listed("captioner:CaptionKeywords", "dog")
@@ -299,9 +299,11 @@ class TestCaption:
     def test_entities_and_depth_are_refused(self) -> None:
         names = {"http://purl.org/dc/elements/1.1/ description"}
         bomb = b'<!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;</x>'
-        assert xmp.texts(bomb + packet(described("A dog")), names) == {}
-        assert xmp.texts(b"<a>" * 100_000, names) == {}
-        assert xmp.texts(packet(described("A dog"))[:-60], names) != {}  # cut short at its end
+        assert xmp.read_properties(bomb + packet(described("A dog")), names) == {}
+        assert xmp.read_properties(b"<a>" * 100_000, names) == {}
+        assert (
+            xmp.read_properties(packet(described("A dog"))[:-60], names) != {}
+        )  # cut short at its end
 
 
 def hostile_block() -> bytes:
@@ -316,7 +318,7 @@ def hostile_block() -> bytes:
 
 class TestHostile:
     def test_a_block_that_would_keep_exifread_busy(self, tmp_path: Path) -> None:
-        assert len(exif.tags(io.BytesIO(hostile_block()))) <= 5
+        assert len(exif.read_tags(io.BytesIO(hostile_block()))) <= 5
         assert facts(tmp_path, exif=b"Exif\0\0" + hostile_block()[:60_000]) == Facts()
 
     @settings(deadline=None, derandomize=True, max_examples=100)

@@ -1,4 +1,4 @@
-"""Sidecars: which belong to a photo, what they say, and when they are read."""
+"""Facts from sidecars: which belong to a photo, what they contain, and when they are read."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from test_facts import described, exif_of, listed, packet
 from typer.testing import CliRunner
 
 from captioner import indexing
+from captioner.authorship import digest
 from captioner.cli.app import app
 from captioner.index import Index
 from captioner.indexing import UpdateOptions, UpdateSummary, plan_update, update
@@ -26,7 +27,6 @@ from captioner.photos.sidecar_facts import read
 from captioner.photos.walk import Selection, listings, walk
 from captioner.photos.watch import Watcher
 from captioner.types import Facts, Failure, Photo, RecognisedPhoto
-from captioner.wording import digest
 
 TAKEN = {"timestamp": "1556964672", "formatted": "May 4, 2019, 10:11:12 AM UTC"}
 
@@ -134,7 +134,7 @@ class TestNames:
             ("a.jpg", "a_01.jpg", "a_01.xmp"),
         ],
     )
-    def test_another_photo_bears_the_name(
+    def test_a_sidecar_with_the_name_of_another_photo(
         self, tmp_path: Path, name: str, other: str, sidecar: str
     ) -> None:
         photo(tmp_path / name, "red")
@@ -143,13 +143,13 @@ class TestNames:
         assert sidecars_of(tmp_path / name) == []
         assert sidecars_of(tmp_path / other) == [sidecar]
 
-    def test_an_own_file_before_the_original_s(self, tmp_path: Path) -> None:
+    def test_its_own_sidecar_before_that_of_the_original(self, tmp_path: Path) -> None:
         photo(tmp_path / "a-edited.jpg", "red")
         for name in ("a.jpg.json", "a-edited.jpg.json"):
             (tmp_path / name).write_bytes(b"{}")
         assert sidecars_of(tmp_path / "a-edited.jpg") == ["a-edited.jpg.json"]
 
-    def test_folders_and_links_that_lead_nowhere_are_none(self, tmp_path: Path) -> None:
+    def test_folders_and_dangling_links_are_no_sidecars(self, tmp_path: Path) -> None:
         photo(tmp_path / "a.jpg", "red")
         (tmp_path / "a.jpg.xmp").mkdir()
         (tmp_path / "a.xmp").symlink_to(tmp_path / "nowhere")
@@ -234,7 +234,7 @@ class TestTakeout:
     def test_json_of_other_programs(self, tmp_path: Path, content: bytes) -> None:
         assert said(tmp_path, json=content) == Facts()
 
-    def test_fills_only_what_is_lacking(self, tmp_path: Path) -> None:
+    def test_fills_in_only_what_is_missing(self, tmp_path: Path) -> None:
         content = takeout_json(description="Takeout", people=[{"name": "Ruth"}])
         own = Facts(taken_at="2001-01-01T01:01:01", caption="Own", keywords=("x",))
         assert said(tmp_path, own, json=content) == Facts(
@@ -260,7 +260,7 @@ class TestXmp:
         title="Own title",
     )
 
-    def test_takes_the_place_of_what_the_photo_says(self, tmp_path: Path) -> None:
+    def test_takes_precedence_over_the_photo(self, tmp_path: Path) -> None:
         words = xmp_of(
             described("Later")
             + "<dc:title>Later title</dc:title>"
@@ -281,7 +281,7 @@ class TestXmp:
             others=("Own", "Own title"),
         )
 
-    def test_says_nothing(self, tmp_path: Path) -> None:
+    def test_empty(self, tmp_path: Path) -> None:
         assert said(tmp_path, self.OWN, xmp=packet("")) == self.OWN
         assert said(tmp_path, self.OWN, xmp=b"") == self.OWN
 
@@ -300,7 +300,7 @@ class TestXmp:
         assert seen.taken_offset == ("+01:00" if at == self.OWN.taken_at else None)
         assert said(tmp_path, xmp=xmp_of(f"{property_}='{text}'")).taken_at
 
-    def test_that_of_the_whole_name_counts_first(self, tmp_path: Path) -> None:
+    def test_the_sidecar_of_the_whole_name_counts_first(self, tmp_path: Path) -> None:
         seen = said(
             tmp_path,
             xmp=packet(described("Whole") + listed("dc:subject", "a")),
@@ -308,7 +308,7 @@ class TestXmp:
         )
         assert (seen.caption, seen.keywords, seen.others) == ("Whole", ("a", "b"), ("Short",))
 
-    def test_captioners_own_words_do_not_count(self, tmp_path: Path) -> None:
+    def test_own_captions_are_left_out(self, tmp_path: Path) -> None:
         mark = f"<captioner:CaptionDigest>{digest('A dog runs.')}</captioner:CaptionDigest>"
         mark += listed("captioner:CaptionKeywords", "dog")
         ours = described("A dog runs.") + mark
@@ -318,7 +318,7 @@ class TestXmp:
         seen = said(tmp_path, xmp=packet(described("Rex runs.") + mark))
         assert seen.caption == "Rex runs."
 
-    def test_ill_formed(self, tmp_path: Path) -> None:
+    def test_malformed(self, tmp_path: Path) -> None:
         words = packet(described("Smith & Sons")).replace(b"Sons", b"S\xf6ns")
         assert said(tmp_path, xmp=words).caption == "Smith & Söns"
 
@@ -416,7 +416,7 @@ class TestIndex:
         assert run(index, folder) == UpdateSummary(unchanged=2)
         assert opened == ["b.jpg.xmp"]
 
-    def test_photos_of_an_older_captioner(self, index: Index, folder: Path) -> None:
+    def test_photos_indexed_by_an_older_version(self, index: Index, folder: Path) -> None:
         Image.new("RGB", (16, 12), "red").save(
             folder / "a.jpg", xmp=packet("<dc:title>T</dc:title>")
         )
@@ -428,7 +428,7 @@ class TestIndex:
         assert run(index, folder) == UpdateSummary(sidecars=1, unchanged=1)
         assert index.facts(folder / "a.jpg") == Facts(title="T", caption="Rex")
 
-    def test_progress_is_told(self, index: Index, folder: Path) -> None:
+    def test_progress_is_reported(self, index: Index, folder: Path) -> None:
         run(index, folder, load=WatchedDescriber)
         write(folder / "a.jpg.xmp", "Rex")
         heard: list[object] = []
@@ -471,7 +471,7 @@ class TestIndex:
         assert run(index, folder) == UpdateSummary(sidecars=1, unchanged=1)
         assert caption(index, folder / "a.jpg") == "Rex"
 
-    def test_words_of_a_person_and_of_the_model_stay(self, index: Index, folder: Path) -> None:
+    def test_human_authored_and_generated_captions_stay(self, index: Index, folder: Path) -> None:
         run(index, folder, load=WatchedDescriber)
         before = index.stored_caption(folder / "a.jpg")
         index.set_caption(folder / "b.jpg", "My words")
@@ -604,7 +604,7 @@ def _forbidden(path: Path) -> None:
     raise PermissionError(13, "Permission denied", str(path))
 
 
-def test_no_failure_comes_of_a_sidecar(folder: Path) -> None:
+def test_a_sidecar_never_makes_a_photo_fail(folder: Path) -> None:
     (folder / "a.jpg.xmp").write_bytes(b"\xff" * 1000)
     assert not [one for one in walk([folder]) if isinstance(one, Failure)]
 

@@ -1,4 +1,4 @@
-"""TIFFs of every kind of sample: read with the right colours, or refused by name."""
+"""TIFF samples of every type: decoded to the right colours, or named in the error."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_colours(stored: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("compression", [1, 5, 32773])
-def test_what_libtiff_compresses(compression: int) -> None:
+def test_compressions_of_libtiff(compression: int) -> None:
     """LZW and PackBits of floating-point colour: bytes that Pillow compressed, relabelled."""
     values = (RGB / 255).astype("<f4")
     as_bytes = Image.fromarray(values.view(np.uint8).reshape(HEIGHT, WIDTH * 12))
@@ -241,7 +241,7 @@ def test_big_tiff(samples: Any) -> None:
         read(made(samples, big=True, order=">"))
 
 
-def test_highlights_beyond_white_are_clipped() -> None:
+def test_highlights_above_white_are_clipped() -> None:
     values = (RGB / 255).astype("f4")
     values[0, :10] = 40
     assert difference(read(made(values)), RGB) < 12
@@ -264,7 +264,7 @@ def test_floats_of_integer_ranges(white: float) -> None:
         (made(GREY.astype("u2"), 3), "16-bit unsigned palette samples"),
     ],
 )
-def test_what_is_not_read_is_named(content: bytes, words: str) -> None:
+def test_unsupported_samples_are_named(content: bytes, words: str) -> None:
     with pytest.raises(PhotoError, match=words) as caught:
         read(content)
     assert "Save it as a TIFF of 8 or 16 bits, or as PNG or JPEG." in str(caught.value)
@@ -281,7 +281,7 @@ def test_what_is_not_read_is_named(content: bytes, words: str) -> None:
         (999, "method 999"),
     ],
 )
-def test_compressions_that_are_not_read_are_named(number: int, name: str) -> None:
+def test_unsupported_compressions_are_named(number: int, name: str) -> None:
     with pytest.raises(PhotoError, match=f"it is a TIFF compressed with {name}, which"):
         read(made(RGB, compression=number))
 

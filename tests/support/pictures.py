@@ -11,12 +11,12 @@ from pathlib import Path
 from PIL import Image
 
 from captioner.metadata import splice
-from captioner.metadata.provenance import Words
+from captioner.metadata.fields import CaptionData
 from captioner.types import FileWrite
 
 HARD = 'Ein Hündchen läuft: "so" & <so>, 👩‍🚀 ' + "and on " * 280 + "it goes."
 """Over 2,000 characters, with everything that has caused bugs somewhere."""
-WORDS = Words("A dog runs.", None, ("dog", "grass"), "c0ffee", "2026-11-21T10:00:00+01:00")
+WORDS = CaptionData("A dog runs.", None, ("dog", "grass"), "c0ffee", "2026-11-21T10:00:00+01:00")
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 

@@ -23,9 +23,10 @@ from captioner import system
 from captioner.cli.paths import InputPaths, relative_to_roots
 from captioner.errors import DatabaseUnavailableError, UsageError
 from captioner.index import database, mounts
-from captioner.metadata.refusal import Reason
-from captioner.metadata.replace import Folders, replaceable
-from captioner.metadata.writer import Options, State, Writer
+from captioner.metadata.errors import RefusalReason
+from captioner.metadata.outcome import WriteOptions, WriteStatus
+from captioner.metadata.replace import FolderLock, resolve_replaceable
+from captioner.metadata.writer import CaptionWriter
 from captioner.photos import walk as walking
 from captioner.photos.walk import Selection, walk
 from captioner.system import attributes, files, locks, paths, windows
@@ -407,10 +408,10 @@ class TestMacAttributes:
         fewer = {n: getattr(os, n) for n in dir(os) if not n.endswith("xattr")}
         monkeypatch.setattr(attributes, "os", SimpleNamespace(**fewer))
 
-    def test_the_xattr_package_copies_them(self, photo: Path) -> None:
-        pytest.importorskip("xattr", reason="required on macOS only")
-        with Writer(Memory(), Options(in_place=True)) as writer:
-            assert writer.write(photo, WORDS).in_place
+    def test_a_librarys_way_keeps_them(self, photo: Path) -> None:
+        pytest.importorskip("xattr", reason="required on macOS alone")
+        with CaptionWriter(Memory(), WriteOptions(in_place=True)) as writer:
+            assert writer.write(photo, WORDS).is_photo
         assert os.getxattr(photo, "user.tags") == b"Holiday"
 
     def test_without_the_xattr_package_a_sidecar_is_written(
@@ -455,10 +456,10 @@ class TestMacAttributes:
 
     def expect_sidecar(self, photo: Path) -> None:
         before = photo.read_bytes()
-        with Writer(Memory(), Options(in_place=True)) as writer:
+        with CaptionWriter(Memory(), WriteOptions(in_place=True)) as writer:
             outcome = writer.write(photo, WORDS)
-        assert outcome.state is State.WRITTEN and not outcome.in_place
-        assert outcome.instead and outcome.instead.reason is Reason.ATTRIBUTES
+        assert outcome.status is WriteStatus.WRITTEN and not outcome.is_photo
+        assert outcome.not_in_place and outcome.not_in_place.reason is RefusalReason.ATTRIBUTES
         assert photo.read_bytes() == before
         assert os.getxattr(photo, "user.tags") == b"Holiday"
 
@@ -490,8 +491,8 @@ class TestWindowsFiles:
         monkeypatch.setattr(system, "WINDOWS", True)
         monkeypatch.setenv("CAPTIONER_HOME", str(tmp_path / "home"))
         file = locks.lock_file(photo.parent)
-        with Folders() as folders:
-            folders.enter(photo.parent)
+        with FolderLock() as lock:
+            lock.acquire(photo.parent)
             assert file.exists()
             assert locks.lock_file(photo.parent / "../photos") == file
             assert sorted(photo.parent.iterdir()) == [photo]
@@ -628,9 +629,9 @@ def test_another_users_photo_is_refused_where_there_are_users(
     if hasattr(files.os, "geteuid"):
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
         with pytest.raises(Exception, match="belongs to another user"):
-            replaceable(photo)
+            resolve_replaceable(photo)
         monkeypatch.delattr(os, "geteuid")
-    assert replaceable(photo) == photo.resolve()
+    assert resolve_replaceable(photo) == photo.resolve()
 
 
 def test_a_command_names_the_forbidden_file(

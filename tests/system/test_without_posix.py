@@ -196,7 +196,7 @@ class TestWriting:
         machine.run("undo", machine.red)
         assert not beside.exists()
 
-    def test_a_folder_in_which_another_captioner_writes_is_refused(self, machine: Machine) -> None:
+    def test_a_folder_locked_by_another_process_is_not_written(self, machine: Machine) -> None:
         held = HOLDING % str(machine.photos)
         with subprocess.Popen(
             [sys.executable, "-c", held],
@@ -204,7 +204,7 @@ class TestWriting:
         ) as holder:  # fmt: skip
             assert holder.stdout and holder.stdout.readline() == b"held\n"
             done = machine.run("write", machine.red, code=1)
-            assert "another captioner is writing in its folder" in done.stderr
+            assert "another captioner process is writing in its folder" in done.stderr
             holder.kill()
         machine.run("write", machine.red)
 
@@ -228,9 +228,9 @@ class TestWriting:
 HOLDING = """
 import sys
 from pathlib import Path
-from captioner.metadata.replace import Folders
-with Folders() as folders:
-    folders.enter(Path(%r))
+from captioner.metadata.replace import FolderLock
+with FolderLock() as lock:
+    lock.acquire(Path(%r))
     print("held", flush=True)
     sys.stdin.read()
 """
