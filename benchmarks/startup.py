@@ -25,7 +25,6 @@ from benchmarks import common
 from captioner.index import Index
 from captioner.model.bundle import JOINT, WORDS, Bundle
 from captioner.model.vocabulary import sentence
-from captioner.model.xception import FEATURES
 from captioner.places import bundle_folder
 from captioner.types import Caption, Description, FloatArray, Keyword, Photo, SearchVectors
 
@@ -42,6 +41,8 @@ WORDS_OF = (
     ("beach", "field", "grass", "park", "road", "snow", "street", "water"),
 )
 """Of the adjective, the noun, the verb and the place in every sentence."""
+FEATURE_SIZE = 2048
+"""Of Xception."""
 CHUNK = 500
 """Photos a transaction."""
 
@@ -55,7 +56,7 @@ def inventions(bundle: Bundle, count: int) -> Iterator[list[Description]]:
         chunk = range(first, min(count, first + CHUNK))
         joint = _unit(random.normal(size=(len(chunk), joint_size)).astype(np.float32))
         hidden = _unit(np.abs(random.normal(size=(len(chunk), words_size))).astype(np.float32))
-        features = random.random((len(chunk), FEATURES), np.float32).astype(np.float16)
+        features = random.random((len(chunk), FEATURE_SIZE), np.float32).astype(np.float16)
         described = []
         for row, number in enumerate(chunk):
             adjective, noun, verb, place = (str(random.choice(words)) for words in WORDS_OF)

@@ -181,6 +181,23 @@ class DecodedPhoto:
     facts: Facts = Facts()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """What an encoder computes from N photos, float32."""
+
+    pooled: FloatArray
+    """(N, D): one vector a photo."""
+    grid: FloatArray | None = None
+    """(N, h, w, C): the feature map before pooling, for attention; None if not computed."""
+
+    def __len__(self) -> int:
+        return len(self.pooled)
+
+    def __getitem__(self, rows: slice) -> Features:
+        """The features of some of the photos."""
+        return Features(self.pooled[rows], None if self.grid is None else self.grid[rows])
+
+
 @dataclass(frozen=True, slots=True)
 class Caption:
     """One sentence about a photo."""
