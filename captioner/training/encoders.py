@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from captioner.errors import UsageError
 from captioner.model import bundle as bundles
 from captioner.model import encoders
-from captioner.model.encoders import Encoder, TrainedEncoder
+from captioner.model.encoders import TrainedEncoder
 from captioner.model.engines.calibration import calibrate_int8
 from captioner.training.features import load_square
 from captioner.training.finetune import PixelBatches
@@ -24,29 +24,36 @@ CALIBRATION_PHOTOS = 300
 """Training photos on which int8 is calibrated."""
 
 
-def starting_encoder(choice: str, size: int) -> TrainedEncoder:
-    """An encoder that is not from a bundle, for an input of `size` pixels.
+def starting_encoder(source: str, size: int, kind: str = encoders.xception.name) -> TrainedEncoder:
+    """An encoder that does not come from a bundle, for an input of `size` pixels.
 
     Parameters
     ----------
-    choice
-        "imagenet", Xception with the weights that Keras publishes; the path of a Keras weights file
-        of Xception; or the name of a registered encoder, with published weights if it has any.
+    source
+        Of its weights: "imagenet" (Keras downloads the published ones), the path of a Keras weights
+        file, or "random".
+    kind
+        Its name in the registry.
+
+    Raises
+    ------
+    UsageError
+        If there is no such encoder, or no such weights.
     """
-    weights = None
-    encoder: Encoder = encoders.xception
-    if choice in encoders.names():
-        encoder = encoders.get(choice)
-        if isinstance(encoder, encoders.Pretrained):
-            weights = encoder.published_weights("imagenet")
-    elif choice == "imagenet" or Path(choice).is_file():
-        weights = encoders.xception.published_weights(choice)
-    else:
+    encoder = encoders.get(kind)
+    if source == "random":
+        return TrainedEncoder.of(encoder, size)
+    if source != "imagenet" and not Path(source).is_file():
         raise UsageError(
-            f"no encoder at {choice}: it is neither a bundle nor a weights file.",
+            f"no encoder at {source}: it is neither a bundle nor a weights file.",
             "Use --encoder imagenet, --encoder bundled, or the path of one.",
         )
-    return TrainedEncoder.of(encoder, size, weights)
+    if not isinstance(encoder, encoders.Pretrained):
+        raise UsageError(
+            f"there are no published weights of the encoder {kind}.",
+            "Use a bundle that has this encoder, or random weights.",
+        )
+    return TrainedEncoder.of(encoder, size, encoder.published_weights(source))
 
 
 def fit_heads(
