@@ -2,32 +2,30 @@
 
 Photos a second from ready batches of pixels to features, at the bundle's size and at the seeds' 299
 pixels: Keras on TensorFlow in float32 (batches of 8, its fastest on CPUs, XLA off), and OpenVINO in
-float32, bfloat16 and int8 as captioner runs it. At 299 pixels the int8 graph keeps the ranges that
-were measured at the bundle's size. Beside the rates, the cosine of each photo's features with those
-of OpenVINO in float32 at the same size. What is not there is skipped, with a line.
+float32, bfloat16 and int8 as captioner runs it. At 299 pixels the int8 graph keeps the activation
+ranges that were measured at the bundle's size. Beside the rates, the cosine of each photo's
+features with those of OpenVINO in float32 at the same size. What is not there is skipped, with a
+line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from statistics import median
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks import common
 from captioner.app_paths import bundle_folder
-from captioner.model.bundle import ENCODER, RANGES, Bundle
+from captioner.model.bundle import Bundle
+from captioner.model.encoders import TrainedEncoder
+from captioner.model.engines import CPU_BATCH, Engine
 from captioner.photos.read import read
 from captioner.types import FloatArray, Photo, PixelArray
 
-if TYPE_CHECKING:
-    from captioner.model.describer import Engine
-
 KERAS_BATCH = 8
-OPENVINO_BATCH = 16
-"""What `captioner.model.load` chooses."""
 KERAS, OPENVINO = "Keras float32", "OpenVINO float32"
 
 
@@ -35,27 +33,22 @@ def encode(engine: Engine, pixels: PixelArray) -> FloatArray:
     """Features (N, 2048) of photos (N, size, size, 3)."""
     firsts = range(0, len(pixels), engine.batch_size)
     batches = [pixels[first : first + engine.batch_size] for first in firsts]
-    return np.concatenate(list(engine.encode(batches)))
+    return np.concatenate([features.pooled for features in engine.encode(batches)])
 
 
 def engines(bundle: Bundle, size: int, names: Sequence[str]) -> Iterator[tuple[str, Engine]]:
     """The engines of these names, for squares of `size` pixels."""
-    from captioner.model import openvino
+    from captioner.model.engines.openvino import OpenVINOEngine
 
-    arrays = bundle.arrays(ENCODER)
+    trained = replace(TrainedEncoder.read(bundle), size=size)
     for name in names:
         if name == KERAS:
-            from captioner.model.networks import KerasEngine
+            from captioner.model.engines.keras import KerasEngine
 
-            yield name, KerasEngine(arrays, size, KERAS_BATCH)
+            yield name, KerasEngine(trained, batch_size=KERAS_BATCH)
             continue
         precision = name.removeprefix("OpenVINO ")
-        ranges = bundle.arrays(RANGES) if precision == "int8" else None
-        graph = openvino.build(arrays, size, ranges)
-        yield (
-            name,
-            openvino.OpenVINOEngine(graph, precision=precision, batch_size=OPENVINO_BATCH),
-        )
+        yield name, OpenVINOEngine(trained, precision=precision, batch_size=CPU_BATCH)
 
 
 def available() -> tuple[list[str], list[str]]:

@@ -37,9 +37,10 @@ from benchmarks import common
 from captioner.app_paths import bundle_folder
 from captioner.execution import describe
 from captioner.model import DescribeOptions, load
-from captioner.model.bundle import ENCODER, VOCABULARY, Bundle
+from captioner.model.bundle import VOCABULARY, Bundle
+from captioner.model.encoders import TrainedEncoder
+from captioner.model.encoders.xception import feature_size
 from captioner.model.vocabulary import END, PAD, START, UNKNOWN, sentence
-from captioner.model.xception import FEATURES
 from captioner.photos.read import read
 from captioner.types import Failure, Photo
 
@@ -61,13 +62,10 @@ class SeedLoop:
     """
 
     def __init__(self, bundle: Bundle, size: int) -> None:
-        from captioner.model import networks
-
         self.size = size
         self.tokens: list[str] = bundle.json(VOCABULARY)
         self.longest = min(int(bundle.manifest["describe"]["longest"]), LENGTH - 1)
-        self.encoder = networks.encoder(size)
-        networks.set_encoder(self.encoder, bundle.arrays(ENCODER))
+        self.encoder = TrainedEncoder.read(bundle, int8=False).network(size)
         self.decoder = next_word(bundle, len(self.tokens))
 
     def caption(self, photo: Photo) -> str:
@@ -98,7 +96,7 @@ def next_word(bundle: Bundle, vocabulary: int) -> Any:
     from captioner.model import decoders
     from captioner.model.decoders import merge
 
-    feature = keras.Input((FEATURES,), name="feature")
+    feature = keras.Input((feature_size,), name="feature")
     tokens = keras.Input((LENGTH,), dtype="int32", name="tokens")
     last = ops.sum(ops.cast(tokens != PAD, "int32"), axis=1) - 1
     predictions = []

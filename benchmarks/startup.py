@@ -26,7 +26,7 @@ from captioner.app_paths import bundle_folder
 from captioner.index import Index
 from captioner.model.bundle import JOINT, WORDS, Bundle
 from captioner.model.vocabulary import sentence
-from captioner.model.xception import FEATURES
+from captioner.app_paths import bundle_folder
 from captioner.types import Caption, Description, FloatArray, Keyword, Photo, SearchVectors
 
 SCRIPT = Path(sys.executable).with_name("captioner")
@@ -42,6 +42,8 @@ WORDS_OF = (
     ("beach", "field", "grass", "park", "road", "snow", "street", "water"),
 )
 """Of the adjective, the noun, the verb and the place in every sentence."""
+FEATURE_SIZE = 2048
+"""Of Xception."""
 CHUNK = 500
 """Photos a transaction."""
 
@@ -55,7 +57,7 @@ def inventions(bundle: Bundle, count: int) -> Iterator[list[Description]]:
         chunk = range(first, min(count, first + CHUNK))
         joint = _unit(random.normal(size=(len(chunk), joint_size)).astype(np.float32))
         hidden = _unit(np.abs(random.normal(size=(len(chunk), words_size))).astype(np.float32))
-        features = random.random((len(chunk), FEATURES), np.float32).astype(np.float16)
+        features = random.random((len(chunk), FEATURE_SIZE), np.float32).astype(np.float16)
         described = []
         for row, number in enumerate(chunk):
             adjective, noun, verb, place = (str(random.choice(words)) for words in WORDS_OF)

@@ -25,8 +25,10 @@ FORMAT = 2
 VOCABULARY, LEXICON, CONCEPTS = "vocabulary.json", "lexicon.json", "concepts.json"
 CONCEPTS_LICENCE = "WORDNET-LICENSE.txt"
 ENCODER, WORDS, JOINT = "encoder.safetensors", "words.safetensors", "joint.safetensors"
-RANGES = "encoder-int8.safetensors"
-_ENCODER = (ENCODER, RANGES)
+ACTIVATION_RANGES = "encoder-int8.safetensors"
+ARCHITECTURE = "encoder.json"
+"""Of the encoder. It follows from the manifest, so that it is no part of `Bundle.encoder_id`."""
+_ENCODER = (ENCODER, ACTIVATION_RANGES)
 LIMIT = 75 * 2**20
 """Bytes in a bundle, at most: it is part of the repository and of the wheel."""
 _SMALL = 4096

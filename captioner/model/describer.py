@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -15,10 +14,8 @@ from captioner.errors import UsageError
 from captioner.model import decoders
 from captioner.model.bundle import (
     CONCEPTS,
-    ENCODER,
     JOINT,
     LEXICON,
-    RANGES,
     VOCABULARY,
     WORDS,
     Bundle,
@@ -26,6 +23,7 @@ from captioner.model.bundle import (
 from captioner.model.candidates import CandidateGenerator, GenerationConfig
 from captioner.model.concepts import Concepts
 from captioner.model.decoders.ensemble import combine
+from captioner.model.engines import Engine, start_engine
 from captioner.model.heads import JointSpace, WordHead
 from captioner.model.options import DescribeOptions
 from captioner.model.rerank import Candidate, ConfidenceModel
@@ -39,17 +37,6 @@ from captioner.types import (
     PixelArray,
     SearchVectors,
 )
-
-
-class Engine(Protocol):
-    """Runs the encoder on one device."""
-
-    name: str
-    batch_size: int
-
-    def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
-        """Features (n, 2048) of each batch (n, size, size, 3), in order."""
-        ...
 
 
 class Model:
@@ -88,7 +75,7 @@ class Model:
 
     def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
         """Features of each batch, in order; see `captioner.types.Describer`."""
-        return self.engine.encode(batches)
+        return (features.pooled for features in self.engine.encode(batches))
 
     def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
         """Captions, keywords and search vectors; see `captioner.types.Describer`."""
@@ -150,42 +137,3 @@ def load(options: DescribeOptions) -> Model:
         min_confidence=options.min_confidence,
     )
 
-
-def start_engine(bundle: Bundle, device: str, precision: str, batch_size: int | None) -> Engine:
-    """OpenVINO on the CPU, Keras on a GPU.
-
-    Raises
-    ------
-    UsageError
-        Where a GPU is asked for and there is none.
-    """
-    if device == "gpu" or (device == "auto" and _gpu_likely()):
-        from captioner.model.networks import KerasEngine, gpu_present
-
-        if gpu_present():
-            return KerasEngine(bundle.arrays(ENCODER), bundle.size, batch_size or 256)
-        if device == "gpu":
-            raise UsageError(
-                "--device gpu: the Keras backend sees no GPU.",
-                "Run pip install 'captioner[gpu]' on a machine with one, or use --device cpu.",
-            )
-    if device == "keras":
-        from captioner.model.networks import KerasEngine
-
-        return KerasEngine(bundle.arrays(ENCODER), bundle.size, batch_size or 16)
-    from captioner.model.openvino import OpenVINOEngine, build
-
-    ranges = bundle.arrays(RANGES) if precision == "int8" else None
-    graph = build(bundle.arrays(ENCODER), bundle.size, ranges)
-    size = batch_size or 16
-    if cache := usable_cache("openvino"):
-        try:
-            return OpenVINOEngine(graph, precision=precision, batch_size=size, cache=cache)
-        except (RuntimeError, OSError):  # the cache: its disk is full, or has an error
-            pass
-    return OpenVINOEngine(graph, precision=precision, batch_size=size)
-
-
-def _gpu_likely() -> bool:
-    # Importing a Keras backend costs seconds: only where a driver is there is it worth asking.
-    return Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists()

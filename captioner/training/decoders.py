@@ -14,7 +14,6 @@ from keras import ops
 from captioner.model.decoders import merge
 from captioner.model.decoders.merge import Sizes
 from captioner.model.vocabulary import PAD, UNKNOWN, Vocabulary, words
-from captioner.model.xception import FEATURES
 from captioner.training.corpora import Example
 from captioner.training.fit import Metrics, Plan, Report, fit
 from captioner.types import FloatArray, HalfArray
@@ -109,10 +108,10 @@ class SentenceBatches:
 
 
 def language_batches(
-    sentences: Sequence[str], vocabulary: Vocabulary, seed: int
+    sentences: Sequence[str], vocabulary: Vocabulary, seed: int, feature_size: int
 ) -> SentenceBatches:
     """Sentences without photos: the feature of all of them is zero."""
-    nothing = np.zeros((1, 1, FEATURES), np.float16)
+    nothing = np.zeros((1, 1, feature_size), np.float16)
     example = Example(Path(), tuple(sentences), "train")
     return SentenceBatches(nothing, [example], vocabulary, seed=seed)
 

@@ -1,7 +1,8 @@
-"""The encoder: where it begins, how it is trained further, and its heads on features of it."""
+"""Training of the encoder: its initial weights, fine-tuning, heads on its features, and int8."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -10,27 +11,49 @@ from safetensors.numpy import load_file, save_file
 
 from captioner.errors import UsageError
 from captioner.model import bundle as bundles
-from captioner.model import networks, openvino
+from captioner.model import encoders
+from captioner.model.encoders import TrainedEncoder
+from captioner.model.engines.calibration import calibrate_int8
 from captioner.training.features import load_square
 from captioner.training.finetune import PixelBatches
 from captioner.training.fit import Metrics, Plan, fit
 from captioner.training.heads import DevRanks, FeatureBatches, Heads, Lessons, Lexicon, adopt
-from captioner.training.run import Arrays, Eye, Run
+from captioner.training.run import Eye, Run
 
-CALIBRATION = 300
-"""Training photos that set the ranges of the int8 graph."""
+CALIBRATION_PHOTOS = 300
+"""Training photos on which int8 is calibrated."""
 
 
-def starting_encoder(choice: str) -> Arrays:
-    """Published weights: Keras' own for "imagenet", else those in a Keras weights file."""
-    if choice == "imagenet":
-        return networks.encoder_arrays(networks.imagenet_encoder(224))
-    if not Path(choice).is_file():
+def starting_encoder(source: str, size: int, kind: str = encoders.xception.name) -> TrainedEncoder:
+    """An encoder that does not come from a bundle, for an input of `size` pixels.
+
+    Parameters
+    ----------
+    source
+        Of its weights: "imagenet" (Keras downloads the published ones), the path of a Keras weights
+        file, or "random".
+    kind
+        Its name in the registry.
+
+    Raises
+    ------
+    UsageError
+        If there is no such encoder, or no such weights.
+    """
+    encoder = encoders.get(kind)
+    if source == "random":
+        return TrainedEncoder.of(encoder, size)
+    if source != "imagenet" and not Path(source).is_file():
         raise UsageError(
-            f"no encoder at {choice}: it is neither a bundle nor a weights file.",
+            f"no encoder at {source}: it is neither a bundle nor a weights file.",
             "Use --encoder imagenet, --encoder bundled, or the path of one.",
         )
-    return networks.encoder_arrays(networks.imagenet_encoder(224, weights=choice))
+    if not isinstance(encoder, encoders.Pretrained):
+        raise UsageError(
+            f"there are no published weights of the encoder {kind}.",
+            "Use a bundle that has this encoder, or random weights.",
+        )
+    return TrainedEncoder.of(encoder, size, encoder.published_weights(source))
 
 
 def fit_heads(
@@ -59,19 +82,24 @@ def fit_heads(
 
 
 def fit_encoder(
-    run: Run, lexicon: Lexicon, lessons: Lessons, arrays: Arrays
-) -> tuple[Arrays, list[Metrics]]:
-    """Train the encoder's last blocks on words, concepts and sentences; its weights and its curve.
+    run: Run, lexicon: Lexicon, lessons: Lessons, trained: TrainedEncoder
+) -> tuple[TrainedEncoder, list[Metrics]]:
+    """Fine-tune the last stages of an encoder on words, concepts and sentences.
 
-    The heads learn first, on the encoder as it is: random heads would only spoil it.
+    The heads are trained first, with the encoder frozen: the gradients of random heads would only
+    damage it.
+
+    Returns
+    -------
+    The encoder with its new weights and without activation ranges, and the metrics of each epoch.
     """
     options = run.options
-    eye = Eye.of(run, arrays, options.fine_tune_size)
+    trained = replace(trained, activation_ranges=None)
+    eye = Eye.of(run, replace(trained, size=options.fine_tune_size))
     heads = fit_heads(run, lexicon, lessons, eye, 1, "warm-up")
     keras.utils.set_random_seed(options.seed)
-    encoder = networks.encoder(options.fine_tune_size)
-    networks.set_encoder(encoder, arrays)
-    networks.freeze_below(encoder, options.fine_tune)
+    encoder = trained.network(options.fine_tune_size)
+    encoders.set_trainable(encoder, trained.encoder, options.fine_tune)
     whole = Heads(lexicon, encoder)
     batches = PixelBatches(lessons, photo_size=options.fine_tune_size, seed=options.seed)
     plan = Plan(options.fine_tune_epochs, batches.steps, options.fine_tune_rate)
@@ -82,7 +110,7 @@ def fit_encoder(
     wider = DevRanks(run.wider_dev, lexicon) if run.wider_dev else None
 
     def validate() -> Metrics:
-        eye = Eye.of(run, networks.encoder_arrays(encoder), options.size)
+        eye = Eye.of(run, replace(trained, weights=encoders.get_weights(encoder)))
         measured = ranks(whole, eye.features(run.dev)[:, 0].astype(np.float32))
         if wider:
             found = wider(whole, eye.features(run.wider_dev)[:, 0].astype(np.float32))
@@ -95,18 +123,18 @@ def fit_encoder(
         folder=run.work / "encoder", resume=options.resume, report=run.report,
     )  # fmt: skip
     run.show(history, "encoder")
-    return networks.encoder_arrays(encoder), history
+    return replace(trained, weights=encoders.get_weights(encoder)), history
 
 
-def ranges_of(run: Run, arrays: Arrays) -> Arrays:
-    """What the encoder's int8 graph needs beside its weights, kept in the run's folder."""
-    file = run.work / bundles.RANGES
+def calibrated(run: Run, trained: TrainedEncoder) -> TrainedEncoder:
+    """The encoder with activation ranges for int8, which are kept in the run's folder."""
+    file = run.work / bundles.ACTIVATION_RANGES
     if run.options.resume and file.is_file():
-        return load_file(file)
-    run.report(f"finding the ranges of int8 on {CALIBRATION} training photos")
+        return replace(trained, activation_ranges=load_file(file))
+    run.report(f"calibrating int8 on {CALIBRATION_PHOTOS} training photos")
     random = np.random.default_rng(run.options.seed)
-    chosen = random.permutation(len(run.train))[:CALIBRATION]
-    photos = [load_square(run.train[row].path, run.options.size) for row in chosen]
-    ranges = openvino.calibrate(arrays, run.options.size, photos)
+    chosen = random.permutation(len(run.train))[:CALIBRATION_PHOTOS]
+    photos = [load_square(run.train[row].path, trained.size) for row in chosen]
+    ranges = calibrate_int8(trained, photos)
     save_file(ranges, file)
-    return ranges
+    return replace(trained, activation_ranges=ranges)

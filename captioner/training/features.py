@@ -1,4 +1,4 @@
-"""Features of a corpus, extracted once on the fast engine and cached on disk."""
+"""Features of a corpus, extracted once on the OpenVINO engine and cached on disk."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from captioner.model.openvino import OpenVINOEngine
-from captioner.model.xception import FEATURES
+from captioner.model.engines import Engine
 from captioner.photos.decode import model_input, upright
 from captioner.types import FloatArray, HalfArray, PixelArray
 
 
-def _middle(image: Image.Image) -> Image.Image:
-    """The photo without a tenth at each side."""
+def _centre_crop(image: Image.Image) -> Image.Image:
+    """The photo without a tenth of its width and height at each side."""
     width, height = image.size
     return image.crop((width // 10, height // 10, width - width // 10, height - height // 10))
 
@@ -26,20 +25,20 @@ def _middle(image: Image.Image) -> Image.Image:
 VIEWS: tuple[Callable[[Image.Image], Image.Image], ...] = (
     lambda image: image,
     ImageOps.mirror,
-    _middle,
-    lambda image: ImageOps.mirror(_middle(image)),
+    _centre_crop,
+    lambda image: ImageOps.mirror(_centre_crop(image)),
 )
-"""The photo, mirrored, its middle, that mirrored: training takes one of the first at random."""
+"""The whole photo, its mirror image, its centre crop, and the mirror image of that."""
 
 
 def load_square(path: Path, size: int, view: int = 0) -> PixelArray:
-    """One photo as the encoder sees it, uint8 (size, size, 3)."""
+    """Pixels of one photo as an encoder takes them, uint8 (size, size, 3)."""
     with Image.open(path) as image:
         return model_input(VIEWS[view](upright(image)), size)
 
 
 def digest(arrays: Mapping[str, FloatArray]) -> str:
-    """A name for these weights: features of other weights are other features."""
+    """A digest that names these weights in the cache of features."""
     total = hashlib.blake2b(digest_size=8)
     for name in sorted(arrays):
         total.update(name.encode())
@@ -49,22 +48,23 @@ def digest(arrays: Mapping[str, FloatArray]) -> str:
 
 def extract(
     paths: Sequence[Path],
-    engine: OpenVINOEngine,
+    engine: Engine,
     identity: str,
     *,
     size: int,
+    feature_size: int,
     views: int = 1,
     cache: Path,
     report: Callable[[str], None] = lambda line: None,
 ) -> HalfArray:
-    """Features of photos, float16 (len(paths), views, 2048), from the cache where they are there.
+    """Features of photos, float16 (len(paths), views, feature_size), from the cache if it has them.
 
     Parameters
     ----------
     engine
         Encodes uint8 (n, size, size, 3).
     identity
-        Names the engine's weights and precision.
+        Names the engine's weights and precision: see `digest`.
     cache
         Folder of `features-DIGEST.npy` files.
     """
@@ -76,11 +76,11 @@ def extract(
     if file.is_file():
         report(f"features of {len(paths):,} photos read from {file}")
         return np.load(file, allow_pickle=False)
-    out = np.empty((len(paths), views, FEATURES), np.float16)
-    flat = out.reshape(-1, FEATURES)
+    out = np.empty((len(paths), views, feature_size), np.float16)
+    flat = out.reshape(-1, feature_size)
     done = 0
     for batch in engine.encode(_batches(paths, size, views, engine.batch_size)):
-        flat[done : done + len(batch)] = batch
+        flat[done : done + len(batch)] = batch.pooled
         done += len(batch)
         if done // 1000 > (done - len(batch)) // 1000:
             report(f"features: {done:,} of {len(flat):,} views")

@@ -1,4 +1,4 @@
-"""Training the encoder further on words and sentences, through the two heads."""
+"""Batches of augmented photos for fine-tuning the encoder through its two heads."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ from captioner.types import FloatArray, PixelArray
 
 
 def augment(image: Image.Image, size: int, random: np.random.Generator) -> PixelArray:
-    """A random crop of half the photo or more, mirrored half the time, colours shifted a little.
+    """A random crop of at least half the photo, flipped half the time, with some colour jitter.
 
-    The crop enlarges what it shows by a seventh on average. So an encoder trained on 192 pixels
-    meets things in the size that it later sees whole photos at 224 (Touvron et al. 2019).
+    The crop enlarges its content by a seventh on average. An encoder that is fine-tuned on 192
+    pixels therefore meets objects in the size they have when it encodes whole photos at 224
+    (Touvron et al. 2019, "Fixing the train-test resolution discrepancy").
+
+    Returns
+    -------
+    uint8 (size, size, 3).
     """
     area, shape = random.uniform(0.5, 1), np.exp(random.uniform(-0.15, 0.15))
     width = min(image.width, round(image.width * np.sqrt(area) * shape))
@@ -33,10 +38,10 @@ def augment(image: Image.Image, size: int, random: np.random.Generator) -> Pixel
 
 
 class PixelBatches:
-    """Augmented photos, each with one of its sentences and many of other photos'.
+    """Augmented photos, each with one of its captions, and captions of other photos as negatives.
 
-    The sentences are cheap beside the photos: a thousand wrong ones a batch make the contrast
-    hard even though only a few photos fit in one step.
+    Captions cost little compared with photos: a thousand negatives a batch make the contrastive
+    task hard although only a few photos fit in one step.
     """
 
     def __init__(

@@ -41,7 +41,7 @@ from captioner.training.decoders import (
     fit_decoder,
     language_batches,
 )
-from captioner.training.encoders import fit_encoder, fit_heads, ranges_of, starting_encoder
+from captioner.training.encoders import calibrated, fit_encoder, fit_heads, starting_encoder
 from captioner.training.fit import Metrics, Plan
 from captioner.training.heads import Lessons, Lexicon
 from captioner.training.kinds import fit_kinds
@@ -57,8 +57,7 @@ class Made:
 
     vocabulary: Vocabulary
     lexicon: Lexicon
-    encoder: Arrays
-    ranges: Arrays
+    encoder: TrainedEncoder
     words: Arrays = field(default_factory=dict)
     joint: Arrays = field(default_factory=dict)
     concepts: Concepts = field(default_factory=lambda: Concepts(table_of(())))
@@ -75,7 +74,7 @@ class Made:
         return cls(
             Vocabulary(source.json(bundles.VOCABULARY)),
             Lexicon(**{name: tuple(some) for name, some in lexicon.items()}),
-            source.arrays(bundles.ENCODER), source.arrays(bundles.RANGES),
+            TrainedEncoder.read(source),
             source.arrays(bundles.WORDS), source.arrays(bundles.JOINT),
             sizes=[decoder_kinds.sizes(decoder) for decoder in source.manifest["decoders"]],
             settings=GenerationConfig.from_manifest(source.manifest["describe"]),
@@ -146,7 +145,7 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
     )
     lessons = _lessons(run, lexicon)
     made = _see(run, vocabulary, lexicon, lessons, bundled)
-    eye = Eye.of(run, made.encoder, options.size, made.ranges)
+    eye = Eye.of(run, made.encoder)
     heads = fit_heads(run, lexicon, lessons, eye, 2, "heads")
     made.words = head_networks.word_head_arrays(heads.words)
     usual = lessons.targets[: len(run.train)].mean(0, dtype=np.float32)
@@ -177,13 +176,13 @@ def train(run: Run, out: Path, bundled: Callable[[Path | None], Bundle], command
         out,
         manifest,
         arrays={
-            bundles.ENCODER: made.encoder,
-            bundles.RANGES: made.ranges,
+            **made.encoder.arrays,
             bundles.WORDS: made.words,
             bundles.JOINT: made.joint,
             **made.speaking(),
         },
         texts={
+            **made.encoder.texts,
             bundles.VOCABULARY: made.vocabulary.tokens,
             bundles.LEXICON: asdict(made.lexicon),
             bundles.CONCEPTS: table_of(run.samples),
@@ -202,8 +201,7 @@ def _lessons(run: Run, lexicon: Lexicon) -> Lessons:
         told = load_file(file)["concepts"]
     else:
         run.report(f"asking the published encoder for {len(run.samples)} concepts")
-        arrays = starting_encoder(run.options.teacher)
-        eye = Eye.of(run, arrays, run.options.size)
+        eye = Eye.of(run, starting_encoder(run.options.teacher, run.options.size))
         told = teach(eye, run.samples, run.train, table_of(run.samples))
         save_file({"concepts": told}, file)
     return Lessons.of((*run.train, *run.samples), lexicon, told)
@@ -218,20 +216,19 @@ def _see(
 ) -> Made:
     """Encoder and graph, from a bundle as they are, or made."""
     options = run.options
-    source = None
     if options.encoder == "bundled" or Path(options.encoder).is_dir():
         source = bundled(None if options.encoder == "bundled" else Path(options.encoder))
-        arrays = source.arrays(bundles.ENCODER)
+        encoder = TrainedEncoder.read(source)
         if not options.fine_tune and source.size == options.size:
             record: dict[str, Any] = {"encoder": source.manifest["training"]}
-            ranges = source.arrays(bundles.RANGES)
-            return Made(vocabulary, lexicon, arrays, ranges, record=record)
+            return Made(vocabulary, lexicon, encoder, record=record)
+        encoder = replace(encoder, size=options.size)
     else:
-        arrays = starting_encoder(options.encoder)
+        encoder = starting_encoder(options.encoder, options.size)
     record = {}
     if options.fine_tune:
-        arrays, record["encoder"] = fit_encoder(run, lexicon, lessons, arrays)
-    return Made(vocabulary, lexicon, arrays, ranges_of(run, arrays), record=record)
+        encoder, record["encoder"] = fit_encoder(run, lexicon, lessons, encoder)
+    return Made(vocabulary, lexicon, calibrated(run, encoder), record=record)
 
 
 def _speak(run: Run, made: Made, lessons: Lessons, eye: Eye) -> None:
@@ -285,12 +282,15 @@ def _language(run: Run, made: Made) -> Arrays | None:
     if not run.sentences:
         return None
     options = run.options
-    batches = language_batches(run.sentences, made.vocabulary, options.seed)
+    batches = language_batches(
+        run.sentences, made.vocabulary, options.seed, made.encoder.feature_size
+    )
     held_out = [example.captions[0] for example in run.dev]
     arrays, history = fit_decoder(
         batches, made.vocabulary, PRESETS[options.preset],
         Plan(1, batches.steps, options.decoder_rate),
-        dev=language_batches(held_out, made.vocabulary, 0), measure=lambda arrays: {},
+        dev=language_batches(held_out, made.vocabulary, 0, made.encoder.feature_size),
+        measure=lambda arrays: {},
         metric="likelihood", seed=options.seed,
         folder=run.work / "language", resume=options.resume, report=run.report,
     )  # fmt: skip
@@ -414,7 +414,7 @@ def _choose(run: Run, made: Made, eye: Eye) -> dict[str, Any]:
             "size": options.size,
             "resize": "the whole photo squashed to a square, Pillow bicubic with antialiasing",
         },
-        "encoder": {"kind": "xception", "output": "log(1 + average pooled), 2048"},
+        "encoder": dict(made.encoder.manifest),
         **spoken,
         "search": search,
     }

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from captioner.errors import CaptionerError
-from captioner.model import openvino
+from captioner.model.encoders import TrainedEncoder
+from captioner.model.engines.openvino import OpenVINOEngine
 from captioner.training import curves
 from captioner.training.corpora import Corpus, Example
 from captioner.training.features import digest, extract
@@ -183,25 +184,28 @@ class Eye:
     """An encoder at work, and what names it."""
 
     run: Run
-    engine: openvino.OpenVINOEngine
+    engine: OpenVINOEngine
     identity: str
     size: int
+    feature_size: int
 
     @classmethod
-    def of(cls, run: Run, arrays: Arrays, size: int, ranges: Arrays | None = None) -> Eye:
-        """In int8 with `ranges`; in float32 without, for weights that are still changing."""
-        graph = openvino.build(arrays, size, ranges)
-        precision = "int8" if ranges else "float32"
-        engine = openvino.OpenVINOEngine(graph, precision=precision, batch_size=16)
-        return cls(run, engine, digest({**arrays, **(ranges or {})}), size)
+    def of(cls, run: Run, trained: TrainedEncoder) -> Eye:
+        """In int8 with activation ranges; in float32 without, for weights still changing."""
+        ranges = trained.activation_ranges
+        precision = "float32" if ranges is None else "int8"
+        engine = OpenVINOEngine(trained, precision=precision, batch_size=16)
+        identity = digest({**trained.weights, **(ranges or {})})
+        return cls(run, engine, identity, trained.size, trained.feature_size)
 
     def features(self, examples: Sequence[Example], views: int = 1) -> HalfArray:
-        """float16 (photos, views, 2048)."""
+        """float16 (photos, views, feature size)."""
         return extract(
             [example.path for example in examples],
             self.engine,
             self.identity,
             size=self.size,
+            feature_size=self.feature_size,
             views=views,
             cache=self.run.cache,
             report=self.run.report,

@@ -214,7 +214,7 @@ def train_further(run: Run, out: Path, source: Bundle, command: str) -> Bundle:
     destination.check(out, force=run.force)
     run.begin()
     made = Made.of(source)
-    eye = Eye.of(run, made.encoder, source.size, made.ranges)
+    eye = Eye.of(run, made.encoder)
     _speak_better(run, made, source, eye)
     return speak_anew(run, made, eye, source, out=out, way="self-critical", command=command)
 
@@ -276,8 +276,8 @@ def fit_critic(
         ),
         jit_compile=False,
     )
-    nothing = {"feature": np.zeros((1, FEATURES), np.float32), "tokens": np.full((1, 2), START)}
-    model(nothing)  # builds every variable
+    feature = np.zeros((1, batches.features.shape[-1]), np.float32)
+    model({"feature": feature, "tokens": np.full((1, 2), START)})  # builds every variable
 
     def validate() -> Metrics:
         return {"reward": model.earned(), **measure(merge.arrays(model.decoder))}

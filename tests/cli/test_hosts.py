@@ -217,25 +217,22 @@ class TestHomes:
 
 
 def test_a_broken_cache_is_gone_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from captioner.model import describer, openvino
+    from captioner.model import engines
+    from captioner.model.engines import openvino
 
     caches = []
 
     class Engine:
-        def __init__(self, graph: object, *, cache: Path | None = None, **_: object) -> None:
+        def __init__(self, trained: object, *, cache: Path | None = None, **_: object) -> None:
             caches.append(cache)
             if cache:
                 raise RuntimeError("cannot write the blob")
 
-    class Bundle:
-        size = 8
-
-        def arrays(self, name: str) -> None: ...
-
     monkeypatch.setenv("CAPTIONER_HOME", str(tmp_path))
     monkeypatch.setattr(openvino, "OpenVINOEngine", Engine)
-    monkeypatch.setattr(openvino, "build", lambda *_: None)
-    assert isinstance(describer.start_engine(Bundle(), "cpu", "int8", None), Engine)  # type: ignore[arg-type]
+    monkeypatch.setattr(engines.TrainedEncoder, "read", lambda *_, **__: None)
+    bundle: Any = None
+    assert isinstance(engines.start_engine(bundle, "cpu", "int8", None), Engine)
     assert caches == [tmp_path / "cache/openvino", None]
 
 

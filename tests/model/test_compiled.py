@@ -11,7 +11,7 @@ import openvino as ov
 import openvino.opset13 as op
 import pytest
 
-from captioner.model.compiled import compile_cached
+from captioner.model.engines.compiled import compile_cached
 
 OPTIONS: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
 PHOTO = np.arange(4, dtype=np.float32)[None]

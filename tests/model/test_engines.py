@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from captioner.model import openvino
-from captioner.model.openvino import OpenVINOEngine
+from captioner.errors import CaptionerError
+from captioner.model.encoders import TrainedEncoder, xception
+from captioner.model.engines.openvino import OpenVINOEngine
+from captioner.model.engines.translate import translate
 
-networks = pytest.importorskip("captioner.model.networks")
+keras_engine = pytest.importorskip("captioner.model.engines.keras")
 SIZE = 96
 
 
 @pytest.fixture(scope="module")
-def arrays():
+def trained():
     """A random Xception whose activations keep a natural size."""
     import keras
 
     keras.utils.set_random_seed(3)
-    arrays = networks.encoder_arrays(networks.encoder(SIZE))
+    trained = TrainedEncoder.of(xception, SIZE)
     random = np.random.default_rng(3)
-    for name, value in arrays.items():
+    for name, value in trained.weights.items():
         if name.endswith("kernel"):
             np.multiply(value, 1.7, out=value)
         elif name.endswith(("beta", "moving_mean")):
             np.add(value, random.normal(0, 0.1, value.shape).astype(np.float32), out=value)
-    return arrays
+    return trained
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +39,9 @@ def photos():
 
 
 @pytest.fixture(scope="module")
-def expected(arrays, photos):
-    engine = networks.KerasEngine(arrays, SIZE, batch_size=8)
-    return np.concatenate(list(engine.encode([photos])))
+def expected(trained, photos):
+    engine = keras_engine.KerasEngine(trained, batch_size=8)
+    return next(engine.encode([photos])).pooled
 
 
 def test_features_are_worth_comparing(expected):
@@ -46,47 +50,47 @@ def test_features_are_worth_comparing(expected):
     assert expected.std(axis=0).mean() > 1e-4
 
 
-def test_openvino_built_from_weights_equals_keras(arrays, photos, expected):
-    engine = OpenVINOEngine(openvino.build(arrays, SIZE), precision="float32", batch_size=4)
-    ours = np.concatenate(list(engine.encode([photos[:4], photos[4:]])))
+def test_openvino_equals_keras(trained, photos, expected):
+    engine = OpenVINOEngine(trained, precision="float32", batch_size=4)
+    ours = np.concatenate([each.pooled for each in engine.encode([photos[:4], photos[4:]])])
     np.testing.assert_allclose(ours, expected, atol=2e-4, rtol=1e-3)
+    cosine = (ours * expected).sum(axis=1) / np.linalg.norm(ours, axis=1)
+    assert (cosine / np.linalg.norm(expected, axis=1)).min() > 0.99999
 
 
-def test_order_and_short_batches(arrays, photos, expected):
-    engine = OpenVINOEngine(openvino.build(arrays, SIZE), precision="float32", batch_size=2)
+def test_order_and_short_batches(trained, photos, expected):
+    engine = OpenVINOEngine(trained, precision="float32", batch_size=2)
     batches = [photos[:2], photos[2:3], photos[3:5], photos[5:6], photos[6:]]
     out = list(engine.encode(iter(batches)))
     assert [len(batch) for batch in out] == [2, 1, 2, 1, 1]
-    np.testing.assert_allclose(np.concatenate(out), expected, atol=2e-4, rtol=1e-3)
+    ours = np.concatenate([each.pooled for each in out])
+    np.testing.assert_allclose(ours, expected, atol=2e-4, rtol=1e-3)
 
 
-def test_int8_is_the_same_encoder_with_ranges(arrays, photos, expected, tmp_path):
+def test_the_feature_map_on_both_engines(trained, photos, expected):
+    engines = (
+        keras_engine.KerasEngine(trained, batch_size=8, grid=True),
+        OpenVINOEngine(trained, precision="float32", batch_size=8, grid=True),
+    )
+    first, second = (next(engine.encode([photos])) for engine in engines)
+    assert first.grid.shape == second.grid.shape == (7, *xception.grid_shape(SIZE))
+    np.testing.assert_allclose(second.grid, first.grid, atol=1e-3 * first.grid.max())
+    np.testing.assert_allclose(np.log1p(first.grid.mean(axis=(1, 2))), expected, atol=1e-4)
+
+
+def test_int8_is_the_same_encoder_with_activation_ranges(trained, photos, expected, tmp_path):
     pytest.importorskip("nncf", reason="calibrating needs the extra captioner[train]")
-    ranges = openvino.calibrate(arrays, SIZE, photos)
-    save_file(ranges, tmp_path / "ranges.safetensors")
-    graph = openvino.build(arrays, SIZE, load_file(tmp_path / "ranges.safetensors"))
-    kinds = [node.get_type_name() for node in graph.get_ops()]
+    from captioner.model.engines.calibration import calibrate_int8
+
+    save_file(calibrate_int8(trained, photos), tmp_path / "ranges.safetensors")
+    ranges = load_file(tmp_path / "ranges.safetensors")
+    trained = replace(trained, activation_ranges=ranges)
+    kinds = [node.get_type_name() for node in translate(trained, int8=True).get_ops()]
     assert kinds.count("FakeQuantize") > kinds.count("Convolution")
-    engine = OpenVINOEngine(graph, precision="int8", batch_size=8, cache=tmp_path / "cache")
-    ours = next(engine.encode([photos]))
+    engine = OpenVINOEngine(trained, precision="int8", batch_size=8, cache=tmp_path / "cache")
+    ours = next(engine.encode([photos])).pooled
     assert np.corrcoef(ours.ravel(), expected.ravel())[0, 1] > 0.98
     assert not np.array_equal(ours, expected)
-
-
-def test_weights_travel_by_name(arrays):
-    again = networks.encoder(SIZE)
-    networks.set_encoder(again, arrays)
-    for name, value in networks.encoder_arrays(again).items():
-        np.testing.assert_array_equal(value, arrays[name])
-
-
-@pytest.mark.parametrize(("blocks", "first"), [(0, None), (1, 14), (10, 5), (14, 1)])
-def test_freezing_leaves_the_last_blocks_and_no_batch_normalisation(blocks, first):
-    import keras
-
-    model = networks.encoder(SIZE)
-    networks.freeze_below(model, blocks)
-    trained = [layer for layer in model.layers if layer.trainable and layer.weights]
-    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in trained)
-    numbers = [int(x.name[5:].split("_")[0]) for x in trained if x.name.startswith("block")]
-    assert min(numbers, default=None) == first
+    other = replace(trained, activation_ranges={"elsewhere/fq_output_0": np.zeros((2, 1))})
+    with pytest.raises(CaptionerError, match="no node elsewhere"):
+        translate(other, int8=True)

@@ -1,0 +1,37 @@
+"""Image encoders by name: convolutional networks that compute features of photos.
+
+An encoder is one module with the names of `interface.Encoder`: `name`, `feature_size`, `stages`,
+`grid_shape` and `network`. A bundle's manifest names its encoder; `get` finds the module. Encoders
+from outside the package are registered before a bundle that needs them is loaded::
+
+    from captioner.model import encoders
+
+    encoders.register("my_package.my_encoder")
+
+Nothing here imports Keras before a network is asked for.
+"""
+
+from __future__ import annotations
+
+from captioner.model.encoders import xception
+from captioner.model.encoders.architecture import Architecture, Layer
+from captioner.model.encoders.interface import Encoder, Pretrained
+from captioner.model.encoders.registry import get, names, register
+from captioner.model.encoders.trained import TrainedEncoder
+from captioner.model.encoders.weights import get_weights, set_trainable, set_weights
+
+__all__ = [
+    "Architecture",
+    "Encoder",
+    "Layer",
+    "Pretrained",
+    "TrainedEncoder",
+    "get",
+    "get_weights",
+    "names",
+    "register",
+    "set_trainable",
+    "set_weights",
+]
+
+register(xception)

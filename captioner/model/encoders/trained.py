@@ -1,0 +1,109 @@
+"""An encoder with its weights: what the engines run, and what a bundle stores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from captioner.errors import CaptionerError
+from captioner.model.bundle import ACTIVATION_RANGES, ARCHITECTURE, ENCODER, Bundle
+from captioner.model.destination import MANIFEST
+from captioner.model.encoders import registry
+from captioner.model.encoders.architecture import Architecture
+from captioner.model.encoders.interface import Arrays, Encoder
+from captioner.model.encoders.weights import get_weights, set_weights
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedEncoder:
+    """An encoder, its weights, and the input size they are used with."""
+
+    encoder: Encoder
+    size: int
+    """Side of the square of pixels that it takes."""
+    weights: Arrays
+    """By layer path."""
+    architecture: Architecture
+    manifest: Mapping[str, Any]
+    """What a bundle's manifest says of it."""
+    activation_ranges: Arrays | None = None
+    """What int8 needs besides the weights: see `captioner.model.engines.calibration`."""
+
+    @classmethod
+    def of(cls, encoder: Encoder, size: int, weights: Arrays | None = None) -> Self:
+        """An encoder with these weights; random ones if None. Imports Keras."""
+        model = encoder.network(size)
+        manifest = {"kind": encoder.name, "feature_size": encoder.feature_size}
+        return cls(encoder, size, weights or get_weights(model), Architecture.of(model), manifest)
+
+    @classmethod
+    def read(cls, bundle: Bundle, *, int8: bool = True) -> Self:
+        """The encoder of a bundle, its activation ranges only for int8. Does not import Keras.
+
+        Raises
+        ------
+        CaptionerError
+            If a file is missing or damaged, or the encoder is of a kind that is not registered.
+        """
+        kind = bundle.manifest.get("encoder", {}).get("kind")
+        if kind not in registry.names():
+            raise CaptionerError(
+                f"{bundle.folder / MANIFEST} names the encoder {kind}, which is not registered.",
+                f"Import the module that registers it, or use a bundle with another encoder: "
+                f"{', '.join(registry.names())}.",
+            )
+        return cls(
+            registry.get(kind),
+            bundle.size,
+            bundle.arrays(ENCODER),
+            _architecture(bundle, kind),
+            bundle.manifest["encoder"],
+            bundle.arrays(ACTIVATION_RANGES) if int8 else None,
+        )
+
+    @property
+    def feature_size(self) -> int:
+        """Length of the pooled features of one photo."""
+        return self.encoder.feature_size
+
+    def network(self, size: int | None = None) -> keras.Model:
+        """The network in Keras with these weights, for another input size if given."""
+        model = self.encoder.network(size or self.size)
+        set_weights(model, self.weights)
+        return model
+
+    @property
+    def arrays(self) -> dict[str, Arrays]:
+        """Its safetensors files in a bundle, by name."""
+        return {ENCODER: self.weights, ACTIVATION_RANGES: self.activation_ranges or {}}
+
+    @property
+    def texts(self) -> dict[str, Any]:
+        """Its JSON files in a bundle, by name."""
+        return {ARCHITECTURE: self.architecture.to_json()}
+
+
+def _architecture(bundle: Bundle, kind: str) -> Architecture:
+    """From the bundle, or, as the first bundles hold none, from this package."""
+    try:
+        if ARCHITECTURE in bundle.manifest["files"]:
+            file = bundle.folder / ARCHITECTURE
+            return Architecture.from_json(bundle.json(ARCHITECTURE))
+        file = packaged_architecture(kind)
+        return Architecture.from_json(json.loads(file.read_text("utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CaptionerError(
+            f"{file} holds no architecture of the encoder {kind}: {error}.",
+            "Reinstall captioner, or make the bundle again with `captioner train`.",
+        ) from error
+
+
+def packaged_architecture(kind: str) -> Path:
+    """The file in this package with the architecture of an encoder that comes with it."""
+    return Path(__file__).with_name(f"{kind}.json")

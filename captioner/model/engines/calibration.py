@@ -1,0 +1,54 @@
+"""Calibration for int8: the activation ranges of an encoder on sample photos."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from contextlib import redirect_stdout
+
+import numpy as np
+
+from captioner.model.encoders import TrainedEncoder
+from captioner.model.engines.quantisation import INPUT, OUTPUT, shift_name
+from captioner.model.engines.translate import WEIGHTED, translate
+from captioner.types import FloatArray, PixelArray
+
+
+def calibrate_int8(trained: TrainedEncoder, photos: Iterable[PixelArray]) -> dict[str, FloatArray]:
+    """Find activation ranges and corrected shifts by NNCF's post-training quantisation.
+
+    Parameters
+    ----------
+    photos
+        Training photos, uint8 (size, size, 3) each.
+
+    Returns
+    -------
+    Float32 arrays, by the names that `captioner.model.engines.quantisation` explains.
+    """
+    import nncf
+
+    samples = [photo[None] for photo in photos]
+    with redirect_stdout(sys.stderr):  # NNCF shows its progress where our data goes
+        model = nncf.quantize(
+            translate(trained),
+            nncf.Dataset(samples),
+            subset_size=len(samples),
+            preset=nncf.QuantizationPreset.MIXED,
+            # It would move weights between layers, and the bundle holds one set of weights.
+            advanced_parameters=nncf.AdvancedQuantizationParameters(disable_channel_alignment=True),
+        )
+    layers = trained.architecture.layers
+    shifted = {layer.name for layer in layers if layer.kind in WEIGHTED}
+    found: dict[str, FloatArray] = {}
+    for node in model.get_ordered_ops():
+        name = node.get_friendly_name()
+        if node.get_type_name() == "FakeQuantize" and (OUTPUT in name or INPUT in name):
+            low, high = (node.input_value(port).get_node().data for port in (1, 2))
+            found[name] = np.stack([low.ravel(), high.ravel()]).astype(np.float32)
+        elif name in shifted:
+            shift = node.input_value(1).get_node()
+            if shift.get_type_name() == "Convert":  # stored in half precision
+                shift = shift.input_value(0).get_node()
+            found[shift_name(name)] = shift.data.ravel().astype(np.float32)
+    return found

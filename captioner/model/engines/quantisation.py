@@ -1,0 +1,74 @@
+"""The int8 graph: weights and activations rounded to 256 levels or fewer.
+
+Weights are symmetric about zero with a range for each output channel, activations have the ranges
+that calibration found, and the layers' shifts are corrected for what rounding does to their mean
+(Nagel et al. 2021, "A White Paper on Neural Network Quantization"). A bundle keeps what calibration
+found as arrays, named by the nodes of the graph that `translate` writes:
+
+- NODE/fq_output_PORT or NODE/fq_input_PORT: the lowest and the highest value there, (2, 1) or
+  (2, channels);
+- LAYER/shift: what takes the place of the layer's bias, (channels,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import openvino as ov
+import openvino.opset13 as op
+
+from captioner.errors import CaptionerError
+from captioner.types import FloatArray
+
+OUTPUT, INPUT, _SHIFT = "/fq_output_", "/fq_input_", "/shift"
+
+
+def shift_name(layer: str) -> str:
+    """The name of a layer's corrected shift among the activation ranges."""
+    return f"{layer}{_SHIFT}"
+
+
+def quantise_weights(kernel: FloatArray) -> ov.Node:
+    """Weights rounded to int8 values, symmetric about zero, with a range for each output channel.
+
+    Parameters
+    ----------
+    kernel
+        Its first axis is the output channels.
+    """
+    high = np.abs(kernel).max(axis=tuple(range(1, kernel.ndim)), keepdims=True)
+    high = np.maximum(high, np.float32(1e-8))
+    return op.fake_quantize(kernel, -high, high, -high, high, 255)
+
+
+def limit_activations(model: ov.Model, activation_ranges: Mapping[str, FloatArray]) -> None:
+    """Round activations to 256 levels where calibration said: OpenVINO then runs in int8.
+
+    Raises
+    ------
+    CaptionerError
+        If the ranges are of another graph.
+    """
+    nodes = {node.get_friendly_name(): node for node in model.get_ops()}
+    for place, limits in activation_ranges.items():
+        if place.endswith(_SHIFT):
+            continue
+        name, _, port = place.partition(OUTPUT if OUTPUT in place else INPUT)
+        if name not in nodes:
+            raise CaptionerError(
+                f"the activation ranges do not fit the encoder: it has no node {name}.",
+                "Use --precision float32, or make the bundle again with `captioner train`.",
+            )
+        node = nodes[name]
+        inputs = (
+            list(node.output(int(port)).get_target_inputs())
+            if OUTPUT in place
+            else [node.input(int(port))]
+        )
+        source = inputs[0].get_source_output()
+        shape = (1, -1, *[1] * (len(source.get_partial_shape()) - 2))
+        low, high = (side.reshape(shape) if side.size > 1 else side[0] for side in limits)
+        rounded = op.fake_quantize(source, low, high, low, high, 256)
+        for one in inputs:
+            one.replace_source_output(rounded.output(0))
