@@ -24,7 +24,8 @@ class Progress:
     A context manager.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "photo") -> None:
+        self._unit = unit
         self._number = 0
         self._total: int | None = None
         self._doing = "looking for photos"
@@ -36,9 +37,10 @@ class Progress:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def planned(self, total: int) -> None:
-        """Tell how many photos there will be, once that is known."""
+    def planned(self, total: int, *, done: int = 0) -> None:
+        """Tell how many photos there will be, once that is known, and how many were done before."""
         self._total = total
+        self._number = done
         self._doing = ""
 
     @contextmanager
@@ -58,25 +60,25 @@ class Progress:
     def _words(self) -> list[str]:
         """What there is to say: the count, the pace, the time left."""
         if self._total is None:
-            return [console.counted(self._number)]
-        words = [f"{self._number:,} of {console.counted(self._total)}"]
+            return [console.counted(self._number, self._unit)]
+        words = [f"{self._number:,} of {console.counted(self._total, self._unit)}"]
         times = self._times
         # Up to the last photo rather than to now, since they come a batch at a time.
         seconds = times[-1] - times[0] if times else 0
         if seconds > _SETTLED:
             pace = (len(times) - 1) / seconds
             left = (self._total - self._number) / pace - (time.monotonic() - times[-1])
-            words += [spell_pace(pace), f"{spell_time(max(left, 0))} left"]
+            words += [spell_pace(pace, self._unit), f"{spell_time(max(left, 0))} left"]
         return words
 
 
-def progress(*, quiet: bool = False) -> Progress:
+def progress(*, quiet: bool = False, unit: str = "photo") -> Progress:
     """Choose what fits stderr; nothing at all where it is to be quiet."""
     if quiet or console.is_quiet():
-        return Progress()
+        return Progress(unit)
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        return _LiveLine()
-    return _Lines()
+        return _LiveLine(unit)
+    return _Lines(unit)
 
 
 class _Lines(Progress):
@@ -88,8 +90,8 @@ class _Lines(Progress):
         Seconds.
     """
 
-    def __init__(self, every: float = 10.0) -> None:
-        super().__init__()
+    def __init__(self, unit: str = "photo", every: float = 10.0) -> None:
+        super().__init__(unit)
         self._every = every
         self._told = time.monotonic()
 
@@ -113,10 +115,10 @@ class _LiveLine(Progress):
     _WIPE_LINE = "\r\x1b[K"
     _WIPE_BELOW = "\r\x1b[J"
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "photo") -> None:
         from rich.console import Console
 
-        super().__init__()
+        super().__init__(unit)
         self._terminal = sys.stderr
         self._drawing = Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
         self._width = self._drawing.width
@@ -214,9 +216,9 @@ class _Above:
         return getattr(self._terminal, name)
 
 
-def spell_pace(photos_per_second: float) -> str:
+def spell_pace(photos_per_second: float, unit: str = "photo") -> str:
     """Write a speed for a person: "0.8 photos/s", "126 photos/s"."""
-    return f"{photos_per_second:,.{0 if photos_per_second >= 10 else 1}f} photos/s"
+    return f"{photos_per_second:,.{0 if photos_per_second >= 10 else 1}f} {unit}s/s"
 
 
 def spell_time(seconds: float) -> str:

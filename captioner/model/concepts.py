@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from captioner.model.heads import log_probability
+from captioner.model.hypernyms import members
 from captioner.model.vocabulary import stem, words
 from captioner.types import FloatArray, Keyword
 
@@ -47,15 +48,8 @@ class Concepts:
 
     def __init__(self, table: Mapping[str, Any]) -> None:
         concepts, kinds = table["concepts"], table["kinds"]
-        below: list[set[int]] = [set() for _ in kinds]
-        for row, concept in enumerate(concepts):
-            for parent in concept["parents"]:
-                below[parent].add(row)
-        for number, kind in enumerate(kinds):
-            for parent in kind["parents"]:
-                below[parent] |= below[number]
         self._entries = [*concepts, *kinds]
-        self._rows = [*({row} for row in range(len(concepts))), *below]
+        self._rows = [*({row} for row in range(len(concepts))), *members(table)]
         self._count = len(concepts)
 
     @property

@@ -6,7 +6,7 @@ written with OpenVINO's own operators, batch normalisation folded into the convo
 
 from __future__ import annotations
 
-import sys
+import io
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
@@ -139,7 +139,7 @@ def calibrate(
     import nncf
 
     samples = [photo[None] for photo in photos]
-    with redirect_stdout(sys.stderr):  # NNCF shows its progress where our data goes
+    with redirect_stdout(io.StringIO()):  # NNCF shows its own progress bars
         model = nncf.quantize(
             build(arrays, size),
             nncf.Dataset(samples),

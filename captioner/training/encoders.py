@@ -13,9 +13,16 @@ from captioner.model import bundle as bundles
 from captioner.model import networks, openvino
 from captioner.training.features import load_square
 from captioner.training.finetune import PixelBatches
-from captioner.training.fit import Metrics, Plan, fit
-from captioner.training.heads import DevRanks, FeatureBatches, Heads, Lessons, Lexicon, adopt
-from captioner.training.run import Arrays, Eye, Run
+from captioner.training.fit import Metrics, Schedule, fit
+from captioner.training.heads import (
+    DevRanks,
+    FeatureBatches,
+    Heads,
+    Lexicon,
+    TrainingTargets,
+    copy_heads,
+)
+from captioner.training.run import Arrays, FeatureExtractor, Run
 
 CALIBRATION = 300
 """Training photos that set the ranges of the int8 graph."""
@@ -34,65 +41,70 @@ def starting_encoder(choice: str) -> Arrays:
 
 
 def fit_heads(
-    run: Run, lexicon: Lexicon, lessons: Lessons, eye: Eye, views: int, part: str
+    run: Run,
+    lexicon: Lexicon,
+    lessons: TrainingTargets,
+    eye: FeatureExtractor,
+    views: int,
+    part: str,
 ) -> Heads:
     """Word head and joint space on features of an encoder as it is."""
-    options = run.options
+    options = run.config
     keras.utils.set_random_seed(options.seed)
     heads = Heads(lexicon)
     features = eye.features(lessons.examples, views)
     times = np.ones(len(lessons), np.float32)
-    times[: len(run.train)] = run.times
-    batches = FeatureBatches(features, lessons, times=times, seed=options.seed)
+    times[: len(run.train)] = run.sample_weights
+    batches = FeatureBatches(features, lessons, sample_weights=times, seed=options.seed)
     dev = eye.features(run.dev)[:, 0].astype(np.float32)
     ranks = DevRanks(run.dev, lexicon)
-    plan = Plan(options.head_epochs, batches.steps, 1.5e-3)
+    plan = Schedule(options.heads.epochs, batches.steps, options.heads.learning_rate)
     heads.compile_for(plan.learning_rate)
     heads(batches(0, 0)[0])  # builds every variable
-    heads.expect(lessons)
+    heads.start_from_prior(lessons)
     fit(
         heads, batches, plan,
         validate=lambda: ranks(heads, dev), metric="both_r10",
-        folder=run.work / part, resume=options.resume, report=run.report,
+        folder=run.work / part, resume=run.resume, progress=run.progress,
     )  # fmt: skip
     return heads
 
 
 def fit_encoder(
-    run: Run, lexicon: Lexicon, lessons: Lessons, arrays: Arrays
+    run: Run, lexicon: Lexicon, lessons: TrainingTargets, arrays: Arrays
 ) -> tuple[Arrays, list[Metrics]]:
     """Train the encoder's last blocks on words, concepts and sentences; its weights and its curve.
 
     The heads learn first, on the encoder as it is: random heads would only spoil it.
     """
-    options = run.options
-    eye = Eye.of(run, arrays, options.fine_tune_size)
+    options = run.config
+    eye = FeatureExtractor.of(run, arrays, options.encoder.fine_tune_size)
     heads = fit_heads(run, lexicon, lessons, eye, 1, "warm-up")
     keras.utils.set_random_seed(options.seed)
-    encoder = networks.encoder(options.fine_tune_size)
+    encoder = networks.encoder(options.encoder.fine_tune_size)
     networks.set_encoder(encoder, arrays)
-    networks.freeze_below(encoder, options.fine_tune)
+    networks.freeze_below(encoder, options.encoder.fine_tune)
     whole = Heads(lexicon, encoder)
-    batches = PixelBatches(lessons, photo_size=options.fine_tune_size, seed=options.seed)
-    plan = Plan(options.fine_tune_epochs, batches.steps, options.fine_tune_rate)
+    batches = PixelBatches(lessons, photo_size=options.encoder.fine_tune_size, seed=options.seed)
+    plan = Schedule(options.encoder.fine_tune_epochs, batches.steps, options.encoder.fine_tune_rate)
     whole.compile_for(plan.learning_rate)
     whole(batches(0, 0)[0])  # builds every variable
-    adopt(whole, heads)
+    copy_heads(whole, heads)
     ranks = DevRanks(run.dev, lexicon)
-    wider = DevRanks(run.wider_dev, lexicon) if run.wider_dev else None
+    wider = DevRanks(run.extra_dev, lexicon) if run.extra_dev else None
 
     def validate() -> Metrics:
-        eye = Eye.of(run, networks.encoder_arrays(encoder), options.size)
+        eye = FeatureExtractor.of(run, networks.encoder_arrays(encoder), options.encoder.size)
         measured = ranks(whole, eye.features(run.dev)[:, 0].astype(np.float32))
         if wider:
-            found = wider(whole, eye.features(run.wider_dev)[:, 0].astype(np.float32))
+            found = wider(whole, eye.features(run.extra_dev)[:, 0].astype(np.float32))
             measured |= {f"wider_{name}": value for name, value in found.items()}
         return measured
 
     history = fit(
         whole, batches, plan,
         validate=validate, metric="both_r10",
-        folder=run.work / "encoder", resume=options.resume, report=run.report,
+        folder=run.work / "encoder", resume=run.resume, progress=run.progress,
     )  # fmt: skip
     run.show(history, "encoder")
     return networks.encoder_arrays(encoder), history
@@ -101,12 +113,12 @@ def fit_encoder(
 def ranges_of(run: Run, arrays: Arrays) -> Arrays:
     """What the encoder's int8 graph needs beside its weights, kept in the run's folder."""
     file = run.work / bundles.RANGES
-    if run.options.resume and file.is_file():
+    if run.resume and file.is_file():
         return load_file(file)
     run.report(f"finding the ranges of int8 on {CALIBRATION} training photos")
-    random = np.random.default_rng(run.options.seed)
+    random = np.random.default_rng(run.config.seed)
     chosen = random.permutation(len(run.train))[:CALIBRATION]
-    photos = [load_square(run.train[row].path, run.options.size) for row in chosen]
-    ranges = openvino.calibrate(arrays, run.options.size, photos)
+    photos = [load_square(run.train[row].path, run.config.encoder.size) for row in chosen]
+    ranges = openvino.calibrate(arrays, run.config.encoder.size, photos)
     save_file(ranges, file)
     return ranges

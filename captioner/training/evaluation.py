@@ -16,10 +16,10 @@ from captioner.model.query import score_all
 from captioner.model.vocabulary import words
 from captioner.training.corpora import Example
 from captioner.training.metrics import (
-    Precision,
-    Query,
+    JudgedQuery,
     Ranking,
     Recall,
+    RetrievalPrecision,
     Scores,
     caption_recall,
     caption_scores,
@@ -41,7 +41,7 @@ class Evaluation:
     scores: Scores
     recall: Recall
     """Every reference caption as a query, ranked by the model alone."""
-    precisions: Mapping[str, Mapping[str, Precision]]
+    precisions: Mapping[str, Mapping[str, RetrievalPrecision]]
     """By the query file, as given, then by the name of the ranking."""
 
     def record(self) -> dict[str, object]:
@@ -65,7 +65,7 @@ def evaluate(
     descriptions: Sequence[Description],
     rank: QueryPlanner,
     search: Ranking,
-    queries: Mapping[str, Sequence[Query]],
+    queries: Mapping[str, Sequence[JudgedQuery]],
 ) -> Evaluation:
     """Measure descriptions against the reference captions of their photos.
 
@@ -129,5 +129,5 @@ def by_order(places: Sequence[int], count: int) -> FloatArray:
     return scores
 
 
-def _rounded(measures: Recall | Precision) -> dict[str, float]:
+def _rounded(measures: Recall | RetrievalPrecision) -> dict[str, float]:
     return {name: round(value, 2) for name, value in asdict(measures).items()}

@@ -223,7 +223,7 @@ def caption_recall(
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class JudgedQuery:
     """A search, and the photos that a person would want to see."""
 
     text: str
@@ -232,7 +232,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Precision:
+class RetrievalPrecision:
     """How well rankings gather the relevant photos in front; times 100."""
 
     mean_average: float
@@ -245,7 +245,7 @@ class Precision:
     """Queries with no relevant photo among those at hand."""
 
 
-def read_queries(file: Path) -> list[Query]:
+def read_queries(file: Path) -> list[JudgedQuery]:
     """Queries from lines of JSON, `{"query": "red ball", "relevant": ["a.jpg"]}`.
 
     Raises
@@ -263,7 +263,7 @@ def read_queries(file: Path) -> list[Query]:
             continue
         try:
             row = json.loads(line)
-            queries.append(Query(str(row["query"]), frozenset(map(str, row["relevant"]))))
+            queries.append(JudgedQuery(str(row["query"]), frozenset(map(str, row["relevant"]))))
         except (ValueError, KeyError, TypeError) as error:
             raise CaptionerError(
                 f"{file}, line {number} is no query.",
@@ -274,7 +274,9 @@ def read_queries(file: Path) -> list[Query]:
     return queries
 
 
-def query_precision(ranking: Ranking, names: Sequence[str], queries: Sequence[Query]) -> Precision:
+def query_precision(
+    ranking: Ranking, names: Sequence[str], queries: Sequence[JudgedQuery]
+) -> RetrievalPrecision:
     """mAP and P@5 of queries over the photos in `names`, in the ranking's order.
 
     Raises
@@ -294,7 +296,7 @@ def query_precision(ranking: Ranking, names: Sequence[str], queries: Sequence[Qu
             f"none of the {len(queries)} queries names a photo of this split.",
             "Use the query file that was made for it.",
         )
-    return Precision(
+    return RetrievalPrecision(
         mean_average=100 * float(np.mean(averages)),
         at_5=100 * float(np.mean(firsts)),
         queries=len(averages),

@@ -14,7 +14,7 @@ from captioner.cli.app import app
 from captioner.errors import CaptionerError
 from captioner.training.corpora import Example
 from captioner.training.evaluation import by_order, evaluate
-from captioner.training.metrics import Query
+from captioner.training.metrics import JudgedQuery
 from captioner.types import (
     Caption,
     DecodedPhoto,
@@ -75,9 +75,9 @@ def test_all_figures() -> None:
         by_name,
         {
             "short": [
-                Query("dog", frozenset(["a.jpg", "c.jpg"])),
-                Query("boat", frozenset(["b.jpg"])),
-                Query("nobody", frozenset(["c.jpg"])),
+                JudgedQuery("dog", frozenset(["a.jpg", "c.jpg"])),
+                JudgedQuery("boat", frozenset(["b.jpg"])),
+                JudgedQuery("nobody", frozenset(["c.jpg"])),
             ]
         },
     )
