@@ -40,7 +40,7 @@ class Progress:
     def planned(self, total: int, *, done: int = 0) -> None:
         """Tell how many photos there will be, once that is known, and how many were done before."""
         self._total = total
-        self._number = done
+        self._number += done
         self._doing = ""
 
     @contextmanager

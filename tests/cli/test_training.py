@@ -1,4 +1,4 @@
-"""`captioner train` and `captioner train-cider`: combinations of options, earlier names, progress."""
+"""`captioner train` and `captioner train-cider`: combinations of options, earlier names, bars."""
 
 from __future__ import annotations
 

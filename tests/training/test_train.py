@@ -112,8 +112,8 @@ def test_train_on_extra_data_sentences_and_concepts(corpus: Path, tmp_path: Path
     teacher = random_weights(tmp_path / "teacher.weights.h5")
     out = tmp_path / "mine"
     done = run(
-        "train", "--data", corpus, "--extra-data", more, "--extra-style", others, "--sentences", sentences,
-        "--concepts", samples, "--teacher", teacher, "--out", out, "--size", 96, "--epochs", 1,
+        "train", "--data", corpus, "--extra-data", more, "--extra-style", others,
+        "--sentences", sentences, "--concepts", samples, "--teacher", teacher, "--out", out, "--size", 96, "--epochs", 1,
         "--encoder", teacher, "--decoders", 2, home=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -179,7 +179,8 @@ SENTENCE = re.compile(
     | \d+\ photos\ to\ train\ on,\ .* | [Ff]inding\ the\ .* | Calibrating\ .*
     | (warm\ up|encoder|heads|language|decoder\ \d)(,\ epoch\ \d+\ of\ \d+|,\ before)?:\ .*
     | [ ]+[\w ,@-]+\ [▁-█]+\ \S+\ →\ \S+
-    | decoder\ \d(\ and\ \d)*:\ CIDEr\ [\d.]+\ on\ dev | decoder\ \d\ keeps\ its\ weights:\ .*
+    | decoder\ \d(\ and\ \d)*:\ CIDEr\ [\d.]+\ on\ dev
+    | decoder\ \d\ keeps\ its\ weights:\ .*
     | \d{4}-\d\d-\d\d\ \d\d:\d\d:\d\d\ [\d,]+\ of\ [\d,]+\ (step|view)s?,\ .*
     | (The\ bundle\ is|CIDEr\ on|On\ \d+\ %|To\ caption|To\ measure)\ .*""",
     re.VERBOSE,
