@@ -45,7 +45,7 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write an HTML page with the best captions, the worst, and some others.",
+            help="Write an HTML page of photos: the best captions, the worst, some others.",
         ),
     ] = None,
     force: Annotated[

@@ -1,8 +1,8 @@
 """Metrics of captions and of retrieval, on plain lower-case words.
 
 Captions: BLEU (Papineni et al., 2002), ROUGE-L (Lin, 2004), CIDEr (Vedantam et al., 2015) and
-METEOR (Denkowski and Lavie, 2014), all computed by `pycocoevalcap`. Its tokenizer needs Java and is not
-used: captions are split by `captioner.model.vocabulary.words`, so that neither punctuation nor
+METEOR (Denkowski and Lavie, 2014), all computed by `pycocoevalcap`. Its tokenizer needs Java and is
+not used: captions are split by `captioner.model.vocabulary.words`, so that neither punctuation nor
 special tokens count. Retrieval: recall at k, median rank, mean average precision, precision at 5.
 
 Everything is × 100, as papers print it.
@@ -307,7 +307,7 @@ def query_precision(
 
 
 def average_precision(found: npt.NDArray[np.bool_]) -> float:
-    """Average precision of one ranking; `found` (N,): whether the photo at each rank is relevant."""
+    """Average precision of one ranking; `found` (N,): is the photo at each rank relevant?"""
     ranks = np.flatnonzero(found) + 1
     return float(np.mean(np.arange(1, len(ranks) + 1) / ranks))
 

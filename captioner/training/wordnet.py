@@ -1,8 +1,8 @@
 """Making the table of concepts, `concepts.json`, from WordNet 3.0: names, synonyms, hypernyms.
 
 `captioner train` needs no WordNet: the table is part of the package, next to this module. To
-rebuild it from the concepts that it lists, name a folder with WordNet's `data.noun`, `index.noun` and
-`noun.exc` (Debian's package wordnet-base has them in /usr/share/wordnet):
+rebuild it from the concepts that it lists, name a folder with WordNet's `data.noun`, `index.noun`
+and `noun.exc` (Debian's package wordnet-base has them in /usr/share/wordnet):
 
     python -m captioner.training.wordnet /usr/share/wordnet
 """
@@ -25,8 +25,8 @@ SOURCE = (
 )
 
 # Senses are numbered by frequency. "Bell" means a chime only in its sixth sense, which is not what
-# a search for bells is about. The first name of a hypernym may be in a rarer sense, that of a concept
-# in any.
+# a search for bells is about. The first name of a hypernym may be in a rarer sense, that of a
+# concept in any.
 _MAX_SENSE, _MAX_SENSE_OF_HYPERNYM, _MAX_SENSE_OF_CONCEPT = 3, 5, 99
 
 # Hypernyms too general to be searched for or to describe a photo, by their first name.

@@ -97,7 +97,7 @@ def test_all_figures() -> None:
 
 
 def test_nothing_described() -> None:
-    with pytest.raises(CaptionerError, match="not one photo"):
+    with pytest.raises(CaptionerError, match="no photo was captioned"):
         evaluate(EXAMPLES, [], rank, lambda query: by_order([], 0), {})
 
 
@@ -182,7 +182,7 @@ def test_command_prints_one_object(walls: Path) -> None:
     assert record["query_files"][0]["search"]["mean_average"] == 100
     assert "broken.png" in result.stderr
     assert "1 photo (absent.png)" in result.stderr
-    assert "METEOR left out" in result.stderr
+    assert "METEOR is not computed" in result.stderr
     assert page.read_text("utf-8").count("<article>") == 3
 
 
@@ -208,7 +208,7 @@ def test_command_used_wrongly(walls: Path) -> None:
         (walls / f"Images/{colour}.png").write_bytes(b"no picture either")
     result = command("--data", walls)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "not one photo was described" in result.stderr
+    assert "no photo was captioned" in result.stderr
     result = command("--data", walls, "--split", "test")
     assert result.exit_code == 1
     assert "no photos in the test split" in result.stderr

@@ -146,7 +146,7 @@ def test_a_java_that_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     scores = caption_scores({"a": "a dog"}, {"a": ["a dog"]})
     assert scores.meteor is None
-    assert "java ended" in scores.note
+    assert "java exited" in scores.note
 
 
 def test_missing_scorers_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +233,7 @@ def test_read_queries(tmp_path: Path) -> None:
     file.write_text('{"query": "red ball", "relevant": ["a.jpg", "b.jpg"]}\n\n')
     assert read_queries(file) == [JudgedQuery("red ball", frozenset(["a.jpg", "b.jpg"]))]
     file.write_text('{"query": "red ball", "relevant": ["a.jpg"]}\n{"query": "blue ball"}\n')
-    with pytest.raises(CaptionerError, match="line 2 is no query"):
+    with pytest.raises(CaptionerError, match="line 2 is not a query"):
         read_queries(file)
     file.write_text("\n")
     with pytest.raises(CaptionerError, match="no queries"):

@@ -113,8 +113,8 @@ def test_train_on_extra_data_sentences_and_concepts(corpus: Path, tmp_path: Path
     out = tmp_path / "mine"
     done = run(
         "train", "--data", corpus, "--extra-data", more, "--extra-style", others,
-        "--sentences", sentences, "--concepts", samples, "--teacher", teacher, "--out", out, "--size", 96, "--epochs", 1,
-        "--encoder", teacher, "--decoders", 2, home=tmp_path,
+        "--sentences", sentences, "--concepts", samples, "--teacher", teacher, "--out", out,
+        "--size", 96, "--epochs", 1, "--encoder", teacher, "--decoders", 2, home=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     manifest = json.loads((out / "bundle.json").read_text())
