@@ -184,7 +184,6 @@ def train(
     from captioner.cli import console
     from captioner.model.bundle import Bundle
     from captioner.places import bundle_folder, usable_cache
-    from captioner.training.backend import load_backend
     from captioner.training.corpora import find_data, read_samples, read_sentences
     from captioner.training.outputs import Outputs
 
@@ -231,7 +230,7 @@ def train(
     photos = (*samples, *(photo for corpus in corpora.all for photo in corpus.photos))
     outputs.check_photos(photo.path.parent for photo in photos)
 
-    load_backend()
+    training.load_backend()
     from captioner.training.recipe import train as run_recipe
     from captioner.training.run import Run
 

@@ -122,7 +122,6 @@ def train_cider(
     from captioner.cli import console
     from captioner.model.bundle import Bundle
     from captioner.places import bundle_folder, usable_cache
-    from captioner.training.backend import load_backend
     from captioner.training.corpora import find_data
     from captioner.training.outputs import Outputs
 
@@ -135,7 +134,7 @@ def train_cider(
     outputs.check_photos(photo.path.parent for one in corpora.all for photo in one.photos)
     source = Bundle.open(bundle_folder(bundle))
 
-    load_backend()
+    training.load_backend()
     from captioner.training.run import SelfCriticalRun
     from captioner.training.selfcritical import train_self_critical
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -168,6 +169,11 @@ def check_outputs(
     extra = {f"--extra-data {folder}": folder for folder in extra_data or ()}
     style = {f"--extra-style {folder}": folder for folder in extra_style or ()}
     outputs.check({**inputs, **extra, **style}, cache=cache_folder())
+
+
+def load_backend() -> None:
+    """Import Keras before anything else does, which would let TensorFlow print its messages."""
+    import_module("captioner.training.backend")
 
 
 def command_line() -> str:

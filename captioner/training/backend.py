@@ -1,22 +1,22 @@
-"""Loading Keras and its backend without the messages that they write to stderr.
+"""Keras for training: imported after SQLite, and without the messages that TensorFlow prints.
 
-While they are loaded, TensorFlow's libraries write to stderr how they were built and that there are
-no CUDA drivers, whatever `TF_CPP_MIN_LOG_LEVEL` says: logging is not initialised yet.
+TensorFlow brings an SQLite of its own, without FTS5, which would take the place of Python's if it
+were loaded first. While its libraries are loaded, they write to stderr how they were built and that
+there are no CUDA drivers, whatever `TF_CPP_MIN_LOG_LEVEL` says: logging is not initialised yet.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import sqlite3  # noqa: F401  before TensorFlow: see above
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-
-def load_backend() -> None:
-    """Import Keras and its backend, which takes seconds, in silence; errors are raised as ever."""
-    if "keras" not in sys.modules:
-        with _silent_stderr():
-            import keras  # noqa: F401
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# It warns of functions traced again for another batch shape, as the last batch of an epoch has.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def _silent_stderr() -> Iterator[None]:
         yield
         return
     try:
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, AttributeError):
             sys.stderr.flush()
         with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
             os.dup2(nowhere.fileno(), 2)
@@ -36,3 +36,10 @@ def _silent_stderr() -> Iterator[None]:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
+
+
+with _silent_stderr():
+    import keras
+    from keras import layers, ops
+
+__all__ = ["keras", "layers", "ops"]

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import keras
 import numpy as np
 import numpy.typing as npt
-from keras import ops
 
 from captioner.model import networks
 from captioner.model.vocabulary import PAD, UNKNOWN, Vocabulary, words
 from captioner.model.xception import FEATURES
+from captioner.training.backend import keras, ops
 from captioner.training.corpora import Example
 from captioner.training.fit import Metrics, Schedule, fit
 from captioner.training.progress import Progress

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from captioner.errors import UsageError
 from captioner.model import bundle as bundles
 from captioner.model import networks, openvino
+from captioner.training.backend import keras
 from captioner.training.features import load_square
 from captioner.training.finetune import PixelBatches
 from captioner.training.fit import Metrics, Schedule, fit

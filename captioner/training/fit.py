@@ -20,13 +20,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import keras
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from captioner.errors import CaptionerError
 from captioner.training import curves
+from captioner.training.backend import keras
 from captioner.training.progress import Advance, Progress
 
 Batch = tuple[Any, Any]

@@ -13,13 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
-from keras import layers, ops
 
 from captioner.model import networks
 from captioner.model.vocabulary import stem, words
+from captioner.training.backend import keras, layers, ops
 from captioner.training.corpora import Example
 from captioner.types import FloatArray, HalfArray
 

@@ -7,11 +7,10 @@ layer of the word head: nothing else in the model changes.
 
 from __future__ import annotations
 
-import keras
 import numpy as np
-from keras import layers
 
 from captioner.model.concepts import Concepts
+from captioner.training.backend import keras, layers
 from captioner.training.run import Arrays
 from captioner.types import FloatArray, HalfArray
 

@@ -14,9 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
 
 from captioner.model import destination, networks
 from captioner.model.beam import sample
@@ -24,6 +22,7 @@ from captioner.model.bundle import Bundle
 from captioner.model.decoder import MergeDecoder
 from captioner.model.vocabulary import END, MARKS, PAD, START, Vocabulary, words
 from captioner.model.xception import FEATURES
+from captioner.training.backend import keras, ops
 from captioner.training.config import SelfCriticalConfig
 from captioner.training.corpora import Example
 from captioner.training.curves import summary

@@ -178,7 +178,7 @@ SENTENCE = re.compile(
     r"""Asking\ the\ teacher\ for\ .* | Choosing\ .*\ on\ the\ dev\ split\.
     | \d+\ photos\ to\ train\ on,\ .* | [Ff]inding\ the\ .* | Calibrating\ .*
     | (warm\ up|encoder|heads|language|decoder\ \d)(,\ epoch\ \d+\ of\ \d+|,\ before)?:\ .*
-    | [ ]+[\w ,@-]+\ [▁-█]+\ \S+\ →\ \S+
+    | [ ]*[\w ,@-]+\ [▁-█]+\ \S+\ →\ \S+
     | decoder\ \d(\ and\ \d)*:\ CIDEr\ [\d.]+\ on\ dev
     | decoder\ \d\ keeps\ its\ weights:\ .*
     | \d{4}-\d\d-\d\d\ \d\d:\d\d:\d\d\ [\d,]+\ of\ [\d,]+\ (step|view)s?,\ .*

@@ -8,11 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from captioner import __version__
 from captioner.model import bundle as bundles
 from captioner.model.bundle import Bundle
+from captioner.training.backend import keras
 from captioner.training.run import Arrays, Run, SelfCriticalRun
 from captioner.training.stages.encoder import TrainedEncoder
 from captioner.training.stages.selection import CaptionSelection, SearchSelection
