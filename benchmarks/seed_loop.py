@@ -101,7 +101,7 @@ def next_word(bundle: Bundle, vocabulary: int) -> Any:
     last = ops.sum(ops.cast(tokens != PAD, "int32"), axis=1) - 1
     predictions = []
     for entry in bundle.manifest["decoders"]:
-        trained = merge.network(vocabulary, decoders.sizes(entry), FEATURES)
+        trained = merge.network(vocabulary, decoders.sizes(entry), feature_size)
         merge.set_arrays(trained, bundle.arrays(entry["file"]))
         layer = trained.get_layer
         states = layer("lstm")(layer("embedding")(tokens))

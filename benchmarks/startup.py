@@ -26,7 +26,6 @@ from captioner.app_paths import bundle_folder
 from captioner.index import Index
 from captioner.model.bundle import JOINT, WORDS, Bundle
 from captioner.model.vocabulary import sentence
-from captioner.app_paths import bundle_folder
 from captioner.types import Caption, Description, FloatArray, Keyword, Photo, SearchVectors
 
 SCRIPT = Path(sys.executable).with_name("captioner")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3  # noqa: F401  before TensorFlow: see captioner.training
+import sqlite3  # noqa: F401  before TensorFlow: see captioner.model.backend
 import subprocess
 import sys
 from pathlib import Path

@@ -22,10 +22,11 @@ from captioner.cli import console, streams
 from captioner.cli.interrupt import exit_code
 from captioner.errors import CaptionerError, UsageError
 
-# Each is a function in a module of the same name: `captioner.cli.search.search`.
+# Each is a function of that name in the module of that name: `captioner.cli.search.search`; hyphens
+# are underscores there.
 COMMANDS = (
     "caption", "index", "watch", "prune", "forget", "search", "similar", "write", "undo", "show",
-    "edit", "stats", "export", "train", "evaluate", "info",
+    "edit", "stats", "export", "train", "train-cider", "evaluate", "info",
 )  # fmt: skip
 
 _STREAM_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -80,9 +81,10 @@ class Commands(TyperGroup):
         """Import the command's module and build the command; None if there is none."""
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"captioner.cli.{cmd_name}")
+        name = cmd_name.replace("-", "_")
+        module = import_module(f"captioner.cli.{name}")
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        alone.command(cmd_name, cls=getattr(module, "COMMAND", Command))(getattr(module, cmd_name))
+        alone.command(cmd_name, cls=getattr(module, "COMMAND", Command))(getattr(module, name))
         return typer.main.get_command(alone)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

@@ -1,4 +1,4 @@
-"""`captioner evaluate`: how good a model is, on photos that people have captioned."""
+"""`captioner evaluate`: metrics of a model on photos with reference captions."""
 
 from __future__ import annotations
 
@@ -25,34 +25,35 @@ def evaluate(
     *,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Photos with captions, in place of CAPTIONER_DATA."),
+        typer.Option(metavar="FOLDER", help="Photos with captions. [default: CAPTIONER_DATA]"),
     ] = None,
     split: Annotated[
         Literal["dev", "test", "train", "rest", "all"],
         typer.Option(
-            metavar="NAME", help="Which of them: dev, test, train, rest (in no list) or all."
+            metavar="NAME", help="Split to evaluate: dev, test, train, rest (in no list) or all."
         ),
     ] = "dev",
     queries: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help='Searches to try, a line {"query": "red ball", "relevant": ["a.jpg"]} each; '
-            "may be repeated.",
+            help='Queries with their relevant photos, one per line: {"query": "red ball", '
+            '"relevant": ["a.jpg"]}; may be repeated.',
         ),
     ] = None,
     html: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write a page of photos, the best captions and the worst."
+            metavar="FILE",
+            help="Write an HTML page of photos: the best captions, the worst, some others.",
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace the file of --html if there is one.")
+        bool, typer.Option("--force", help="Replace the file of --html if it exists.")
     ] = False,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", "-n", min=1, metavar="N", help="Take the first photos only."),
+        typer.Option("--limit", "-n", min=1, metavar="N", help="Evaluate the first N photos only."),
     ] = None,
     beams: options.Beams = None,
     batch_size: options.BatchSize = None,
@@ -63,12 +64,12 @@ def evaluate(
     quiet: options.Quiet = False,
     log_file: options.LogFile = None,
 ) -> None:
-    """Measure a model's captions and searches on photos that people have captioned.
+    """Measure a model's captions and search on photos that people have captioned.
 
-    Captions: BLEU, ROUGE-L and CIDEr on plain lower-case words, METEOR where there is Java, and
-    how many different words and sentences. Search: how early a photo comes when its own captions
-    are the query (R@1, 5 and 10, median rank), and how well queries from a file gather their
-    photos (mAP, P@5). All figures are multiplied by 100, except counts and rank.
+    Captions: BLEU, ROUGE-L and CIDEr on plain lower-case words, METEOR if Java is installed, and
+    the number of distinct words and sentences. Search: how high a photo ranks when its own captions
+    are the query (R@1, 5 and 10, median rank), and how well queries from a file find their relevant
+    photos (mAP, P@5). All figures are ×100, except counts and rank.
 
     \b
     Examples:
@@ -82,9 +83,9 @@ def evaluate(
     from captioner.training.metrics import read_queries, scorers
 
     console.configure_output(quiet=quiet, log_file=log_file)
-    # What can be wrong is found before the photos are described.
+    # Whatever can be wrong is found before the photos are described.
     scorers()
-    asked = {str(file): read_queries(file) for file in queries or []}
+    judged = {str(file): read_queries(file) for file in queries or []}
     if html:
         _check_writable(html, force=force)
     corpus = read_corpus(find_data(data))
@@ -110,9 +111,9 @@ def evaluate(
             )
         ),
     )
-    console.note(f"{console.counted(len(described))} described; measuring captions and searches.")
+    console.note(f"{console.counted(len(described))} described; measuring captions and search.")
     with _real_search(described, rank, model_id) as search:
-        evaluation = measure(examples, described, rank, search, asked)
+        evaluation = measure(examples, described, rank, search, judged)
     if html:
         with outputs.replacing(html, "--html", force=force) as temporary:
             _write_sheet(temporary, evaluation, corpus, split, model_id)
@@ -149,7 +150,7 @@ def _check_writable(file: Path, *, force: bool) -> None:
 
 
 def _describe(examples: Sequence[Example], describer: Describer) -> tuple[list[Description], int]:
-    """Describe photos as `captioner index` does; how many of them failed."""
+    """Describe photos as `captioner index` does, and count those that failed."""
     from captioner.execution import describe
     from captioner.photos.walk import walk
     from captioner.types import Failure
@@ -173,11 +174,11 @@ def _describe(examples: Sequence[Example], describer: Describer) -> tuple[list[D
 def _real_search(
     descriptions: Sequence[Description], rank: QueryPlanner, model_id: str
 ) -> Iterator[Ranking]:
-    """The search of an index that holds these photos and nothing else."""
+    """The search of an index of these photos and no others."""
     from captioner.index import Index
     from captioner.training.evaluation import by_order
 
-    places = {each.photo.path.name: place for place, each in enumerate(descriptions)}
+    numbers = {each.photo.path.name: number for number, each in enumerate(descriptions)}
     with (
         tempfile.TemporaryDirectory() as folder,
         Index.open(Path(folder) / "evaluation.db", write=True) as index,
@@ -185,9 +186,9 @@ def _real_search(
         index.store(descriptions, model_id)
 
         def search(query: str) -> FloatArray:
-            hits = index.search(query, planner=rank, model_id=model_id, limit=len(places))
+            hits = index.search(query, planner=rank, model_id=model_id, limit=len(numbers))
             found = [Path(path).name for hit in hits for path in (hit.path, *hit.copies)]
-            return by_order([places[name] for name in found], len(places))
+            return by_order([numbers[name] for name in found], len(numbers))
 
         yield search
 
@@ -245,7 +246,7 @@ def _figures(evaluation: Evaluation) -> list[tuple[str, list[tuple[str, str]]]]:
             ],
         ),
         (
-            f"{recall.queries:,} whole captions, {MODEL}",
+            f"{recall.queries:,} reference captions as queries, {MODEL}",
             [
                 ("R@1", f"{recall.at_1:.1f}"),
                 ("R@5", f"{recall.at_5:.1f}"),
@@ -260,7 +261,7 @@ def _figures(evaluation: Evaluation) -> list[tuple[str, list[tuple[str, str]]]]:
                 ("mAP", f"{precision.mean_average:.1f}"),
                 ("P@5", f"{precision.at_5:.1f}"),
             ]
-            left_out = f", {precision.left_out} left out" if precision.left_out else ""
-            heading = f"{precision.queries:,} queries of {Path(file).name}{left_out}, {ranking}"
+            skipped = f", {precision.left_out} skipped" if precision.left_out else ""
+            heading = f"{precision.queries:,} queries of {Path(file).name}{skipped}, {ranking}"
             groups.append((heading, figures))
     return groups

@@ -24,7 +24,8 @@ class Progress:
     A context manager.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "photo") -> None:
+        self._unit = unit
         self._number = 0
         self._total: int | None = None
         self._doing = "looking for photos"
@@ -36,9 +37,10 @@ class Progress:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def planned(self, total: int) -> None:
-        """Set the total number of photos, once it is known."""
+    def planned(self, total: int, *, done: int = 0) -> None:
+        """Set the total number, once it is known, and how many of them were done before."""
         self._total = total
+        self._number += done
         self._doing = ""
 
     @contextmanager
@@ -58,25 +60,25 @@ class Progress:
     def _parts(self) -> list[str]:
         """The parts of the display: count, speed, time left."""
         if self._total is None:
-            return [console.counted(self._number)]
-        parts = [f"{self._number:,} of {console.counted(self._total)}"]
+            return [console.counted(self._number, self._unit)]
+        parts = [f"{self._number:,} of {console.counted(self._total, self._unit)}"]
         times = self._times
         # Until the last photo rather than now, since photos are completed in batches.
         seconds = times[-1] - times[0] if times else 0
         if seconds > _MIN_SECONDS:
             pace = (len(times) - 1) / seconds
             left = (self._total - self._number) / pace - (time.monotonic() - times[-1])
-            parts += [spell_pace(pace), f"{spell_time(max(left, 0))} left"]
+            parts += [spell_pace(pace, self._unit), f"{spell_time(max(left, 0))} left"]
         return parts
 
 
-def progress(*, quiet: bool = False) -> Progress:
+def progress(*, quiet: bool = False, unit: str = "photo") -> Progress:
     """Create the progress display that suits stderr; none if quiet."""
     if quiet or console.is_quiet():
-        return Progress()
+        return Progress(unit)
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        return _LiveLine()
-    return _Lines()
+        return _LiveLine(unit)
+    return _Lines(unit)
 
 
 class _Lines(Progress):
@@ -88,8 +90,8 @@ class _Lines(Progress):
         Seconds.
     """
 
-    def __init__(self, every: float = 10.0) -> None:
-        super().__init__()
+    def __init__(self, unit: str = "photo", every: float = 10.0) -> None:
+        super().__init__(unit)
         self._every = every
         self._last_printed = time.monotonic()
 
@@ -113,10 +115,10 @@ class _LiveLine(Progress):
     _WIPE_LINE = "\r\x1b[K"
     _WIPE_BELOW = "\r\x1b[J"
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "photo") -> None:
         from rich.console import Console
 
-        super().__init__()
+        super().__init__(unit)
         self._terminal = sys.stderr
         self._drawing = Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
         self._width = self._drawing.width
@@ -214,9 +216,9 @@ class _Above:
         return getattr(self._terminal, name)
 
 
-def spell_pace(photos_per_second: float) -> str:
+def spell_pace(photos_per_second: float, unit: str = "photo") -> str:
     """Format a speed: "0.8 photos/s", "126 photos/s"."""
-    return f"{photos_per_second:,.{0 if photos_per_second >= 10 else 1}f} photos/s"
+    return f"{photos_per_second:,.{0 if photos_per_second >= 10 else 1}f} {unit}s/s"
 
 
 def spell_time(seconds: float) -> str:

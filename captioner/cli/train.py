@@ -2,113 +2,153 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from captioner.cli import options as shared
+from captioner.cli import training
 from captioner.errors import UsageError
+from captioner.training.config import DecoderConfig, EncoderConfig, HeadConfig, TrainingConfig
+
+if TYPE_CHECKING:
+    from captioner.training.corpora import Example
+
+_DEFAULT = TrainingConfig()
+
+
+class TrainCommand(training.TrainingCommand):
+    """`captioner train`, which names the command that its earlier `--self-critical` has become."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Refuse what belongs to `captioner train-cider`."""
+        names = {word.partition("=")[0] for word in args}
+        if "--self-critical" in names:
+            raise UsageError(
+                "--self-critical is a command of its own now.",
+                f"Run: {_as_train_cider(args)}",
+            )
+        if wrong := sorted(names & _OF_TRAIN_CIDER):
+            raise UsageError(
+                f"{wrong[0]} is an option of `captioner train-cider`, not of `captioner train`.",
+                "See captioner train-cider --help. To start from the encoder of a bundle, use "
+                "--encoder BUNDLE.",
+            )
+        return super().parse_args(ctx, args)
+
+
+COMMAND = TrainCommand
+_OF_TRAIN_CIDER = frozenset(
+    "--from --samples --sharpness --inverse-temperature --metric-share --rl-weight --nearness "
+    "--similarity-reward --dropout".split()
+)
+
+
+def _as_train_cider(args: Sequence[str]) -> str:
+    """The command line of `captioner train --self-critical`, as it is typed today."""
+    import shlex
+
+    from captioner.cli.train_cider import COMMAND as TRAIN_CIDER
+
+    words = [training.renamed(word, TRAIN_CIDER.earlier) for word in args]
+    words = [word for word in words if word != "--self-critical"]
+    bundle: list[str] = []
+    for at, word in enumerate(words):
+        if word == "--from":
+            bundle = words[at + 1 : at + 2]
+            del words[at : at + 2]
+            break
+        if word.startswith("--from="):
+            bundle = [words.pop(at).partition("=")[2]]
+            break
+    return shlex.join(["captioner", "train-cider", *bundle, *words])
 
 
 def train(
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Write the finished bundle here.")
+        Path, typer.Option(metavar="FOLDER", help="Write the finished bundle to this folder.")
     ] = Path("captioner-model"),
-    data: Annotated[
+    data: training.Data = None,
+    download: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Photos with captions, in Kaggle's or the original Flickr8k layout; "
-            "CAPTIONER_DATA if not given.",
-        ),
+        typer.Option(metavar="FOLDER", help="Download Flickr8k into this folder, and train on it."),
     ] = None,
-    wider: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="More photos with captions to learn from, in the same layouts; may be repeated. "
-            "What is chosen is chosen on --data alone.",
-        ),
-    ] = None,
-    aside: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Like --wider, for captions in another manner of speech: what they name is "
-            "learnt, how they say it is not; may be repeated.",
-        ),
-    ] = None,
-    wider_times: Annotated[
-        float,
-        typer.Option(
-            min=0.1,
-            metavar="TIMES",
-            help="How often a photo of --wider and --aside counts beside the others.",
-        ),
-    ] = 1.0,
+    extra_data: training.ExtraData = None,
+    extra_style: training.ExtraStyle = None,
+    extra_weight: training.ExtraWeight = None,
     sentences: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Captions without photos, one a line: the decoders read them first.",
+            help="Captions without photos, one per line: the decoders are pre-trained on them.",
         ),
     ] = None,
     concepts: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="One photo for each ImageNet class, named by its WordNet id "
-            "(n02691156_airliner.jpg): keywords and search for what captions never name.",
+            help="One photo per ImageNet class, named by its WordNet id "
+            "(n02691156_airliner.jpg): keywords and search for things that captions never name.",
         ),
     ] = None,
     teacher: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="SOURCE",
-            help="What knows the concepts: imagenet (Keras fetches it), or a Keras weights file "
-            "of Xception without its top.",
-        ),
-    ] = "imagenet",
-    download: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Fetch Flickr8k into this folder first, and train on it."
+            help="Encoder that the concepts are distilled from: imagenet (downloaded by Keras), or "
+            f"a Keras weights file of Xception without its top. [default: {_DEFAULT.teacher}]",
         ),
     ] = None,
     encoder: Annotated[
         str,
         typer.Option(
             metavar="SOURCE",
-            help="Encoder to begin from: imagenet (Keras fetches it), bundled, a bundle's folder, "
-            "or a Keras weights file of Xception without its top.",
+            help="Encoder to start from: imagenet (downloaded by Keras), bundled (that of the "
+            "bundle that ships), a bundle's folder, or a Keras weights file of Xception without "
+            "its top.",
         ),
-    ] = "bundled",
+    ] = _DEFAULT.encoder.source,
     fine_tune: Annotated[
         int,
         typer.Option(
-            min=0, max=14, metavar="BLOCKS", help="Train so many of Xception's 14 blocks further."
+            min=0, max=14, metavar="N", help="Fine-tune the encoder's last N blocks, of 14."
         ),
-    ] = 0,
+    ] = _DEFAULT.encoder.fine_tune,
     fine_tune_epochs: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Passes over the photos while fine-tuning.")
-    ] = 5,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Epochs of fine-tuning the encoder. "
+            f"[default: {_DEFAULT.encoder.fine_tune_epochs}]",
+        ),
+    ] = None,
     fine_tune_rate: Annotated[
-        float, typer.Option(min=1e-6, metavar="RATE", help="Highest learning rate of fine-tuning.")
-    ] = 1.5e-4,
+        float | None,
+        typer.Option(
+            min=1e-6,
+            metavar="RATE",
+            help="Peak learning rate of fine-tuning the encoder. "
+            f"[default: {_DEFAULT.encoder.fine_tune_rate:g}]",
+        ),
+    ] = None,
     head_epochs: Annotated[
         int,
-        typer.Option(
-            min=1, metavar="N", help="Passes over the photos for word head and joint space."
-        ),
-    ] = 12,
+        typer.Option(min=1, metavar="N", help="Epochs for the word head and the joint space."),
+    ] = _DEFAULT.heads.epochs,
     size: Annotated[
-        int, typer.Option(min=96, max=512, metavar="PIXELS", help="Side of the encoder's square.")
-    ] = 224,
+        int,
+        typer.Option(
+            min=96, max=512, metavar="PIXELS", help="Width and height of the encoder's input."
+        ),
+    ] = _DEFAULT.encoder.size,
     preset: Annotated[
         Literal["base", "classic"],
         typer.Option(
-            help="Sizes of the decoder: base, or classic (embedding, LSTM and Dense of 256 each)."
+            help="Layer sizes of the decoder: base, or classic (embedding, LSTM and Dense of 256)."
         ),
     ] = "base",
     decoders: Annotated[
@@ -117,206 +157,104 @@ def train(
             min=1,
             max=8,
             metavar="N",
-            help="Decoders to train, with seeds of their own. All speak together where that is "
-            "worth half a point of CIDEr on dev, else the best alone.",
+            help="Train N decoders with different seeds. They are used as an ensemble if that "
+            "gains half a point of CIDEr on dev; otherwise the best one is used alone.",
         ),
-    ] = 1,
+    ] = _DEFAULT.decoders.count,
     epochs: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Passes over the captions for each decoder; 8, or 4 with --self-critical, "
-            "if not given.",
-        ),
-    ] = None,
+        int, typer.Option(min=1, metavar="N", help="Epochs for each decoder.")
+    ] = _DEFAULT.decoders.epochs,
     rate: Annotated[
-        float | None,
-        typer.Option(
-            min=1e-7,
-            metavar="RATE",
-            help="Highest learning rate of the decoders; 2e-3, or 5e-5 with --self-critical, "
-            "if not given.",
-        ),
-    ] = None,
-    self_critical: Annotated[
-        bool,
-        typer.Option(
-            "--self-critical",
-            help="Train the decoders of --from further on the metric, and nothing else: sentences "
-            "that they say themselves, weighed by CIDEr-D.",
-        ),
-    ] = False,
-    source: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            metavar="BUNDLE",
-            help="Bundle to begin from with --self-critical; the one that ships if not given.",
-        ),
-    ] = None,
-    samples: Annotated[
-        int,
-        typer.Option(
-            min=2, max=100, metavar="N", help="Sentences drawn for a photo with --self-critical."
-        ),
-    ] = 5,
-    sharpness: Annotated[
         float,
-        typer.Option(
-            min=0.1,
-            metavar="POWER",
-            help="To which probabilities are taken while drawing with --self-critical: the higher, "
-            "the more usual the sentences.",
-        ),
-    ] = 2.0,
-    metric_share: Annotated[
-        float,
-        typer.Option(
-            min=0.0,
-            max=1.0,
-            metavar="SHARE",
-            help="Of the metric in what --self-critical learns; people's captions have the rest.",
-        ),
-    ] = 0.7,
-    nearness: Annotated[
-        float,
-        typer.Option(
-            min=0.0,
-            metavar="WEIGHT",
-            help="Reward sentences near their photo in the joint space, too, with --self-critical.",
-        ),
-    ] = 0.0,
-    dropout: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            max=0.9,
-            metavar="SHARE",
-            help="Of the decoders' units, left out while learning with --self-critical; as in "
-            "their first training if not given.",
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of all that is random.")] = 1,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from this run's last checkpoint.")
-    ] = False,
-    work: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Keep checkpoints and curves here; beside the bundle, as NAME-training, "
-            "if not given.",
-        ),
-    ] = None,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="Replace an earlier bundle in --out, and, without --resume, the checkpoints of an "
-            "earlier training in --work. Other files are never replaced.",
-        ),
-    ] = False,
+        typer.Option(min=1e-7, metavar="RATE", help="Peak learning rate of the decoders."),
+    ] = _DEFAULT.decoders.learning_rate,
+    seed: training.Seed = _DEFAULT.seed,
+    resume: training.Resume = False,
+    work: training.Work = None,
+    force: training.Force = False,
     quiet: shared.Quiet = False,
     log_file: shared.LogFile = None,
 ) -> None:
     """Train a model on photos with captions and write it as a bundle.
 
     What works on Flickr8k works on your own photos: a folder Images/ and a captions.txt with the
-    columns image and caption. Each step is kept; --resume goes on where a run was stopped.
+    columns image and caption. Progress is saved; --resume continues a run that was stopped. To
+    train the decoders further on CIDEr, see captioner train-cider.
     """
-    import os
-    import sys
-
-    from captioner.app_paths import bundle_folder, cache_folder, usable_cache
+    from captioner.app_paths import bundle_folder, usable_cache
     from captioner.cli import console
     from captioner.model.bundle import Bundle
-    from captioner.training.corpora import find_data, read_corpus, read_samples, read_sentences
+    from captioner.training.corpora import find_data, read_samples, read_sentences
     from captioner.training.outputs import Outputs
 
     console.configure_output(quiet=quiet, log_file=log_file)
-    if source is not None and not self_critical:
+    training.require(
+        "--fine-tune N", fine_tune > 0,
+        fine_tune_epochs=fine_tune_epochs, fine_tune_rate=fine_tune_rate,
+    )  # fmt: skip
+    training.require("--concepts", concepts is not None, teacher=teacher)
+    training.require(
+        "--extra-data or --extra-style", bool(extra_data or extra_style), extra_weight=extra_weight
+    )
+    if data is not None and download is not None:
         raise UsageError(
-            "--from BUNDLE has no meaning without --self-critical.",
-            "To begin with the encoder of a bundle, use --encoder BUNDLE.",
+            "--data and --download are mutually exclusive.",
+            "Omit --data to train on what --download fetches, or add it with --extra-data.",
         )
+    config = TrainingConfig(
+        encoder=EncoderConfig(
+            source=encoder,
+            size=size,
+            fine_tune=fine_tune,
+            **training.given(fine_tune_epochs=fine_tune_epochs, fine_tune_rate=fine_tune_rate),
+        ),
+        heads=HeadConfig(epochs=head_epochs),
+        decoders=DecoderConfig(preset=preset, count=decoders, epochs=epochs, learning_rate=rate),
+        seed=seed,
+        **training.given(teacher=teacher, extra_weight=extra_weight),
+    )
     outputs = Outputs.of(out, work, download, force=force, resume=resume)
     data = download or find_data(data)
-    outputs.check(
-        {
-            "--data": None if download else data,
-            "--sentences": sentences,
-            "--concepts": concepts,
-            "--from": source,
-            **{f"--wider {place}": place for place in wider or ()},
-            **{f"--aside {place}": place for place in aside or ()},
-            **{
-                option: Path(name)
-                for option, name in (("--encoder", encoder), ("--teacher", teacher))
-                if os.path.lexists(name)
-            },
-        },
-        cache=cache_folder(),
-    )
+    inputs = {
+        "--data": None if download else data,
+        "--sentences": sentences,
+        "--concepts": concepts,
+        "--encoder": Path(encoder) if os.path.lexists(encoder) else None,
+        "--teacher": Path(teacher) if teacher and os.path.lexists(teacher) else None,
+    }
+    training.check_outputs(outputs, inputs, extra_data, extra_style)
     if download is not None:
-        from captioner.training.download import download as fetch
+        _download(download)
+    corpora = training.read_data(data, extra_data, extra_style)
+    samples: tuple[Example, ...] = read_samples(concepts) if concepts else ()
+    photos = (*samples, *(photo for corpus in corpora.all for photo in corpus.photos))
+    outputs.check_photos(photo.path.parent for photo in photos)
 
-        fetch(download)
-    corpus = read_corpus(find_data(data))
-    more = tuple(read_corpus(place) for place in wider or ())
-    apart = tuple(read_corpus(place) for place in aside or ())
-    for warning in (warning for one in (corpus, *more, *apart) for warning in one.warnings):
-        console.warning(f"{warning}.")
-    pictured = read_samples(concepts) if concepts else ()
-    outputs.check_photos(
-        photo.path.parent
-        for photo in (
-            *pictured,
-            *(photo for one in (corpus, *more, *apart) for photo in one.photos),
-        )
-    )
+    training.load_backend()
+    from captioner.training.recipe import train as run_recipe
+    from captioner.training.run import Run
 
-    from captioner.training.run import Critical, Options, Run
-
-    begin = Bundle.open(bundle_folder(source)) if self_critical else None
-    options = Options(
-        encoder=encoder,
-        teacher=teacher,
-        fine_tune=fine_tune,
-        fine_tune_epochs=fine_tune_epochs,
-        fine_tune_rate=fine_tune_rate,
-        wider_times=wider_times,
-        head_epochs=head_epochs,
-        size=size,
-        preset=preset,
-        decoders=decoders,
-        decoder_epochs=epochs or (4 if begin else 8),
-        decoder_rate=rate or (5e-5 if begin else 2e-3),
-        seed=seed,
-        resume=resume,
-        critical=Critical(begin.model_id, samples, sharpness, metric_share, nearness, dropout)
-        if begin
-        else None,
-    )
     run = Run(
-        corpus=corpus,
-        options=options,
+        corpus=corpora.main,
+        config=config,
         work=outputs.work,
         cache=usable_cache("features") or outputs.work / "features",
-        report=console.note,
-        wider=more,
-        asides=apart,
+        progress=training.TerminalProgress(),
+        command=training.command_line(),
+        extra_data=corpora.extra,
+        extra_style=corpora.extra_style,
         sentences=read_sentences(sentences) if sentences else (),
-        samples=pictured,
+        samples=samples,
+        resume=resume,
         force=force,
     )
-    command = " ".join(["captioner", *sys.argv[1:]])
-    if begin:
-        from captioner.training.selfcritical import train_further
+    result = run_recipe(run, out, lambda folder: Bundle.open(bundle_folder(folder)))
+    training.summarise(result, data)
 
-        bundle = train_further(run, out, begin, command)
-    else:
-        from captioner.training.recipe import train as run_recipe
 
-        bundle = run_recipe(run, out, lambda folder: Bundle.open(bundle_folder(folder)), command)
-    console.line(str(bundle.folder))
+def _download(folder: Path) -> None:
+    from captioner.cli import console
+    from captioner.training.download import download
+
+    console.note("Downloading Flickr8k, about 1.1 GB.")
+    download(folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -39,6 +39,11 @@ class GenerationConfig:
     def from_manifest(cls, entry: Mapping[str, Any]) -> Self:
         """From a manifest's `describe`."""
         return cls(**{_FIELDS[key]: value for key, value in entry.items()})
+
+    def with_weights(self, weights: Mapping[str, float]) -> Self:
+        """The same with other values of `length_penalty`, `joint_weight` or `pmi_weight`."""
+        changes: dict[str, Any] = dict(weights)
+        return replace(self, **changes)
 
     def manifest(self) -> dict[str, Any]:
         """The inverse of `from_manifest`."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from captioner.model.heads import log_probability
+from captioner.model.hypernyms import members
 from captioner.model.vocabulary import stem, words
 from captioner.types import FloatArray, Keyword
 
@@ -48,7 +49,7 @@ class Concepts:
     def __init__(self, table: Mapping[str, Any]) -> None:
         concepts, hypernyms = table["concepts"], table["kinds"]
         self._entries = [*concepts, *hypernyms]
-        self._rows = [*({row} for row in range(len(concepts))), *concepts_below(table)]
+        self._rows = [*({row} for row in range(len(concepts))), *members(table)]
         """Of each entry, the concepts that are it."""
         self._count = len(concepts)
 
@@ -233,19 +234,6 @@ class Concepts:
         for column, entry in enumerate(entries):
             out[list(self._rows[entry]), column] = 1
         return out
-
-
-def concepts_below(table: Mapping[str, Any]) -> list[set[int]]:
-    """For each hypernym of a table, the rows of the concepts that have it, directly or not."""
-    below: list[set[int]] = [set() for _ in table["kinds"]]
-    for row, concept in enumerate(table["concepts"]):
-        for parent in concept["parents"]:
-            below[parent].add(row)
-    # Each comes after its hyponyms, whose concepts are complete by then.
-    for number, hypernym in enumerate(table["kinds"]):
-        for parent in hypernym["parents"]:
-            below[parent] |= below[number]
-    return below
 
 
 def log_any(logits: FloatArray) -> FloatArray:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from captioner.app_paths import bundle_folder, usable_cache
+from captioner.app_paths import bundle_folder
 from captioner.errors import UsageError
 from captioner.model import decoders
 from captioner.model.bundle import (
@@ -136,4 +135,3 @@ def load(options: DescribeOptions) -> Model:
         keywords=options.keywords,
         min_confidence=options.min_confidence,
     )
-

@@ -1,6 +1,4 @@
-"""Making and measuring a model: corpora, features, fitting, metrics, evaluation."""
-
-import sqlite3  # noqa: F401  before TensorFlow, whose own SQLite, without FTS5, would take its place
+"""Training and evaluation of models: corpora, features, the training loop, stages, metrics."""
 
 from captioner import offline
 

@@ -1,4 +1,4 @@
-"""Photos with reference captions: the layouts they come in, and their split by photo."""
+"""Data sets of photos with reference captions: reading their layouts, and the split by photo."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from captioner.photos.formats import may_be_photo
 
 Split = Literal["train", "dev", "test", "rest"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test", "rest")
-"""`rest` is what the official lists leave out: never trained on, never evaluated unless asked."""
+"""`rest` are the photos in no official list: never trained on, evaluated only on request."""
 
 CAPTIONS, TOKENS = "captions.txt", "Flickr8k.token.txt"
 PHOTO_FOLDERS = ("Images", "Flicker8k_Dataset", "Flickr8k_Dataset")
@@ -33,8 +33,8 @@ LISTS: Mapping[Split, str] = {
 WHERE = (
     "Flickr8k comes from Kaggle (adityajn105/flickr8k), from the Hugging Face hub (jxie/flickr8k;"
     " `captioner train --download FOLDER` fetches it), or from its authors (Flickr8k_Dataset.zip"
-    " and Flickr8k_text.zip). Lay it out as a folder with Images/ and captions.txt, or with"
-    " Flicker8k_Dataset/ and Flickr8k.token.txt, the split lists beside them, and name that folder"
+    " and Flickr8k_text.zip). Put it into a folder with Images/ and captions.txt, or with"
+    " Flicker8k_Dataset/, Flickr8k.token.txt and the split lists, and name that folder"
     " with --data or CAPTIONER_DATA."
 )
 
@@ -46,16 +46,16 @@ _COPY = re.compile(r"(?P<name>.+\.\w+)\.\d+$")
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One photo and what people said about it."""
+    """One photo with its reference captions."""
 
     path: Path
     captions: tuple[str, ...]
-    """As written, each with at least one word; surrounding blanks removed. None of a sample."""
+    """As written, stripped, each with at least one word. Empty for a concept's sample."""
     split: Split
 
     @property
     def name(self) -> str:
-        """File name: what caption files, split lists and query files call the photo."""
+        """File name: the photo's name in caption files, split lists and query files."""
         return self.path.name
 
 
@@ -65,18 +65,18 @@ class Corpus:
 
     name: str
     photos: tuple[Example, ...]
-    """All of them on disk when read, sorted by name."""
+    """Those that were on disk, sorted by name."""
     how: str
     """How it was split: "official lists", or "seeded by photo, seed 0"."""
     warnings: tuple[str, ...] = ()
-    """What was left out while reading, one line each, for a person."""
+    """What was skipped while reading, one line each, for people."""
 
     def split(self, name: Split) -> tuple[Example, ...]:
         """The photos of one split, sorted by name; may be empty."""
         return tuple(photo for photo in self.photos if photo.split == name)
 
     def record(self) -> dict[str, object]:
-        """What a bundle's training record says about the data."""
+        """The entry of a bundle's training record."""
         photos = Counter(photo.split for photo in self.photos)
         captions = Counter[str]()
         for photo in self.photos:
@@ -90,12 +90,12 @@ class Corpus:
 
 
 def find_data(chosen: Path | None = None) -> Path:
-    """The folder to train on or to evaluate: `chosen`, else `CAPTIONER_DATA`.
+    """The folder to train on or to evaluate: `chosen`, or `CAPTIONER_DATA`.
 
     Raises
     ------
     UsageError
-        Where neither is given, or it is no folder and no caption file.
+        If neither is given, or it does not exist.
     """
     place = chosen or from_environment("CAPTIONER_DATA")
     if place is None:
@@ -113,16 +113,16 @@ def read_corpus(place: Path, *, seed: int = 0) -> Corpus:
     Parameters
     ----------
     place
-        The data set's folder, or a caption file in either format whose photos lie beside it.
+        The data set's folder, or a caption file in either format with its photos next to it.
     seed
-        Of the split, used only where there are no official lists. The same photos and seed give
-        the same split everywhere, and one more photo moves few others. It is not a training's
-        seed: models of several seeds are to be compared on one split.
+        Random seed of the split, used only if there are no official lists. The same photos and seed
+        give the same split everywhere, and adding a photo moves few others. It is not the seed of
+        training: models with different seeds are compared on one split.
 
     Raises
     ------
     CaptionerError
-        Where the captions or the photos are missing, or the lists name none of them.
+        If the captions or the photos are missing, or the lists name none of them.
     """
     file = _caption_file(place)
     captions, odd = _captions(file)
@@ -143,17 +143,17 @@ def read_corpus(place: Path, *, seed: int = 0) -> Corpus:
         )
     warnings = []
     if odd:
-        warnings.append(f"{file}: {_some(odd, 'line')} with no photo or no words left out")
+        warnings.append(f"{file}: {_some(odd, 'line')} without a photo or without words skipped")
     if missing:
         warnings.append(
-            f"{file}: {_some(missing, 'photo')} not in {folder}, left out; complete the download"
+            f"{file}: {_some(missing, 'photo')} not in {folder}, skipped; complete the download"
         )
     lists = _split_lists(file)
     if lists:
         split, how = _official(found, lists), "official lists"
         if set(split.values()) == {"rest"}:
             raise CaptionerError(
-                f"the split lists beside {file} name none of its photos.",
+                f"the split lists next to {file} name none of its photos.",
                 "Take lists and captions from the same data set, or remove the lists.",
             )
     else:
@@ -163,45 +163,46 @@ def read_corpus(place: Path, *, seed: int = 0) -> Corpus:
 
 
 def read_sentences(file: Path) -> tuple[str, ...]:
-    """Captions without photos, one a line; lines without a word are left out.
+    """Read captions without photos, one per line; lines without a word are skipped.
 
     Raises
     ------
     CaptionerError
-        Where there is no such file, it is not UTF-8, or it holds none.
+        If there is no such file, it is not UTF-8, or it contains none.
     """
     try:
         found = tuple(line for line in _lines(file) if words(line))
     except OSError as error:
         raise CaptionerError(
-            f"{file} cannot be read: {error.strerror}.", "Name a file of sentences, one a line."
+            f"{file} cannot be read: {error.strerror}.",
+            "Name a text file with one caption per line.",
         ) from None
     if not found:
-        raise CaptionerError(f"{file} holds no sentences.", "Write one a line.")
+        raise CaptionerError(f"{file} contains no sentences.", "Write one caption per line.")
     return found
 
 
 def read_samples(folder: Path) -> tuple[Example, ...]:
-    """Photos named by WordNet id, such as `n02691156_airliner.jpg`, sorted; without captions.
+    """Read photos named by WordNet id, such as `n02691156_airliner.jpg`; they have no captions.
 
     Raises
     ------
     CaptionerError
-        Where there are none, or two of one class.
+        If there are none, or two of one class.
     """
     found = sorted(
         path for path in folder.glob("n*") if _CLASS.match(path.name) and may_be_photo(path.name)
     )
     if len(found) < 2 or len({class_of(path) for path in found}) < len(found):
         raise CaptionerError(
-            f"{folder} does not hold one photo for each of several classes.",
+            f"{folder} does not contain one photo for each of several classes.",
             "Name each photo by its class's WordNet id: n02691156_airliner.jpg.",
         )
     return tuple(Example(path, (), "train") for path in found)
 
 
 def class_of(path: Path) -> str:
-    """The WordNet id that a sample's name begins with."""
+    """The WordNet id at the beginning of a sample's name."""
     return path.name[:9]
 
 
@@ -217,26 +218,26 @@ def _caption_file(place: Path) -> Path:
     for file in (place / CAPTIONS, *(text / TOKENS for text in texts)):
         if file.is_file():
             return file
-    raise CaptionerError(f"{place} holds neither {CAPTIONS} nor {TOKENS}.", WHERE)
+    raise CaptionerError(f"{place} contains neither {CAPTIONS} nor {TOKENS}.", WHERE)
 
 
 def _photo_folder(file: Path) -> Path:
-    """Beside the caption file, or beside the `Flickr8k_text` folder that holds it."""
+    """Next to the caption file, or next to the `Flickr8k_text` folder that contains it."""
     text = file.parent.name == "Flickr8k_text"
     for base in (file.parent, file.parent.parent) if text else (file.parent,):
         for name in PHOTO_FOLDERS:
             # The original archive unpacks to a folder of the same kind inside the folder.
-            for inner in (*(base / name / again for again in PHOTO_FOLDERS), base / name):
+            for inner in (*(base / name / nested for nested in PHOTO_FOLDERS), base / name):
                 if inner.is_dir():
                     return inner
     raise CaptionerError(
-        f"no folder of photos beside {file}: looked for {', '.join(PHOTO_FOLDERS)}.",
+        f"no folder of photos next to {file}: looked for {', '.join(PHOTO_FOLDERS)}.",
         f"Put the photos into {file.parent / 'Images'}.",
     )
 
 
 def _split_lists(file: Path) -> dict[Split, Path]:
-    """The official lists beside the caption file or in a folder there; train, dev, test."""
+    """The official lists next to the caption file or in a folder there; train, dev, test."""
     folders = (file.parent, *sorted(p for p in file.parent.iterdir() if p.is_dir()))
     lists: dict[Split, Path] = {}
     for split, name in LISTS.items():
@@ -248,7 +249,7 @@ def _split_lists(file: Path) -> dict[Split, Path]:
 
 
 def _captions(file: Path) -> tuple[dict[str, list[str]], list[str]]:
-    """Captions by photo name in the file's order, and the lines that held none."""
+    """Captions by photo name in the file's order, and the lines without one."""
     captions: dict[str, list[str]] = defaultdict(list)
     odd = []
     for line in _lines(file):
@@ -261,7 +262,7 @@ def _captions(file: Path) -> tuple[dict[str, list[str]], list[str]]:
             odd.append(line)
     if not captions:
         raise CaptionerError(
-            f"{file} holds no captions.",
+            f"{file} contains no captions.",
             "Each line should read `photo.jpg,caption` or `photo.jpg#0<tab>caption`.",
         )
     return captions, odd
@@ -285,7 +286,7 @@ def _token_line(line: str) -> tuple[str, str] | None:
 def _csv_line(line: str) -> tuple[str, str]:
     """Photo name and caption of one line.
 
-    Not `csv.reader` over the file: captions with an unpaired quote stand bare in some copies, and
+    Not `csv.reader` over the file: some copies have unquoted captions with an unpaired quote, and
     the reader would swallow every line up to the next quote.
     """
     quoted = _QUOTED_NAME.fullmatch(line)
@@ -303,7 +304,7 @@ def _csv_line(line: str) -> tuple[str, str]:
 
 
 def _on_disk(name: str, present: Container[str]) -> str:
-    """The real token file calls one photo `2258277193_586949ec62.jpg.1`."""
+    """A photo's name on disk: the official token file has a `2258277193_586949ec62.jpg.1`."""
     copy = _COPY.fullmatch(name)
     return copy["name"] if copy and name not in present else name
 
@@ -320,7 +321,7 @@ def _official(names: Mapping[str, object], lists: Mapping[Split, Path]) -> dict[
 
 
 def _seeded(names: Mapping[str, object], seed: int) -> dict[str, Split]:
-    """Flickr8k's proportions, 6:1:1, at most 1,000 held out in each; by a hash of the name."""
+    """Split 6:1:1 like Flickr8k, at most 1,000 photos in dev and in test, by a hash of the name."""
     order = sorted(
         names, key=lambda name: blake2b(f"{seed}/{name}".encode(errors="surrogateescape")).digest()
     )

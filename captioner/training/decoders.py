@@ -1,4 +1,4 @@
-"""Teaching a merge decoder to say what people said, word by word."""
+"""Training of decoders by teacher forcing: cross-entropy of each word, given those before it."""
 
 from __future__ import annotations
 
@@ -6,58 +6,64 @@ from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
-from keras import ops
 
+from captioner.model import decoders
+from captioner.model.backend import keras, ops
 from captioner.model.decoders import merge
-from captioner.model.decoders.merge import Sizes
 from captioner.model.vocabulary import PAD, UNKNOWN, Vocabulary, words
 from captioner.training.corpora import Example
-from captioner.training.fit import Metrics, Plan, Report, fit
+from captioner.training.fit import Metrics, Schedule, fit
+from captioner.training.progress import Progress
 from captioner.types import FloatArray, HalfArray
 
 IntArray = npt.NDArray[np.int32]
-LONGEST = 40
-"""Tokens of a training sentence, marks included; longer ones lose their tail."""
-SMOOTHING = 0.1
+MAX_TOKENS = 40
+"""Tokens of a training caption, start and end included; longer ones are cut."""
+LABEL_SMOOTHING = 0.1
 
 
 PRESETS = {
-    "base": Sizes(),
-    # The sizes of the "Image Caption Generator with CNN & LSTM" that captioner grew from.
-    "classic": Sizes(embedding=256, lstm=256, fusion=256, tied=False),
+    "base": merge.Sizes(),
+    # Those of the "Image Caption Generator with CNN & LSTM" that captioner grew from.
+    "classic": merge.Sizes(embedding=256, lstm=256, fusion=256, tied=False),
 }
+"""Layer sizes of merge decoders by name; decoders of other kinds have those of their defaults."""
 
 
-def smoothed_entropy(target: Any, logits: Any) -> Any:
-    """Cross-entropy with label smoothing (N, T); its mean is the mean over words that count.
+def sizes_of(kind: str, preset: str) -> Any:
+    """The layer sizes of a decoder to train."""
+    return PRESETS[preset] if kind == merge.kind else decoders.get(kind).Sizes()
 
-    Padding does not count, nor do words outside the vocabulary: the decoder reads them and never
-    learns to say them.
+
+def smoothed_cross_entropy(target: Any, logits: Any) -> Any:
+    """Cross-entropy with label smoothing (Szegedy et al. 2016), (N, T).
+
+    Padding counts nothing, nor do words outside the vocabulary, which are inputs but never outputs.
+    The rest is scaled so that the mean over all positions is the mean over those that count.
     """
     counts = ops.cast(ops.logical_and(target != PAD, target != UNKNOWN), "float32")
     log_p = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
     own = ops.take_along_axis(log_p, ops.expand_dims(target, -1), axis=-1)[..., 0]
-    entropy = -(1 - SMOOTHING) * own - SMOOTHING * ops.mean(log_p, axis=-1)
+    entropy = -(1 - LABEL_SMOOTHING) * own - LABEL_SMOOTHING * ops.mean(log_p, axis=-1)
     return entropy * counts / (ops.mean(counts) + 1e-9)
 
 
 class SentenceBatches:
-    """Captions with their photos' features, batches of one length each, for `fit`.
+    """Captions with their photos' features, in batches of similar length, for `fit`.
 
-    Sentences of like length go together, so that little padding is computed.
+    Bucketing by length saves computing on padding.
 
     Parameters
     ----------
     features
-        float16 (photos, views, 2048); each time a sentence is met, one view is drawn.
-    times
-        How often each photo's sentences are met in an epoch; once if not given.
-    apart
-        Paths of photos whose sentences are in another manner of speech. They begin as if someone
-        unknown spoke: what they say of photos is learnt, and how they say it stays theirs.
+        float16 (photos, views, 2048); each use of a caption takes a random view.
+    sample_weights
+        float32 (photos,): how often an epoch uses each photo's captions, rounded; None: once.
+    other_style
+        Paths of photos whose captions are in another style. They begin with the unknown-word token
+        instead of the start token: their content is learnt, their style is never generated.
     """
 
     def __init__(
@@ -66,38 +72,43 @@ class SentenceBatches:
         examples: Sequence[Example],
         vocabulary: Vocabulary,
         *,
-        times: FloatArray | None = None,
-        apart: Container[Path] = (),
+        sample_weights: FloatArray | None = None,
+        other_style: Container[Path] = (),
         size: int = 128,
         seed: int,
     ) -> None:
         self.features, self.size, self.seed = features, size, seed
-        often = [1] * len(examples) if times is None else np.rint(times).astype(int).tolist()
+        repeats = (
+            [1] * len(examples)
+            if sample_weights is None
+            else np.rint(sample_weights).astype(int).tolist()
+        )
         sentences = [
             (row, caption)
             for row, example in enumerate(examples)
-            for caption in example.captions * often[row]
+            for caption in example.captions * repeats[row]
         ]
         self.owner = np.array([row for row, _ in sentences])
-        self.tokens = np.stack([vocabulary.encode(caption, LONGEST) for _, caption in sentences])
-        strange = np.array([example.path in apart for example in examples], bool)
-        self.tokens[strange[self.owner], 0] = UNKNOWN
+        self.tokens = np.stack([vocabulary.encode(caption, MAX_TOKENS) for _, caption in sentences])
+        other = np.array([example.path in other_style for example in examples], bool)
+        self.tokens[other[self.owner], 0] = UNKNOWN
         length = (self.tokens != PAD).sum(1)
         # Even lengths keep the number of traced graphs small.
-        padded = np.minimum(length + length % 2, LONGEST)
+        padded = np.minimum(length + length % 2, MAX_TOKENS)
         padded = np.clip(padded, 8, 26)
-        padded[length > 26] = LONGEST
+        padded[length > 26] = MAX_TOKENS
         self.groups = [(int(width), np.flatnonzero(padded == width)) for width in np.unique(padded)]
         self.steps = sum(-(-len(rows) // size) for _, rows in self.groups)
 
     def __call__(self, epoch: int, step: int) -> tuple[dict[str, Any], IntArray]:
-        """Batch `step` of an order of all sentences that the epoch fixes."""
+        """Batch `step` of a shuffle of all captions that depends on the epoch alone."""
         random = np.random.default_rng([self.seed, epoch])
         batches = []
         for width, rows in self.groups:
-            mixed = random.permutation(rows)
+            shuffled = random.permutation(rows)
             batches += [
-                (width, part) for part in np.split(mixed, range(self.size, len(mixed), self.size))
+                (width, part)
+                for part in np.split(shuffled, range(self.size, len(shuffled), self.size))
             ]
         width, rows = batches[random.permutation(len(batches))[step]]
         views = random.integers(self.features.shape[1], size=len(rows))
@@ -110,17 +121,18 @@ class SentenceBatches:
 def language_batches(
     sentences: Sequence[str], vocabulary: Vocabulary, seed: int, feature_size: int
 ) -> SentenceBatches:
-    """Sentences without photos: the feature of all of them is zero."""
-    nothing = np.zeros((1, 1, feature_size), np.float16)
+    """Batches of captions without photos: their features are zeros."""
+    zeros = np.zeros((1, 1, feature_size), np.float16)
     example = Example(Path(), tuple(sentences), "train")
-    return SentenceBatches(nothing, [example], vocabulary, seed=seed)
+    return SentenceBatches(zeros, [example], vocabulary, seed=seed)
 
 
 def fit_decoder(
     batches: SentenceBatches,
     vocabulary: Vocabulary,
-    sizes: Sizes,
-    plan: Plan,
+    kind: str,
+    sizes: Any,
+    schedule: Schedule,
     *,
     dev: SentenceBatches,
     measure: Callable[[dict[str, FloatArray]], Metrics],
@@ -129,45 +141,50 @@ def fit_decoder(
     seed: int,
     folder: Path,
     resume: bool,
-    report: Report,
+    progress: Progress,
 ) -> tuple[dict[str, FloatArray], list[Metrics]]:
-    """Train one decoder; its arrays as its stepper takes them, and its curve.
+    """Train one decoder.
 
     Parameters
     ----------
     dev
-        Sentences that are held out: their loss is measured each epoch, as `likelihood`, negated.
+        Captions held out: their negated loss, `likelihood`, is measured each epoch.
     measure
-        What else is measured each epoch with a decoder's arrays.
+        Further figures to measure each epoch, from the decoder's arrays.
     metric
         Which figure chooses the best epoch.
     start
-        Arrays to begin with, such as those of a decoder that knows the language.
+        Initial weights, such as those of a decoder pre-trained on text alone.
+
+    Returns
+    -------
+    The decoder's arrays as its stepper takes them, and the figures of each epoch.
     """
     keras.utils.set_random_seed(seed)
-    model = merge.network(len(vocabulary), sizes, FEATURES)
+    decoder = decoders.get(kind)
+    model = decoder.network(len(vocabulary), sizes, batches.features.shape[-1])
     if start is not None:
-        merge.set_arrays(model, start)
+        decoder.set_arrays(model, start)
     model.compile(
         optimizer=keras.optimizers.AdamW(
-            plan.learning_rate, weight_decay=0.01, global_clipnorm=1.0
+            schedule.learning_rate, weight_decay=0.01, global_clipnorm=1.0
         ),
-        loss=smoothed_entropy,
+        loss=smoothed_cross_entropy,
         jit_compile=False,
     )
 
     def validate() -> Metrics:
         losses = [float(model.test_on_batch(*dev(0, step))) for step in range(dev.steps)]
-        return {"likelihood": -float(np.mean(losses)), **measure(merge.arrays(model))}
+        return {"likelihood": -float(np.mean(losses)), **measure(decoder.arrays(model))}
 
     history = fit(
-        model, batches, plan,
-        validate=validate, metric=metric, folder=folder, resume=resume, report=report,
+        model, batches, schedule,
+        validate=validate, metric=metric, folder=folder, resume=resume, progress=progress,
     )  # fmt: skip
-    return merge.arrays(model), history
+    return decoder.arrays(model), history
 
 
-def coverage(vocabulary: Vocabulary, captions: Sequence[str]) -> float:
-    """Share of the captions' words that the vocabulary knows."""
-    spoken = [word for caption in captions for word in words(caption)]
-    return sum(word in vocabulary for word in spoken) / max(1, len(spoken))
+def vocabulary_coverage(vocabulary: Vocabulary, captions: Sequence[str]) -> float:
+    """Share of the words in captions that are in the vocabulary, 0 to 1."""
+    used = [word for caption in captions for word in words(caption)]
+    return sum(word in vocabulary for word in used) / max(1, len(used))

@@ -1,4 +1,4 @@
-"""Flickr8k from the Hugging Face hub, laid out as Kaggle does it, with the official lists."""
+"""Download of Flickr8k from the Hugging Face hub, into Kaggle's layout with the official lists."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from captioner.training.corpora import CAPTIONS, LISTS, Split
 
 REPOSITORY = "jxie/flickr8k"
 CALLED: dict[str, Split] = {"train": "train", "validation": "dev", "test": "test"}
-"""The repository's splits; each is one or several files `data/train-00000-of-00002-….parquet`."""
+"""The repository's splits; each has one or more files `data/train-00000-of-00002-….parquet`."""
 IMAGE = "image"
-"""A struct of the photo's bytes and, perhaps, its file name."""
+"""Column: a struct of the photo's bytes and possibly its file name."""
 PARTS = ".download"
-"""Folder for what comes over the network, until it is laid out."""
+"""Folder for downloaded files, until the photos are written."""
 _MARK, _MARKED = "captioner.txt", f"captioner keeps {REPOSITORY} here while it comes.\n".encode()
-"""Says that the folder is ours to remove."""
+"""Marks the folder as one that may be removed."""
 SENTENCES = tuple(f"caption_{number}" for number in range(5))
 
 _PLAIN_NAME = re.compile(r"\w[\w.-]*\.\w+")
 
 
 def download(folder: Path, *, progress: Callable[[str], None] | None = None) -> Path:
-    """Fetch `jxie/flickr8k` into `folder`: `Images/`, `captions.txt` and the split lists.
+    """Download `jxie/flickr8k` into `folder`: `Images/`, `captions.txt` and the split lists.
 
-    About 1.1 GB come over the network, and as much again lies on the disk until it is done. What
-    has come is kept when it is interrupted, and the next call goes on from there; `captions.txt`
-    is written last, so a folder that holds one is complete, and fetched no second time.
+    This downloads about 1.1 GB, and needs as much disk space again until it is done. If it is
+    interrupted, downloaded files are kept and the next call continues; `captions.txt` is written
+    last, so a folder that has one is complete and is not downloaded again.
 
     Parameters
     ----------
     progress
-        Called with the name of each photo that lies in its place.
+        Called with the name of each photo that is in its place.
 
     Raises
     ------
     UsageError
-        Where the folder holds something else, or cannot be written.
+        If the folder has other contents, or cannot be written.
     CaptionerError
-        Where the hub cannot be reached, its files are not as expected, or an extra is missing.
+        If the hub cannot be reached, its files are not as expected, or an extra is missing.
     """
     parts = folder / PARTS
     check(folder)
@@ -58,17 +58,17 @@ def download(folder: Path, *, progress: Callable[[str], None] | None = None) -> 
     except OSError as error:
         raise CaptionerError(
             f"{folder} cannot hold the data set: {error.strerror or error}.",
-            "Make room and run the command again: what has come is kept.",
+            "Free some space and run the command again: downloaded files are kept.",
         ) from error
 
 
 def check(folder: Path) -> None:
-    """See that a data set can be fetched into a folder, or is there; changes nothing.
+    """Check that a data set can be downloaded into a folder, or is there already.
 
     Raises
     ------
     UsageError
-        Where the folder holds something else, or cannot be written.
+        If the folder has other contents, or cannot be written.
     """
     another = "Name a new folder with --download."
     try:
@@ -139,8 +139,8 @@ def _fetch(parts: Path) -> list[Path]:
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise CaptionerError(
-            f"cannot fetch {REPOSITORY} from the Hugging Face hub: {reason.rstrip('.')}.",
-            "Check the network and run the command again: what has come is kept.",
+            f"cannot download {REPOSITORY} from the Hugging Face hub: {reason.rstrip('.')}.",
+            "Check the network and run the command again: downloaded files are kept.",
         ) from error
     found = sorted(parts.glob("data/*.parquet"))
     missing = [called for called in CALLED if not any(p.name.startswith(called) for p in found)]
@@ -153,7 +153,7 @@ def _fetch(parts: Path) -> list[Path]:
 
 
 def _rows(part: Path) -> Iterator[tuple[bytes, str, list[str]]]:
-    """Photo, its name or "", and its captions, row by row; a few photos in memory at once."""
+    """Photo, its name or "", and its captions, row by row; only a few photos are in memory."""
     try:
         from pyarrow.parquet import ParquetFile
     except ModuleNotFoundError as error:
@@ -172,7 +172,7 @@ def _rows(part: Path) -> Iterator[tuple[bytes, str, list[str]]]:
 
 
 def _name(path: str, split: Split, number: int, taken: dict[Split, dict[str, None]]) -> str:
-    """The photo's own file name where it has a plain one that no other photo has."""
+    """The photo's own file name if it is plain and unique; otherwise a numbered one."""
     name = PurePosixPath(path).name
     if _PLAIN_NAME.fullmatch(name) and not any(name in names for names in taken.values()):
         return name
@@ -181,7 +181,7 @@ def _name(path: str, split: Split, number: int, taken: dict[Split, dict[str, Non
 
 @contextmanager
 def _whole(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write, which takes its place when it is complete."""
+    """A temporary file next to `path`, renamed to it once it is complete."""
     partial = path.with_name(f".{path.name}.part")
     yield partial
     partial.replace(path)

@@ -5,20 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from captioner.errors import UsageError
 from captioner.model import bundle as bundles
 from captioner.model import encoders
+from captioner.model.backend import keras
 from captioner.model.encoders import TrainedEncoder
 from captioner.model.engines.calibration import calibrate_int8
 from captioner.training.features import load_square
 from captioner.training.finetune import PixelBatches
-from captioner.training.fit import Metrics, Plan, fit
-from captioner.training.heads import DevRanks, FeatureBatches, Heads, Lessons, Lexicon, adopt
-from captioner.training.run import Eye, Run
+from captioner.training.fit import Metrics, Schedule, fit
+from captioner.training.heads import (
+    DevRanks,
+    FeatureBatches,
+    Heads,
+    Lexicon,
+    TrainingTargets,
+    copy_heads,
+)
+from captioner.training.run import FeatureExtractor, Run
 
 CALIBRATION_PHOTOS = 300
 """Training photos on which int8 is calibrated."""
@@ -57,32 +64,37 @@ def starting_encoder(source: str, size: int, kind: str = encoders.xception.name)
 
 
 def fit_heads(
-    run: Run, lexicon: Lexicon, lessons: Lessons, eye: Eye, views: int, part: str
+    run: Run,
+    lexicon: Lexicon,
+    targets: TrainingTargets,
+    extractor: FeatureExtractor,
+    views: int,
+    part: str,
 ) -> Heads:
     """Word head and joint space on features of an encoder as it is."""
-    options = run.options
-    keras.utils.set_random_seed(options.seed)
-    heads = Heads(lexicon)
-    features = eye.features(lessons.examples, views)
-    times = np.ones(len(lessons), np.float32)
-    times[: len(run.train)] = run.times
-    batches = FeatureBatches(features, lessons, times=times, seed=options.seed)
-    dev = eye.features(run.dev)[:, 0].astype(np.float32)
+    config, seed = run.config.heads, run.config.seed
+    keras.utils.set_random_seed(seed)
+    heads = Heads(lexicon, extractor.feature_size)
+    features = extractor.features(targets.examples, views)
+    sample_weights = np.ones(len(targets), np.float32)
+    sample_weights[: len(run.train)] = run.sample_weights
+    batches = FeatureBatches(features, targets, sample_weights=sample_weights, seed=seed)
+    dev = extractor.features(run.dev)[:, 0].astype(np.float32)
     ranks = DevRanks(run.dev, lexicon)
-    plan = Plan(options.head_epochs, batches.steps, 1.5e-3)
-    heads.compile_for(plan.learning_rate)
+    schedule = Schedule(config.epochs, batches.steps, config.learning_rate)
+    heads.compile_for(schedule.learning_rate)
     heads(batches(0, 0)[0])  # builds every variable
-    heads.expect(lessons)
+    heads.start_from_prior(targets)
     fit(
-        heads, batches, plan,
+        heads, batches, schedule,
         validate=lambda: ranks(heads, dev), metric="both_r10",
-        folder=run.work / part, resume=options.resume, report=run.report,
+        folder=run.work / part, resume=run.resume, progress=run.progress,
     )  # fmt: skip
     return heads
 
 
 def fit_encoder(
-    run: Run, lexicon: Lexicon, lessons: Lessons, trained: TrainedEncoder
+    run: Run, lexicon: Lexicon, targets: TrainingTargets, trained: TrainedEncoder
 ) -> tuple[TrainedEncoder, list[Metrics]]:
     """Fine-tune the last stages of an encoder on words, concepts and sentences.
 
@@ -93,34 +105,35 @@ def fit_encoder(
     -------
     The encoder with its new weights and without activation ranges, and the metrics of each epoch.
     """
-    options = run.options
+    config, seed = run.config.encoder, run.config.seed
     trained = replace(trained, activation_ranges=None)
-    eye = Eye.of(run, replace(trained, size=options.fine_tune_size))
-    heads = fit_heads(run, lexicon, lessons, eye, 1, "warm-up")
-    keras.utils.set_random_seed(options.seed)
-    encoder = trained.network(options.fine_tune_size)
-    encoders.set_trainable(encoder, trained.encoder, options.fine_tune)
-    whole = Heads(lexicon, encoder)
-    batches = PixelBatches(lessons, photo_size=options.fine_tune_size, seed=options.seed)
-    plan = Plan(options.fine_tune_epochs, batches.steps, options.fine_tune_rate)
-    whole.compile_for(plan.learning_rate)
+    extractor = FeatureExtractor.of(run, replace(trained, size=config.fine_tune_size))
+    heads = fit_heads(run, lexicon, targets, extractor, 1, "warm-up")
+    keras.utils.set_random_seed(seed)
+    encoder = trained.network(config.fine_tune_size)
+    encoders.set_trainable(encoder, trained.encoder, config.fine_tune)
+    whole = Heads(lexicon, trained.feature_size, encoder)
+    batches = PixelBatches(targets, photo_size=config.fine_tune_size, seed=seed)
+    schedule = Schedule(config.fine_tune_epochs, batches.steps, config.fine_tune_rate)
+    whole.compile_for(schedule.learning_rate)
     whole(batches(0, 0)[0])  # builds every variable
-    adopt(whole, heads)
+    copy_heads(whole, heads)
     ranks = DevRanks(run.dev, lexicon)
-    wider = DevRanks(run.wider_dev, lexicon) if run.wider_dev else None
+    extra_ranks = DevRanks(run.extra_dev, lexicon) if run.extra_dev else None
 
     def validate() -> Metrics:
-        eye = Eye.of(run, replace(trained, weights=encoders.get_weights(encoder)))
-        measured = ranks(whole, eye.features(run.dev)[:, 0].astype(np.float32))
-        if wider:
-            found = wider(whole, eye.features(run.wider_dev)[:, 0].astype(np.float32))
+        current = replace(trained, weights=encoders.get_weights(encoder))
+        extractor = FeatureExtractor.of(run, current)
+        measured = ranks(whole, extractor.features(run.dev)[:, 0].astype(np.float32))
+        if extra_ranks:
+            found = extra_ranks(whole, extractor.features(run.extra_dev)[:, 0].astype(np.float32))
             measured |= {f"wider_{name}": value for name, value in found.items()}
         return measured
 
     history = fit(
-        whole, batches, plan,
+        whole, batches, schedule,
         validate=validate, metric="both_r10",
-        folder=run.work / "encoder", resume=options.resume, report=run.report,
+        folder=run.work / "encoder", resume=run.resume, progress=run.progress,
     )  # fmt: skip
     run.show(history, "encoder")
     return replace(trained, weights=encoders.get_weights(encoder)), history
@@ -129,10 +142,10 @@ def fit_encoder(
 def calibrated(run: Run, trained: TrainedEncoder) -> TrainedEncoder:
     """The encoder with activation ranges for int8, which are kept in the run's folder."""
     file = run.work / bundles.ACTIVATION_RANGES
-    if run.options.resume and file.is_file():
+    if run.resume and file.is_file():
         return replace(trained, activation_ranges=load_file(file))
     run.report(f"calibrating int8 on {CALIBRATION_PHOTOS} training photos")
-    random = np.random.default_rng(run.options.seed)
+    random = np.random.default_rng(run.config.seed)
     chosen = random.permutation(len(run.train))[:CALIBRATION_PHOTOS]
     photos = [load_square(run.train[row].path, trained.size) for row in chosen]
     ranges = calibrate_int8(trained, photos)

@@ -1,7 +1,7 @@
-"""A model on photos that it was not trained on: what it says of them, and how they are found.
+"""Evaluation of a model: its captions against references, and how well photos are found.
 
-Descriptions and rankings come from outside, so that what is measured is what a person uses: the
-pipeline that describes, and the search of the index.
+Descriptions and rankings come from outside, so that what is measured is what people use: the
+pipeline that describes photos, and the search of the index.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from captioner.model.query import score_all
 from captioner.model.vocabulary import words
 from captioner.training.corpora import Example
 from captioner.training.metrics import (
-    Precision,
-    Query,
+    JudgedQuery,
     Ranking,
     Recall,
+    RetrievalPrecision,
     Scores,
     caption_recall,
     caption_scores,
@@ -28,24 +28,24 @@ from captioner.training.metrics import (
 from captioner.types import Description, FloatArray, QueryPlanner, SearchVectors
 
 SEARCH, MODEL = "captioner search", "the model alone"
-"""The rankings that are measured side by side."""
+"""Names of the rankings that are compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a model is worth on some photos."""
+    """Metrics of a model on some photos, and what they were computed from."""
 
     examples: tuple[Example, ...]
     descriptions: tuple[Description, ...]
-    """Of the same photos, in the same order."""
+    """Those of the examples, in the same order."""
     scores: Scores
     recall: Recall
     """Every reference caption as a query, ranked by the model alone."""
-    precisions: Mapping[str, Mapping[str, Precision]]
-    """By the query file, as given, then by the name of the ranking."""
+    precisions: Mapping[str, Mapping[str, RetrievalPrecision]]
+    """By query file, as given, then by name of the ranking."""
 
     def record(self) -> dict[str, object]:
-        """All figures for a JSON file, rounded to two digits."""
+        """All figures, for JSON, rounded to two decimals."""
         return {
             "captions": self.scores.record(),
             "whole_captions": _rounded(self.recall),
@@ -65,56 +65,56 @@ def evaluate(
     descriptions: Sequence[Description],
     rank: QueryPlanner,
     search: Ranking,
-    queries: Mapping[str, Sequence[Query]],
+    queries: Mapping[str, Sequence[JudgedQuery]],
 ) -> Evaluation:
-    """Measure descriptions against the reference captions of their photos.
+    """Compute all metrics of descriptions, given their photos' reference captions.
 
     Parameters
     ----------
     examples
-        Photos with references; those without a description are left out.
+        Photos with references; those without a description are skipped.
     descriptions
         Of photos among the examples, in any order.
     rank
-        How the model scores photos. With it alone whole captions are searched for: there are
-        thousands of them, and they would take minutes in `search`.
+        The model's own ranking. Reference captions are searched with it alone: there are thousands
+        of them, and they would take minutes in `search`.
     search
-        The search as a person uses it; scores photos in the order of `descriptions`.
+        The search of an index; scores photos in the order of `descriptions`.
     queries
-        Of each query file.
+        By query file.
 
     Raises
     ------
     CaptionerError
-        Where nothing was described, no query fits the photos, or `pycocoevalcap` is missing.
+        If nothing was described, no query is about these photos, or `pycocoevalcap` is missing.
     """
     if not descriptions:
-        raise CaptionerError("there is nothing to evaluate: not one photo was described.")
+        raise CaptionerError("there is nothing to evaluate: no photo was captioned.")
     by_name = {example.name: example for example in examples}
     measured = [by_name[description.photo.path.name] for description in descriptions]
     names = [example.name for example in measured]
-    said = dict(zip(names, (each.captions[0].text for each in descriptions), strict=True))
+    captions = dict(zip(names, (each.captions[0].text for each in descriptions), strict=True))
     references = {example.name: example.captions for example in measured}
-    # As plain words: what a caption puts in quotes is no demand on the search.
-    asked = {name: [" ".join(words(text)) for text in references[name]] for name in names}
-    alone = by_vectors(rank, descriptions)
+    # Plain words: quotes in a caption are not the search syntax.
+    queries_of = {name: [" ".join(words(text)) for text in references[name]] for name in names}
+    own_ranking = by_vectors(rank, descriptions)
     return Evaluation(
         examples=tuple(measured),
         descriptions=tuple(descriptions),
-        scores=caption_scores(said, references),
-        recall=caption_recall(alone, names, asked),
+        scores=caption_scores(captions, references),
+        recall=caption_recall(own_ranking, names, queries_of),
         precisions={
             file: {
-                name: query_precision(ranking, names, asked_for)
-                for name, ranking in {SEARCH: search, MODEL: alone}.items()
+                name: query_precision(ranking, names, judged)
+                for name, ranking in {SEARCH: search, MODEL: own_ranking}.items()
             }
-            for file, asked_for in queries.items()
+            for file, judged in queries.items()
         },
     )
 
 
 def by_vectors(rank: QueryPlanner, descriptions: Sequence[Description]) -> Ranking:
-    """Rank photos by the model's own scores alone, without their captions' words."""
+    """Rank photos by the model's scores alone, without the words of their captions."""
     stacked = SearchVectors(
         np.stack([description.vectors.embedding for description in descriptions]),
         np.stack([description.vectors.word_hidden for description in descriptions]),
@@ -122,12 +122,12 @@ def by_vectors(rank: QueryPlanner, descriptions: Sequence[Description]) -> Ranki
     return lambda query: score_all(rank(query), stacked)
 
 
-def by_order(places: Sequence[int], count: int) -> FloatArray:
-    """Scores (count,) for a search's answer: `places` are the photos found, best first."""
+def by_order(found: Sequence[int], count: int) -> FloatArray:
+    """Scores (count,) of a search's result: `found` are the photos' numbers, best first."""
     scores = np.full(count, -np.inf, np.float32)
-    scores[list(places)] = -np.arange(len(places), dtype=np.float32)
+    scores[list(found)] = -np.arange(len(found), dtype=np.float32)
     return scores
 
 
-def _rounded(measures: Recall | Precision) -> dict[str, float]:
+def _rounded(measures: Recall | RetrievalPrecision) -> dict[str, float]:
     return {name: round(value, 2) for name, value in asdict(measures).items()}

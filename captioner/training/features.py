@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from captioner.model.engines import Engine
 from captioner.photos.decode import model_input, upright
+from captioner.training.progress import Progress, Silent
 from captioner.types import FloatArray, HalfArray, PixelArray
 
 
@@ -55,7 +56,7 @@ def extract(
     feature_size: int,
     views: int = 1,
     cache: Path,
-    report: Callable[[str], None] = lambda line: None,
+    progress: Progress | None = None,
 ) -> HalfArray:
     """Features of photos, float16 (len(paths), views, feature_size), from the cache if it has them.
 
@@ -74,16 +75,16 @@ def extract(
         key.update(f"{path.name} {path.stat().st_size}\n".encode())
     file = cache / f"features-{key.hexdigest()}.npy"
     if file.is_file():
-        report(f"features of {len(paths):,} photos read from {file}")
         return np.load(file, allow_pickle=False)
     out = np.empty((len(paths), views, feature_size), np.float16)
     flat = out.reshape(-1, feature_size)
     done = 0
-    for batch in engine.encode(_batches(paths, size, views, engine.batch_size)):
-        flat[done : done + len(batch)] = batch.pooled
-        done += len(batch)
-        if done // 1000 > (done - len(batch)) // 1000:
-            report(f"features: {done:,} of {len(flat):,} views")
+    with (progress or Silent()).stage("features", len(flat), unit="view") as advance:
+        for batch in engine.encode(_batches(paths, size, views, engine.batch_size)):
+            flat[done : done + len(batch)] = batch.pooled
+            done += len(batch)
+            for _ in range(len(batch)):
+                advance("extracting features")
     cache.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(f".{os.getpid()}.partial.npy")
     np.save(partial, out, allow_pickle=False)

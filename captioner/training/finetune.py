@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from captioner.photos.decode import model_input, upright
-from captioner.training.heads import Lessons
+from captioner.training.heads import TrainingTargets
 from captioner.types import FloatArray, PixelArray
 
 
@@ -46,7 +46,7 @@ class PixelBatches:
 
     def __init__(
         self,
-        lessons: Lessons,
+        lessons: TrainingTargets,
         *,
         photo_size: int,
         size: int = 32,
@@ -69,7 +69,7 @@ class PixelBatches:
         photos = np.stack(list(self._pool.map(lambda job: self._photo(*job), jobs)))
         return (
             {"photo": photos, "bags": bags, "captioned": self.lessons.captioned[rows]},
-            self.lessons.targets[rows].astype(np.float32),
+            self.lessons.labels[rows].astype(np.float32),
         )
 
     def _photo(self, row: int, random: np.random.Generator) -> PixelArray:

@@ -1,7 +1,8 @@
-"""The training loop, one for every part of the model: steps, checkpoints, early stopping, resuming.
+"""The training loop for every part of the model: steps, checkpoints, early stopping, resuming.
 
 A batch is a function of (epoch, step) alone, and a checkpoint holds every variable of the model and
-its optimizer, dropout's seeds included. So a resumed run is the same run.
+its optimizer, including the state of dropout's random generators. So a resumed run is bit for bit
+the run that was never stopped.
 """
 
 from __future__ import annotations
@@ -19,31 +20,34 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import keras
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from captioner.errors import CaptionerError
+from captioner.model.backend import keras
+from captioner.training import curves
+from captioner.training.progress import Advance, Progress
 
 Batch = tuple[Any, Any]
 Metrics = dict[str, float]
-Report = Callable[[str], None]
 CHECKPOINT_SECONDS = 600.0
+"""At most this much work is lost when a process is killed."""
+_SHOWN = ("loss", "cider", "words", "reward", "likelihood", "both_r10", "wider_both_r10")
+"""Figures shown after each epoch; the curves show all of them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How long and how fast to train.
-
-    The learning rate rises linearly over `warm_up` of all steps, then falls to zero on a cosine.
-    """
+class Schedule:
+    """Epochs, and the learning rate of every step: linear warm-up, then cosine decay to zero."""
 
     epochs: int
     steps: int
     """Per epoch."""
     learning_rate: float
+    """At its peak."""
     warm_up: float = 0.1
+    """Share of all steps, 0 to 1, over which the learning rate rises."""
     patience: int = 3
     """Epochs without a better metric before stopping early."""
 
@@ -59,8 +63,8 @@ class Plan:
 
 
 @dataclass(slots=True)
-class State:
-    """Where a run is: the part of a checkpoint that is not arrays."""
+class LoopState:
+    """How far a run has come: the part of a checkpoint that is not arrays."""
 
     epoch: int = 0
     step: int = 0
@@ -75,15 +79,15 @@ class State:
 def fit(
     model: keras.Model,
     batch: Callable[[int, int], Batch],
-    plan: Plan,
+    schedule: Schedule,
     *,
     validate: Callable[[], Metrics],
     metric: str,
     folder: Path,
     resume: bool,
-    report: Report,
+    progress: Progress,
 ) -> list[Metrics]:
-    """Train to the plan's end, or until the metric stops rising; leave the best weights loaded.
+    """Train to the schedule's end or until the metric stops rising; leave the best weights loaded.
 
     Parameters
     ----------
@@ -94,96 +98,103 @@ def fit(
     validate
         Measures the model on the dev split, after each epoch.
     metric
-        Which of its figures decides; larger is better.
+        Which of its figures chooses the best epoch; larger is better.
     folder
-        Gets `last.safetensors` after every epoch and every ten minutes, and `best.safetensors`.
+        For `last.safetensors`, written after every epoch and every ten minutes, and
+        `best.safetensors`. Its name is what progress calls this part.
     resume
-        Go on from `last.safetensors` where there is one.
+        Continue from `last.safetensors` if there is one.
 
     Returns
     -------
     list
-        One dictionary an epoch: `epoch`, `loss`, `seconds` and what `validate` measured.
+        For each epoch `epoch`, `loss`, `seconds` and what `validate` measured.
     """
     folder.mkdir(parents=True, exist_ok=True)
     last, best = folder / "last.safetensors", folder / "best.safetensors"
-    state = State()
+    state = LoopState()
+    part = folder.name.replace("-", " ")
     model.optimizer.build(model.trainable_variables)
     if resume and last.is_file():
-        state = _restore(model, last, plan)
-        report(f"resuming {model.name} at epoch {state.epoch + 1}, step {state.step + 1}")
+        state = _restore(model, last, schedule)
+        if state.finished or state.epoch >= schedule.epochs:
+            progress.note(f"{part}: trained already")
+        else:
+            progress.note(f"Resuming {part} at epoch {state.epoch + 1}, step {state.step + 1}.")
+    done = state.epoch * schedule.steps + state.step
     try:
-        _train(model, batch, plan, state, validate, metric, folder, report)
+        with progress.stage(part, schedule.epochs * schedule.steps, done=done) as advance:
+            _train(model, batch, schedule, state, validate, metric, folder, progress, advance)
     except KeyboardInterrupt:
-        _save(model, state, plan, last)
-        report(
-            f"{model.name}: stopped at epoch {state.epoch + 1}, step {state.step} of {plan.steps};"
-            " --resume goes on from there"
+        _save(model, state, schedule, last)
+        progress.note(
+            f"Stopped {part} at epoch {state.epoch + 1}, step {state.step} of {schedule.steps}. "
+            "Run the command again with --resume to continue."
         )
         raise
     if best.is_file():
-        _restore(model, best, plan)
+        _restore(model, best, schedule)
     return state.history
 
 
 def _train(
     model: keras.Model,
     batch: Callable[[int, int], Batch],
-    plan: Plan,
-    state: State,
+    schedule: Schedule,
+    state: LoopState,
     validate: Callable[[], Metrics],
     metric: str,
     folder: Path,
-    report: Report,
+    progress: Progress,
+    advance: Advance,
 ) -> None:
-    """Train to the end. Wherever an interrupt ends it, model and state fit together."""
+    """Train to the end. Wherever an interrupt stops it, model and state agree."""
     last, best = folder / "last.safetensors", folder / "best.safetensors"
+    part = folder.name.replace("-", " ")
     with ThreadPoolExecutor(1) as ahead:
-        while state.epoch < plan.epochs and not state.finished:
-            began = saved = time.monotonic()
-            coming = ahead.submit(batch, state.epoch, state.step)
-            for step in range(state.step, plan.steps):
-                x, y = coming.result()
-                if step + 1 < plan.steps:
-                    coming = ahead.submit(batch, state.epoch, step + 1)
-                model.optimizer.learning_rate = plan.rate(state.epoch * plan.steps + step)
+        while state.epoch < schedule.epochs and not state.finished:
+            started = saved = time.monotonic()
+            name = f"{part}, epoch {state.epoch + 1} of {schedule.epochs}"
+            upcoming = ahead.submit(batch, state.epoch, state.step)
+            for step in range(state.step, schedule.steps):
+                x, y = upcoming.result()
+                if step + 1 < schedule.steps:
+                    upcoming = ahead.submit(batch, state.epoch, step + 1)
+                model.optimizer.learning_rate = schedule.rate(state.epoch * schedule.steps + step)
                 model.reset_metrics()
                 with _uninterrupted():
                     state.loss_sum += float(model.train_on_batch(x, y, return_dict=True)["loss"])
                     state.step = step + 1
+                advance(name)
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    _save(model, state, plan, last)
+                    _save(model, state, schedule, last)
                     saved = time.monotonic()
-                    report(
-                        f"{model.name}: epoch {state.epoch + 1}, step {step + 1} of {plan.steps},"
-                        f" loss {state.loss_sum / state.step:.4f}"
-                    )
             measured = {
                 "epoch": float(state.epoch + 1),
-                "loss": state.loss_sum / plan.steps,
-                "seconds": time.monotonic() - began,
+                "loss": state.loss_sum / schedule.steps,
+                "seconds": time.monotonic() - started,
                 **validate(),
             }
-            report(f"{model.name}: " + ", ".join(f"{k} {v:.4g}" for k, v in measured.items()))
+            progress.note(f"{name}: {curves.summary(measured, _SHOWN)}")
             with _uninterrupted():
                 state.history.append(measured)
                 state.epoch, state.step, state.loss_sum = state.epoch + 1, 0, 0.0
                 if measured[metric] > state.best:
                     state.best, state.since_best = measured[metric], 0
-                    _save(model, state, plan, best)
+                    _save(model, state, schedule, best)
                 else:
                     state.since_best += 1
-                    state.finished = state.since_best >= plan.patience
-                _save(model, state, plan, last)
+                    state.finished = state.since_best >= schedule.patience
+                _save(model, state, schedule, last)
 
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Put off what signals do until the end of the block."""
+    """Delay signal handlers until the end of the block."""
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the main thread's
         return
-    came: list[tuple[int, FrameType | None]] = []
+    received: list[tuple[int, FrameType | None]] = []
     before = {
         number: handler
         for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
@@ -191,13 +202,13 @@ def _uninterrupted() -> Iterator[None]:
         and callable(handler := signal.getsignal(number := getattr(signal, name)))
     }
     for number in before:
-        signal.signal(number, lambda number, frame: came.append((number, frame)))
+        signal.signal(number, lambda number, frame: received.append((number, frame)))
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    for number, frame in came[:1]:
+    for number, frame in received[:1]:
         before[number](number, frame)
 
 
@@ -208,31 +219,31 @@ def _variables(model: keras.Model) -> dict[str, keras.Variable]:
     }
 
 
-def _save(model: keras.Model, state: State, plan: Plan, file: Path) -> None:
+def _save(model: keras.Model, state: LoopState, schedule: Schedule, file: Path) -> None:
     arrays = {
         name: np.array(keras.ops.convert_to_numpy(variable), order="C")
         for name, variable in _variables(model).items()
     }
-    about = {"state": vars_of(state), "plan": vars_of(plan)}
+    about = {"state": vars_of(state), "schedule": vars_of(schedule)}
     partial = file.with_suffix(".partial")
     save_file(arrays, partial, metadata={"captioner": json.dumps(about)})
     partial.replace(file)
 
 
-def _restore(model: keras.Model, file: Path, plan: Plan) -> State:
+def _restore(model: keras.Model, file: Path, schedule: Schedule) -> LoopState:
     with safe_open(file, framework="numpy") as stored:
         about = json.loads(stored.metadata()["captioner"])
         variables = _variables(model)
-        if about["plan"] != vars_of(plan) or set(stored.keys()) != set(variables):
+        if about.get("schedule") != vars_of(schedule) or set(stored.keys()) != set(variables):
             raise CaptionerError(
-                f"{file} is a checkpoint of another run: its plan or its model differs.",
-                "Resume with the options that run had, or leave out --resume.",
+                f"{file} is a checkpoint of another run: its schedule or its model differs.",
+                "Resume with the options of that run, or begin again with --force.",
             )
         for name, variable in variables.items():
             variable.assign(stored.get_tensor(name))
-    return State(**about["state"])
+    return LoopState(**about["state"])
 
 
 def vars_of(record: Any) -> Mapping[str, Any]:
-    """A slotted dataclass as a dictionary that survives JSON."""
+    """The fields of a slotted dataclass, as a dictionary for JSON."""
     return {name: getattr(record, name) for name in record.__dataclass_fields__}

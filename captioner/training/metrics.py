@@ -1,11 +1,11 @@
-"""What a caption or a search is worth: the field's own measures, on plain lower-case words.
+"""Metrics of captions and of retrieval, on plain lower-case words.
 
 Captions: BLEU (Papineni et al., 2002), ROUGE-L (Lin, 2004), CIDEr (Vedantam et al., 2015) and
-METEOR (Denkowski and Lavie, 2014), all as `pycocoevalcap` computes them. Its tokenizer needs Java
-and is not used: sentences are cut by `captioner.model.vocabulary.words`, so that neither
-punctuation nor the marks of a decoder can count.
+METEOR (Denkowski and Lavie, 2014), all computed by `pycocoevalcap`. Its tokenizer needs Java and is
+not used: captions are split by `captioner.model.vocabulary.words`, so that neither punctuation nor
+special tokens count. Retrieval: recall at k, median rank, mean average precision, precision at 5.
 
-Everything is given times 100, as papers print it.
+Everything is × 100, as papers print it.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ Sentences = dict[str, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """How well captions match what people wrote, all photos of a split together; times 100."""
+    """How well captions match the references, all photos of a split together; × 100."""
 
     bleu: tuple[float, float, float, float]
     """BLEU-1 to BLEU-4 of the corpus, brevity against the closest reference."""
     rouge: float
     """ROUGE-L."""
     cider: float
-    """Mean of `photo_cider`; its word weights come from the references given, so it compares
-    only with scores over the same photos. 1,000 at most."""
+    """Mean of `photo_cider`, 0 to 1,000. Document frequencies come from the references given, so
+    it is comparable only with scores on the same photos."""
     meteor: float | None
-    """None where it could not be computed; `note` says why."""
+    """None if it could not be computed; `note` says why."""
     photo_cider: Mapping[str, float]
     """CIDEr of each photo by name."""
     words_used: int
-    """Different words in all captions."""
+    """Distinct words in all captions."""
     different_captions: int
     note: str = ""
 
     def record(self) -> dict[str, float | int | None]:
-        """The figures of the corpus for a JSON file, rounded to two digits."""
+        """All figures but those of single photos, for JSON, rounded to two decimals."""
         bleu = {f"bleu_{n}": round(value, 2) for n, value in enumerate(self.bleu, 1)}
         return {
             **bleu,
@@ -70,36 +70,38 @@ class Scores:
 def caption_scores(
     predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]
 ) -> Scores:
-    """All measures of captions against references, both by photo name.
+    """All metrics of captions against references, both by photo name.
 
     Raises
     ------
     CaptionerError
-        Where `pycocoevalcap` is not installed.
+        If `pycocoevalcap` is not installed.
     ValueError
-        Where a photo has no reference with a word in it.
+        If a photo has no reference with a word in it.
     """
-    said, meant = _sentences(predictions, references)
+    candidates, targets = _sentences(predictions, references)
     bleu_scorer, cider_scorer, rouge_scorer, meteor_scorer = scorers()
-    bleu, _ = bleu_scorer().compute_score(meant, said, verbose=0)
-    rouge, _ = rouge_scorer().compute_score(meant, said)
-    _, photo_cider = cider_scorer().compute_score(meant, said)
-    meteor, note = _meteor(meteor_scorer, meant, said)
-    by_photo = {name: 100 * float(value) for name, value in zip(said, photo_cider, strict=True)}
+    bleu, _ = bleu_scorer().compute_score(targets, candidates, verbose=0)
+    rouge, _ = rouge_scorer().compute_score(targets, candidates)
+    _, photo_cider = cider_scorer().compute_score(targets, candidates)
+    meteor, note = _meteor(meteor_scorer, targets, candidates)
+    by_photo = {
+        name: 100 * float(value) for name, value in zip(candidates, photo_cider, strict=True)
+    }
     return Scores(
         bleu=(100 * bleu[0], 100 * bleu[1], 100 * bleu[2], 100 * bleu[3]),
         rouge=100 * float(rouge),
         cider=sum(by_photo.values()) / len(by_photo),
         meteor=meteor,
         photo_cider=by_photo,
-        words_used=len({word for (sentence,) in said.values() for word in sentence.split()}),
-        different_captions=len({sentence for (sentence,) in said.values()}),
+        words_used=len({word for (sentence,) in candidates.values() for word in sentence.split()}),
+        different_captions=len({sentence for (sentence,) in candidates.values()}),
         note=note,
     )
 
 
 def cider(predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]) -> float:
-    """CIDEr alone, as in `caption_scores`: quick enough for every epoch of a training."""
+    """CIDEr alone, as in `caption_scores`: fast enough for every epoch of training."""
     by_photo = photo_cider(predictions, references)
     return sum(by_photo.values()) / len(by_photo)
 
@@ -108,33 +110,33 @@ def photo_cider(
     predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]
 ) -> dict[str, float]:
     """CIDEr of each photo by name, as in `caption_scores`."""
-    said, meant = _sentences(predictions, references)
+    candidates, targets = _sentences(predictions, references)
     _, cider_scorer, _, _ = scorers()
-    _, each = cider_scorer().compute_score(meant, said)
-    return {name: 100 * float(value) for name, value in zip(said, each, strict=True)}
+    _, each = cider_scorer().compute_score(targets, candidates)
+    return {name: 100 * float(value) for name, value in zip(candidates, each, strict=True)}
 
 
 def _sentences(
     predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]
 ) -> tuple[Sentences, Sentences]:
-    said = {name: [" ".join(words(caption))] for name, caption in predictions.items()}
-    meant = {
+    candidates = {name: [" ".join(words(caption))] for name, caption in predictions.items()}
+    targets = {
         name: [plain for text in references[name] if (plain := " ".join(words(text)))]
         for name in predictions
     }
-    bare = [name for name, sentences in meant.items() if not sentences]
-    if bare or not said:
-        raise ValueError(f"no reference captions for {bare[0] if bare else 'no photos'}")
-    return said, meant
+    missing = [name for name, sentences in targets.items() if not sentences]
+    if missing or not candidates:
+        raise ValueError(f"no reference captions for {missing[0] if missing else 'no photos'}")
+    return candidates, targets
 
 
 def scorers() -> tuple[Any, Any, Any, Any]:
-    """`pycocoevalcap`'s classes for BLEU, CIDEr, ROUGE-L and METEOR.
+    """Import `pycocoevalcap`'s classes for BLEU, CIDEr, ROUGE-L and METEOR.
 
     Raises
     ------
     CaptionerError
-        Where it is not installed: worth knowing before the photos are described.
+        If it is not installed: worth knowing before the photos are captioned.
     """
     try:
         from pycocoevalcap.bleu.bleu import Bleu
@@ -149,23 +151,23 @@ def scorers() -> tuple[Any, Any, Any, Any]:
     return Bleu, Cider, Rouge, Meteor
 
 
-def _meteor(scorer: Any, meant: Sentences, said: Sentences) -> tuple[float | None, str]:
+def _meteor(scorer: Any, targets: Sentences, candidates: Sentences) -> tuple[float | None, str]:
     if shutil.which("java") is None:
-        return None, "METEOR left out: it needs Java, and there is no java on PATH."
+        return None, "METEOR is not computed: it needs Java, and there is no java on PATH."
     meteor = scorer()
     try:
-        mean, _ = meteor.compute_score(meant, said)
+        mean, _ = meteor.compute_score(targets, candidates)
     except (OSError, ValueError):
         # Its __del__ waits for the lock that it still holds, and fails on a broken pipe.
         meteor.lock.release()
         with suppress(OSError):
             meteor.meteor_p.stdin.close()
-        return None, "METEOR left out: java ended before it had answered."
+        return None, "METEOR is not computed: java exited before it answered."
     return 100 * float(mean), ""
 
 
 class Difference(NamedTuple):
-    """How much better `a` is than `b`, and how sure that is."""
+    """Mean difference between two systems, with its 95 % confidence interval."""
 
     mean: float
     low: float
@@ -177,12 +179,12 @@ class Difference(NamedTuple):
 def paired_bootstrap(
     a: Mapping[str, float], b: Mapping[str, float], seed: int = 0, resamples: int = 2000
 ) -> Difference:
-    """Mean difference a - b of per-photo scores with its 95 % interval (Koehn, 2004).
+    """Mean difference a - b of per-photo scores with its 95 % confidence interval (Koehn, 2004).
 
     Raises
     ------
     ValueError
-        Where the two do not score the same photos.
+        If the two do not score the same photos.
     """
     if a.keys() != b.keys() or not a:
         raise ValueError("a paired comparison needs the scores of the same photos")
@@ -194,7 +196,7 @@ def paired_bootstrap(
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """How early the one right photo comes: shares of queries, times 100."""
+    """Recall of queries that have one relevant photo each; shares of queries × 100."""
 
     at_1: float
     at_5: float
@@ -205,7 +207,7 @@ class Recall:
 
 
 def recall(ranks: Sequence[int]) -> Recall:
-    """R@1, R@5, R@10 and median rank of the right photos' ranks, 1 for the first place."""
+    """R@1, R@5, R@10 and median rank, from the rank of the relevant photo of each query, from 1."""
     at_1, at_5, at_10 = (100 * sum(rank <= k for rank in ranks) / len(ranks) for k in (1, 5, 10))
     return Recall(at_1, at_5, at_10, float(median(ranks)), len(ranks))
 
@@ -215,16 +217,16 @@ def caption_recall(
 ) -> Recall:
     """Recall with every reference caption as a query; `names` are the photos as ranked."""
     ranks = []
-    for right, name in enumerate(names):
+    for row, name in enumerate(names):
         for caption in references[name]:
             scores = ranking(caption)
-            ranks.append(int(np.count_nonzero(scores >= scores[right])))
+            ranks.append(int(np.count_nonzero(scores >= scores[row])))
     return recall(ranks)
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """A search, and the photos that a person would want to see."""
+class JudgedQuery:
+    """A query with relevance judgements: the photos that a person would want to see."""
 
     text: str
     relevant: frozenset[str]
@@ -232,26 +234,26 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Precision:
-    """How well rankings gather the relevant photos in front; times 100."""
+class RetrievalPrecision:
+    """Precision of rankings with any number of relevant photos; × 100."""
 
     mean_average: float
     """mAP: the mean over queries of the average precision over the full ranking, which is the
-    precision at the place of each relevant photo, averaged over all relevant photos."""
+    precision at the rank of each relevant photo, averaged over all relevant photos."""
     at_5: float
     """P@5: share of relevant photos among the first five."""
     queries: int
     left_out: int
-    """Queries with no relevant photo among those at hand."""
+    """Queries without a relevant photo among those that are ranked."""
 
 
-def read_queries(file: Path) -> list[Query]:
-    """Queries from lines of JSON, `{"query": "red ball", "relevant": ["a.jpg"]}`.
+def read_queries(file: Path) -> list[JudgedQuery]:
+    """Read queries from lines of JSON, `{"query": "red ball", "relevant": ["a.jpg"]}`.
 
     Raises
     ------
     CaptionerError
-        Where the file cannot be read or a line is something else.
+        If the file cannot be read, or a line is not a query.
     """
     queries = []
     try:
@@ -263,24 +265,26 @@ def read_queries(file: Path) -> list[Query]:
             continue
         try:
             row = json.loads(line)
-            queries.append(Query(str(row["query"]), frozenset(map(str, row["relevant"]))))
+            queries.append(JudgedQuery(str(row["query"]), frozenset(map(str, row["relevant"]))))
         except (ValueError, KeyError, TypeError) as error:
             raise CaptionerError(
-                f"{file}, line {number} is no query.",
+                f"{file}, line {number} is not a query.",
                 'Each line should read {"query": "red ball", "relevant": ["a.jpg"]}.',
             ) from error
     if not queries:
-        raise CaptionerError(f"{file} holds no queries.")
+        raise CaptionerError(f"{file} contains no queries.")
     return queries
 
 
-def query_precision(ranking: Ranking, names: Sequence[str], queries: Sequence[Query]) -> Precision:
+def query_precision(
+    ranking: Ranking, names: Sequence[str], queries: Sequence[JudgedQuery]
+) -> RetrievalPrecision:
     """mAP and P@5 of queries over the photos in `names`, in the ranking's order.
 
     Raises
     ------
     CaptionerError
-        Where not one query has a relevant photo among them.
+        If no query has a relevant photo among them.
     """
     averages, firsts = [], []
     for query in queries:
@@ -294,7 +298,7 @@ def query_precision(ranking: Ranking, names: Sequence[str], queries: Sequence[Qu
             f"none of the {len(queries)} queries names a photo of this split.",
             "Use the query file that was made for it.",
         )
-    return Precision(
+    return RetrievalPrecision(
         mean_average=100 * float(np.mean(averages)),
         at_5=100 * float(np.mean(firsts)),
         queries=len(averages),
@@ -303,11 +307,11 @@ def query_precision(ranking: Ranking, names: Sequence[str], queries: Sequence[Qu
 
 
 def average_precision(found: npt.NDArray[np.bool_]) -> float:
-    """Of one ranking: `found` (N,) says of each place whether a relevant photo stands there."""
-    places = np.flatnonzero(found) + 1
-    return float(np.mean(np.arange(1, len(places) + 1) / places))
+    """Average precision of one ranking; `found` (N,): is the photo at each rank relevant?"""
+    ranks = np.flatnonzero(found) + 1
+    return float(np.mean(np.arange(1, len(ranks) + 1) / ranks))
 
 
 def _in_order(scores: FloatArray, relevant: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Relevance by place, best score first; among equal scores the irrelevant come first."""
+    """Relevance by rank, best score first; among equal scores the irrelevant come first."""
     return relevant[np.lexsort((relevant, -scores))]

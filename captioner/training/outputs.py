@@ -1,7 +1,7 @@
-"""Where a training run writes: checked as a whole before it begins, since it takes hours.
+"""The folders that a training run writes to, all checked before it begins, since it takes hours.
 
-Nothing of a run may lie in the bundle's folder, which has to stay as it is until the bundle comes;
-and nothing is written among the photos.
+Nothing of a run may be inside the bundle's folder, which must not change until the finished bundle
+replaces it; and nothing is written among the photos.
 """
 
 from __future__ import annotations
@@ -18,25 +18,26 @@ from captioner.model import destination
 from captioner.training.download import check as check_download
 
 OPTIONS = "options.json"
-"""What a run was asked for: it marks the folder that holds the run's checkpoints."""
-_ALWAYS = frozenset({"encoder", "preset", "decoders", "decoder_epochs", "seed"})
-"""Keys of `OPTIONS` in every captioner."""
+"""How a run was begun; it marks a folder as one of checkpoints."""
+_KEYS = frozenset({"command", "options", "data"})
+_EARLIER_KEYS = frozenset({"encoder", "preset", "decoders", "decoder_epochs", "seed"})
+"""Keys of `OPTIONS` in early development versions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """The folders that `captioner train` writes to."""
+    """The folders that a training run writes to."""
 
     out: Path
-    """Gets the bundle."""
+    """For the bundle."""
     work: Path
     """Checkpoints and curves."""
     download: Path | None = None
-    """Gets the data set."""
+    """For the data set."""
     force: bool = False
-    """Replace an earlier bundle in `out`, and begin again where `work` holds another run."""
+    """Replace an earlier bundle in `out`, and begin again if `work` holds another run."""
     resume: bool = False
-    """Go on from the checkpoints in `work`."""
+    """Continue from the checkpoints in `work`."""
 
     @classmethod
     def of(
@@ -48,7 +49,7 @@ class Outputs:
         force: bool = False,
         resume: bool = False,
     ) -> Outputs:
-        """With `NAME-training` beside the bundle's folder where no other folder is given."""
+        """With `NAME-training` next to the bundle's folder unless `work` names another."""
         if work is None:
             # `.` and `..` have no name of their own.
             real = Path(os.path.abspath(out))  # noqa: PTH100 (resolve() would follow links)
@@ -57,20 +58,20 @@ class Outputs:
         return cls(out, work, download, force=force, resume=resume)
 
     def check(self, inputs: Mapping[str, Path | None], *, cache: Path | None) -> None:
-        """See that everything can be written, and that nothing is lost by it.
+        """Check that everything can be written, and that nothing is lost by it.
 
         Parameters
         ----------
         inputs
-            Files and folders that are read, by the option that names them.
+            Files and folders that are read, by the option that names them; none if None.
         cache
-            Where features are kept; None if nowhere.
+            The folder of cached features, if there is one.
 
         Raises
         ------
         UsageError
-            Where the bundle's folder or the folder of checkpoints is in use for something else,
-            cannot be written, or lies inside another folder of the run.
+            If the bundle's folder or the folder of checkpoints is used for something else, cannot
+            be written, or is inside another folder of the run.
         """
         destination.check(self.out, force=self.force)
         self._check_nesting(inputs, cache)
@@ -94,41 +95,41 @@ class Outputs:
         for option, path in inside.items():
             if path == out or path.is_relative_to(out):
                 raise UsageError(
-                    f"{option}, {path}, lies in {self.out}, where the bundle is to be.",
-                    "Name a folder of its own with --out.",
+                    f"{option}, {path}, is inside {self.out}, the folder for the bundle.",
+                    "Name a separate folder with --out.",
                 )
         written = {"--out": out} | {k: inside[k] for k in inside if k == "--download"}
         for option, path in written.items():
             if path.is_relative_to(work):
                 raise UsageError(
-                    f"{option}, {path}, lies in {self.work}, which is for checkpoints.",
+                    f"{option}, {path}, is inside {self.work}, the folder for checkpoints.",
                     f"Name another folder with {option} or --work.",
                 )
 
     def check_photos(self, folders: Iterable[Path]) -> None:
-        """See that nothing is written into folders of photos.
+        """Check that nothing is written into folders of photos.
 
         Raises
         ------
         UsageError
-            Where it would be.
+            If something would be.
         """
         for photos in {_real(folder) for folder in folders}:
             for option, path in (("--out", self.out), ("--work", self.work)):
                 if _real(path).is_relative_to(photos):
                     raise UsageError(
-                        f"{path} lies among the photos of {photos}.",
-                        f"Name a folder elsewhere with {option}.",
+                        f"{path} is among the photos of {photos}.",
+                        f"Name another folder with {option}.",
                     )
 
 
 def check_work(folder: Path, *, resume: bool, force: bool) -> dict[str, Any] | None:
-    """See that a folder can hold a run's checkpoints; the options of the run that is there.
+    """Check that a folder can hold a run's checkpoints; return how the run in it was begun, if any.
 
     Raises
     ------
     UsageError
-        Where it holds other files, or another run that is neither resumed nor given up.
+        If it holds other files, or an earlier run that is neither resumed nor replaced.
     """
     try:
         real = folder.resolve()
@@ -146,13 +147,13 @@ def check_work(folder: Path, *, resume: bool, force: bool) -> dict[str, Any] | N
         ) from None
     if before is None:
         raise UsageError(
-            f"{folder} holds other files than a training's.",
+            f"{folder} holds files that are not of a training run.",
             "Name a new or an empty folder with --work.",
         )
     if not resume and not force:
         raise UsageError(
-            f"{folder} holds the checkpoints of an earlier training.",
-            "Go on with it by --resume, begin again with --force, or name another with --work.",
+            f"{folder} holds the checkpoints of an earlier training run.",
+            "Continue it with --resume, begin again with --force, or name another with --work.",
         )
     return before
 
@@ -164,7 +165,9 @@ def _options(file: Path) -> dict[str, Any] | None:
         found = json.loads(file.read_text("utf-8"))
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and found.keys() >= _ALWAYS else None
+    if not isinstance(found, dict):
+        return None
+    return found if found.keys() >= _KEYS or found.keys() >= _EARLIER_KEYS else None
 
 
 def _real(path: Path) -> Path:

@@ -1,7 +1,7 @@
-"""An evaluation to look at: one page of photos with what the model and what people say of them.
+"""The HTML page of an evaluation: its figures, and photos with their captions and references.
 
-The page needs nothing but itself: photos are small JPEGs inside it, there is no script, and its
-own policy forbids it to load anything.
+The page is a single file: photos are embedded as small JPEGs, there is no script, and its content
+security policy forbids it to load anything.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from captioner.types import Description
 SIDE = 320
 """Longest side of an embedded photo, pixels."""
 BARS = 24
-"""Of the histogram; the last one takes all that lies beyond its end."""
+"""Of the histogram; the last one includes everything beyond its end."""
 
 Row = tuple[Example, Description, float]
-"""A photo with its references, what the model says, and the caption's CIDEr."""
+"""A photo with its references, the model's description, and the CIDEr of its caption."""
 
 
 def sheet(
     evaluation: Evaluation, *, title: str, about: Sequence[str], count: int = 24, seed: int = 0
 ) -> str:
-    """An HTML page: all figures, then the best photos by CIDEr, some between, and the worst.
+    """Make the page: all figures, then the best photos by CIDEr, some in between, and the worst.
 
     Parameters
     ----------
     title
         Of the page: data and split.
     about
-        Lines under the title: model, commands, remarks.
+        Lines below the title: model, commands, remarks.
     count
-        Photos in each of the three groups, fewer where there are not enough.
+        Photos in each of the three groups; fewer if there are not enough.
     seed
-        Of the choice between the best and the worst.
+        Of the sample in between.
     """
     cider = evaluation.scores.photo_cider
     rows = [
@@ -59,7 +59,7 @@ def sheet(
     )
     groups = [
         ("best", "The best", f"The {len(best)} captions with the highest CIDEr.", best),
-        ("between", "In between", f"{len(between)} of the others, drawn at random.", between),
+        ("between", "In between", f"{len(between)} of the others, at random.", between),
         ("worst", "The worst", f"The {len(worst)} captions with the lowest CIDEr.", worst),
     ]
     groups = [group for group in groups if group[3]]
@@ -85,8 +85,8 @@ def _figures(evaluation: Evaluation) -> str:
         ("ROUGE-L", f"{scores.rouge:.1f}"),
         *([("METEOR", f"{scores.meteor:.1f}")] if scores.meteor is not None else []),
         ("photos", f"{len(scores.photo_cider):,}"),
-        ("different captions", f"{scores.different_captions:,}"),
-        ("words used", f"{scores.words_used:,}"),
+        ("distinct captions", f"{scores.different_captions:,}"),
+        ("distinct words", f"{scores.words_used:,}"),
     ]
     search = [
         ("R@1", f"{recall.at_1:.1f}"),
@@ -122,7 +122,7 @@ def _tiles(figures: Iterable[tuple[str, str]]) -> str:
 
 
 def _histogram(values: Sequence[float], end: float = 240) -> str:
-    """Photos by CIDEr, as a drawing."""
+    """Histogram of the photos' CIDEr, as SVG."""
     width = end / BARS
     counts = [0] * BARS
     for value in values:
@@ -161,7 +161,7 @@ def _card(row: Row) -> str:
     references = "".join(f"<li>{_text(reference)}</li>" for reference in example.captions)
     return (
         f'<article><img src="{_thumbnail(example)}" alt="">'
-        f"<div class=said><p>{_text(caption.text)}</p></div>"
+        f"<div class=caption><p>{_text(caption.text)}</p></div>"
         f"<p class=measures><b>CIDEr {cider:.0f}</b>"
         f"<span>confidence {caption.confidence:.0%}</span></p>"
         f"<ul class=keywords>{keywords}</ul><ul class=references>{references}</ul>"
@@ -180,7 +180,7 @@ def _thumbnail(example: Example) -> str:
 
 
 def _text(text: str) -> str:
-    """For HTML; a byte of a file name that is no text is spelled out."""
+    """Escape text for HTML; bytes of a file name that are not UTF-8 become \\x escapes."""
     return escape(text.encode("utf-8", "backslashreplace").decode())
 
 
@@ -231,7 +231,7 @@ display:flex;flex-direction:column;padding-bottom:.9rem;break-inside:avoid}
 article>*{margin-left:1rem;margin-right:1rem}
 article img{margin:0;width:100%;aspect-ratio:4/3;object-fit:contain;
 background:color-mix(in srgb,var(--ink) 6%,var(--card))}
-.said p{font-size:1.08rem;font-weight:600;line-height:1.35;margin:.9rem 0 .4rem}
+.caption p{font-size:1.08rem;font-weight:600;line-height:1.35;margin:.9rem 0 .4rem}
 .measures{display:flex;justify-content:space-between;margin-top:0;margin-bottom:.6rem;
 color:var(--soft);font-size:.85rem;font-variant-numeric:tabular-nums}
 .measures b{color:var(--accent)}

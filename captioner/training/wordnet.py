@@ -1,9 +1,8 @@
-"""The concepts' table, made from WordNet 3.0: names, synonyms, and the trees above them.
+"""Making the table of concepts, `concepts.json`, from WordNet 3.0: names, synonyms, hypernyms.
 
-`captioner train` needs no WordNet: the table that this makes ships as `concepts.json` beside this
-module. To make it anew, name a folder that holds WordNet's `data.noun`, `index.noun` and `noun.exc`
-(Debian's package wordnet-base has them in /usr/share/wordnet) and the concepts that the present
-table lists are read from it:
+`captioner train` needs no WordNet: the table is part of the package, next to this module. To
+rebuild it from the concepts that it lists, name a folder with WordNet's `data.noun`, `index.noun`
+and `noun.exc` (Debian's package wordnet-base has them in /usr/share/wordnet):
 
     python -m captioner.training.wordnet /usr/share/wordnet
 """
@@ -19,19 +18,19 @@ from typing import Any
 
 TABLE = Path(__file__).with_name("concepts.json")
 LICENCE = Path(__file__).with_name("WORDNET-LICENSE.txt")
-"""WordNet's licence: it has to go wherever the table goes."""
+"""WordNet's licence, which must accompany the table."""
 SOURCE = (
     "From WordNet 3.0, Copyright 2006 by Princeton University; selected and amended. "
     "The licence is in WORDNET-LICENSE.txt."
 )
 
-# Senses are numbered from the most frequent one on. "Bell" means a chime in its sixth sense alone:
-# a person who searches for bells does not ask for it. What a synset is called first is kept longer,
-# and always where it is a concept's.
-_SENSES, _OWN_OF_KIND, _OWN = 3, 5, 99
+# Senses are numbered by frequency. "Bell" means a chime only in its sixth sense, which is not what
+# a search for bells is about. The first name of a hypernym may be in a rarer sense, that of a
+# concept in any.
+_MAX_SENSE, _MAX_SENSE_OF_HYPERNYM, _MAX_SENSE_OF_CONCEPT = 3, 5, 99
 
-# Parents too wide to be asked for, or to say anything about a photo. By what they are called first.
-_CUT = frozenset(
+# Hypernyms too general to be searched for or to describe a photo, by their first name.
+_TOO_GENERAL = frozenset(
     """abstraction; acoustic device; applicator; area; artifact; associate; attachment;
     attribute; barrier; causal agent; chordate; commodity; communication; concoction;
     connection; consumer goods; contestant; conveyance; covering; creation; design; device;
@@ -48,8 +47,8 @@ _CUT = frozenset(
     visual signal; way; white goods; whole; work; workplace""".replace("\n    ", " ").split("; ")
 )
 
-# What a keyword calls a concept, where WordNet's first word is not the one that people use.
-_SHOWN = {
+# Display names of concepts whose first name in WordNet is not the common one.
+_DISPLAY_NAMES = {
     "n01514668": "rooster", "n02108551": "mastiff",
     "n02109961": "husky", "n02134084": "polar bear", "n02325366": "wild rabbit",
     "n02389026": "sorrel horse", "n02395406": "pig", "n02497673": "ring-tailed lemur",
@@ -75,8 +74,8 @@ _SHOWN = {
     "n12768682": "horse chestnut", "n13133613": "ear of corn",
 }  # fmt: skip
 
-# Words of today, and of people who do not write dictionaries.
-_ALSO = {
+# Further names: today's and colloquial words.
+_FURTHER_NAMES = {
     "n02077923": ("seal",), "n02389026": ("horse",), "n02536864": ("salmon",),
     "n02690373": ("airplane", "jet"), "n02892201": ("plaque",), "n02930766": ("cab",),
     "n02988304": ("cd",), "n02992529": ("smartphone",), "n03085013": ("keyboard",),
@@ -89,9 +88,9 @@ _ALSO = {
     "n09421951": ("beach",), "n09428293": ("beach", "sea", "ocean"),
 }  # fmt: skip
 
-# Parents that a keyword may name, where the photo shows one of their kind but not which. By what
-# WordNet calls them first, and what a keyword calls them.
-_KINDS = {
+# Hypernyms that may be keywords, for photos that show one of their concepts though it is unclear
+# which: from the first name in WordNet to the display name.
+_HYPERNYM_NAMES = {
     **{
         name: name
         for name in """airplane antelope apple armor aircraft bag ball basket bear bed beetle bird
@@ -118,12 +117,12 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class WordNet:
-    """The nouns of WordNet: for each synset, by its offset, what it is called and stands under."""
+    """The nouns of WordNet: for each synset, by its offset, its lemmas and its hypernyms."""
 
     lemmas: Mapping[str, tuple[str, ...]]
     parents: Mapping[str, tuple[str, ...]]
     sense: Mapping[tuple[str, str], int]
-    """For (lemma in lower case, synset): 1 for the most frequent thing of that name."""
+    """For (lemma in lower case, synset): the number of the sense, 1 for the most frequent."""
     plurals: Mapping[str, tuple[str, ...]]
     """Irregular plurals of a noun: "knives"."""
 
@@ -132,7 +131,7 @@ class WordNet:
         """Read `data.noun`, `index.noun` and `noun.exc`; their format is in WordNet's wndb(5)."""
         lemmas: dict[str, tuple[str, ...]] = {}
         parents: dict[str, tuple[str, ...]] = {}
-        persons_and_places = set()
+        instances = set()
         for line in _lines(folder / "data.noun"):
             fields = line.split(" | ")[0].split()
             count = int(fields[3], 16)
@@ -141,11 +140,11 @@ class WordNet:
             pointers = [fields[at : at + 2] for at in range(end + 1, len(fields) - 1, 4)]
             parents[fields[0]] = tuple(to for kind, to in pointers if kind == "@")
             if any(kind == "@i" for kind, _ in pointers):
-                persons_and_places.add(fields[0])
+                instances.add(fields[0])
         sense: dict[tuple[str, str], int] = {}
         for line in _lines(folder / "index.noun"):
             fields = line.split()
-            synsets = [s for s in fields[-int(fields[2]) :] if s not in persons_and_places]
+            synsets = [s for s in fields[-int(fields[2]) :] if s not in instances]
             name = fields[0].replace("_", " ")
             sense |= {(name, synset): number for number, synset in enumerate(synsets, 1)}
         plurals: dict[str, tuple[str, ...]] = {}
@@ -155,40 +154,40 @@ class WordNet:
                 plurals[singular] = (*plurals.get(singular, ()), plural)
         return cls(lemmas, parents, sense, plurals)
 
-    def called(self, synset: str, others: Collection[str], own: int) -> list[str]:
-        """The words by which a person may mean a synset, irregular plurals among them.
+    def names(self, synset: str, others: Collection[str], own: int) -> list[str]:
+        """Names that probably mean a synset, irregular plurals included.
 
         Parameters
         ----------
         others
-            All synsets of the table: a word that means one of them sooner is left to it. A plane
-            is an airplane, not a carpenter's.
+            All synsets of the table: a name in a rare sense is dropped if it means one of them in a
+            frequent sense. A plane is an airplane, not a carpenter's.
         own
-            The rarest sense in which the first word is kept all the same.
+            The rarest sense in which the first name is kept nevertheless.
         """
         out = []
         for number, lemma in enumerate(self.lemmas[synset]):
             name = lemma.lower()
             rank = self.sense.get((name, synset), 1)
             kept = not number and rank <= own
-            if kept and rank > _SENSES:
-                kept = all(self.sense.get((name, other), rank) > _SENSES for other in others)
-            if kept or rank <= _SENSES:
+            if kept and rank > _MAX_SENSE:
+                kept = all(self.sense.get((name, other), rank) > _MAX_SENSE for other in others)
+            if kept or rank <= _MAX_SENSE:
                 out.append(lemma)
                 out += self.plurals.get(lemma, ())
         return out
 
     def kept_parents(self, synset: str) -> list[str]:
-        """The nearest parents that are not too wide."""
+        """The nearest hypernyms that are not too general."""
         out: list[str] = []
         for parent in self.parents[synset]:
-            cut = self.lemmas[parent][0] in _CUT
+            cut = self.lemmas[parent][0] in _TOO_GENERAL
             out += self.kept_parents(parent) if cut else [parent]
         return list(dict.fromkeys(out))
 
 
 def _lines(file: Path) -> list[str]:
-    # The licence stands at the top, indented.
+    # The licence at the top is indented.
     return [line for line in file.read_text("utf-8").splitlines() if not line.startswith("  ")]
 
 
@@ -198,13 +197,13 @@ def table(wordnet: WordNet, wnids: Sequence[str]) -> dict[str, Any]:
     Parameters
     ----------
     wnids
-        "n" and the synset's offset, one a concept, in the order of the word head's rows.
+        "n" and the synset's offset, one per concept, in the order of the word head's rows.
 
     Returns
     -------
-    `source`; `concepts`, of each its `wnid`, the `name` to show, all `names` that mean it, and its
-    `parents` as numbers in the list of `kinds`; `kinds`, of each the same, and a `name` only where
-    it may be a keyword. A parent stands after its children.
+    `source`; `concepts`, each with its `wnid`, the display `name`, all `names` that mean it, and
+    its `parents` as numbers in `kinds`; `kinds`, the hypernyms, with the same keys, but a `name`
+    only if they may be keywords. A hypernym comes after its children.
     """
     order: list[str] = []
     waiting = [wnid[1:] for wnid in wnids]
@@ -227,18 +226,25 @@ def table(wordnet: WordNet, wnids: Sequence[str]) -> dict[str, Any]:
     every = {*order, *(wnid[1:] for wnid in wnids)}
     concepts = []
     for wnid in wnids:
-        name = _SHOWN.get(wnid, wordnet.lemmas[wnid[1:]][0])
-        names = [name, *wordnet.called(wnid[1:], every, _OWN), *_ALSO.get(wnid, ())]
+        name = _DISPLAY_NAMES.get(wnid, wordnet.lemmas[wnid[1:]][0])
+        names = [
+            name,
+            *wordnet.names(wnid[1:], every, _MAX_SENSE_OF_CONCEPT),
+            *_FURTHER_NAMES.get(wnid, ()),
+        ]
         concepts.append(entry(wnid[1:], name, names))
-    kinds = []
+    hypernyms = []
     for synset in order:
-        names = [*wordnet.called(synset, every, _OWN_OF_KIND), *_ALSO.get(f"n{synset}", ())]
-        kinds.append(entry(synset, _KINDS.get(wordnet.lemmas[synset][0]), names))
-    return {"source": SOURCE, "concepts": concepts, "kinds": kinds}
+        names = [
+            *wordnet.names(synset, every, _MAX_SENSE_OF_HYPERNYM),
+            *_FURTHER_NAMES.get(f"n{synset}", ()),
+        ]
+        hypernyms.append(entry(synset, _HYPERNYM_NAMES.get(wordnet.lemmas[synset][0]), names))
+    return {"source": SOURCE, "concepts": concepts, "kinds": hypernyms}
 
 
 def main() -> None:
-    """Make the table anew from the folder of WordNet that the command line names."""
+    """Rebuild the table from the folder of WordNet on the command line."""
     wnids = [concept["wnid"] for concept in json.loads(TABLE.read_text("utf-8"))["concepts"]]
     made = table(WordNet.read(Path(sys.argv[1])), wnids)
     TABLE.write_text(json.dumps(made, ensure_ascii=False, indent=0) + "\n", "utf-8")

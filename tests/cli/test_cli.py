@@ -529,4 +529,5 @@ def test_the_reference_is_what_help_says() -> None:
 
 
 def test_one_module_a_command() -> None:
-    assert all((Path(roof.__file__).parent / f"{name}.py").is_file() for name in COMMANDS)
+    modules = [name.replace("-", "_") for name in COMMANDS]
+    assert all((Path(roof.__file__).parent / f"{name}.py").is_file() for name in modules)

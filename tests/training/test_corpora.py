@@ -200,7 +200,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(CaptionerError, match=r"names 1 photos and none .*Images"):
         read_corpus(tmp_path)
     (tmp_path / "captions.txt").write_text("image,caption\n")
-    with pytest.raises(CaptionerError, match="holds no captions"):
+    with pytest.raises(CaptionerError, match="contains no captions"):
         read_corpus(tmp_path)
     (tmp_path / "captions.txt").write_bytes(b"a.jpg,A caf\xe9\n")
     with pytest.raises(CaptionerError, match="not UTF-8"):

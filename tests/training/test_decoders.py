@@ -1,4 +1,4 @@
-"""Training decoders: what is taught is what the NumPy decoder then says."""
+"""Training decoders: the NumPy decoder then generates what was learnt."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from captioner.model.vocabulary import END, PAD, START, UNKNOWN, Vocabulary, wor
 from captioner.training.corpora import Example
 from captioner.training.decoders import (
     SentenceBatches,
-    Sizes,
-    coverage,
     fit_decoder,
-    smoothed_entropy,
+    smoothed_cross_entropy,
+    vocabulary_coverage,
 )
-from captioner.training.fit import Plan
+from captioner.training.fit import Schedule
+from captioner.training.progress import Silent
 from captioner.types import Features
 
 CAPTIONS = [
@@ -38,25 +38,26 @@ def corpus():
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_five_captions_are_learnt_by_heart(corpus, tmp_path, tied):
+def test_five_captions_are_memorised(corpus, tmp_path, tied):
     examples, features, vocabulary = corpus
     batches = SentenceBatches(features, examples, vocabulary, seed=0)
     epochs = iter(range(1000))  # each epoch counts as better: the last one's weights are kept
     arrays, history = fit_decoder(
-        batches, vocabulary, Sizes(embedding=48, lstm=64, fusion=48, tied=tied, dropout=0.0),
-        Plan(100, batches.steps, 0.02),
+        batches, vocabulary, "merge",
+        merge.Sizes(embedding=48, lstm=64, fusion=48, tied=tied, dropout=0.0),
+        Schedule(100, batches.steps, 0.02),
         dev=batches, measure=lambda arrays: {"cider": float(next(epochs))}, seed=1,
-        folder=tmp_path, resume=False, report=lambda line: None,
+        folder=tmp_path, resume=False, progress=Silent(),
     )  # fmt: skip
     assert history[-1]["loss"] < history[0]["loss"] / 2
     assert ("output.kernel" in arrays) is not tied
     pooled = features[:, 0].astype(np.float32)
     found = search(merge.stepper(arrays), Features(pooled), beam_width=1)
-    said = [vocabulary.decode(photo[0].tokens) for photo in found]
-    assert said == [words(caption) for caption in CAPTIONS]
+    generated = [vocabulary.decode(photo[0].tokens) for photo in found]
+    assert generated == [words(caption) for caption in CAPTIONS]
 
 
-def test_batches_show_each_sentence_once_an_epoch(corpus):
+def test_batches_contain_each_caption_once_an_epoch(corpus):
     examples, features, vocabulary = corpus
     batches = SentenceBatches(features, examples, vocabulary, size=2, seed=5)
     for epoch in range(2):
@@ -71,14 +72,14 @@ def test_batches_show_each_sentence_once_an_epoch(corpus):
         assert sorted(seen) == sorted(" ".join(words(caption)) for caption in CAPTIONS)
 
 
-def test_sentences_in_another_manner_begin_with_another_mark(corpus):
+def test_captions_in_another_style_begin_with_another_token(corpus):
     examples, features, vocabulary = corpus
-    apart = {examples[3].path}
-    batches = SentenceBatches(features, examples, vocabulary, apart=apart, seed=5)
+    other_style = {examples[3].path}
+    batches = SentenceBatches(features, examples, vocabulary, other_style=other_style, seed=5)
     for step in range(batches.steps):
         x, y = batches(0, step)
-        strange = [" ".join(vocabulary.decode(row)) == " ".join(words(CAPTIONS[3])) for row in y]
-        np.testing.assert_array_equal(x["tokens"][:, 0], np.where(strange, UNKNOWN, START))
+        other = [" ".join(vocabulary.decode(row)) == " ".join(words(CAPTIONS[3])) for row in y]
+        np.testing.assert_array_equal(x["tokens"][:, 0], np.where(other, UNKNOWN, START))
 
 
 def test_a_batch_is_a_function_of_epoch_and_step(corpus):
@@ -92,11 +93,13 @@ def test_a_batch_is_a_function_of_epoch_and_step(corpus):
 def test_padding_and_unknown_words_cost_nothing():
     target = np.array([[5, UNKNOWN, END, PAD], [5, 6, END, PAD]], np.int32)
     logits = np.random.default_rng(0).normal(size=(2, 4, 9)).astype(np.float32)
-    before = float(np.mean(smoothed_entropy(target, logits)))
+    before = float(np.mean(smoothed_cross_entropy(target, logits)))
     changed = logits.copy()
     changed[:, 3] += np.arange(9)
     changed[0, 1] -= np.arange(9)
-    assert float(np.mean(smoothed_entropy(target, changed))) == pytest.approx(before, rel=1e-6)
+    assert float(np.mean(smoothed_cross_entropy(target, changed))) == pytest.approx(
+        before, rel=1e-6
+    )
     log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     places = [(0, 0), (0, 2), (1, 0), (1, 1), (1, 2)]
     by_hand = np.mean([-0.9 * log_p[p][target[p]] - 0.1 * log_p[p].mean() for p in places])
@@ -105,4 +108,4 @@ def test_padding_and_unknown_words_cost_nothing():
 
 def test_coverage():
     vocabulary = Vocabulary.from_captions(["a dog"], minimum=1)
-    assert coverage(vocabulary, ["A dog barks", "a"]) == pytest.approx(3 / 4)
+    assert vocabulary_coverage(vocabulary, ["A dog barks", "a"]) == pytest.approx(3 / 4)

@@ -14,7 +14,7 @@ from captioner.cli.app import app
 from captioner.errors import CaptionerError
 from captioner.training.corpora import Example
 from captioner.training.evaluation import by_order, evaluate
-from captioner.training.metrics import Query
+from captioner.training.metrics import JudgedQuery
 from captioner.types import (
     Caption,
     DecodedPhoto,
@@ -75,9 +75,9 @@ def test_all_figures() -> None:
         by_name,
         {
             "short": [
-                Query("dog", frozenset(["a.jpg", "c.jpg"])),
-                Query("boat", frozenset(["b.jpg"])),
-                Query("nobody", frozenset(["c.jpg"])),
+                JudgedQuery("dog", frozenset(["a.jpg", "c.jpg"])),
+                JudgedQuery("boat", frozenset(["b.jpg"])),
+                JudgedQuery("nobody", frozenset(["c.jpg"])),
             ]
         },
     )
@@ -97,7 +97,7 @@ def test_all_figures() -> None:
 
 
 def test_nothing_described() -> None:
-    with pytest.raises(CaptionerError, match="not one photo"):
+    with pytest.raises(CaptionerError, match="no photo was captioned"):
         evaluate(EXAMPLES, [], rank, lambda query: by_order([], 0), {})
 
 
@@ -184,7 +184,7 @@ def test_command_prints_one_object(walls: Path) -> None:
     assert record["query_files"][0]["search"]["mean_average"] == 100
     assert "broken.png" in result.stderr
     assert "1 photo (absent.png)" in result.stderr
-    assert "METEOR left out" in result.stderr
+    assert "METEOR is not computed" in result.stderr
     assert page.read_text("utf-8").count("<article>") == 3
 
 
@@ -210,7 +210,7 @@ def test_command_used_wrongly(walls: Path) -> None:
         (walls / f"Images/{colour}.png").write_bytes(b"no picture either")
     result = command("--data", walls)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "not one photo was described" in result.stderr
+    assert "no photo was captioned" in result.stderr
     result = command("--data", walls, "--split", "test")
     assert result.exit_code == 1
     assert "no photos in the test split" in result.stderr

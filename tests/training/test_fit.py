@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import signal
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from captioner.errors import CaptionerError
 from captioner.training import fit as loop
-from captioner.training.fit import Plan, fit
+from captioner.training.fit import Schedule, fit
+from captioner.training.progress import Silent
 
 keras = pytest.importorskip("keras")
+
+
+class Notes(Silent):
+    """Keeps the lines that stay, and counts the steps of each stage."""
+
+    def __init__(self):
+        self.lines, self.stages = [], []
+
+    def note(self, text):
+        self.lines.append(text)
+
+    @contextmanager
+    def stage(self, name, total, *, done=0, unit="step"):
+        steps = []
+        self.stages.append((name, total, done, steps))
+        yield steps.append
 
 
 def network():
@@ -38,15 +56,15 @@ def batch(epoch, step):
 def run(model, folder, *, epochs=3, get=batch, resume=False, scores=None, patience=9):
     measured = iter(scores or range(100))
     return fit(
-        model, get, Plan(epochs, 5, 0.01, patience=patience),
+        model, get, Schedule(epochs, 5, 0.01, patience=patience),
         validate=lambda: {"score": float(next(measured))}, metric="score",
-        folder=folder, resume=resume, report=lambda line: None,
+        folder=folder, resume=resume, progress=Silent(),
     )  # fmt: skip
 
 
 def test_rate_rises_then_falls_to_zero():
-    plan = Plan(epochs=10, steps=10, learning_rate=1.0, warm_up=0.1)
-    rates = [plan.rate(step) for step in range(100)]
+    schedule = Schedule(epochs=10, steps=10, learning_rate=1.0, warm_up=0.1)
+    rates = [schedule.rate(step) for step in range(100)]
     assert rates[9] == pytest.approx(1.0)
     assert rates[:10] == sorted(rates[:10])
     assert rates[10:] == sorted(rates[10:], reverse=True)
@@ -83,15 +101,15 @@ def test_stops_early_and_leaves_the_best_weights(tmp_path):
 
     two_epochs = network()
     fit(
-        two_epochs, batch, Plan(9, 5, 0.01, patience=1),
+        two_epochs, batch, Schedule(9, 5, 0.01, patience=1),
         validate=iter([{"score": 1.0}, {"score": 5.0}, {"score": 0.0}]).__next__, metric="score",
-        folder=tmp_path / "two", resume=False, report=lambda line: None,
+        folder=tmp_path / "two", resume=False, progress=Silent(),
     )  # fmt: skip
     for ours, theirs in zip(model.get_weights(), two_epochs.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_checkpoint_of_another_plan_is_refused(tmp_path):
+def test_a_checkpoint_of_another_schedule_is_refused(tmp_path):
     run(network(), tmp_path)
     with pytest.raises(CaptionerError, match="another run"):
         run(network(), tmp_path, epochs=4, resume=True)
@@ -103,13 +121,13 @@ def test_an_interrupt_leaves_a_checkpoint(tmp_path, monkeypatch, place):
     run(whole, tmp_path / "whole")
 
     stopped = network()
-    train, said = stopped.train_on_batch, []
+    train, calls = stopped.train_on_batch, []
 
     def interrupted(*words, **options):
         # In the middle of a step, which is finished first.
-        if len(said) == 7 and place == "step":
+        if len(calls) == 7 and place == "step":
             signal.raise_signal(signal.SIGINT)
-        said.append(options)
+        calls.append(options)
         return train(*words, **options)
 
     def validate():
@@ -118,18 +136,34 @@ def test_an_interrupt_leaves_a_checkpoint(tmp_path, monkeypatch, place):
         return {"score": 0.0}
 
     monkeypatch.setattr(stopped, "train_on_batch", interrupted)
-    lines = []
+    notes = Notes()
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         fit(
-            stopped, batch, Plan(3, 5, 0.01, patience=9), validate=validate, metric="score",
-            folder=tmp_path / "stopped", resume=False, report=lines.append,
+            stopped, batch, Schedule(3, 5, 0.01, patience=9), validate=validate, metric="score",
+            folder=tmp_path / "heads", resume=False, progress=notes,
         )  # fmt: skip
     where = "epoch 2, step 3 of 5" if place == "step" else "epoch 1, step 5 of 5"
-    assert lines[-1] == f"tiny: stopped at {where}; --resume goes on from there"
+    assert notes.lines[-1] == (
+        f"Stopped heads at {where}. Run the command again with --resume to continue."
+    )
     assert signal.getsignal(signal.SIGINT) is handler
 
     resumed = network()
-    run(resumed, tmp_path / "stopped", resume=True)
+    run(resumed, tmp_path / "heads", resume=True)
     for ours, theirs in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_progress_counts_steps_and_goes_on_where_a_run_stopped(tmp_path):
+    notes = Notes()
+    options = {"metric": "score", "folder": tmp_path / "decoder-1", "progress": notes}
+    schedule = Schedule(3, 5, 0.01, patience=9)
+    fit(network(), batch, schedule, validate=lambda: {"score": 1.0}, resume=False, **options)
+    ((name, total, done, steps),) = notes.stages
+    assert (name, total, done) == ("decoder 1", 15, 0)
+    assert steps == [f"decoder 1, epoch {1 + n // 5} of 3" for n in range(15)]
+    assert notes.lines[0].startswith("decoder 1, epoch 1 of 3: loss ")
+    fit(network(), batch, schedule, validate=lambda: {"score": 1.0}, resume=True, **options)
+    assert notes.stages[1] == ("decoder 1", 15, 15, [])
+    assert notes.lines[-1] == "decoder 1: trained already"

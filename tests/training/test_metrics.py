@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from captioner.errors import CaptionerError
 from captioner.training.metrics import (
-    Query,
+    JudgedQuery,
     average_precision,
     caption_recall,
     caption_scores,
@@ -146,7 +146,7 @@ def test_a_java_that_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     scores = caption_scores({"a": "a dog"}, {"a": ["a dog"]})
     assert scores.meteor is None
-    assert "java ended" in scores.note
+    assert "java exited" in scores.note
 
 
 def test_missing_scorers_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,10 +214,10 @@ def test_query_precision() -> None:
         "not found": [-math.inf] * 7,
     }
     queries = [
-        Query("first", frozenset("a")),
-        Query("last", frozenset("ab")),
-        Query("not found", frozenset("g")),
-        Query("elsewhere", frozenset("z")),
+        JudgedQuery("first", frozenset("a")),
+        JudgedQuery("last", frozenset("ab")),
+        JudgedQuery("not found", frozenset("g")),
+        JudgedQuery("elsewhere", frozenset("z")),
     ]
     result = query_precision(lambda q: np.array(scores[q], np.float32), names, queries)
     averages = [1, (1 / 6 + 2 / 7) / 2, 1 / 7]
@@ -231,9 +231,9 @@ def test_query_precision() -> None:
 def test_read_queries(tmp_path: Path) -> None:
     file = tmp_path / "queries.jsonl"
     file.write_text('{"query": "red ball", "relevant": ["a.jpg", "b.jpg"]}\n\n')
-    assert read_queries(file) == [Query("red ball", frozenset(["a.jpg", "b.jpg"]))]
+    assert read_queries(file) == [JudgedQuery("red ball", frozenset(["a.jpg", "b.jpg"]))]
     file.write_text('{"query": "red ball", "relevant": ["a.jpg"]}\n{"query": "blue ball"}\n')
-    with pytest.raises(CaptionerError, match="line 2 is no query"):
+    with pytest.raises(CaptionerError, match="line 2 is not a query"):
         read_queries(file)
     file.write_text("\n")
     with pytest.raises(CaptionerError, match="no queries"):

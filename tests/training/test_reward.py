@@ -1,4 +1,4 @@
-"""CIDEr-D against the formula written down plainly, and against pycocoevalcap's."""
+"""CIDEr-D compared with the formula computed step by step, and with pycocoevalcap."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ PHOTOS = [
     ["two dogs play in the snow", "dogs in the snow"],
     ["a man and a dog on a hill", "the man walks a dog", "a man is walking", "a a a dog"],
 ]
-SAID = ["a dog runs on the beach", "a man rides a dog", "dogs dogs dogs dogs", "a zebra"]
+CAPTIONS = ["a dog runs on the beach", "a man rides a dog", "dogs dogs dogs dogs", "a zebra"]
 
 
 def cut(sentence, end=END):
     return [*sentence.split(), end] if end else sentence.split()
 
 
-def plainly(said, references, photos):
-    """One score, the formula of the paper's section 7, word by word."""
+def by_hand(caption, references, photos):
+    """One score by the formula of the paper's section 7, step by step."""
 
     def grams(words, n):
         return Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
@@ -40,40 +40,40 @@ def plainly(said, references, photos):
     score = 0.0
     for n in (1, 2, 3, 4):
         for reference in references:
-            a, b = vector(said, n), vector(reference, n)
+            a, b = vector(caption, n), vector(reference, n)
             sizes = [np.sqrt(sum(w * w for w in v.values())) for v in (a, b)]
             if all(sizes):
                 shared = sum(min(w, b.get(gram, 0)) * b.get(gram, 0) for gram, w in a.items())
-                far = (len(said) - len(reference)) ** 2
+                far = (len(caption) - len(reference)) ** 2
                 score += shared / np.prod(sizes) * np.exp(-far / (2 * 36)) / len(references) / 4
     return 10 * score
 
 
 @pytest.mark.parametrize("end", [END, None])
-def test_it_is_the_paper_s_formula(end):
+def test_scores_follow_the_papers_formula(end):
     photos = [[cut(r, end) for r in references] for references in PHOTOS]
     metric = CiderD(photos)
-    said = [cut(sentence, end) for sentence in SAID]
+    captions = [cut(sentence, end) for sentence in CAPTIONS]
     for references in photos:
-        expected = [plainly(words, references, photos) for words in said]
-        np.testing.assert_allclose(metric(said, references), expected, atol=1e-9)
-    assert metric(photos[2][:1], photos[2])[0] > max(metric(said, photos[2]))
+        expected = [by_hand(words, references, photos) for words in captions]
+        np.testing.assert_allclose(metric(captions, references), expected, atol=1e-9)
+    assert metric(photos[2][:1], photos[2])[0] > max(metric(captions, photos[2]))
 
 
-def test_it_is_what_captions_are_measured_by():
+def test_scores_equal_those_of_pycocoevalcap():
     scorer = pytest.importorskip("pycocoevalcap.cider.cider").Cider()
-    meant = {number: [" ".join(cut(r)) for r in some] for number, some in enumerate(PHOTOS)}
-    said = {number: [" ".join(cut(sentence))] for number, sentence in enumerate(SAID)}
-    _, expected = scorer.compute_score(meant, said)
+    targets = {number: [" ".join(cut(r)) for r in some] for number, some in enumerate(PHOTOS)}
+    captions = {number: [" ".join(cut(sentence))] for number, sentence in enumerate(CAPTIONS)}
+    _, expected = scorer.compute_score(targets, captions)
     metric = CiderD([[cut(r) for r in references] for references in PHOTOS])
     ours = [
         metric([cut(sentence)], [cut(r) for r in references])[0]
-        for sentence, references in zip(SAID, PHOTOS, strict=True)
+        for sentence, references in zip(CAPTIONS, PHOTOS, strict=True)
     ]
     np.testing.assert_allclose(ours, expected, atol=1e-9)
 
 
-def test_a_sentence_without_its_end_is_worth_less():
+def test_a_caption_without_its_end_token_scores_less():
     photos = [[cut(r) for r in references] for references in PHOTOS]
     metric = CiderD(photos)
     whole, open_ended, cut_short = (

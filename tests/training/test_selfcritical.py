@@ -1,4 +1,4 @@
-"""Learning from one's own sentences: those that are worth more become more probable."""
+"""Self-critical training: captions with a higher reward become more probable."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import pytest
 from captioner.model.beam import sample
 from captioner.model.decoders import merge
 from captioner.model.vocabulary import END, PAD, START, Vocabulary
+from captioner.training.config import SelfCriticalConfig
 from captioner.training.corpora import Example
-from captioner.training.fit import Plan
-from captioner.training.run import Critical
+from captioner.training.fit import Schedule
+from captioner.training.progress import Silent
 from captioner.types import Features
 
 keras = pytest.importorskip("keras")
 
 from captioner.training.selfcritical import (  # noqa: E402
     PhotoBatches,
-    SelfCritic,
-    advantage,
-    fit_critic,
+    SelfCriticalModel,
+    advantages,
+    fit_self_critical,
 )
 
 CAPTIONS = [("a dog runs", "a brown dog in the snow"), ("a man sits", "an old man"), ("snow",)]
@@ -31,48 +32,53 @@ FEATURES = np.random.default_rng(1).random((3, 2, 2048)).astype(np.float16)
 WANTED = VOCABULARY.encode("dog", 3)[1]
 
 
-def likes_dogs(photos, said):
-    """A reward: 1 for each sentence in which "dog" stands."""
-    return (said == WANTED).any(2).astype(np.float32)
+def likes_dogs(photos, samples):
+    """A reward: 1 for each caption with the word "dog"."""
+    return (samples == WANTED).any(2).astype(np.float32)
 
 
-def critic(reward=likes_dogs, **options):
+def self_critical(reward=likes_dogs, **options):
     keras.utils.set_random_seed(3)
     sizes = merge.Sizes(embedding=24, lstm=32, fusion=24, dropout=0.1)
     decoder = merge.network(len(VOCABULARY), sizes, 2048)
-    return SelfCritic(decoder, reward, Critical("", samples=8, **options))
+    return SelfCriticalModel(merge, decoder, reward, SelfCriticalConfig(samples=8, **options))
 
 
 def train(model, folder, *, epochs=6, rate=0.01, resume=False, measure=None):
     batches = PhotoBatches(
-        FEATURES, EXAMPLES, VOCABULARY, times=np.array([6, 6, 4], np.float32), size=4, seed=0
+        FEATURES,
+        EXAMPLES,
+        VOCABULARY,
+        sample_weights=np.array([6, 6, 4], np.float32),
+        size=4,
+        seed=0,
     )
     assert batches.steps == 4
     counted = iter(range(1000))  # each pass counts as better: the last one's weights are kept
-    return fit_critic(
-        model, batches, Plan(epochs, batches.steps, rate),
-        measure=measure or (lambda arrays: {"cider": float(next(counted))}),
-        folder=folder, resume=resume, report=lambda line: None,
+    return fit_self_critical(
+        model, batches, Schedule(epochs, batches.steps, rate),
+        validate=measure or (lambda arrays: {"cider": float(next(counted))}),
+        folder=folder, resume=resume, progress=Silent(),
     )  # fmt: skip
 
 
-def spoken(model):
+def samples_of(model):
     stepper = merge.stepper(merge.arrays(model.decoder))
     features = Features(FEATURES[:, 0].astype(np.float32))
     random = np.random.default_rng(0)
     return sample(stepper, features, samples=200, inverse_temperature=2, random=random)
 
 
-def test_what_is_rewarded_is_said_more_often(tmp_path):
-    model = critic(metric_share=1.0)
-    before = likes_dogs(None, spoken(model)).mean()
+def test_rewarded_captions_become_more_frequent(tmp_path):
+    model = self_critical(rl_weight=1.0)
+    before = likes_dogs(None, samples_of(model)).mean()
     history = train(model, tmp_path)
-    after = likes_dogs(None, spoken(model)).mean()
+    after = likes_dogs(None, samples_of(model)).mean()
     assert after > 0.9 > before + 0.2
     assert history[-1]["reward"] > history[0]["reward"]
 
 
-def test_what_is_worth_nothing_changes_nothing_and_captions_keep_their_share(tmp_path):
+def test_equal_rewards_change_nothing_and_references_keep_their_share_of_the_loss(tmp_path):
     captions = [VOCABULARY.encode(c, 8) for some in CAPTIONS for c in some]
     owner = np.repeat(np.arange(3), [len(some) for some in CAPTIONS])
 
@@ -82,10 +88,10 @@ def test_what_is_worth_nothing_changes_nothing_and_captions_keep_their_share(tmp
         own = np.take_along_axis(p[:, :-1], seen["tokens"][:, 1:, None], axis=2)[..., 0]
         return np.log(own[seen["tokens"][:, 1:] != PAD]).mean()
 
-    def indifferent(photos, said):
-        return np.full(said.shape[:2], 0.5, np.float32)
+    def indifferent(photos, samples):
+        return np.full(samples.shape[:2], 0.5, np.float32)
 
-    only_metric, mixed = critic(indifferent, metric_share=1.0), critic(indifferent)
+    only_metric, mixed = self_critical(indifferent, rl_weight=1.0), self_critical(indifferent)
     first = likelihood(mixed)
     train(only_metric, tmp_path / "metric", rate=1e-4)
     assert likelihood(only_metric) == pytest.approx(first, abs=1e-3)
@@ -93,27 +99,27 @@ def test_what_is_worth_nothing_changes_nothing_and_captions_keep_their_share(tmp
     assert likelihood(mixed) > first + 0.5
 
 
-def test_a_sentence_is_weighed_against_the_others_of_its_photo():
+def test_the_baseline_is_the_mean_of_the_photos_other_samples():
     rewards = np.array([[1, 0, 0], [5, 5, 5], [0, 2, 4]], np.float32)
-    weights = advantage(rewards)
+    weights = advantages(rewards)
     by_hand = np.array([[1, -0.5, -0.5], [0, 0, 0], [-3, 0, 3]])
     np.testing.assert_allclose(weights, by_hand / by_hand.std(), rtol=1e-5)
-    assert (advantage(np.ones((2, 4), np.float32)) == 0).all()
+    assert (advantages(np.ones((2, 4), np.float32)) == 0).all()
 
 
-def test_resumed_it_is_the_same_run(tmp_path):
-    whole, stopped, resumed = critic(), critic(), critic()
+def test_a_resumed_run_is_the_same_run(tmp_path):
+    whole, stopped, resumed = self_critical(), self_critical(), self_critical()
     train(whole, tmp_path / "whole", epochs=2)
 
-    def pulls_the_plug(arrays):
-        pulls_the_plug.times += 1
-        if pulls_the_plug.times == 2:
+    def interrupts(arrays):
+        interrupts.calls += 1
+        if interrupts.calls == 2:
             raise KeyboardInterrupt
         return {"cider": 1.0}
 
-    pulls_the_plug.times = 0
+    interrupts.calls = 0
     with pytest.raises(KeyboardInterrupt):
-        train(stopped, tmp_path / "parts", epochs=2, measure=pulls_the_plug)
+        train(stopped, tmp_path / "parts", epochs=2, measure=interrupts)
     resumed.decoder.set_weights([np.zeros_like(w) for w in resumed.decoder.get_weights()])
     rest = iter([2.0])
     train(
@@ -124,9 +130,14 @@ def test_resumed_it_is_the_same_run(tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_batches_show_each_photo_as_often_as_it_counts():
+def test_batches_use_each_photo_by_its_sample_weight():
     batches = PhotoBatches(
-        FEATURES, EXAMPLES, VOCABULARY, times=np.array([1, 2, 0.2], np.float32), size=3, seed=0
+        FEATURES,
+        EXAMPLES,
+        VOCABULARY,
+        sample_weights=np.array([1, 2, 0.2], np.float32),
+        size=3,
+        seed=0,
     )
     met = []
     for step in range(batches.steps):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from captioner.training.corpora import Example
 from captioner.training.evaluation import Evaluation
-from captioner.training.metrics import Precision, Recall, Scores
+from captioner.training.metrics import Recall, RetrievalPrecision, Scores
 from captioner.training.sheet import SIDE, sheet
 from captioner.types import Caption, Description, Keyword, Photo, SearchVectors
 
@@ -52,7 +52,7 @@ def evaluation(folder: Path, count: int, names: str = "photo {}.png") -> Evaluat
             note="METEOR left out.",
         ),
         recall=Recall(17.2, 42.6, 56.1, 8, 5 * count),
-        precisions={"queries.jsonl": {"captioner search": Precision(24.4, 28.1, 200, 3)}},
+        precisions={"queries.jsonl": {"captioner search": RetrievalPrecision(24.4, 28.1, 200, 3)}},
     )
 
 

@@ -1,4 +1,4 @@
-"""What is chosen on dev: weights that are chosen because they are better, and calibrated scores."""
+"""Choices on dev: reranking weights, confidence and its threshold, queries made from captions."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pytest
 from captioner.model.rerank import Candidate, rerank
 from captioner.training.corpora import Example
 from captioner.training.tuning import (
-    NEGLIGIBLE,
-    calibrate,
+    CIDER_TOLERANCE,
     choose_rerank,
-    fits,
+    choose_threshold,
+    fit_logistic,
+    matches_references,
     reliability,
     short_queries,
-    trusted,
 )
 
 
-def test_rerank_weights_are_those_that_find_the_true_sentences():
+def test_rerank_weights_are_those_that_rank_the_true_captions_first():
     examples, found = [], []
     for number, thing in enumerate(["dog", "boat", "tree", "car", "horse", "bird"]):
         text = f"a {thing} stands near the old {thing} house"
@@ -33,18 +33,18 @@ def test_rerank_weights_are_those_that_find_the_true_sentences():
     assert all(rerank(some, **chosen)[0].words == some[1].words for some in found)
     assert max(scores.values()) > scores["0.7 0 0"]
     best = max(scores.values())
-    assert scores["0.7 10 0"] < best  # the joint space alone falls for what is silly
-    near = [key for key, score in scores.items() if score >= best - NEGLIGIBLE]
-    assert chosen["length_penalty"] == min(float(key.split()[0]) for key in near)
+    assert scores["0.7 10 0"] < best  # the joint space alone prefers the silly caption
+    near = [key for key, score in scores.items() if score >= best - CIDER_TOLERANCE]
+    assert chosen["length_exponent"] == min(float(key.split()[0]) for key in near)
 
 
-def test_calibration_gives_back_the_probability_that_made_the_data():
+def test_logistic_regression_recovers_the_weights_that_made_the_data():
     random = np.random.default_rng(0)
     evidence = random.uniform(-0.2, 0.8, (40_000, 2)).astype(np.float32)
     chance = 1 / (1 + np.exp(-(9 * evidence[:, 0] + 4 * evidence[:, 1] - 3)))
     right = (random.random(40_000) < chance).astype(np.float32)
     weight = np.where(evidence[:, 0] > 0.3, 1, 0.25).astype(np.float32)
-    assert calibrate(evidence, right, weight) == pytest.approx([9, 4, -3], rel=0.06)
+    assert fit_logistic(evidence, right, weight) == pytest.approx([9, 4, -3], rel=0.06)
 
 
 def test_reliability_counts_every_sentence_once():
@@ -57,22 +57,22 @@ def test_reliability_counts_every_sentence_once():
     ]
 
 
-def test_sentences_are_shown_from_the_score_on_that_keeps_most_of_them_right():
+def test_the_threshold_is_the_lowest_that_keeps_most_captions_right():
     score = np.array([0.1, 0.2, 0.3, 0.41, 0.6, 0.8], np.float32)
     right = np.array([0, 0, 0, 1, 0, 1], np.float32)
-    assert trusted(score, right, misfits=0.7) == 0
-    assert trusted(score, right, misfits=0.6) == 0.15
-    assert trusted(score, right, misfits=0.4) == 0.35
-    assert trusted(score, right, misfits=0.1) == 0.65
-    assert trusted(score, np.zeros(6, np.float32), misfits=0.4) == 0.85
+    assert choose_threshold(score, right, max_mismatch_share=0.7) == 0
+    assert choose_threshold(score, right, max_mismatch_share=0.6) == 0.15
+    assert choose_threshold(score, right, max_mismatch_share=0.4) == 0.35
+    assert choose_threshold(score, right, max_mismatch_share=0.1) == 0.65
+    assert choose_threshold(score, np.zeros(6, np.float32), max_mismatch_share=0.4) == 0.85
 
 
-def test_a_sentence_fits_where_people_use_most_of_its_telling_words():
-    heard = ("Two dogs play on the beach.", "A brown dog and a ball", "puppies")
-    assert fits("a brown dog plays".split(), heard)
-    assert fits("a dog with a ball on snow".split(), heard)
-    assert not fits("a brown man surfs".split(), heard)
-    assert not fits("it is".split(), heard)
+def test_a_caption_matches_if_the_references_use_most_of_its_content_words():
+    references = ("Two dogs play on the beach.", "A brown dog and a ball", "puppies")
+    assert matches_references("a brown dog plays".split(), references)
+    assert matches_references("a dog with a ball on snow".split(), references)
+    assert not matches_references("a brown man surfs".split(), references)
+    assert not matches_references("it is".split(), references)
 
 
 def test_short_queries_name_what_two_captions_agree_on():

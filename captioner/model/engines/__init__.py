@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from captioner.app_paths import usable_cache
 from captioner.errors import UsageError
 from captioner.model.bundle import Bundle
 from captioner.model.encoders import TrainedEncoder
-from captioner.app_paths import usable_cache
 from captioner.types import Features, PixelArray
 
 CPU_BATCH, GPU_BATCH = 16, 256

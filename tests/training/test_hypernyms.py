@@ -1,4 +1,4 @@
-"""The kinds that the word head learns beside the concepts."""
+"""The hypernyms that the word head learns next to the concepts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("keras")
 
 from captioner.model.concepts import Concepts
-from captioner.training.kinds import fit_kinds
+from captioner.training.hypernyms import fit_hypernyms
 
 TABLE = {
     "concepts": [
@@ -21,18 +21,18 @@ TABLE = {
 }
 
 
-def test_a_kind_is_seen_where_any_of_its_concepts_is():
+def test_a_hypernym_is_probable_if_any_of_its_concepts_is():
     random = np.random.default_rng(0)
     shown = random.integers(4, size=6000)
     hidden = random.random((6000, 2, 16)).astype(np.float32) * 0.2
-    # Rates fit a layer of hundreds of units: these few have to speak louder.
+    # The learning rate suits hundreds of units; these few need larger values.
     hidden[np.arange(6000), :, shown] += 4
-    told = np.eye(4, dtype=np.float16)[shown]
-    rows = fit_kinds(hidden, told, Concepts(TABLE), seed=1)
+    probabilities = np.eye(4, dtype=np.float16)[shown]
+    rows = fit_hypernyms(hidden, probabilities, Concepts(TABLE), seed=1)
     assert rows["kinds.kernel"].shape == (16, 2)
     logits = hidden[:, 0] @ rows["kinds.kernel"] + rows["kinds.bias"]
     dog, animal = np.isin(shown, [1, 2]), shown < 3
     assert ((logits[:, 0] > 0) == dog).mean() > 0.97
     assert ((logits[:, 1] > 0) == animal).mean() > 0.97
-    again = fit_kinds(hidden, told, Concepts(TABLE), seed=1)
+    again = fit_hypernyms(hidden, probabilities, Concepts(TABLE), seed=1)
     np.testing.assert_array_equal(rows["kinds.kernel"], again["kinds.kernel"])

@@ -1,0 +1,164 @@
+"""`captioner train-cider`: the decoders of a bundle, trained further on CIDEr-D."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import typer
+
+from captioner.cli import options as shared
+from captioner.cli import training
+from captioner.training.config import SelfCriticalConfig
+
+_DEFAULT = SelfCriticalConfig()
+
+
+class TrainCiderCommand(training.TrainingCommand):
+    """`captioner train-cider`, with the earlier names of its options."""
+
+    earlier: ClassVar = {
+        **training.TrainingCommand.earlier,
+        "--sharpness": "--inverse-temperature",
+        "--metric-share": "--rl-weight",
+        "--nearness": "--similarity-reward",
+    }
+
+
+COMMAND = TrainCiderCommand
+
+
+def train_cider(
+    bundle: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[BUNDLE]",
+            help="Folder of the bundle to start from. [default: CAPTIONER_MODEL, or the bundle "
+            "that ships with captioner]",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Write the finished bundle to this folder.")
+    ] = Path("captioner-model"),
+    data: training.Data = None,
+    extra_data: training.ExtraData = None,
+    extra_style: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Photos with captions in a different style: not trained on, but their dev split "
+            "helps to fit the confidence; may be repeated.",
+        ),
+    ] = None,
+    extra_weight: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            metavar="WEIGHT",
+            help="Sample weight of a photo of --extra-data; a photo of --data has 1. "
+            f"[default: {_DEFAULT.extra_weight:g}]",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Epochs for each decoder.")
+    ] = _DEFAULT.epochs,
+    rate: Annotated[
+        float, typer.Option(min=1e-7, metavar="RATE", help="Peak learning rate.")
+    ] = _DEFAULT.learning_rate,
+    samples: Annotated[
+        int, typer.Option(min=2, max=100, metavar="N", help="Captions to sample per photo.")
+    ] = _DEFAULT.samples,
+    inverse_temperature: Annotated[
+        float,
+        typer.Option(
+            min=0.1,
+            metavar="X",
+            help="Inverse temperature of sampling: the higher it is, the more common are the "
+            "sampled captions.",
+        ),
+    ] = _DEFAULT.inverse_temperature,
+    rl_weight: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            metavar="WEIGHT",
+            help="Weight of the policy gradient in the loss; cross-entropy on the reference "
+            "captions has the rest.",
+        ),
+    ] = _DEFAULT.rl_weight,
+    similarity_reward: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            metavar="WEIGHT",
+            help="Add this much of the cosine of caption and photo in the joint space to the "
+            "reward.",
+        ),
+    ] = _DEFAULT.similarity_reward,
+    dropout: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=0.9,
+            metavar="RATE",
+            help="Dropout. [default: as in the decoders' first training]",
+        ),
+    ] = _DEFAULT.dropout,
+    seed: training.Seed = _DEFAULT.seed,
+    resume: training.Resume = False,
+    work: training.Work = None,
+    force: training.Force = False,
+    quiet: shared.Quiet = False,
+    log_file: shared.LogFile = None,
+) -> None:
+    """Train a bundle's decoders further, to raise their CIDEr, and write a new bundle.
+
+    This is self-critical sequence training (Rennie et al., 2017): the decoders caption the photos
+    of --data themselves, and captions with a higher CIDEr-D become more probable. Encoder, keywords
+    and search stay as they are in BUNDLE.
+    """
+    from captioner.app_paths import bundle_folder, usable_cache
+    from captioner.cli import console
+    from captioner.model.bundle import Bundle
+    from captioner.training.corpora import find_data
+    from captioner.training.outputs import Outputs
+
+    console.configure_output(quiet=quiet, log_file=log_file)
+    training.require("--extra-data", bool(extra_data), extra_weight=extra_weight)
+    outputs = Outputs.of(out, work, force=force, resume=resume)
+    data = find_data(data)
+    training.check_outputs(outputs, {"--data": data, "BUNDLE": bundle}, extra_data, extra_style)
+    corpora = training.read_data(data, extra_data, extra_style)
+    outputs.check_photos(photo.path.parent for one in corpora.all for photo in one.photos)
+    source = Bundle.open(bundle_folder(bundle))
+
+    training.load_backend()
+    from captioner.training.run import SelfCriticalRun
+    from captioner.training.selfcritical import train_self_critical
+
+    run = SelfCriticalRun(
+        corpus=corpora.main,
+        config=SelfCriticalConfig(
+            bundle=source.model_id,
+            epochs=epochs,
+            learning_rate=rate,
+            samples=samples,
+            inverse_temperature=inverse_temperature,
+            rl_weight=rl_weight,
+            similarity_reward=similarity_reward,
+            dropout=dropout,
+            seed=seed,
+            **training.given(extra_weight=extra_weight),
+        ),
+        work=outputs.work,
+        cache=usable_cache("features") or outputs.work / "features",
+        progress=training.TerminalProgress(),
+        command=training.command_line(),
+        extra_data=corpora.extra,
+        extra_style=corpora.extra_style,
+        resume=resume,
+        force=force,
+    )
+    training.summarise(train_self_critical(run, out, source), data)

@@ -1,0 +1,214 @@
+"""Options, data, progress and summary that `captioner train` and `captioner train-cider` share."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import typer
+
+from captioner.cli import console
+from captioner.cli.app import Command
+from captioner.cli.progress import progress
+from captioner.errors import UsageError
+from captioner.training.config import RunConfig
+
+if TYPE_CHECKING:
+    from captioner.training.corpora import Corpus
+    from captioner.training.outputs import Outputs
+    from captioner.training.stages.writing import Result
+
+_DEFAULT = RunConfig()
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Photos with captions, in Kaggle's or the original Flickr8k layout. "
+        "[default: CAPTIONER_DATA]",
+    ),
+]
+
+ExtraData = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="More photos with captions to train on, in the same layouts; may be repeated. All "
+        "choices are made on the dev split of --data alone.",
+    ),
+]
+
+ExtraStyle = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Like --extra-data, for captions in a different style: their content is learnt, their "
+        "style is not; may be repeated.",
+    ),
+]
+
+ExtraWeight = Annotated[
+    float | None,
+    typer.Option(
+        min=0.1,
+        metavar="WEIGHT",
+        help="Sample weight of a photo of --extra-data and --extra-style; a photo of --data has 1. "
+        f"[default: {_DEFAULT.extra_weight:g}]",
+    ),
+]
+
+Seed = Annotated[int, typer.Option(metavar="N", help="Random seed.")]
+
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Continue from the last checkpoint of this run.")
+]
+
+Work = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Folder for checkpoints and learning curves. [default: NAME-training, next to the "
+        "bundle]",
+    ),
+]
+
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Replace an earlier bundle in --out and, without --resume, the checkpoints of an "
+        "earlier run in --work. Other files are never replaced.",
+    ),
+]
+
+
+class TrainingCommand(Command):
+    """A command that also accepts the earlier names of its options."""
+
+    earlier: ClassVar[Mapping[str, str]] = {
+        "--wider": "--extra-data",
+        "--aside": "--extra-style",
+        "--wider-times": "--extra-weight",
+    }
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Read the command line, with today's names in place of earlier ones."""
+        return super().parse_args(ctx, [renamed(word, self.earlier) for word in args])
+
+
+def renamed(word: str, names: Mapping[str, str]) -> str:
+    """A word of the command line, `--option` or `--option=value`, with the option's new name."""
+    name, equals, value = word.partition("=")
+    return names.get(name, name) + equals + value
+
+
+def given(**options: object) -> dict[str, Any]:
+    """The options that have a value, for a configuration whose defaults fill in the others."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def require(needed: str, present: bool, **options: object) -> None:
+    """Refuse options that have no effect without another one.
+
+    Raises
+    ------
+    UsageError
+        If one of `options` is given and the needed one is not.
+    """
+    for name, value in options.items():
+        if value is not None and not present:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} requires {needed}.", f"Add {needed}, or omit {option}.")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """The data sets of a run."""
+
+    main: Corpus
+    extra: tuple[Corpus, ...]
+    extra_style: tuple[Corpus, ...]
+
+    @property
+    def all(self) -> tuple[Corpus, ...]:
+        """All of them, the main one first."""
+        return (self.main, *self.extra, *self.extra_style)
+
+
+def read_data(
+    data: Path | None, extra_data: list[Path] | None, extra_style: list[Path] | None
+) -> TrainingData:
+    """Read all data sets, and warn of what is left out."""
+    from captioner.training.corpora import find_data, read_corpus
+
+    read = TrainingData(
+        read_corpus(find_data(data)),
+        tuple(map(read_corpus, extra_data or ())),
+        tuple(map(read_corpus, extra_style or ())),
+    )
+    for warning in (warning for corpus in read.all for warning in corpus.warnings):
+        console.warning(f"{warning}.")
+    return read
+
+
+def check_outputs(
+    outputs: Outputs,
+    inputs: Mapping[str, Path | None],
+    extra_data: list[Path] | None,
+    extra_style: list[Path] | None,
+) -> None:
+    """Check that everything can be written, and that no input is written to."""
+    from captioner.app_paths import cache_folder
+
+    extra = {f"--extra-data {folder}": folder for folder in extra_data or ()}
+    style = {f"--extra-style {folder}": folder for folder in extra_style or ()}
+    outputs.check({**inputs, **extra, **style}, cache=cache_folder())
+
+
+def load_backend() -> None:
+    """Import Keras before anything else does, which would let TensorFlow print its messages."""
+    import_module("captioner.model.backend")
+
+
+def command_line() -> str:
+    """The command as typed."""
+    return shlex.join(["captioner", *sys.argv[1:]])
+
+
+class TerminalProgress:
+    """Shows the progress of a run on stderr: see `captioner.training.progress.Progress`."""
+
+    def note(self, text: str) -> None:
+        """Show one line that stays."""
+        console.note(text)
+
+    @contextmanager
+    def stage(
+        self, name: str, total: int, *, done: int = 0, unit: str = "step"
+    ) -> Iterator[Callable[[str], None]]:
+        """Show a bar with the time left, or a line now and then if stderr is no terminal."""
+        with progress(unit=unit) as bar:
+            bar.planned(total, done=done)
+            yield bar.done
+
+
+def summarise(result: Result, data: Path | None) -> None:
+    """Print the bundle's folder on stdout, and on stderr how good it is and what to do next."""
+    folder = str(result.bundle.folder)
+    shown, measured = shlex.quote(folder), f" --data {shlex.quote(str(data))}" if data else ""
+    for line in (
+        f"The bundle is in {folder}.",
+        f"CIDEr on the dev split: {result.cider:.1f}.",
+        f"On {100 * result.captioned_share:.0f} % of the dev photos its caption reaches the "
+        "confidence threshold.",
+        f"To caption photos with it: captioner caption --model {shown} photo.jpg",
+        f"To measure it: captioner evaluate --model {shown}{measured}",
+    ):
+        console.note(line)
+    console.line(folder)

@@ -1,0 +1,142 @@
+"""Stage 5: the decoders, each with its own seed, pre-trained on text alone if there is any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from captioner.model import decoders
+from captioner.model.decoders import Stepper
+from captioner.model.vocabulary import sentence
+from captioner.training.decoders import (
+    SentenceBatches,
+    fit_decoder,
+    language_batches,
+    sizes_of,
+)
+from captioner.training.fit import Metrics, Schedule
+from captioner.training.heads import TrainingTargets
+from captioner.training.metrics import cider
+from captioner.training.run import Arrays, FeatureExtractor, Run, RunBase
+from captioner.training.stages.parts import BundleParts
+from captioner.types import HalfArray
+
+_VALIDATION_BEAM_WIDTH = 8
+"""Narrower than in use, for speed."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedDecoder:
+    """One decoder, and how it was trained."""
+
+    kind: str
+    """Of architecture, as the bundle's manifest names it."""
+    sizes: Any
+    """The `Sizes` of its kind."""
+    arrays: Arrays
+    record: dict[str, Any]
+
+    def stepper(self) -> Stepper:
+        """The decoder in NumPy."""
+        return decoders.get(self.kind).stepper(self.arrays)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedDecoders:
+    """All decoders, in order of their seeds."""
+
+    decoders: tuple[TrainedDecoder, ...]
+    language: dict[str, Any] | None = None
+    """How the language side was pre-trained, if it was."""
+
+    def record(self) -> dict[str, Any]:
+        """For the training record."""
+        pretraining = {} if self.language is None else {"language": self.language}
+        numbered = enumerate(self.decoders, 1)
+        return pretraining | {f"decoder-{number}": one.record for number, one in numbered}
+
+
+def train_decoders(
+    run: Run, parts: BundleParts, targets: TrainingTargets, extractor: FeatureExtractor
+) -> TrainedDecoders:
+    """Train all decoders by teacher forcing."""
+    config = run.config.decoders
+    sizes = sizes_of(config.kind, config.preset)
+    features = extractor.features(targets.examples, 2)[: len(run.train)]
+    dev = extractor.features(run.dev)
+    validate = decoder_validator(run, parts, dev, config.kind)
+    dev_batches = SentenceBatches(dev, run.dev, parts.vocabulary, seed=0)
+    start, language = _pretrain(run, parts, extractor.feature_size)
+    trained = []
+    for number in range(1, config.count + 1):
+        part, seed = f"decoder-{number}", run.config.seed + number - 1
+        batches = SentenceBatches(
+            features, run.train, parts.vocabulary,
+            sample_weights=run.sample_weights, other_style=run.other_style, seed=seed,
+        )  # fmt: skip
+        arrays, history = fit_decoder(
+            batches, parts.vocabulary, config.kind, sizes,
+            Schedule(config.epochs, batches.steps, config.learning_rate),
+            dev=dev_batches, measure=validate, start=start, seed=seed,
+            folder=run.work / part, resume=run.resume, progress=run.progress,
+        )  # fmt: skip
+        run.show(history, part)
+        trained.append(
+            TrainedDecoder(config.kind, sizes, arrays, {"seed": seed, "history": history})
+        )
+    return TrainedDecoders(tuple(trained), language)
+
+
+def decoder_validator(
+    run: RunBase, parts: BundleParts, dev: HalfArray, kind: str
+) -> Callable[[Arrays], Metrics]:
+    """Make the function that measures a decoder by the captions it generates for dev photos.
+
+    Parameters
+    ----------
+    dev
+        Features of the dev photos, float16 (photos, views, feature size).
+    kind
+        Of decoder.
+
+    Returns
+    -------
+    From a decoder's arrays to `cider` (× 100) and `words`, the number of distinct words.
+    """
+    features, stepper = dev[:, 0].astype(np.float32), decoders.get(kind).stepper
+    references = {example.name: example.captions for example in run.dev}
+
+    def validate(arrays: Arrays) -> Metrics:
+        found = parts.candidates([stepper(arrays)], features, _VALIDATION_BEAM_WIDTH)
+        captions = [candidates[0].words for candidates in found]
+        texts = {e.name: sentence(words) for e, words in zip(run.dev, captions, strict=True)}
+        used = {word for words in captions for word in words}
+        return {"cider": cider(texts, references), "words": float(len(used))}
+
+    return validate
+
+
+def _pretrain(
+    run: Run, parts: BundleParts, feature_size: int
+) -> tuple[Arrays | None, dict[str, Any] | None]:
+    """Pre-train a decoder on captions without photos.
+
+    The LSTM of a merge decoder reads words alone, never the image, so text is enough to train it.
+    """
+    if not run.sentences:
+        return None, None
+    config, seed = run.config.decoders, run.config.seed
+    batches = language_batches(run.sentences, parts.vocabulary, seed, feature_size)
+    held_out = [example.captions[0] for example in run.dev]
+    arrays, history = fit_decoder(
+        batches, parts.vocabulary, config.kind, sizes_of(config.kind, config.preset),
+        Schedule(1, batches.steps, config.learning_rate),
+        dev=language_batches(held_out, parts.vocabulary, 0, feature_size),
+        measure=lambda arrays: {},
+        metric="likelihood", seed=seed,
+        folder=run.work / "language", resume=run.resume, progress=run.progress,
+    )  # fmt: skip
+    return arrays, {"history": history}

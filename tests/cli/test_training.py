@@ -1,0 +1,122 @@
+"""`captioner train` and `captioner train-cider`: combinations of options, earlier names, bars."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from captioner.cli import train_cider, training
+from captioner.cli.app import app
+from captioner.training.config import (
+    DecoderConfig,
+    EncoderConfig,
+    SelfCriticalConfig,
+    TrainingConfig,
+)
+
+
+@pytest.fixture(autouse=True)
+def untrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A corpus, and no way to train on it: all is refused before."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CAPTIONER_HOME", str(tmp_path / "home"))
+    monkeypatch.setitem(sys.modules, "captioner.training.run", None)
+    Path("data/Images").mkdir(parents=True)
+    Path("data/Images/a.jpg").write_bytes(b"a photo")
+    Path("data/captions.txt").write_text("image,caption\na.jpg,a dog\n")
+    yield
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("train --fine-tune-rate 1e-4", "--fine-tune-rate requires --fine-tune N"),
+        ("train --fine-tune 0 --fine-tune-epochs 2", "--fine-tune-epochs requires --fine-tune N"),
+        ("train --teacher imagenet", "--teacher requires --concepts"),
+        ("train --extra-weight 2", "--extra-weight requires --extra-data or --extra-style"),
+        ("train --wider-times 2", "--extra-weight requires"),
+        ("train --download elsewhere", "--data and --download are mutually exclusive"),
+        ("train --samples 3", "--samples is an option of `captioner train-cider`"),
+        ("train --from weights/base", "--from is an option of .* --encoder BUNDLE"),
+        ("train --sharpness=2", "--sharpness is an option of"),
+        ("train-cider --extra-weight 2", "--extra-weight requires --extra-data"),
+        ("train-cider --extra-style data --extra-weight 2", "--extra-weight requires --extra-data"),
+        ("train-cider data --out data", "both name data"),
+        ("train-cider --decoders 2", "No such option: --decoders"),
+    ],
+)
+def test_refused(words: str, reason: str) -> None:
+    result = CliRunner().invoke(app, [*words.split(), "--data", "data"])
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    assert re.search(reason, " ".join(result.stderr.split())), result.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            "--self-critical --from my-model --data data --out better",
+            "captioner train-cider my-model --data data --out better",
+        ),
+        (
+            "--out 'a b' --from='my model' --self-critical --sharpness 3 --metric-share=0.5 "
+            "--nearness 1 --wider more --aside other --wider-times 2",
+            "captioner train-cider 'my model' --out 'a b' --inverse-temperature 3 --rl-weight=0.5 "
+            "--similarity-reward 1 --extra-data more --extra-style other --extra-weight 2",
+        ),
+        ("--self-critical", "captioner train-cider"),
+    ],
+)
+def test_self_critical_names_its_command(old: str, new: str) -> None:
+    result = CliRunner().invoke(app, ["train", *shlex.split(old)])
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    assert f"Run: {new}" in " ".join(result.stderr.split())
+
+
+def test_earlier_names_of_options_are_understood_and_not_shown() -> None:
+    for command in ("train", "train-cider"):
+        text = CliRunner().invoke(app, [command, "--help"]).output
+        assert not set(re.findall(r"--[\w-]+", text)) & set(train_cider.COMMAND.earlier)
+    for old, new in train_cider.COMMAND.earlier.items():
+        assert training.renamed(f"{old}=1", train_cider.COMMAND.earlier) == f"{new}=1"
+        assert training.renamed(old, train_cider.COMMAND.earlier) == new
+    assert training.renamed("wider", train_cider.COMMAND.earlier) == "wider"
+
+
+def test_help_shows_the_defaults_of_the_configuration() -> None:
+    for command, config in (
+        ("train", TrainingConfig()),
+        ("train", EncoderConfig()),
+        ("train", DecoderConfig()),
+        ("train-cider", SelfCriticalConfig()),
+    ):
+        text = " ".join(CliRunner().invoke(app, [command, "--help"]).output.split())
+        for name in ("fine_tune_rate", "fine_tune_epochs", "epochs", "learning_rate", "samples"):
+            if hasattr(config, name):
+                value = getattr(config, name)
+                assert re.search(rf"\[default: ({value}|{value:g})[\];]", text), (command, name)
+
+
+def test_progress_says_how_much_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+    from captioner.cli import progress
+
+    bar = progress.Progress("step")
+    bar.planned(100, done=40)
+    assert bar._parts() == ["40 of 100 steps"]
+    bar._times.extend(range(11))
+    bar._number = 50
+    words = bar._parts()
+    assert words[0] == "50 of 100 steps"
+    assert words[1] == "1.0 steps/s"
+    assert words[2].endswith(" left")
+    with training.TerminalProgress().stage("heads", 2) as advance:
+        advance("heads, epoch 1 of 1")
+        training.TerminalProgress().note("a line that stays")
+    assert capsys.readouterr().err == "a line that stays\n"
