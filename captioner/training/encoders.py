@@ -144,7 +144,7 @@ def calibrated(run: Run, trained: TrainedEncoder) -> TrainedEncoder:
     file = run.work / bundles.ACTIVATION_RANGES
     if run.resume and file.is_file():
         return replace(trained, activation_ranges=load_file(file))
-    run.report(f"calibrating int8 on {CALIBRATION_PHOTOS} training photos")
+    run.report(f"Calibrating int8 on {CALIBRATION_PHOTOS} training photos.")
     random = np.random.default_rng(run.config.seed)
     chosen = random.permutation(len(run.train))[:CALIBRATION_PHOTOS]
     photos = [load_square(run.train[row].path, trained.size) for row in chosen]

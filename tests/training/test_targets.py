@@ -65,7 +65,7 @@ def test_photos_without_captions_train_concepts_alone() -> None:
     targets = heads.TrainingTargets.of(photos, lexicon, np.full((3, 1), 0.5, np.float16))
     features = np.random.default_rng(0).random((3, 1, 2048)).astype(np.float16)
     x, y = heads.FeatureBatches(features, targets, seed=1)(0, 0)
-    model = heads.Heads(lexicon)
+    model = heads.Heads(lexicon, 2048)
     loss = float(model.compute_loss(x, y, model(x)))
     bare = int(np.flatnonzero(x["captioned"] == 0)[0])
     y[bare, : model.stems] = 1 - y[bare, : model.stems]  # what is not asked cannot matter

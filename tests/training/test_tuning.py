@@ -35,7 +35,7 @@ def test_rerank_weights_are_those_that_rank_the_true_captions_first():
     best = max(scores.values())
     assert scores["0.7 10 0"] < best  # the joint space alone prefers the silly caption
     near = [key for key, score in scores.items() if score >= best - CIDER_TOLERANCE]
-    assert chosen["length_exponent"] == min(float(key.split()[0]) for key in near)
+    assert chosen["length_penalty"] == min(float(key.split()[0]) for key in near)
 
 
 def test_logistic_regression_recovers_the_weights_that_made_the_data():

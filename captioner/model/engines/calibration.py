@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import io
 from collections.abc import Iterable
 from contextlib import redirect_stdout
 
@@ -29,7 +29,7 @@ def calibrate_int8(trained: TrainedEncoder, photos: Iterable[PixelArray]) -> dic
     import nncf
 
     samples = [photo[None] for photo in photos]
-    with redirect_stdout(sys.stderr):  # NNCF shows its progress where our data goes
+    with redirect_stdout(io.StringIO()):  # NNCF shows progress bars of its own
         model = nncf.quantize(
             translate(trained),
             nncf.Dataset(samples),
