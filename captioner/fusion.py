@@ -41,3 +41,9 @@ class ScoreFusion(NamedTuple):
     def __call__(self, measures: FloatArray) -> FloatArray:
         """Fused scores (N,) of measures (N, P)."""
         return np.asarray((measures - self.means) @ self.weights, np.float32)
+
+
+def standardise(scores: FloatArray) -> FloatArray:
+    """The z-scores of each row of (N, M): standard deviations above the row's mean."""
+    mean, deviation = scores.mean(axis=1, keepdims=True), scores.std(axis=1, keepdims=True)
+    return (scores - mean) / (deviation + _EPSILON)

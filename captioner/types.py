@@ -372,16 +372,6 @@ class QueryPlan:
             _along(vectors.word_hidden, self.word_directions),
         )
 
-    def fuse(self, measures: FloatArray) -> FloatArray:
-        """One score per photo, (N, P) → (N,): each measure standardised, then weighted."""
-        return standardise(measures) @ self.measure_weights
-
-
-def standardise(measures: FloatArray, axis: int = 0) -> FloatArray:
-    """Standard scores along an axis: how many standard deviations each is above the mean."""
-    mean, deviation = measures.mean(axis, keepdims=True), measures.std(axis, keepdims=True)
-    return (measures - mean) / (deviation + 1e-6)
-
 
 def _along(vectors: HalfArray, directions: FloatArray) -> FloatArray:
     if not directions.size:

@@ -1,4 +1,4 @@
-"""The arrows between the rooms, who may import what from outside, and what starting up costs."""
+"""Which package may import which, who may import heavy libraries, and what start-up loads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHARED = {
     "types", "errors", "app_paths", "offline", "authorship", "formats", "hashing", "filenames",
     "regular_files", "system", "fusion", "__init__",
 }  # fmt: skip
-ROOMS = {
+ALLOWED = {
     "photos": set(),
     "model": set(),
     "index": set(),
@@ -43,7 +43,7 @@ ROOMS = {
 }  # fmt: skip
 
 
-def room(module: Path) -> str:
+def package_of(module: Path) -> str:
     return module.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -66,8 +66,8 @@ def imports(module: Path) -> Iterator[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_arrows_between_rooms(module: Path) -> None:
-    here = room(module)
+def test_packages_import_only_what_they_may(module: Path) -> None:
+    here = package_of(module)
     for name, typing_only in imports(module):
         package, _, rest = name.partition(".")
         if package != "captioner" or typing_only:
@@ -75,13 +75,13 @@ def test_arrows_between_rooms(module: Path) -> None:
         there = rest.partition(".")[0]
         if not (PACKAGE / there).is_dir() and not (PACKAGE / f"{there}.py").is_file():
             continue  # a name of captioner/__init__.py itself
-        allowed = ROOMS[here] | {here} | SHARED if here in ROOMS else SHARED | {"api"}
+        allowed = ALLOWED[here] | {here} | SHARED if here in ALLOWED else SHARED | {"api"}
         assert there in allowed, f"{here} may not import {name}"
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_who_may_import_what_from_outside(module: Path) -> None:
-    here, name = room(module), str(module.relative_to(PACKAGE))
+    here, name = package_of(module), str(module.relative_to(PACKAGE))
     outside = {full.partition(".")[0] for full, typing_only in imports(module) if not typing_only}
     if here != "cli":
         assert not outside & {"typer", "rich", "click"}

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from captioner.app_paths import bundle_folder
+from captioner.fusion import ScoreFusion
 from captioner.model.bundle import CONCEPTS, JOINT, LEXICON, WORDS, Bundle
 from captioner.model.concepts import Concepts, log_any
 from captioner.model.heads import JointSpace, WordHead, log_probability
@@ -173,4 +174,5 @@ def score_all(plan: QueryPlan | None, vectors: SearchVectors) -> FloatArray:
     """
     if plan is None:
         return np.zeros(len(vectors.embedding), np.float32)
-    return plan.fuse(plan.measures(vectors))
+    measures = plan.measures(vectors)
+    return ScoreFusion.fit(measures, plan.measure_weights)(measures)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from captioner.fusion import standardise
 from captioner.model import head_networks
 from captioner.model.backend import keras, layers, ops
 from captioner.model.vocabulary import stem, words
@@ -326,7 +327,7 @@ class DevRanks:
         ranks = {
             "joint": self._ranks(joint),
             "words": self._ranks(stem_scores),
-            "both": self._ranks(0.6 * _standardise(joint) + 0.4 * _standardise(stem_scores)),
+            "both": self._ranks(0.6 * standardise(joint) + 0.4 * standardise(stem_scores)),
         }
         out = {"word_loss": float(loss.sum(1).mean())}
         for name, rank in ranks.items():
@@ -338,8 +339,3 @@ class DevRanks:
     def _ranks(self, scores: FloatArray) -> IntArray:
         own = scores[np.arange(len(scores)), self.owner][:, None]
         return (scores > own).sum(1).astype(np.int32)
-
-
-def _standardise(scores: FloatArray) -> FloatArray:
-    """Scores with mean 0 and standard deviation 1 for each query, float32 (queries, photos)."""
-    return (scores - scores.mean(1, keepdims=True)) / (scores.std(1, keepdims=True) + 1e-6)
