@@ -15,9 +15,12 @@ from captioner.photos.read import read
 from captioner.photos.walk import walk
 from captioner.types import Photo
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "weights/base/bundle.json").is_file(), reason="there is no weights/base yet"
-)
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(
+        not (ROOT / "weights/base/bundle.json").is_file(), reason="there is no weights/base yet"
+    ),
+]
 
 PEOPLE = {"woman", "girl", "man", "person", "people", "lady", "child", "boy"}
 

@@ -14,9 +14,12 @@ from processes import ROOT, run
 from captioner.index import Index
 from captioner.model.query import load_planner
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "weights/base/bundle.json").is_file(), reason="there is no weights/base yet"
-)
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(
+        not (ROOT / "weights/base/bundle.json").is_file(), reason="there is no weights/base yet"
+    ),
+]
 
 PHOTOS = 1000
 WHO = (

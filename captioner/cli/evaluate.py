@@ -38,7 +38,7 @@ def evaluate(
         typer.Option(
             metavar="FILE",
             help='Queries with their relevant photos, one per line: {"query": "red ball", '
-            '"relevant": ["a.jpg"]}; may be repeated.',
+            '"relevant": ["a.jpg"]} (repeatable).',
         ),
     ] = None,
     html: Annotated[

@@ -48,7 +48,7 @@ def train_cider(
         typer.Option(
             metavar="FOLDER",
             help="Photos with captions in a different style: not trained on, but their dev split "
-            "helps to fit the confidence; may be repeated.",
+            "helps to fit the confidence (repeatable).",
         ),
     ] = None,
     extra_weight: Annotated[

@@ -39,7 +39,7 @@ ExtraData = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="FOLDER",
-        help="More photos with captions to train on, in the same layouts; may be repeated. All "
+        help="More photos with captions to train on, in the same layouts (repeatable). All "
         "choices are made on the dev split of --data alone.",
     ),
 ]
@@ -49,7 +49,7 @@ ExtraStyle = Annotated[
     typer.Option(
         metavar="FOLDER",
         help="Like --extra-data, for captions in a different style: their content is learnt, their "
-        "style is not; may be repeated.",
+        "style is not (repeatable).",
     ),
 ]
 

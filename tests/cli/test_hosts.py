@@ -22,6 +22,8 @@ from captioner.errors import UsageError
 from captioner.index import Index
 from captioner.photos.walk import walk
 
+pytestmark = pytest.mark.process
+
 POSIX = os.name == "posix"
 VARIABLES = (
     "CAPTIONER_HOME", "CAPTIONER_DB", "CAPTIONER_MODEL", "CAPTIONER_DATA", "CAPTIONER_DEBUG",

@@ -24,6 +24,8 @@ from captioner.cli import console
 from captioner.cli.app import COMMANDS, app
 from captioner.index import Index
 
+pytestmark = pytest.mark.process
+
 Run = Callable[..., Result]
 Lines = Callable[..., list[dict[str, Any]]]
 
@@ -482,6 +484,11 @@ DIFFERENT = {
     "-n": "as --limit",
     "--in-place": "of index it requires --write; of write it has a counterpart, --sidecar",
     "--data": "train can also download it, and says which layouts it reads",
+    "-0": "paths on standard input, or paths printed",
+    "--null": "as -0",
+    "--extra-style": "train learns from it, train-cider measures on it",
+    "--extra-weight": "train has --extra-style, too",
+    "--rate": "train has learning rates of other parts, too",
 }
 """Options of one name that mean as much but say more in some commands."""
 
@@ -490,7 +497,8 @@ class TestOptions:
     def test_one_name_has_one_meaning(self) -> None:
         found: dict[str, dict[Any, list[str]]] = {}
         for command, options in parameters().items():
-            function = getattr(import_module(f"captioner.cli.{command}"), command)
+            name = command.replace("-", "_")
+            function = getattr(import_module(f"captioner.cli.{name}"), name)
             hints = get_type_hints(function, include_extras=True)
             for param in (param for param in options if param.name != "help"):
                 hint, info = get_args(hints[param.name])

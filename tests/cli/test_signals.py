@@ -22,6 +22,8 @@ from captioner.index import Index
 from captioner.photos import sandbox
 from captioner.photos.decode import DecodedImage
 
+pytestmark = pytest.mark.process
+
 if sys.platform == "win32":
     pytest.skip("signals are sent to processes as POSIX does", allow_module_level=True)
 

@@ -48,7 +48,7 @@ def untrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         ("train --sharpness=2", "--sharpness is an option of"),
         ("train-cider --extra-weight 2", "--extra-weight requires --extra-data"),
         ("train-cider --extra-style data --extra-weight 2", "--extra-weight requires --extra-data"),
-        ("train-cider data --out data", "both name data"),
+        ("train-cider data --out data", "both refer to data"),
         ("train-cider --decoders 2", "No such option: --decoders"),
     ],
 )

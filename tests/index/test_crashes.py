@@ -25,6 +25,8 @@ from processes import ROOT
 
 from captioner.index import Index
 
+pytestmark = pytest.mark.process
+
 BATCH = 4
 """Of the fake describer."""
 CRASHES = int(os.environ.get("CAPTIONER_CRASHES", "10"))

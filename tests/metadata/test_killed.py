@@ -20,6 +20,8 @@ from captioner.metadata import undo
 from captioner.metadata.replace import sha256
 from captioner.types import Photo
 
+pytestmark = pytest.mark.process
+
 PHOTOS = 100
 MAX_SECONDS = 0.6
 """Seconds of writing before it is killed, a little more than all photos take."""

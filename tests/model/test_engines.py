@@ -13,6 +13,8 @@ from captioner.model.encoders import TrainedEncoder, xception
 from captioner.model.engines.openvino import OpenVINOEngine
 from captioner.model.engines.translate import translate
 
+pytestmark = pytest.mark.training
+
 keras_engine = pytest.importorskip("captioner.model.engines.keras")
 SIZE = 96
 

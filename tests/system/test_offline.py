@@ -23,9 +23,12 @@ import pytest
 from PIL import Image
 from processes import ROOT
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "weights/base/bundle.json").is_file(), reason="there is no weights/base yet"
-)
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(
+        not (ROOT / "weights/base/bundle.json").is_file(), reason="there is no weights/base yet"
+    ),
+]
 
 REFUSING = """
 import os, sys

@@ -17,6 +17,8 @@ from processes import ROOT, SUPPORT
 
 from captioner.cli.app import COMMANDS
 
+pytestmark = pytest.mark.process
+
 SIMULATION = SUPPORT / "without_posix"
 
 WEIGHTS = pytest.mark.skipif(

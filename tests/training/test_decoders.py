@@ -21,6 +21,8 @@ from captioner.training.fit import Schedule
 from captioner.training.progress import Silent
 from captioner.types import Features
 
+pytestmark = pytest.mark.training
+
 CAPTIONS = [
     "A dog runs through the deep snow .",
     "Two girls are playing football",

@@ -13,6 +13,8 @@ from captioner.training import fit as loop
 from captioner.training.fit import Schedule, fit
 from captioner.training.progress import Silent
 
+pytestmark = pytest.mark.training
+
 keras = pytest.importorskip("keras")
 
 

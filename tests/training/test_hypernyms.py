@@ -10,6 +10,8 @@ pytest.importorskip("keras")
 from captioner.model.concepts import Concepts
 from captioner.training.hypernyms import fit_hypernyms
 
+pytestmark = pytest.mark.training
+
 TABLE = {
     "concepts": [
         {"name": "zebra", "names": ["zebra"], "parents": [1]},

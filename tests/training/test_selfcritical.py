@@ -16,6 +16,8 @@ from captioner.training.fit import Schedule
 from captioner.training.progress import Silent
 from captioner.types import Features
 
+pytestmark = pytest.mark.training
+
 keras = pytest.importorskip("keras")
 
 from captioner.training.selfcritical import (  # noqa: E402

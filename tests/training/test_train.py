@@ -11,9 +11,12 @@ import pytest
 from PIL import Image
 from processes import ROOT, run
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "weights/base/bundle.json").is_file(), reason="there is no weights/base yet"
-)
+pytestmark = [
+    pytest.mark.training,
+    pytest.mark.skipif(
+        not (ROOT / "weights/base/bundle.json").is_file(), reason="there is no weights/base yet"
+    ),
+]
 
 CAPTIONS = {
     "astronaut": "a smiling woman in an orange suit",
