@@ -48,7 +48,12 @@ def test_thirty_photos_with_a_toy_encoder_and_a_toy_decoder(data: Path, tmp_path
         corpus=read_corpus(data),
         config=TrainingConfig(
             encoder=EncoderConfig(
-                kind="toy", source="random", size=64, fine_tune=2, fine_tune_epochs=20, fine_tune_rate=0.01
+                kind="toy",
+                source="random",
+                size=64,
+                fine_tune=2,
+                fine_tune_epochs=20,
+                fine_tune_rate=0.01,
             ),
             heads=HeadConfig(epochs=4),
             decoders=DecoderConfig(kind="bigram", epochs=60, learning_rate=0.02),
