@@ -14,7 +14,7 @@ from captioner.types import Photo, RecognisedPhoto
 
 T = TypeVar("T")
 Recognise = Callable[[Iterable[tuple[Photo, bytes]]], list[RecognisedPhoto]]
-"""From photos with their content hashes to those among them that the index knows."""
+"""Maps photos with content hashes to those that the index recognises."""
 
 BATCH_SIZE = 64
 """Photos whose content is looked up together, and stored in one transaction."""
@@ -45,7 +45,7 @@ def unrecognised(
     copies
         Collects photos with the same content as one that was yielded, and their content hashes.
     done
-        Called with each photo that was recognised.
+        Called with each recognised photo.
     stop
         Called before each photo; the iteration ends when it returns True.
     """
