@@ -86,7 +86,7 @@ def search(
             raise UsageError(
                 "an exact search requires a query.", "Pass words that the captions contain."
             )
-        return _explained(index, index.newest(limit=limit, filters=filters), "", {}, filters)
+        return _with_advice(index, index.newest(limit=limit, filters=filters), "", {}, filters)
     model_id: str | None = None
     planner: QueryPlanner | None = None
     respelled: dict[str, str] = {}
@@ -111,7 +111,7 @@ def search(
     hits = find(threshold, limit)
     if not hits and threshold > 0 and find(0, 1):
         return SearchResults((), query, respelled, Advice.MIN_SCORE)
-    return _explained(index, hits, query, respelled, filters, exact=exact)
+    return _with_advice(index, hits, query, respelled, filters, exact=exact)
 
 
 def similar(
@@ -167,9 +167,9 @@ def similar(
         content_hash=content_hash,
         filters=filters,
     )
-    near = tuple(hit for hit in hits if (hit.score or 0) >= (min_score or 0))
-    if near:
-        return SearchResults(near)
+    matches = tuple(hit for hit in hits if (hit.score or 0) >= (min_score or 0))
+    if matches:
+        return SearchResults(matches)
     return SearchResults((), advice=Advice.MIN_SCORE if hits else Advice.FILTERS)
 
 
@@ -177,7 +177,7 @@ def _respell(index: Index, query: str, planner: QueryPlanner) -> tuple[str, dict
     return index.respell(query, lambda word: planner(word) is not None)
 
 
-def _explained(
+def _with_advice(
     index: Index,
     hits: list[Hit],
     query: str,

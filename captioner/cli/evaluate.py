@@ -68,7 +68,7 @@ def evaluate(
 
     Captions: BLEU, ROUGE-L and CIDEr on plain lower-case words, METEOR if Java is installed, and
     the number of distinct words and sentences. Search: how high a photo ranks when its own captions
-    are the query (R@1, 5 and 10, median rank), and how well queries from a file find their relevant
+    are the query (R@1, 5 and 10, median rank), and how well queries from a file rank their relevant
     photos (mAP, P@5). All figures are ×100, except counts and rank.
 
     \b

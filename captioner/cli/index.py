@@ -85,9 +85,9 @@ def index(
     --dry-run prints one line per photo: what would be done, its path and, if it was moved or
     copied, the path of the original, separated by tabs.
 
-    In folders, hidden files are skipped, and so are those that a .captionerignore file in the same
-    folder or above excludes; its syntax is that of .gitignore. A photo that is reached in several
-    ways is indexed once.
+    In folders, hidden files and folders are skipped, as are those that a .captionerignore file in
+    the same folder or above it excludes (.gitignore syntax). A photo reached by several paths is
+    indexed once.
 
     \b
     Examples:
@@ -127,7 +127,7 @@ def index(
             _preview(opened, inputs, update_options, selection, everywhere=not paths)
         return
     unwritten = 0
-    with updating.to_write(path) as opened:
+    with updating.open_for_writing(path) as opened:
         inputs = _input_paths(paths, opened, nul=nul)
         found: list[Photo] = []
         with finishing() as stop:

@@ -65,7 +65,7 @@ def undo(
     # Without an index, captioner's mark in the named files still shows what it wrote.
     remedy = "Name the index that the captions came from with --db, or name the photos."
     remedy = "" if inputs.arguments else remedy
-    with updating.to_write(database or database_path(), remedy=remedy) as index:
+    with updating.open_for_writing(database or database_path(), remedy=remedy) as index:
         records = index.writes(sync=not no_sync)
         photos = (
             updating.walk_all(inputs, chain(*records.photo_paths().values()))
@@ -117,10 +117,10 @@ def _written(records: Writes) -> Iterator[Photo | Failure]:
 
     yielded = set()
     missing = 0
-    for places in records.photo_paths().values():
-        there = [(path, found) for path in sorted(places) if (found := _regular(path))]
-        missing += not there
-        for path, found in there:
+    for paths in records.photo_paths().values():
+        existing = [(path, found) for path in sorted(paths) if (found := _regular(path))]
+        missing += not existing
+        for path, found in existing:
             if path not in yielded:
                 yielded.add(path)
                 yield Photo.of(path, found)

@@ -26,7 +26,7 @@ _NETWORK = (
 _CONTINUE = "run the same command again to continue."
 
 
-def to_write(path: Path, *, remedy: str = "") -> Index:
+def open_for_writing(path: Path, *, remedy: str = "") -> Index:
     """Open an index for writing, with a warning if it is on a network drive.
 
     Parameters
@@ -77,13 +77,13 @@ def update(
         Which files in the folders to skip.
     stop
         Returns True once the user has asked to stop.
-    told
+    reported
         Path and reason of failures that were reported before; they are not reported again.
     found
         Collects the photos that the walk finds.
     everywhere
         Look for missing photos outside the input paths, too.
-    stamped
+    with_time
         Print the time of day with the summary.
     """
     from captioner import indexing
@@ -140,8 +140,8 @@ def update(
         console.note(f"{console.counted(described)} indexed; {_CONTINUE}")
         raise
     skipped.sum_up()
-    summed = sum_up(summary, time.monotonic() - start)
-    console.note(f"{time.strftime('%H:%M:%S')} {summed}" if with_time else summed)
+    line = spell_summary(summary, time.monotonic() - start)
+    console.note(f"{time.strftime('%H:%M:%S')} {line}" if with_time else line)
     if summary.stopped:
         console.note(f"Stopped: {_CONTINUE}")
     return summary
@@ -152,7 +152,7 @@ class Skipped:
 
     Parameters
     ----------
-    told
+    reported
         Paths and reasons that were reported before; they are not reported again.
     """
 
@@ -222,7 +222,7 @@ def collecting(paths: Iterable[Path], into: list[Path]) -> Iterator[Path]:
         yield path
 
 
-def sum_up(summary: UpdateSummary, seconds: float) -> str:
+def spell_summary(summary: UpdateSummary, seconds: float) -> str:
     """A summary of an update in one line."""
     done = []
     if summary.described:
@@ -238,7 +238,7 @@ def sum_up(summary: UpdateSummary, seconds: float) -> str:
             (summary.failed, "could not be read"),
             (summary.missing, "gone"),
             (summary.ignored, "now ignored"),
-            (summary.back, "back"),
+            (summary.back, "reappeared"),
         )
         if number
     ]
@@ -249,7 +249,7 @@ def sum_up(summary: UpdateSummary, seconds: float) -> str:
     if rest := summary.unchanged - summary.back:
         done.append(f"{rest:,} unchanged")
     if not summary.described:
-        done.insert(0, "No photo indexed")
+        done.insert(0, "No photos indexed")
     return ", ".join(done) + "."
 
 

@@ -80,7 +80,7 @@ def watch(
             touched = paths  # a new database needs all photos
         try:
             existing = [folder for folder in touched if os.path.isdir(folder)]  # noqa: PTH112
-            with updating.to_write(path) as index:
+            with updating.open_for_writing(path) as index:
                 updating.update(
                     index,
                     InputPaths(existing),
@@ -92,8 +92,12 @@ def watch(
                     everywhere=existing != touched,
                     with_time=True,
                 )
-                named = {os.path.abspath(folder) for folder in existing}  # noqa: PTH100
-                updating.note_emptied(one for one in index.empty_roots() if str(one[0]) in named)
+                indexed = {os.path.abspath(folder) for folder in existing}  # noqa: PTH100
+                updating.note_emptied(
+                    (folder, photos)
+                    for folder, photos in index.empty_roots()
+                    if str(folder) in indexed
+                )
         except DatabaseUnavailableError as error:
             if error.reason != reported_reason:  # reported once, however long it lasts
                 reported_reason = error.reason

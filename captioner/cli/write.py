@@ -133,7 +133,7 @@ def write(
     )
     inputs = InputPaths(paths or [], nul=nul)
     remedy = "Create one with `captioner index FOLDER`."
-    with updating.to_write(database or database_path(), remedy=remedy) as index:
+    with updating.open_for_writing(database or database_path(), remedy=remedy) as index:
         photos = (
             updating.walk_all(inputs, index.described_paths())
             if inputs.arguments
@@ -209,15 +209,15 @@ def write_all(
 
 def _stored_caption(index: Index, photo: Photo, selection: WriteSelection) -> StoredCaption | str:
     """The caption in the index of a photo as it is now; otherwise why there is none to write."""
-    known = index.stored_caption(photo.path)
-    if not known:
+    stored = index.stored_caption(photo.path)
+    if not stored:
         return "unknown"
-    if (known.photo.size, known.photo.mtime_ns) != (photo.size, photo.mtime_ns):
+    if (stored.photo.size, stored.photo.mtime_ns) != (photo.size, photo.mtime_ns):
         return "changed"
-    if known.text and known.confidence >= selection.min_confidence:
-        return known
+    if stored.text and stored.confidence >= selection.min_confidence:
+        return stored
     # Keywords have thresholds of their own, whatever the confidence of the caption.
-    return replace(known, text=None) if selection.keywords and known.keywords else "unsure"
+    return replace(stored, text=None) if selection.keywords and stored.keywords else "unsure"
 
 
 def refresh(records: Writes, before: Photo) -> None:
@@ -305,8 +305,8 @@ def _report(
     elif outcome.omitted:
         blocks = " and ".join(outcome.omitted)
         console.note(
-            f"{console.shown(path)}: written to XMP but not to {blocks}, because of a lack of room "
-            "or another text encoding."
+            f"{console.shown(path)}: written to XMP but not to {blocks}, for lack of space or "
+            "because of a different text encoding."
         )
 
 

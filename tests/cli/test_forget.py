@@ -223,7 +223,7 @@ class TestIgnored:
         Path(".captionerignore").unlink()
         kept = run("prune", "--yes")
         assert "3 photos found again" in kept.stderr
-        assert "3 back, 3 unchanged." in run("index", ".").stderr
+        assert "3 reappeared, 3 unchanged." in run("index", ".").stderr
         assert found(run, "red") == ["keep", "old"]
         Path("old/.nomedia").touch()
         run("index", ".")

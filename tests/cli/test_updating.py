@@ -68,7 +68,7 @@ class TestIndex:
         Path("green.jpg").unlink()
         result = run("index", ".")
         assert result.exit_code == 0, result.stderr
-        assert "No photo indexed, 1 moved, 1 copy of another, 1 gone, 1 unchanged." in (
+        assert "No photos indexed, 1 moved, 1 copy of another, 1 gone, 1 unchanged." in (
             result.stderr
         )
         assert "4 photos, 1 missing." in result.stderr
@@ -339,7 +339,7 @@ class TestWatch:
             heard("4 gone.")
             away.rename(folder)
             heard(f"{folder} is back: watching it again.")
-            heard("4 back")
+            heard("4 reappeared")
             child.send_signal(signal.SIGINT)
             heard("Stopped watching.")
             late.cancel()
