@@ -1,4 +1,4 @@
-"""Deduplication: photos with a new path or date whose content the index knows already."""
+"""Deduplication: photos with a new path or date whose content is in the index already."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def unrecognised(
     done: Callable[[RecognisedPhoto], None],
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Photo]:
-    """The photos whose content the index does not know, so that they have to be described.
+    """The photos whose content is not in the index, so that they have to be described.
 
     A file is hashed only if another file has the same size, in the index or among `todo`: files of
     different sizes cannot have the same content.

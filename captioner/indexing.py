@@ -117,7 +117,7 @@ def plan_update(
     Parameters
     ----------
     below
-        Folders whose photos `recaption` concerns, wherever they are now; all if none.
+        Folders whose photos to recaption, wherever they are now; all if none.
     stop
         Called now and then; True ends the walk.
     """
@@ -287,7 +287,7 @@ class _Update:
         self._progress(result)
 
     def describe(self, todo: dict[Photo, Change]) -> None:
-        """Describe and store photos, except those whose content the index knows already."""
+        """Describe and store photos, except those whose content is in the index already."""
         copies: dict[Photo, bytes] = {}
         recognise = self._recognise
         self._describe(
