@@ -1,4 +1,4 @@
-"""Deduplication: photos with a new path or date whose content the index knows already."""
+"""Deduplication: photos with a new path or date whose content is in the index already."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from captioner.types import Photo, RecognisedPhoto
 
 T = TypeVar("T")
 Recognise = Callable[[Iterable[tuple[Photo, bytes]]], list[RecognisedPhoto]]
-"""From photos with their content hashes to those among them that the index knows."""
+"""Maps photos with content hashes to those that the index recognises."""
 
 BATCH_SIZE = 64
 """Photos whose content is looked up together, and stored in one transaction."""
@@ -31,7 +31,7 @@ def unrecognised(
     done: Callable[[RecognisedPhoto], None],
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Photo]:
-    """The photos whose content the index does not know, so that they have to be described.
+    """The photos whose content is not in the index, so that they have to be described.
 
     A file is hashed only if another file has the same size, in the index or among `todo`: files of
     different sizes cannot have the same content.
@@ -45,7 +45,7 @@ def unrecognised(
     copies
         Collects photos with the same content as one that was yielded, and their content hashes.
     done
-        Called with each photo that was recognised.
+        Called with each recognised photo.
     stop
         Called before each photo; the iteration ends when it returns True.
     """

@@ -45,7 +45,7 @@ Warn = Callable[[Path, str], None]
 MAX_STORED = 1000
 """Results in one transaction at most, when most of them are failures."""
 _TINY = 32
-"""Side of the decoded photo in pixels, where only its readability or its facts matter."""
+"""Size in pixels to decode photos to if only their readability or their facts matter."""
 
 
 @dataclass
@@ -55,21 +55,21 @@ class UpdateSummary:
     described: int = 0
     failed: int = 0
     unchanged: int = 0
-    """In the index already, by date or by content."""
+    """In the index already, recognised by size and date or by content."""
     moved: int = 0
     copied: int = 0
     back: int = 0
-    """Of the unchanged ones, those that were missing before."""
+    """The unchanged photos among them that were missing before."""
     missing: int = 0
     """Found to be missing by this update."""
     recaptioned: int = 0
-    """Described by another model from stored features, without opening the photo."""
+    """Recaptioned from stored features, without opening the photo."""
     stopped: bool = False
     """Whether `stop` ended the update early."""
     ignored: int = 0
-    """Found to be named by an ignore file by this update."""
+    """Found by this update to be excluded by an ignore file."""
     sidecars: int = 0
-    """Unchanged themselves, but with sidecars that are new, changed or gone."""
+    """Unchanged photos whose sidecars are new, changed or gone."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,10 @@ class UpdateOptions:
     Parameters
     ----------
     retry_failed
-        Try photos again that could not be read, though they have not changed.
+        Retry photos that could not be read, though they have not changed.
     recaption
-        Describe photos again that this bundle has not described, from their stored features if the
-        encoder is the same. None: leave them.
+        Recaption photos that this bundle has not captioned, from their stored features if the
+        encoder is the same. None: do not recaption.
     """
 
     retry_failed: bool = False
@@ -95,11 +95,11 @@ class UpdatePlan:
 
     scan: Scan
     todo: dict[Photo, Change] = field(default_factory=dict)
-    """The photos to open, and why, in the order found."""
+    """The photos to open in the order found, each with the reason."""
     unreadable: list[Failure] = field(default_factory=list)
     """Folders and files that the walk could not read."""
     recaption: list[int] = field(default_factory=list)
-    """Ids of the photos to describe again from stored features."""
+    """Ids of the photos to recaption from stored features."""
     sidecars: list[Photo] = field(default_factory=list)
     """Unchanged photos whose sidecars have changed."""
 
@@ -117,12 +117,12 @@ def plan_update(
     Parameters
     ----------
     below
-        Folders whose photos `recaption` concerns, wherever they are now; all if none.
+        Folders whose photos to recaption, wherever they are now; all if none.
     stop
         Called now and then; True ends the walk.
     """
     scan = index.scan(retry_failed=options.retry_failed, bundle=options.recaption)
-    made = UpdatePlan(scan)
+    plan = UpdatePlan(scan)
 
     def readable() -> Iterator[Listing]:
         for one in found:
@@ -131,14 +131,14 @@ def plan_update(
             if isinstance(one, Listing):
                 yield one
             else:
-                made.unreadable.append(one)
+                plan.unreadable.append(one)
 
     todo = dict(scan.changes(readable()))  # folders may be named twice
-    made.todo = {photo: why for photo, why in todo.items() if why is not Change.SIDECAR}
-    made.sidecars = [photo for photo in todo if photo not in made.todo]
+    plan.todo = {photo: why for photo, why in todo.items() if why is not Change.SIDECAR}
+    plan.sidecars = [photo for photo in todo if photo not in plan.todo]
     if options.recaption:
-        made.recaption = index.ids_to_recaption(options.recaption, below)
-    return made
+        plan.recaption = index.ids_to_recaption(options.recaption, below)
+    return plan
 
 
 def update(
@@ -155,7 +155,7 @@ def update(
     warn: Warn = lambda sidecar, reason: None,
     workers: int | None = None,
 ) -> UpdateSummary:
-    """Bring an index up to date with a walk: describe what is new, recognise what only moved.
+    """Bring an index up to date with a walk: describe new photos, recognise moved ones.
 
     Parameters
     ----------
@@ -166,11 +166,11 @@ def update(
     load
         Loads the model; called only if there is a readable photo to describe.
     roots
-        The paths walked. Photos that are gone at or below them are marked as missing, and so are
-        photos that were once named by path and are gone from the folders of files named now.
+        The paths walked. Photos that no longer exist at or below them are marked as missing; so are
+        photos once indexed by path that no longer exist in the folders of the files in `roots`.
     everywhere
         Look for missing photos outside these paths as well: below deleted folders, and among all
-        photos that were once named by path.
+        photos once indexed by path.
     planned
         Called once, before anything is described, with the number of calls of `progress` to come.
     progress
@@ -178,35 +178,34 @@ def update(
     stop
         Called between two photos. Once it returns True, photos in progress are finished and stored.
     warn
-        Called with each sidecar that cannot be read, and the reason. Its photo is indexed all the
-        same.
+        Called with each sidecar that cannot be read, and the reason. Its photo is still indexed.
     workers
         Photos decoded at the same time; see `captioner.execution.Executor.describe`.
 
     Stores one batch at a time. On an interrupt, or any other exception, finished results are stored
     before it propagates.
     """
-    made = plan_update(index, found, options, below=roots, stop=stop)
-    planned(len(made.unreadable) + len(made.sidecars) + len(made.todo) + len(made.recaption))
+    plan = plan_update(index, found, options, below=roots, stop=stop)
+    planned(len(plan.unreadable) + len(plan.sidecars) + len(plan.todo) + len(plan.recaption))
     run = _Update(index, load, progress, stop, warn, workers)
-    for failure in made.unreadable:
+    for failure in plan.unreadable:
         run.done(failure)
-    run.read_sidecars(made.sidecars)
-    run.describe(made.todo)
-    run.recaption(made.recaption)
-    run.summary.unchanged += made.scan.unchanged
+    run.read_sidecars(plan.sidecars)
+    run.describe(plan.todo)
+    run.recaption(plan.recaption)
+    run.summary.unchanged += plan.scan.unchanged
     run.summary.stopped = stop()
     if not run.summary.stopped:
         walked = ScannedPaths.classify(map(path_key, roots), everywhere=everywhere)
-        lost = vanished(index, made, walked)
-        index.finish_scan(made.scan, walked, lost)
-        run.summary.back = len(made.scan.reappeared)
-        run.summary.missing = sum(one.reason == "gone" for one in lost)
-        run.summary.ignored = len(lost) - run.summary.missing
+        missing = vanished(index, plan, walked)
+        index.finish_scan(plan.scan, walked, missing)
+        run.summary.back = len(plan.scan.reappeared)
+        run.summary.missing = sum(one.reason == "gone" for one in missing)
+        run.summary.ignored = len(missing) - run.summary.missing
     return run.summary
 
 
-def vanished(index: Index, made: UpdatePlan, walked: ScannedPaths) -> list[MissingPhoto]:
+def vanished(index: Index, plan: UpdatePlan, walked: ScannedPaths) -> list[MissingPhoto]:
     """The indexed photos that a complete walk did not find."""
     files: dict[Path, IgnoreFiles] = {}
 
@@ -214,16 +213,16 @@ def vanished(index: Index, made: UpdatePlan, walked: ScannedPaths) -> list[Missi
         return files.setdefault(root, IgnoreFiles(root)).ignores(path)
 
     return index.find_missing(
-        made.scan,
+        plan.scan,
         walked,
-        new=(photo.path for photo in made.todo),
-        unreadable=(failure.path for failure in made.unreadable),
+        new=(photo.path for photo in plan.todo),
+        unreadable=(failure.path for failure in plan.unreadable),
         is_ignored=ignored,
     )
 
 
 def removable(index: Index, below: Sequence[Path] = ()) -> tuple[list[IndexedPhoto], int]:
-    """The photos that are gone or ignored now, and how many marked ones have reappeared."""
+    """The photos that are missing or ignored, and how many marked ones have reappeared."""
     roots = set(index.roots())
     files = {root: IgnoreFiles(root) for root in roots}
     found: list[IndexedPhoto] = []
@@ -288,37 +287,37 @@ class _Update:
         self._progress(result)
 
     def describe(self, todo: dict[Photo, Change]) -> None:
-        """Describe and store photos, except those whose content the index knows already."""
+        """Describe and store photos, except those whose content is in the index already."""
         copies: dict[Photo, bytes] = {}
         recognise = self._recognise
         self._describe(
             unrecognised(self._index, todo, recognise, copies, done=self.done, stop=self._stop)
         )
-        for some in batched(copies.items(), BATCH_SIZE):
+        for batch in batched(copies.items(), BATCH_SIZE):
             if self._stop():
                 return
-            recognised = {one.photo: one for one in recognise(some)}
+            recognised = {one.photo: one for one in recognise(batch)}
             for one in recognised.values():
                 self.done(one)
-            # What is left are copies of a photo that failed: they will fail, too, each by name.
-            self._describe(photo for photo, _ in some if photo not in recognised)
+            # The others are copies of a photo that failed: they fail as well, one by one.
+            self._describe(photo for photo, _ in batch if photo not in recognised)
 
     def read_sidecars(self, photos: Sequence[Photo]) -> None:
         """Read the sidecars of photos again, without describing the photos again."""
-        for some in batched(photos, BATCH_SIZE):
+        for batch in batched(photos, BATCH_SIZE):
             if self._stop():
                 return
-            self._store_sidecars({photo: self._index.embedded_facts(photo) for photo in some})
-            for photo in some:
+            self._store_sidecars({photo: self._index.embedded_facts(photo) for photo in batch})
+            for photo in batch:
                 self.done(RecognisedPhoto(photo, "sidecar", photo.path))
 
     def recaption(self, ids: Sequence[int]) -> None:
-        """Describe photos again from their stored features."""
-        for some in batched(ids, self._describer_now().batch_size) if ids else ():
+        """Recaption photos from their stored features."""
+        for batch in batched(ids, self._describer_now().batch_size) if ids else ():
             if self._stop():
                 return
             describer = self._describer_now()
-            descriptions = describer.describe(*self._index.features(some))
+            descriptions = describer.describe(*self._index.features(batch))
             self._index.store_recaptioned(descriptions, describer.model_id)
             self.summary.recaptioned += len(descriptions)
             for description in descriptions:
@@ -367,7 +366,9 @@ class _Update:
         first = next(photos, None)
         if first is None:
             return
-        from captioner.execution import describe  # loads Pillow: only for those who open a photo
+        from captioner.execution import (
+            describe,
+        )  # loads Pillow, which is needed only to open photos
 
         describer = self._describer_now()
         finished: list[Description | Failure] = []
@@ -379,7 +380,7 @@ class _Update:
                     finished.append(result)
                     if isinstance(result, Description):
                         described += 1
-                        # One transaction holds what one batch described, whatever failed.
+                        # One transaction per batch of described photos, however many others failed.
                         if described % size == 0:
                             self._store(finished)
                     elif len(finished) >= MAX_STORED:
@@ -403,7 +404,7 @@ class _Update:
         """Store results and report them; empties the list."""
         if self._describer:
             self._index.store(finished, self._describer.model_id, self._describer.encoder_id)
-        else:  # nothing but failures yet
+        else:  # only failures yet
             self._index.store(finished)
         self._store_sidecars(dict(filter(None, map(_with_sidecars, finished))))
         stored = finished.copy()

@@ -1,7 +1,7 @@
 """A library of photos: `Library.open().search("dog running")`.
 
-What `captioner index`, `search` and `similar` do, for Python: an index file, and the model that
-fills and searches it. The model is loaded when it is first needed.
+The Python counterpart of `captioner index`, `search` and `similar`: an index file, and the model
+that fills and searches it. The model is loaded when it is first needed.
 """
 
 from __future__ import annotations
@@ -64,17 +64,16 @@ class Library:
         Parameters
         ----------
         database
-            The index file. None: `CAPTIONER_DB`, or the default place, as `captioner info` prints
-            it.
+            The index file. None: `CAPTIONER_DB`, or the default path that `captioner info` prints.
         write
-            Create the file if it is missing, and let no other process write meanwhile.
+            Create the file if it is missing, and lock it against other writers.
 
         Raises
         ------
         UsageError
             If there is nothing to read.
         CaptionerError
-            If another process is writing, or the file is not an index or of a newer version.
+            If another process is writing, or the file is not an index or has a newer version.
         """
         path = database_path() if database is None else Path(database)
         return cls(Index.open(path, write=write), options, load)
@@ -114,13 +113,13 @@ class Library:
         Parameters
         ----------
         paths
-            Folders and photos. What is gone from them is marked as missing.
+            Folders and photos. Indexed photos that no longer exist there are marked as missing.
         exclude
-            Patterns to leave out, in the syntax of .gitignore.
+            Patterns of files and folders to skip, in the syntax of .gitignore.
         retry_failed
-            Try photos again that could not be read before, though they have not changed.
+            Retry photos that could not be read before, though they have not changed.
         recaption
-            Describe photos again that another model described.
+            Recaption photos that another model captioned.
         progress
             Called with each result once it is stored.
 
@@ -133,8 +132,8 @@ class Library:
         from captioner.model import weights
         from captioner.photos.walk import Selection, listings
 
-        some = [paths] if isinstance(paths, str | os.PathLike) else paths
-        roots = [Path(path) for path in some]
+        inputs = [paths] if isinstance(paths, str | os.PathLike) else paths
+        roots = [Path(path) for path in inputs]
         ids = weights(self._options.bundle) if recaption else None
         return update(
             self._index,
@@ -154,7 +153,7 @@ class Library:
         filters: Filters = NO_FILTERS,
         min_score: float | None = None,
     ) -> SearchResults:
-        """Find photos from a few words, or the newest if None; see `captioner.search`."""
+        """Find photos by words, or the newest ones if `query` is None; see `captioner.search`."""
         return searching.search(
             self._index,
             query,
@@ -173,7 +172,9 @@ class Library:
         filters: Filters = NO_FILTERS,
         min_score: float | None = None,
     ) -> SearchResults:
-        """Find photos that look like a photo, in the library or not; see `captioner.search`.
+        """Find photos that look like `photo`, which may be outside the library.
+
+        See `captioner.search`.
 
         Raises
         ------

@@ -1,7 +1,7 @@
 """The search service: from words or a photo to ranked hits, and what to try if there are none.
 
-The command line and the page print what this returns; nothing here prints. Ranking itself is done
-by `captioner.index.search`, with the query plan that `captioner.model.query` makes of the words.
+The command line and `Library` use it. Ranking itself is done by `captioner.index.search`, with the
+query plan that `captioner.model.query` derives from the words.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ NO_FILTERS = Filters()
 
 
 class Advice(Enum):
-    """Why nothing was found, and so what to try next."""
+    """Why nothing was found, and what to try next."""
 
     EMPTY_INDEX = "index photos first"
-    FILTERS = "no photo matches the filters: use fewer or wider ones"
+    FILTERS = "no photo matches the filters: use fewer or broader ones"
     EXACT = "the exact search ignores what the model recognised: search without it"
     QUOTES = "quoted words must be in a text: search without the quotes"
     UNKNOWN_WORDS = "neither a text nor the model knows these words: use others"
@@ -39,15 +39,15 @@ class SearchResults:
     """What a search found."""
 
     hits: tuple[Hit, ...]
-    """Best first. `Hit.matched` names the texts of a person that match; empty: the model alone."""
+    """Best first. `Hit.matched` names the human-authored texts that match; empty: model only."""
     query: str = ""
-    """As it was searched, with respelled words replaced."""
+    """As searched, with respelled words replaced."""
     respelled: Mapping[str, str] = field(default_factory=dict)
-    """For each word that nothing knows, the similar word that was searched for instead."""
+    """From each unknown word to the similar word that was searched for instead."""
     advice: Advice | None = None
     """Set if there are no hits."""
     missing: int = 0
-    """If there are no hits: photos in the index whose files are missing, and so not searched."""
+    """If there are no hits: photos that were not searched, since their files are missing."""
 
 
 def search(
@@ -68,23 +68,25 @@ def search(
         Words or a sentence; "quoted phrases" must be in a text, -words must not. None: the newest
         photos.
     bundle
-        The bundle that knows what the words mean; None: the default one.
+        The bundle whose model interprets the query; None: the default one.
     exact
-        Search captions and a person's other texts alone, without the model.
+        Search only captions and human-authored texts, without the model.
     min_score
-        Leave out hits with a lower score, 0 to 1; None: `MIN_SCORE`.
+        Omit hits with a lower score, 0 to 1; None: `MIN_SCORE`.
 
     Raises
     ------
     UsageError
-        If the query is empty or only blanks, or `exact` is set without one.
+        If the query is empty or blank, or `exact` is set without one.
     CaptionerError
         If the index or the bundle cannot be read.
     """
     if query is None:  # not "": an unset variable must not list the newest photos
         if exact:
-            raise UsageError("--exact requires words.", "Say what the captions should contain.")
-        return _explained(index, index.newest(limit=limit, filters=filters), "", {}, filters)
+            raise UsageError(
+                "an exact search requires a query.", "Pass words that the captions contain."
+            )
+        return _with_advice(index, index.newest(limit=limit, filters=filters), "", {}, filters)
     model_id: str | None = None
     planner: QueryPlanner | None = None
     respelled: dict[str, str] = {}
@@ -109,7 +111,7 @@ def search(
     hits = find(threshold, limit)
     if not hits and threshold > 0 and find(0, 1):
         return SearchResults((), query, respelled, Advice.MIN_SCORE)
-    return _explained(index, hits, query, respelled, filters, exact=exact)
+    return _with_advice(index, hits, query, respelled, filters, exact=exact)
 
 
 def similar(
@@ -122,16 +124,16 @@ def similar(
     filters: Filters = NO_FILTERS,
     min_score: float | None = None,
 ) -> SearchResults | Failure:
-    """Find photos that look like a photo, by the cosine similarity of their embeddings.
+    """Find photos that look like a given one, by the cosine similarity of their embeddings.
 
-    A photo that is in the index is not opened again. Neither it nor a copy of it is found.
+    A photo that is in the index is not opened again. The photo and its copies are excluded.
 
     Parameters
     ----------
     describe
         Describes the photo if the index has no embedding of it.
     min_score
-        Leave out hits with a lower cosine similarity, 0 to 1.
+        Omit hits with a lower cosine similarity, 0 to 1.
 
     Returns
     -------
@@ -165,9 +167,9 @@ def similar(
         content_hash=content_hash,
         filters=filters,
     )
-    near = tuple(hit for hit in hits if (hit.score or 0) >= (min_score or 0))
-    if near:
-        return SearchResults(near)
+    matches = tuple(hit for hit in hits if (hit.score or 0) >= (min_score or 0))
+    if matches:
+        return SearchResults(matches)
     return SearchResults((), advice=Advice.MIN_SCORE if hits else Advice.FILTERS)
 
 
@@ -175,7 +177,7 @@ def _respell(index: Index, query: str, planner: QueryPlanner) -> tuple[str, dict
     return index.respell(query, lambda word: planner(word) is not None)
 
 
-def _explained(
+def _with_advice(
     index: Index,
     hits: list[Hit],
     query: str,

@@ -84,6 +84,11 @@ def test_an_empty_query_is_refused(library: tuple[Library, WatchedDescriber], qu
         library[0].search(query)
 
 
+def test_an_exact_search_requires_a_query(library: tuple[Library, WatchedDescriber]) -> None:
+    with pytest.raises(UsageError, match="an exact search requires a query"):
+        library[0].search(exact=True)
+
+
 def test_advice_says_why_nothing_was_found(library: tuple[Library, WatchedDescriber]) -> None:
     opened, _ = library
     assert opened.search("red").advice is None

@@ -1,4 +1,4 @@
-"""`captioner caption`: sentences for photos, as they come."""
+"""`captioner caption`: prints captions for photos, each as soon as it is ready."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def caption(
     ],
     *,
     alternatives: Annotated[
-        int, typer.Option(min=1, max=30, metavar="N", help="Sentences for each photo, best first.")
+        int, typer.Option(min=1, max=30, metavar="N", help="Captions per photo, best first.")
     ] = 1,
     keywords: options.Keywords = None,
     min_confidence: options.MinConfidence = None,
@@ -44,11 +44,11 @@ def caption(
     device: options.Device = "auto",
     precision: options.Precision = "int8",
 ) -> None:
-    """Print a sentence for each photo.
+    """Print a caption for each photo.
 
-    For one photo given by name: its sentence alone. Otherwise one line per photo: path, sentence
-    and, with --keywords, keywords, separated by tabs; with --alternatives, one line per sentence.
-    When no sentence is reliable enough, keywords take its place: airliner, wing, sky.
+    For a single photo, only its caption. Otherwise one line per photo: path, caption and, with
+    --keywords, keywords, separated by tabs; with --alternatives, one line per caption. If no
+    caption is reliable enough, keywords replace it: airliner, wing, sky.
 
     \b
     Examples:
@@ -61,7 +61,7 @@ def caption(
     from captioner.photos.walk import Selection, walk
     from captioner.types import Failure
 
-    how = DescribeOptions(
+    describe_options = DescribeOptions(
         bundle=model,
         device=device,
         precision=precision,
@@ -74,37 +74,37 @@ def caption(
 
     def load() -> Describer:
         with bar.preparing("loading the model"):
-            return loading.load(how)
+            return loading.load(describe_options)
 
     console.configure_output(quiet=quiet, log_file=log_file)
-    given = InputPaths(paths, nul=nul)
+    inputs = InputPaths(paths, nul=nul)
     selection = Selection(tuple(exclude or ()), include_hidden)
-    skipped = updating.Skipped(given)
+    skipped = updating.Skipped(inputs)
     total = failed = 0
-    # Where captions scroll by on the terminal, they are the progress.
+    # Captions printed to the terminal show the progress themselves.
     with (
-        progress(quiet=given.one_file or console.stdout_is_terminal()) as bar,
+        progress(quiet=inputs.one_file or console.stdout_is_terminal()) as bar,
         finishing() as stop,
-        closing(_described(walk(given, selection, skipped), load)) as results,
+        closing(_described(walk(inputs, selection, skipped), load)) as results,
     ):
         for result in takewhile(lambda _: not stop(), results):
             total += 1
             if isinstance(result, Failure):
                 failed += 1
-                path = given.spelled(result.path)
+                path = inputs.spelled(result.path)
                 console.cannot_read(path, result.reason)
                 if as_json:
                     console.json_line({"path": path, "error": result.reason})
             else:
-                path = given.spelled(result.photo.path)
+                path = inputs.spelled(result.photo.path)
                 if as_json:
                     console.json_line(_record(path, result, keywords, alternatives > 1))
                 else:
                     _print(
-                        None if given.one_file else path,
+                        None if inputs.one_file else path,
                         [each.text for each in result.captions]
                         or [result.text or console.NOT_RECOGNISED],
-                        _seen(result, keywords) if keywords else None,
+                        _keyword_text(result, keywords) if keywords else None,
                     )
             bar.done(path)
     skipped.sum_up()
@@ -133,8 +133,8 @@ def _described(
             yield from describe(chain([photo], photos), load())
 
 
-def _seen(description: Description, keywords: int) -> str:
-    """The first keywords; empty if they have taken the place of a sentence already."""
+def _keyword_text(description: Description, keywords: int) -> str:
+    """The first keywords; empty if keywords replace the caption already."""
     from captioner.types import keyword_text
 
     if not description.captions:
@@ -142,12 +142,12 @@ def _seen(description: Description, keywords: int) -> str:
     return keyword_text(k.word for k in description.keywords[:keywords])
 
 
-def _print(path: str | None, sentences: list[str], seen: str | None) -> None:
+def _print(path: str | None, captions: list[str], keywords: str | None) -> None:
     if console.stdout_is_terminal():
-        console.block(path, sentences, aside=seen or "")
+        console.block(path, captions, footer=keywords or "")
         return
-    for sentence in sentences:
-        console.line(*(field for field in (path, sentence, seen) if field is not None))
+    for caption_text in captions:
+        console.line(*(field for field in (path, caption_text, keywords) if field is not None))
 
 
 def _record(

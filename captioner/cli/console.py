@@ -169,7 +169,7 @@ def stdout_is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def block(path: str | None, captions: list[str], *, score: str = "", aside: str = "") -> None:
+def block(path: str | None, captions: list[str], *, score: str = "", footer: str = "") -> None:
     """Print one photo to the terminal: its path as a link, and its captions below.
 
     Parameters
@@ -178,7 +178,7 @@ def block(path: str | None, captions: list[str], *, score: str = "", aside: str 
         As displayed, relative to the current folder; None to omit it.
     captions
         One per line.
-    score, aside
+    score, footer
         Printed dimmed before the path, or below the captions; empty for none.
     """
     from rich.console import Console
@@ -198,8 +198,8 @@ def block(path: str | None, captions: list[str], *, score: str = "", aside: str 
         terminal.print(name, soft_wrap=True)
     for caption in captions:
         terminal.print(Padding(shown(caption), (0, 0, 0, indent)))
-    if aside:
-        terminal.print(Padding(Text(shown(aside), "dim"), (0, 0, 0, indent)))
+    if footer:
+        terminal.print(Padding(Text(shown(footer), "dim"), (0, 0, 0, indent)))
 
 
 def page(parts: Iterable[RenderableType]) -> None:

@@ -30,7 +30,7 @@ def evaluate(
     split: Annotated[
         Literal["dev", "test", "train", "rest", "all"],
         typer.Option(
-            metavar="NAME", help="Split to evaluate: dev, test, train, rest (in no list) or all."
+            metavar="NAME", help="Split to evaluate: dev, test, train, rest (in no split) or all."
         ),
     ] = "dev",
     queries: Annotated[
@@ -45,11 +45,11 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write an HTML page of photos: the best captions, the worst, some others.",
+            help="Write an HTML page of photos with the best, the worst and some other captions.",
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace the file of --html if it exists.")
+        bool, typer.Option("--force", help="Replace an existing --html file.")
     ] = False,
     limit: Annotated[
         int | None,
@@ -64,11 +64,11 @@ def evaluate(
     quiet: options.Quiet = False,
     log_file: options.LogFile = None,
 ) -> None:
-    """Measure a model's captions and search on photos that people have captioned.
+    """Measure a model's captions and search on photos with reference captions.
 
     Captions: BLEU, ROUGE-L and CIDEr on plain lower-case words, METEOR if Java is installed, and
     the number of distinct words and sentences. Search: how high a photo ranks when its own captions
-    are the query (R@1, 5 and 10, median rank), and how well queries from a file find their relevant
+    are the query (R@1, 5 and 10, median rank), and how well queries from a file rank their relevant
     photos (mAP, P@5). All figures are ×100, except counts and rank.
 
     \b
@@ -83,9 +83,9 @@ def evaluate(
     from captioner.training.metrics import read_queries, scorers
 
     console.configure_output(quiet=quiet, log_file=log_file)
-    # Whatever can be wrong is found before the photos are described.
+    # Report all input errors before the photos are described.
     scorers()
-    judged = {str(file): read_queries(file) for file in queries or []}
+    query_sets = {str(file): read_queries(file) for file in queries or []}
     if html:
         _check_writable(html, force=force)
     corpus = read_corpus(find_data(data))
@@ -107,13 +107,13 @@ def evaluate(
                 precision=precision,
                 batch_size=batch_size,
                 beam_width=beams,
-                min_confidence=0,  # captions that would not be shown are measured, too
+                min_confidence=0,  # also measure captions below the threshold
             )
         ),
     )
     console.note(f"{console.counted(len(described))} described; measuring captions and search.")
     with _real_search(described, rank, model_id) as search:
-        evaluation = measure(examples, described, rank, search, judged)
+        evaluation = measure(examples, described, rank, search, query_sets)
     if html:
         with outputs.replacing(html, "--html", force=force) as temporary:
             _write_sheet(temporary, evaluation, corpus, split, model_id)

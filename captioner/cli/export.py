@@ -183,11 +183,11 @@ def _write_parquet(file: Path, records: Iterable[Record]) -> None:
             "writing Parquet needs pyarrow, which is not installed.",
             "Install it with: pip install 'captioner[export]'",
         ) from None
-    rest = iter(records)
+    remaining = iter(records)
     schema = _schema(pa)
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        while some := list(islice(rest, _ROW_GROUP)):
-            writer.write_batch(pa.RecordBatch.from_pylist(some, schema))
+        while batch := list(islice(remaining, _ROW_GROUP)):
+            writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
 
 
 def _schema(pa: Any) -> Any:

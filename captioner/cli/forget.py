@@ -81,7 +81,7 @@ def forget(
     with removal.listed(photos.values(), captions, as_json=as_json):
         if not yes:
             removal.confirm(what)
-        with updating.to_write(path) as index:
+        with updating.open_for_writing(path) as index:
             index.delete(list(photos.values()), known)
             roots = index.roots()
     console.note(f"Removed {what} from the index.")

@@ -1,4 +1,4 @@
-"""What becomes of photos that were found: printed, opened, shown as pictures."""
+"""Output of found photos: printing, opening in a viewer, previews in the terminal."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
     from captioner.index import Hit
 
 Form = Literal["lines", "json", "paths", "nul"]
-"""How hits are printed: for the eye or in three columns, as JSON, or as bare paths that end with a
-line's end or with NUL."""
+"""How hits are printed: formatted for a terminal or in three columns, as JSON, or as paths that end
+with a line break or NUL."""
 
 PREVIEW = 320
-"""Pixels of a picture's longer side."""
+"""Longer side of a preview in pixels."""
 COLUMNS = 40
-"""Of the terminal, that a picture takes."""
+"""Width of a preview in terminal columns."""
 OPENED = 5
-"""Photos that `--open` opens at most: nobody wants fifty windows."""
+"""Maximum number of photos that `--open` opens."""
 
 
 def form(*, as_json: bool, print_path: bool, nul: bool, preview: bool) -> Form:
-    """What the options for the output add up to.
+    """The output form that the options select.
 
     Raises
     ------
     UsageError
-        Where they contradict each other.
+        If they contradict each other.
     """
     if as_json + (print_path or nul) + preview > 1:
         raise UsageError(
             "--json, --print-path (or -0) and --preview are mutually exclusive.",
-            "Give one of them.",
+            "Use only one.",
         )
     if preview and not console.stdout_is_terminal():
-        raise UsageError("--preview works only in a terminal.", "Leave it out here.")
+        raise UsageError("--preview works only in a terminal.", "Omit it.")
     if as_json:
         return "json"
     return "nul" if nul else "paths" if print_path else "lines"
@@ -55,22 +55,22 @@ def print_hits(hits: Sequence[Hit], form: Form, *, preview: bool = False) -> Non
         if form == "json":
             console.json_line(_record(hit, score))
         elif form in {"paths", "nul"}:
-            # As bytes, since a name may be no text; but none that would steer a terminal.
+            # As bytes, since a name may be invalid text; for a terminal, control codes are escaped.
             end = b"\0" if form == "nul" else b"\n"
             safe = form == "paths" and console.stdout_is_terminal()
             path = console.shown(hit.path) if safe else hit.path
             sys.stdout.buffer.write(os.fsencode(path) + end)
         elif console.stdout_is_terminal():
             shown = "" if score is None else f"{score:.2f}"
-            aside = _whose(hit)
+            footer = _footer(hit)
             console.block(
-                hit.path, [hit.caption or console.NOT_RECOGNISED], score=shown, aside=aside
+                hit.path, [hit.caption or console.NOT_RECOGNISED], score=shown, footer=footer
             )
             if preview:
-                _show(hit.path)
+                _preview(hit.path)
         else:
-            said = hit.caption or console.NOT_RECOGNISED
-            console.line(hit.path, said, "" if score is None else f"{score:.4f}")
+            caption = hit.caption or console.NOT_RECOGNISED
+            console.line(hit.path, caption, "" if score is None else f"{score:.4f}")
     sys.stdout.flush()
 
 
@@ -96,23 +96,23 @@ def _record(hit: Hit, score: float | None) -> dict[str, object]:
     }
 
 
-def _whose(hit: Hit) -> str:
-    """What of a hit is a person's, and where else the same photo is."""
-    own = ["your caption"] if hit.source == "person" else []
-    own += [f"your {what}" for what in hit.matched if what in {"title", "keyword"}]
-    own += ["its name"] if "name" in hit.matched else []
+def _footer(hit: Hit) -> str:
+    """Which of your own texts match, and how many copies of the photo there are."""
+    notes = ["your caption"] if hit.source == "person" else []
+    notes += [f"your {what}" for what in hit.matched if what in {"title", "keyword"}]
+    notes += ["its name"] if "name" in hit.matched else []
     copies = len(hit.copies)
-    own += [f"{copies} more {'copy' if copies == 1 else 'copies'}"] if copies else []
-    return f"({', '.join(own)})" if own else ""
+    notes += [f"{copies} more {'copy' if copies == 1 else 'copies'}"] if copies else []
+    return f"({', '.join(notes)})" if notes else ""
 
 
 def open_hits(hits: Sequence[Hit]) -> None:
-    """Open the best of the photos in the system's viewer.
+    """Open the best photos in the system's viewer.
 
     Raises
     ------
     CaptionerError
-        Where the system has no program for that.
+        If the system has no program for that.
     """
     for hit in hits[:OPENED]:
         if sys.platform == "win32":
@@ -121,9 +121,9 @@ def open_hits(hits: Sequence[Hit]) -> None:
         opener = shutil.which("open" if sys.platform == "darwin" else "xdg-open")
         if opener is None:
             raise CaptionerError(
-                "there is no program that opens photos.", "Install xdg-open (package xdg-utils)."
+                "found no program that opens photos.", "Install xdg-open (package xdg-utils)."
             )
-        # Nobody waits for the viewer, and what it has to say is no data of ours.
+        # Not waited for; its messages must not mix with the output.
         subprocess.Popen(
             [opener, hit.path],
             stdin=subprocess.DEVNULL,
@@ -135,8 +135,8 @@ def open_hits(hits: Sequence[Hit]) -> None:
         console.note(f"Opened the best {OPENED} of {len(hits)}.")
 
 
-def _show(path: str) -> None:
-    """Draw a photo small below its name, by the best means that the terminal has."""
+def _preview(path: str) -> None:
+    """Draw a small preview below the path, in the best way that the terminal supports."""
     from PIL import Image
     from rich.console import Console
 
@@ -145,7 +145,7 @@ def _show(path: str) -> None:
     from captioner.types import Photo
 
     try:
-        # Asks the terminal what it can show, as soon as it is imported.
+        # Queries the terminal for its graphics support when it is imported.
         from textual_image.renderable import Image as Picture
     except ImportError:
         raise CaptionerError(
@@ -159,7 +159,7 @@ def _show(path: str) -> None:
         reason = error.reason if isinstance(error, PhotoError) else f"{error.strerror}."
         console.cannot_read(path, reason)
         return
-    # What was squashed to a square gets its shape back.
+    # The model input is square: restore the aspect ratio.
     longest = max(pixels.width, pixels.height)
     shape = (
         max(1, PREVIEW * pixels.width // longest),

@@ -1,4 +1,4 @@
-"""`captioner index`: folders into the database, only what is new or changed."""
+"""`captioner index`: indexes folders, opening only photos that are new or have changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from captioner.cli.paths import InputPaths, relative_to_roots
 from captioner.errors import UsageError
 
 _REMEDY = (
-    "Connect its drive; or if it was deleted, remove its photos from the index with "
+    "Connect its drive or, if it was deleted, remove its photos from the index with "
     "`captioner forget {}`."
 )
 
@@ -34,27 +34,28 @@ def index(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[DIR...]",
-            help="Folders, photos, or - for paths on standard input, one per line; "
-            "the folders indexed before if none.",
+            metavar="[FOLDER...]",
+            help="Folders, photos, or - for paths on standard input, one per line "
+            "(default: all folders indexed before).",
         ),
     ] = None,
     *,
     write: Annotated[
-        bool, typer.Option("--write", help="Write the captions, too, as `captioner write` does.")
+        bool, typer.Option("--write", help="Also write the captions, as `captioner write` does.")
     ] = False,
     in_place: Annotated[
-        bool, typer.Option("--in-place", help="With --write: into the photos, not beside them.")
+        bool,
+        typer.Option("--in-place", help="With --write: write into the photos instead of sidecars."),
     ] = False,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try again what could not be read before.")
+        bool, typer.Option("--retry-failed", help="Retry photos that could not be read before.")
     ] = False,
     recaption: Annotated[
         bool,
         typer.Option(
             "--recaption",
-            help="Describe again what another model described, from what the index keeps of each "
-            "photo where the two models see alike; with --min-confidence, all.",
+            help="Recaption photos captioned by another model, from stored features if the encoder "
+            "is the same; with --min-confidence, recaption all.",
         ),
     ] = False,
     dry_run: options.DryRun = False,
@@ -72,20 +73,21 @@ def index(
 ) -> None:
     """Describe photos and store the descriptions in the index.
 
-    Photos that the index holds are not opened again unless their size or date has changed. Those
-    that were moved or renamed keep all that is known of them, and copies take it over. What is
-    gone is marked as missing, and what an ignore file names now as ignored: neither is found by
-    searches, and only `captioner prune` or `captioner forget` removes them. An interrupted run
-    keeps what it has done; the same command goes on from there.
+    Photos in the index are not opened again unless their size or date has changed. Photos that
+    were moved or renamed keep their data, and copies share it. Photos that no longer exist are
+    marked as missing, and photos that an ignore file now excludes as ignored: searches skip both,
+    and only `captioner prune` and `captioner forget` remove them. An interrupted run keeps what it
+    has done; run the same command again to continue.
 
     Captions, titles, keywords, dates and places in sidecar files (photo.jpg.xmp, photo.xmp, and
     Google Takeout's photo.jpg.json) are indexed with the photo, and again when a sidecar changes.
 
-    --dry-run prints one line per photo: what would be done, its path and, of a photo that was
-    moved or copied, the path of the other one, separated by tabs.
+    --dry-run prints one line per photo: what would be done, its path and, if it was moved or
+    copied, the path of the original, separated by tabs.
 
-    Below a folder, what is hidden is passed over, and what a .captionerignore file in it or above
-    it names, in the syntax of .gitignore. A photo that is reached in several ways is taken once.
+    In folders, hidden files and folders are skipped, as are those that a .captionerignore file in
+    the same folder or above it excludes (.gitignore syntax). A photo reached by several paths is
+    indexed once.
 
     \b
     Examples:
@@ -100,15 +102,15 @@ def index(
     from captioner.photos.walk import Selection
 
     if in_place and not write:
-        raise UsageError("--in-place requires --write.", "Add --write, or leave out --in-place.")
+        raise UsageError("--in-place requires --write.", "Add --write, or omit --in-place.")
     console.configure_output(quiet=quiet, log_file=log_file)
     path = database or database_path()
     selection = Selection(tuple(exclude or ()), include_hidden)
     weights = models.weights(model) if recaption else None
     if weights and min_confidence is not None:
-        # What the same model said was held to another threshold: nothing stands as it is.
+        # Captions by the same model were chosen with another threshold: all are generated again.
         weights = replace(weights, model_id=None)
-    how = UpdateOptions(retry_failed, weights)
+    update_options = UpdateOptions(retry_failed, weights)
     load = partial(
         loading.load,
         DescribeOptions(
@@ -120,20 +122,20 @@ def index(
         ),
     )
     if dry_run:
-        with _as_it_is(path) as opened:
-            given = _given(paths, opened, nul=nul)
-            _preview(opened, given, how, selection, everywhere=not paths)
+        with _open_or_empty(path) as opened:
+            inputs = _input_paths(paths, opened, nul=nul)
+            _preview(opened, inputs, update_options, selection, everywhere=not paths)
         return
     unwritten = 0
-    with updating.to_write(path) as opened:
-        given = _given(paths, opened, nul=nul)
+    with updating.open_for_writing(path) as opened:
+        inputs = _input_paths(paths, opened, nul=nul)
         found: list[Photo] = []
         with finishing() as stop:
             summary = updating.update(
                 opened,
-                given,
+                inputs,
                 load,
-                how,
+                update_options,
                 selection,
                 stop,
                 found=found if write else None,
@@ -141,11 +143,11 @@ def index(
             )
             if write and not summary.stopped:
                 unwritten = _write(
-                    opened, found, given, stop, in_place=in_place, min_confidence=min_confidence
+                    opened, found, inputs, stop, in_place=in_place, min_confidence=min_confidence
                 )
         if not summary.stopped:
             updating.note_emptied(opened.empty_roots())
-        console.note(f"{opened.path} holds {updating.content(opened.counts())}.")
+        console.note(f"{opened.path} holds {updating.spell_counts(opened.counts())}.")
     if stop():
         raise typer.Exit(stop.exit_code)
     if summary.failed or unwritten:
@@ -155,23 +157,23 @@ def index(
 def _write(
     opened: Index,
     photos: list[Photo],
-    given: InputPaths,
+    inputs: InputPaths,
     stop: Callable[[], bool],
     *,
     in_place: bool,
     min_confidence: float | None,
 ) -> int:
-    """Write the captions of photos, and say how many could not be written."""
+    """Write the captions of photos; return how many could not be written."""
     from captioner.cli.write import WriteSelection, write_all
     from captioner.metadata.outcome import WriteOptions
 
     photos = list(dict.fromkeys(photos))
     write_options = WriteOptions(in_place=in_place)
     selection = WriteSelection(min_confidence=min_confidence or 0)
-    return write_all(opened, photos, given, selection, write_options, stop)["failed"]
+    return write_all(opened, photos, inputs, selection, write_options, stop)["failed"]
 
 
-def _given(paths: list[str] | None, opened: Index, *, nul: bool) -> InputPaths:
+def _input_paths(paths: list[str] | None, opened: Index, *, nul: bool) -> InputPaths:
     from captioner.photos.path_errors import explain_link
 
     if paths:
@@ -179,25 +181,25 @@ def _given(paths: list[str] | None, opened: Index, *, nul: bool) -> InputPaths:
     roots = opened.roots()
     if not roots and not opened.counts().photos:
         raise UsageError(
-            "no folder was named, and none was indexed before.", "captioner index FOLDER does it."
+            "no folder was named, and none was indexed before.", "Run `captioner index FOLDER`."
         )
-    there = []
+    existing = []
     for root in roots:
         name = console.shown(str(root))
         if os.path.exists(root) and not os.path.isdir(root):  # noqa: PTH110, PTH112 (may raise)
             forget = f"`captioner forget {name}`"
             console.note(f"{name} is not a folder any more. Remove its photos with {forget}.")
         elif not _is_absent(root):
-            there.append(os.fspath(root))
+            existing.append(os.fspath(root))
         elif broken := explain_link(root):
             console.note(f"{name} cannot be indexed: {broken} {_REMEDY.format(name)}")
         else:
             console.note(f"{name} no longer exists. {_REMEDY.format(name)}")
-    return InputPaths(there, nul=nul)
+    return InputPaths(existing, nul=nul)
 
 
 def _is_absent(root: Path) -> bool:
-    """Whether a folder is known not to exist, which a lack of permission does not show."""
+    """Whether a folder certainly does not exist; an unreadable one may."""
     try:
         root.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -208,8 +210,8 @@ def _is_absent(root: Path) -> bool:
 
 
 @contextmanager
-def _as_it_is(path: Path) -> Iterator[Index]:
-    """The index for reading, an empty one where there is none yet."""
+def _open_or_empty(path: Path) -> Iterator[Index]:
+    """Open the index for reading, or a temporary empty one if there is none yet."""
     from tempfile import TemporaryDirectory
 
     from captioner.index import Index
@@ -226,9 +228,14 @@ def _as_it_is(path: Path) -> Iterator[Index]:
 
 
 def _preview(
-    opened: Index, given: InputPaths, how: UpdateOptions, selection: Selection, *, everywhere: bool
+    opened: Index,
+    inputs: InputPaths,
+    update_options: UpdateOptions,
+    selection: Selection,
+    *,
+    everywhere: bool,
 ) -> None:
-    """Print a line for each photo that something would be done about: what, and its path."""
+    """Print one line per photo that would be indexed or updated: the change, and its path."""
     from captioner.deduplication import unrecognised
     from captioner.index import Change, ScannedPaths
     from captioner.index.database import path_key
@@ -236,43 +243,48 @@ def _preview(
     from captioner.photos.walk import listings
 
     roots: list[Path] = []
-    skipped = updating.Skipped(given)
-    made = plan_update(
-        opened, listings(updating.noted(given, roots), selection, skipped), how, below=roots
+    skipped = updating.Skipped(inputs)
+    plan = plan_update(
+        opened,
+        listings(updating.collecting(inputs, roots), selection, skipped),
+        update_options,
+        below=roots,
     )
     copies: dict[Photo, bytes] = {}
-    left: set[Path] = set()
+    moved_from: set[Path] = set()
     lines = 0
 
-    def tell(what: str, *paths: Path) -> None:
+    def report(change: str, *paths: Path) -> None:
         nonlocal lines
         lines += 1
         console.line(
-            what, *(given.spelled(relative_to_roots(path, roots) or path) for path in paths)
+            change, *(inputs.spelled(relative_to_roots(path, roots) or path) for path in paths)
         )
 
-    def kept(one: RecognisedPhoto) -> None:
-        if one.change == "moved":
-            left.add(one.source)
-        if one.change != "same":
-            tell(one.change, one.photo.path, one.source)
+    def done(recognised: RecognisedPhoto) -> None:
+        if recognised.change == "moved":
+            moved_from.add(recognised.source)
+        if recognised.change != "same":
+            report(recognised.change, recognised.photo.path, recognised.source)
 
     skipped.sum_up()
-    for failure in made.unreadable:
-        console.cannot_read(given.spelled(failure.path), failure.reason)
-    for photo in made.sidecars:
-        tell(Change.SIDECAR.value, photo.path)
-    for photo in unrecognised(opened, made.todo, opened.recognise, copies, done=kept):
-        tell(made.todo[photo].value, photo.path)
+    for failure in plan.unreadable:
+        console.cannot_read(inputs.spelled(failure.path), failure.reason)
+    for photo in plan.sidecars:
+        report(Change.SIDECAR.value, photo.path)
+    for photo in unrecognised(opened, plan.todo, opened.recognise, copies, done=done):
+        report(plan.todo[photo].value, photo.path)
     for photo in copies:
-        tell("copied", photo.path)
+        report("copied", photo.path)
     walked = ScannedPaths.classify(map(path_key, roots), everywhere=everywhere)
-    for lost in vanished(opened, made, walked):
-        if lost.path not in left:
-            tell(lost.reason, lost.path)
-    if made.recaption:
-        console.note(f"{console.counted(len(made.recaption))} would be described again, unopened.")
+    for missing in vanished(opened, plan, walked):
+        if missing.path not in moved_from:
+            report(missing.reason, missing.path)
+    if plan.recaption:
+        console.note(
+            f"{console.counted(len(plan.recaption))} would be recaptioned without being opened."
+        )
     console.note(
-        f"{console.counted(lines)} to deal with, {made.scan.unchanged:,} unchanged. "
+        f"{console.counted(lines)} to update, {plan.scan.unchanged:,} unchanged. "
         "Nothing was written."
     )

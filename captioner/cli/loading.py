@@ -23,12 +23,12 @@ def load(options: DescribeOptions) -> Model:
 
     loaded = interruptible(lambda: model.load(options))
     if options.precision == "bfloat16" and loaded.engine.name == "OpenVINO float32":
-        console.warning("--precision bfloat16: this CPU has none, so it computes with float32.")
+        console.warning("--precision bfloat16 is not supported by this CPU; using float32.")
     return loaded
 
 
 def interruptible(work: Callable[[], T]) -> T:
-    """Run a function that spends seconds in a library's own code, where signals are not handled.
+    """Run a function that spends seconds in native code, where Python handles no signals.
 
     It runs on another thread. A signal ends the wait for it, and the process.
     """
@@ -52,5 +52,5 @@ def interruptible(work: Callable[[], T]) -> T:
 
 
 def abandoned() -> bool:
-    """Whether a signal has ended a wait while the work still runs."""
+    """Whether work still runs after a signal has ended the wait for it."""
     return any(thread.name == _THREAD for thread in running())

@@ -75,6 +75,6 @@ def prune(
             )
         if not yes:
             removal.confirm(what)
-        with updating.to_write(path) as index:
+        with updating.open_for_writing(path) as index:
             index.delete(gone)
     console.note(f"Removed {what} from the index.")

@@ -1,4 +1,4 @@
-"""`captioner search`: photos from a few words, and from what is known of them."""
+"""`captioner search`: finds photos by words, folder, date, camera, place and keyword."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from captioner.cli import console, hits, options
 from captioner.cli.exclusions import SearchCommand
+from captioner.errors import UsageError
 
 if TYPE_CHECKING:
     from captioner.search import SearchResults
@@ -21,16 +22,14 @@ def search(
         typer.Argument(
             metavar="[QUERY...]",
             help='Words or a sentence. A "quoted phrase" must be in the caption or in your own '
-            "words; -word leaves out photos with that word. Without words: the newest photos.",
+            "words; -word excludes photos with that word. Without words: the newest photos.",
         ),
     ] = None,
     *,
     limit: options.Limit = 10,
     exact: Annotated[
         bool,
-        typer.Option(
-            "--exact", help="Search captions and your own words alone, without the model."
-        ),
+        typer.Option("--exact", help="Search only captions and your own words, without the model."),
     ] = False,
     min_score: options.MinScore = None,
     folders: options.Folders = None,
@@ -49,14 +48,14 @@ def search(
     database: options.Database = None,
     model: options.Model = None,
 ) -> None:
-    """Find photos in the index from a few words, or from where, when and how they were taken.
+    """Find photos in the index by words, or by where, when and how they were taken.
 
     Photos with your own words come first: captions, titles and keywords in files and sidecars,
-    edited captions, names of files and folders. Then come photos in which the model recognised what
-    you ask for. One line per photo, best first: path, caption and score, separated by tabs. The
-    score is how likely the photo is to fit, 0 to 1; photos that score below 0.03 are left out
-    unless --min-score says otherwise. Copies of a photo and missing photos are left out, too.
-    -0 prints only the paths.
+    edited captions, names of files and folders. Then come photos that match according to the model.
+    One line per photo, best first: path, caption and score, separated by tabs. The score is how
+    likely the photo is to match, 0 to 1; photos that score below 0.03 are omitted unless
+    --min-score says otherwise. Copies of a photo and missing photos are omitted, too. -0 prints
+    only the paths.
 
     \b
     Examples:
@@ -71,6 +70,8 @@ def search(
     from captioner.model.options import DescribeOptions
 
     console.configure_output(quiet=quiet, log_file=log_file)
+    if exact and not query:
+        raise UsageError("--exact requires words.", "Add words that the captions should contain.")
     form = hits.form(as_json=as_json, print_path=print_path, nul=nul, preview=preview)
     filters = Filters.parse(folders, after, before, camera, near, keyword)
     with Library.open(database, options=DescribeOptions(bundle=model)) as library:
@@ -92,18 +93,18 @@ def _print_advice(query: str, results: SearchResults) -> None:
     from captioner.search import Advice
 
     if results.advice is Advice.MIN_SCORE:
-        console.note("No photo fits well: --min-score 0 shows the nearest.")
+        console.note("No good match. Use --min-score 0 to see the closest photos.")
         return
     console.note(f"Nothing found for: {console.shown(query)}" if query else "Nothing found.")
     if results.missing:
         console.note(
-            f"Left out: {console.counted(results.missing)} with missing files. Connect the drive "
-            "that they are on and run `captioner index`, or remove them with `captioner prune`."
+            f"Omitted: {console.counted(results.missing)} with missing files. Connect their "
+            "drive and run `captioner index`, or remove them with `captioner prune`."
         )
     remedies = {
         Advice.EMPTY_INDEX: "The index is empty: fill it with `captioner index FOLDER`.",
-        Advice.FILTERS: "No photo in the index matches the filters: try fewer, or wider ones.",
-        Advice.EXACT: "Without --exact, what the model recognised counts as well.",
+        Advice.FILTERS: "No photo in the index matches the filters: try fewer or broader ones.",
+        Advice.EXACT: "Try without --exact, to include what the model recognises.",
         Advice.QUOTES: "Words in quotes must be in the caption or in your own words: try without "
         "the quotes.",
         Advice.UNKNOWN_WORDS: "The model knows none of these words: try others.",

@@ -1,4 +1,4 @@
-"""`captioner similar`: photos that look like a photo."""
+"""`captioner similar`: finds photos that look like a given one."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def similar(
     device: options.Device = "auto",
     precision: options.Precision = "int8",
 ) -> None:
-    """Find photos in the index that look like a photo.
+    """Find photos in the index that look like PHOTO.
 
-    A photo that is in the index is not opened again, and neither it nor a copy of it is found. One
-    line per photo, most similar first: path, caption and score, separated by tabs. -0 prints only
-    the paths.
+    A photo that is in the index is not opened again; the photo itself and its copies are excluded.
+    One line per photo, most similar first: path, caption and score, separated by tabs. -0 prints
+    only the paths.
 
     \b
     Examples:
@@ -57,9 +57,9 @@ def similar(
     filters = Filters.parse(folders, after, before, camera, near, keyword)
     if Path(photo).is_dir():
         raise UsageError(f"{console.shown(photo)} is a folder.", "Name one photo.")
-    describing = DescribeOptions(bundle=model, device=device, precision=precision)
-    load = partial(loading.load, describing)
-    with Library.open(database, options=describing, load=load) as library:
+    describe_options = DescribeOptions(bundle=model, device=device, precision=precision)
+    load = partial(loading.load, describe_options)
+    with Library.open(database, options=describe_options, load=load) as library:
         try:
             results = library.similar(photo, limit=limit, filters=filters, min_score=min_score)
         except PhotoError as error:

@@ -1,4 +1,4 @@
-"""`captioner train`: a model of one's own, from photos with captions."""
+"""`captioner train`: trains a model on your own photos with captions."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _DEFAULT = TrainingConfig()
 
 
 class TrainCommand(training.TrainingCommand):
-    """`captioner train`, which names the command that its earlier `--self-critical` has become."""
+    """`captioner train`, which refers users of `--self-critical` to `captioner train-cider`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
-        """Refuse what belongs to `captioner train-cider`."""
+        """Refuse the options of `captioner train-cider`."""
         names = {word.partition("=")[0] for word in args}
         if "--self-critical" in names:
             raise UsageError(
-                "--self-critical is a command of its own now.",
+                "--self-critical is now a separate command.",
                 f"Run: {_as_train_cider(args)}",
             )
         if wrong := sorted(names & _OF_TRAIN_CIDER):
@@ -106,9 +106,9 @@ def train(
         str,
         typer.Option(
             metavar="SOURCE",
-            help="Encoder to start from: imagenet (downloaded by Keras), bundled (that of the "
-            "bundle that ships), a bundle's folder, or a Keras weights file of Xception without "
-            "its top.",
+            help="Encoder to start from: imagenet (downloaded by Keras), bundled (from the bundle "
+            "that ships with captioner), a bundle's folder, or a Keras weights file of Xception "
+            "without its top.",
         ),
     ] = _DEFAULT.encoder.source,
     fine_tune: Annotated[
@@ -122,8 +122,7 @@ def train(
         typer.Option(
             min=1,
             metavar="N",
-            help="Epochs of fine-tuning the encoder. "
-            f"[default: {_DEFAULT.encoder.fine_tune_epochs}]",
+            help=f"Epochs of fine-tuning. [default: {_DEFAULT.encoder.fine_tune_epochs}]",
         ),
     ] = None,
     fine_tune_rate: Annotated[
@@ -131,7 +130,7 @@ def train(
         typer.Option(
             min=1e-6,
             metavar="RATE",
-            help="Peak learning rate of fine-tuning the encoder. "
+            help="Peak learning rate of fine-tuning. "
             f"[default: {_DEFAULT.encoder.fine_tune_rate:g}]",
         ),
     ] = None,
@@ -177,9 +176,9 @@ def train(
 ) -> None:
     """Train a model on photos with captions and write it as a bundle.
 
-    What works on Flickr8k works on your own photos: a folder Images/ and a captions.txt with the
+    Your own photos need the layout of Flickr8k: a folder Images/ and a file captions.txt with the
     columns image and caption. Progress is saved; --resume continues a run that was stopped. To
-    train the decoders further on CIDEr, see captioner train-cider.
+    train the decoders further on CIDEr, see `captioner train-cider`.
     """
     from captioner.app_paths import bundle_folder, usable_cache
     from captioner.cli import console
@@ -206,12 +205,12 @@ def train(
             source=encoder,
             size=size,
             fine_tune=fine_tune,
-            **training.given(fine_tune_epochs=fine_tune_epochs, fine_tune_rate=fine_tune_rate),
+            **training.specified(fine_tune_epochs=fine_tune_epochs, fine_tune_rate=fine_tune_rate),
         ),
         heads=HeadConfig(epochs=head_epochs),
         decoders=DecoderConfig(preset=preset, count=decoders, epochs=epochs, learning_rate=rate),
         seed=seed,
-        **training.given(teacher=teacher, extra_weight=extra_weight),
+        **training.specified(teacher=teacher, extra_weight=extra_weight),
     )
     outputs = Outputs.of(out, work, download, force=force, resume=resume)
     data = download or find_data(data)

@@ -1,4 +1,4 @@
-"""`captioner train-cider`: the decoders of a bundle, trained further on CIDEr-D."""
+"""`captioner train-cider`: trains the decoders of a bundle further on CIDEr-D."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def train_cider(
         list[Path] | None,
         typer.Option(
             metavar="FOLDER",
-            help="Photos with captions in a different style: not trained on, but their dev split "
-            "helps to fit the confidence (repeatable).",
+            help="Photos with captions in a different style: used only to fit the confidence, on "
+            "their dev split (repeatable).",
         ),
     ] = None,
     extra_weight: Annotated[
@@ -56,7 +56,7 @@ def train_cider(
         typer.Option(
             min=0.1,
             metavar="WEIGHT",
-            help="Sample weight of a photo of --extra-data; a photo of --data has 1. "
+            help="Sample weight of photos from --extra-data; those from --data have 1. "
             f"[default: {_DEFAULT.extra_weight:g}]",
         ),
     ] = None,
@@ -74,8 +74,7 @@ def train_cider(
         typer.Option(
             min=0.1,
             metavar="X",
-            help="Inverse temperature of sampling: the higher it is, the more common are the "
-            "sampled captions.",
+            help="Inverse temperature of sampling: higher values favour more probable captions.",
         ),
     ] = _DEFAULT.inverse_temperature,
     rl_weight: Annotated[
@@ -85,7 +84,7 @@ def train_cider(
             max=1.0,
             metavar="WEIGHT",
             help="Weight of the policy gradient in the loss; cross-entropy on the reference "
-            "captions has the rest.",
+            "captions gets the rest.",
         ),
     ] = _DEFAULT.rl_weight,
     similarity_reward: Annotated[
@@ -93,8 +92,8 @@ def train_cider(
         typer.Option(
             min=0.0,
             metavar="WEIGHT",
-            help="Add this much of the cosine of caption and photo in the joint space to the "
-            "reward.",
+            help="Weight, in the reward, of the cosine similarity of caption and photo in the "
+            "joint space.",
         ),
     ] = _DEFAULT.similarity_reward,
     dropout: Annotated[
@@ -103,7 +102,7 @@ def train_cider(
             min=0.0,
             max=0.9,
             metavar="RATE",
-            help="Dropout. [default: as in the decoders' first training]",
+            help="Dropout rate. [default: as in the decoders' first training]",
         ),
     ] = _DEFAULT.dropout,
     seed: training.Seed = _DEFAULT.seed,
@@ -150,7 +149,7 @@ def train_cider(
             similarity_reward=similarity_reward,
             dropout=dropout,
             seed=seed,
-            **training.given(extra_weight=extra_weight),
+            **training.specified(extra_weight=extra_weight),
         ),
         work=outputs.work,
         cache=usable_cache("features") or outputs.work / "features",

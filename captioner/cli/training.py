@@ -39,8 +39,8 @@ ExtraData = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="FOLDER",
-        help="More photos with captions to train on, in the same layouts (repeatable). All "
-        "choices are made on the dev split of --data alone.",
+        help="More photos with captions to train on, in the same layouts (repeatable). Models are "
+        "selected on the dev split of --data alone.",
     ),
 ]
 
@@ -58,8 +58,8 @@ ExtraWeight = Annotated[
     typer.Option(
         min=0.1,
         metavar="WEIGHT",
-        help="Sample weight of a photo of --extra-data and --extra-style; a photo of --data has 1. "
-        f"[default: {_DEFAULT.extra_weight:g}]",
+        help="Sample weight of photos from --extra-data and --extra-style; those from --data have "
+        f"1. [default: {_DEFAULT.extra_weight:g}]",
     ),
 ]
 
@@ -98,7 +98,7 @@ class TrainingCommand(Command):
     }
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
-        """Read the command line, with today's names in place of earlier ones."""
+        """Parse the command line, with earlier option names replaced by current ones."""
         return super().parse_args(ctx, [renamed(word, self.earlier) for word in args])
 
 
@@ -108,7 +108,7 @@ def renamed(word: str, names: Mapping[str, str]) -> str:
     return names.get(name, name) + equals + value
 
 
-def given(**options: object) -> dict[str, Any]:
+def specified(**options: object) -> dict[str, Any]:
     """The options that have a value, for a configuration whose defaults fill in the others."""
     return {name: value for name, value in options.items() if value is not None}
 
@@ -119,7 +119,7 @@ def require(needed: str, present: bool, **options: object) -> None:
     Raises
     ------
     UsageError
-        If one of `options` is given and the needed one is not.
+        If one of `options` is set and the needed one is not.
     """
     for name, value in options.items():
         if value is not None and not present:
@@ -144,7 +144,7 @@ class TrainingData:
 def read_data(
     data: Path | None, extra_data: list[Path] | None, extra_style: list[Path] | None
 ) -> TrainingData:
-    """Read all data sets, and warn of what is left out."""
+    """Read all data sets, and warn about what is skipped."""
     from captioner.training.corpora import find_data, read_corpus
 
     read = TrainingData(
@@ -182,7 +182,7 @@ def command_line() -> str:
 
 
 class TerminalProgress:
-    """Shows the progress of a run on stderr: see `captioner.training.progress.Progress`."""
+    """Shows the progress of a run on stderr; see `captioner.training.progress.Progress`."""
 
     def note(self, text: str) -> None:
         """Show one line that stays."""
@@ -192,21 +192,21 @@ class TerminalProgress:
     def stage(
         self, name: str, total: int, *, done: int = 0, unit: str = "step"
     ) -> Iterator[Callable[[str], None]]:
-        """Show a bar with the time left, or a line now and then if stderr is no terminal."""
+        """Show a bar with the time left, or occasional lines if stderr is not a terminal."""
         with progress(unit=unit) as bar:
             bar.planned(total, done=done)
             yield bar.done
 
 
 def summarise(result: Result, data: Path | None) -> None:
-    """Print the bundle's folder on stdout, and on stderr how good it is and what to do next."""
+    """Print the bundle's folder on stdout, and its metrics and the next steps on stderr."""
     folder = str(result.bundle.folder)
     shown, measured = shlex.quote(folder), f" --data {shlex.quote(str(data))}" if data else ""
     for line in (
         f"The bundle is in {folder}.",
         f"CIDEr on the dev split: {result.cider:.1f}.",
-        f"On {100 * result.captioned_share:.0f} % of the dev photos its caption reaches the "
-        "confidence threshold.",
+        "Its captions reach the confidence threshold on "
+        f"{100 * result.captioned_share:.0f} % of the dev photos.",
         f"To caption photos with it: captioner caption --model {shown} photo.jpg",
         f"To measure it: captioner evaluate --model {shown}{measured}",
     ):

@@ -43,10 +43,10 @@ def undo(
 ) -> None:
     """Undo exactly what captioner wrote, and nothing else.
 
-    A file that was not changed since is restored byte for byte, even if it was moved. A sidecar
-    that others have edited keeps their changes and loses only captioner's. A photo that others have
-    changed is left unchanged, and reported. --dry-run prints one line per file: its path, and its
-    caption before and after, separated by tabs.
+    A file that has not changed since is restored byte for byte, even if it was moved. A sidecar
+    that has been edited since keeps the edits and loses only what captioner wrote. A photo that has
+    been edited since is left unchanged, and reported. --dry-run prints one line per file: its path,
+    and its caption before and after, separated by tabs.
 
     \b
     Examples:
@@ -59,17 +59,17 @@ def undo(
     from captioner.types import Failure
 
     console.configure_output(quiet=quiet, log_file=log_file)
-    given = InputPaths(paths or [], nul=nul)
+    inputs = InputPaths(paths or [], nul=nul)
     write_options = WriteOptions(dry_run=dry_run, sync=not no_sync, keep_times=keep_times)
     tally: Counter[WriteStatus] = Counter()
-    # Without an index, captioner's mark in files that are named still shows what it wrote.
+    # Without an index, captioner's mark in the named files still shows what it wrote.
     remedy = "Name the index that the captions came from with --db, or name the photos."
-    remedy = "" if given.arguments else remedy
-    with updating.to_write(database or database_path(), remedy=remedy) as index:
+    remedy = "" if inputs.arguments else remedy
+    with updating.open_for_writing(database or database_path(), remedy=remedy) as index:
         records = index.writes(sync=not no_sync)
         photos = (
-            updating.walk_all(given, chain(*records.photo_paths().values()))
-            if given.arguments
+            updating.walk_all(inputs, chain(*records.photo_paths().values()))
+            if inputs.arguments
             else _written(records)
         )
         with (
@@ -78,7 +78,7 @@ def undo(
             progress(quiet=dry_run) as bar,
         ):
             for photo in takewhile(lambda _: not stop(), photos):
-                path = given.spelled(photo.path)
+                path = inputs.spelled(photo.path)
                 if isinstance(photo, Failure):
                     tally[WriteStatus.REFUSED] += 1
                     console.cannot_read(path, photo.reason)
@@ -88,15 +88,15 @@ def undo(
                 for outcome in writer.undo(photo.path):
                     tally[outcome.status] += 1
                     if as_json:
-                        console.json_line(record(given, outcome, dry_run=dry_run))
+                        console.json_line(record(inputs, outcome, dry_run=dry_run))
                     elif dry_run and outcome.status is WriteStatus.UNDONE:
                         console.line(
-                            given.spell_beside(outcome.target, outcome.photo),
+                            inputs.spell_beside(outcome.target, outcome.photo),
                             outcome.before,
                             outcome.after,
                         )
                     if outcome.error:
-                        where = console.shown(given.spell_beside(outcome.target, outcome.photo))
+                        where = console.shown(inputs.spell_beside(outcome.target, outcome.photo))
                         console.warning(f"{where} is left unchanged: {outcome.error}")
                     elif outcome.is_photo and not dry_run:
                         refresh(records, photo)
@@ -104,7 +104,7 @@ def undo(
     would = "would be " if dry_run else ""
     console.note(f"{console.counted(tally[WriteStatus.UNDONE], 'file')} {would}restored.")
     if stop():
-        console.note("Stopped: the same command goes on from there.")
+        console.note("Stopped: run the same command again to continue.")
         raise typer.Exit(stop.exit_code)
     if tally[WriteStatus.REFUSED]:
         console.note(f"{console.counted(tally[WriteStatus.REFUSED], 'file')} left unchanged.")
@@ -115,14 +115,14 @@ def _written(records: Writes) -> Iterator[Photo | Failure]:
     """The photos that were written, where they were or where the index has found them since."""
     from captioner.types import Photo
 
-    seen = set()
+    yielded = set()
     missing = 0
-    for places in records.photo_paths().values():
-        there = [(path, found) for path in sorted(places) if (found := _regular(path))]
-        missing += not there
-        for path, found in there:
-            if path not in seen:
-                seen.add(path)
+    for paths in records.photo_paths().values():
+        existing = [(path, found) for path in sorted(paths) if (found := _regular(path))]
+        missing += not existing
+        for path, found in existing:
+            if path not in yielded:
+                yielded.add(path)
                 yield Photo.of(path, found)
     if missing:
         console.note(

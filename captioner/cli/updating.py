@@ -1,4 +1,4 @@
-"""One update of an index for a person to watch: what `index` does once and `watch` again."""
+"""One update of an index with progress and a summary, for `index` and `watch`."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     from captioner.types import Describer, Failure, Listing, Photo
 
 _NETWORK = (
-    "{path} lies on a network drive ({kind}): searching waits for writing there, and two machines "
-    "at a time may harm it. Better keep it on a disk of this machine: --db or CAPTIONER_DB."
+    "{path} is on a network drive ({kind}): searches wait for writes there, and two machines at a "
+    "time may corrupt it. Keep it on a disk of this machine: --db or CAPTIONER_DB."
 )
-_GOES_ON = "the same command goes on from there."
+_CONTINUE = "run the same command again to continue."
 
 
-def to_write(path: Path, *, remedy: str = "") -> Index:
-    """Open an index for writing, with a warning where it lies on a network drive.
+def open_for_writing(path: Path, *, remedy: str = "") -> Index:
+    """Open an index for writing, with a warning if it is on a network drive.
 
     Parameters
     ----------
     remedy
-        What to do if there is no index; if not given, an empty one is made.
+        What to do if there is no index; if empty, a new index is created.
 
     Raises
     ------
     UsageError
-        If there is none, and `remedy` is given.
+        If there is none, and `remedy` is not empty.
     """
     from captioner.index import Index
 
@@ -49,7 +49,7 @@ def to_write(path: Path, *, remedy: str = "") -> Index:
 
 
 def warn_of_network(index: Index) -> None:
-    """Say what to expect of a database on a network drive."""
+    """Warn about a database on a network drive."""
     if index.network_filesystem:
         console.warning(
             _NETWORK.format(path=console.shown(str(index.path)), kind=index.network_filesystem)
@@ -58,32 +58,32 @@ def warn_of_network(index: Index) -> None:
 
 def update(
     index: Index,
-    given: InputPaths,
+    inputs: InputPaths,
     load: Callable[[], Describer],
     options: UpdateOptions,
     selection: Selection,
     stop: Callable[[], bool],
     *,
-    told: set[tuple[str, str]] | None = None,
+    reported: set[tuple[str, str]] | None = None,
     found: list[Photo] | None = None,
     everywhere: bool = False,
-    stamped: bool = False,
+    with_time: bool = False,
 ) -> UpdateSummary:
-    """Bring an index in step with the paths given, and say what came of it.
+    """Bring an index up to date with the input paths, and print a summary.
 
     Parameters
     ----------
     selection
-        What to leave out of the folders.
+        Which files in the folders to skip.
     stop
-        Whether the person has asked for an end.
-    told
-        Failures, path and reason, that were named before and are not named again.
+        Returns True once the user has asked to stop.
+    reported
+        Path and reason of failures that were reported before; they are not reported again.
     found
         Collects the photos that the walk finds.
     everywhere
-        Look for photos that are gone outside the paths given, too.
-    stamped
+        Look for missing photos outside the input paths, too.
+    with_time
         Print the time of day with the summary.
     """
     from captioner import indexing
@@ -93,10 +93,10 @@ def update(
     roots: list[Path] = []
     start = time.monotonic()
     described = 0
-    skipped = Skipped(given, told)
+    skipped = Skipped(inputs, reported)
 
     def walked() -> Iterator[Listing | Failure]:
-        for one in listings(noted(given, roots), selection, skipped):
+        for one in listings(collecting(inputs, roots), selection, skipped):
             if found is not None and isinstance(one, Listing):
                 found.extend(one)
             yield one
@@ -105,22 +105,22 @@ def update(
         with bar.preparing("loading the model"):
             return load()
 
-    def tell(result: Result) -> None:
+    def report(result: Result) -> None:
         nonlocal described
         described += isinstance(result, Description)
-        path = given.spelled(result.path if isinstance(result, Failure) else result.photo.path)
-        if isinstance(result, Failure) and (path, result.reason) not in (told or ()):
+        path = inputs.spelled(result.path if isinstance(result, Failure) else result.photo.path)
+        if isinstance(result, Failure) and (path, result.reason) not in (reported or ()):
             console.cannot_read(path, result.reason)
-            if told is not None:
-                told.add((path, result.reason))
+            if reported is not None:
+                reported.add((path, result.reason))
         bar.done(path)
 
     def warn(sidecar: Path, reason: str) -> None:
-        path = given.spelled(sidecar)
-        if told is None or (path, reason) not in told:
+        path = inputs.spelled(sidecar)
+        if reported is None or (path, reason) not in reported:
             console.warning(f"cannot read {console.shown(path)}: {reason}")
-            if told is not None:
-                told.add((path, reason))
+            if reported is not None:
+                reported.add((path, reason))
 
     try:
         with progress() as bar:
@@ -132,100 +132,98 @@ def update(
                 everywhere=everywhere,
                 options=options,
                 planned=bar.planned,
-                progress=tell,
+                progress=report,
                 stop=stop,
                 warn=warn,
             )
     except KeyboardInterrupt:
-        console.note(f"{console.counted(described)} indexed; {_GOES_ON}")
+        console.note(f"{console.counted(described)} indexed; {_CONTINUE}")
         raise
     skipped.sum_up()
-    summed = sum_up(summary, time.monotonic() - start)
-    console.note(f"{time.strftime('%H:%M:%S')} {summed}" if stamped else summed)
+    line = spell_summary(summary, time.monotonic() - start)
+    console.note(f"{time.strftime('%H:%M:%S')} {line}" if with_time else line)
     if summary.stopped:
-        console.note(f"Stopped: {_GOES_ON}")
+        console.note(f"Stopped: {_CONTINUE}")
     return summary
 
 
 class Skipped:
-    """Names what a walk skips: the first few of a run, and how many more there were.
+    """Reports what a walk skips: the first few paths, and how many more there were.
 
     Parameters
     ----------
-    told
-        What was named before, and is not named again.
+    reported
+        Paths and reasons that were reported before; they are not reported again.
     """
 
     _LINES = 10
 
-    def __init__(self, given: InputPaths, told: set[tuple[str, str]] | None = None) -> None:
-        self._given = given
-        self._told = told
+    def __init__(self, inputs: InputPaths, reported: set[tuple[str, str]] | None = None) -> None:
+        self._inputs = inputs
+        self._reported = reported
         self._number = 0
 
     def __call__(self, path: Path, reason: str) -> None:
-        """Name one path, and why it is skipped."""
-        spelled = self._given.spelled(path)
-        if self._told is not None:
-            if (spelled, reason) in self._told:
+        """Report one path, and why it is skipped."""
+        spelled = self._inputs.spelled(path)
+        if self._reported is not None:
+            if (spelled, reason) in self._reported:
                 return
-            self._told.add((spelled, reason))
+            self._reported.add((spelled, reason))
         self._number += 1
         if self._number <= self._LINES:
             console.note(f"Skipped {console.shown(spelled)}: {console.shown(reason)}")
 
     def sum_up(self) -> None:
-        """Say how many were not named."""
+        """Report how many more there were."""
         if self._number > self._LINES:
             console.note(f"Skipped {self._number - self._LINES:,} more links or special files.")
 
 
 def note_emptied(emptied: Iterable[tuple[Path, int]]) -> None:
-    """Say that photos are kept whose folder is empty: its drive may not be connected."""
+    """Report folders that are empty now, whose photos stay in the index: a drive may be missing."""
     for folder, photos in emptied:
         name = console.shown(str(folder))
         console.note(
-            f"{name} is empty; {console.counted(photos)} found there before stay in the index. "
+            f"{name} is empty; {console.counted(photos)} found there before are kept in the index. "
             f"Connect the drive, or remove them with `captioner forget {name}`."
         )
 
 
-def walk_all(given: InputPaths, known: Iterable[Path]) -> Iterator[Photo | Failure]:
-    """The photos that the paths given lead to, and then known ones that a walk of them leaves out.
-
-    Hidden ones, for instance, that were indexed all the same.
+def walk_all(inputs: InputPaths, known: Iterable[Path]) -> Iterator[Photo | Failure]:
+    """The photos in the input paths, then known ones there that a walk skips, such as hidden ones.
 
     Parameters
     ----------
     known
-        Absolute paths; those that are not below the paths given, or gone, are passed over.
+        Absolute paths; those outside the input paths, or missing, are skipped.
     """
     from captioner.cli.paths import relative_to_roots
     from captioner.photos.walk import walk
     from captioner.system.paths import absolute
 
     roots: list[Path] = []
-    met = set()
-    skipped = Skipped(given)
-    for photo in walk(noted(given, roots), skipped=skipped):
-        met.add(absolute(photo.path))
+    found = set()
+    skipped = Skipped(inputs)
+    for photo in walk(collecting(inputs, roots), skipped=skipped):
+        found.add(absolute(photo.path))
         yield photo
     skipped.sum_up()
     for path in known:
         spelled = relative_to_roots(path, roots)
-        if spelled and os.fspath(path) not in met and os.path.isfile(path):  # noqa: PTH113
+        if spelled and os.fspath(path) not in found and os.path.isfile(path):  # noqa: PTH113
             yield from walk([spelled])
 
 
-def noted(paths: Iterable[Path], into: list[Path]) -> Iterator[Path]:
-    """Pass paths on and note them in a list."""
+def collecting(paths: Iterable[Path], into: list[Path]) -> Iterator[Path]:
+    """Yield paths, and append them to a list."""
     for path in paths:
         into.append(path)
         yield path
 
 
-def sum_up(summary: UpdateSummary, seconds: float) -> str:
-    """Say in a line what an update came to."""
+def spell_summary(summary: UpdateSummary, seconds: float) -> str:
+    """A summary of an update in one line."""
     done = []
     if summary.described:
         pace = spell_pace(summary.described / seconds)
@@ -233,14 +231,14 @@ def sum_up(summary: UpdateSummary, seconds: float) -> str:
     done += [
         f"{number:,} {words}"
         for number, words in (
-            (summary.recaptioned, "described again"),
+            (summary.recaptioned, "recaptioned"),
             (summary.moved, "moved"),
             (summary.copied, "copy of another" if summary.copied == 1 else "copies of others"),
             (summary.sidecars, "with changed sidecars"),
             (summary.failed, "could not be read"),
             (summary.missing, "gone"),
-            (summary.ignored, "ignored now"),
-            (summary.back, "back"),
+            (summary.ignored, "now ignored"),
+            (summary.back, "reappeared"),
         )
         if number
     ]
@@ -251,12 +249,12 @@ def sum_up(summary: UpdateSummary, seconds: float) -> str:
     if rest := summary.unchanged - summary.back:
         done.append(f"{rest:,} unchanged")
     if not summary.described:
-        done.insert(0, "No photo indexed")
+        done.insert(0, "No photos indexed")
     return ", ".join(done) + "."
 
 
-def content(counts: Counts) -> str:
-    """Say in words what an index holds."""
+def spell_counts(counts: Counts) -> str:
+    """What an index contains, in words."""
     parts = [console.counted(counts.photos)]
     if counts.failed:
         parts.append(f"{counts.failed:,} of them unreadable")

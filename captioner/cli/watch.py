@@ -1,4 +1,4 @@
-"""`captioner watch`: an index that stays in step with its folders."""
+"""`captioner watch`: keeps an index up to date while its folders change."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from captioner.cli.interrupt import finishing
 from captioner.cli.paths import InputPaths
 from captioner.errors import DatabaseUnavailableError
 
-_AGAIN = 30
-"""Seconds between two tries to use a database that is not available."""
+_RETRY_SECONDS = 30
+"""Between two attempts to open a database that is not available."""
 
 
 def watch(
-    paths: Annotated[list[str], typer.Argument(metavar="DIR...", help="Folders.")],
+    paths: Annotated[list[str], typer.Argument(metavar="FOLDER...", help="Folders to watch.")],
     *,
     settle: Annotated[
         float,
@@ -39,9 +39,9 @@ def watch(
 ) -> None:
     """Index folders and keep the index up to date, until Ctrl-C.
 
-    Folders that links lead to are watched, too. A folder that is deleted, or whose drive is
-    disconnected, is watched again when it returns. Where the system does not notify of changes,
-    as on network drives, the folders are looked into every few seconds instead.
+    Folders that symbolic links point to are watched, too. A folder that is deleted, or whose drive
+    is disconnected, is watched again when it reappears. If the system does not report changes, as
+    on network drives, the folders are scanned every few seconds instead.
 
     \b
     Example:
@@ -57,8 +57,8 @@ def watch(
     console.configure_output(quiet=quiet, log_file=log_file)
     path = database or database_path()
     selection = Selection(tuple(exclude or ()), include_hidden)
-    told: set[tuple[str, str]] = set()
-    trouble = ""
+    reported: set[tuple[str, str]] = set()
+    reported_reason = ""
 
     load = cache(
         partial(
@@ -74,32 +74,36 @@ def watch(
     )
 
     def update(touched: list[str]) -> bool:
-        """Whether that could be done now."""
-        nonlocal trouble
+        """Index changed folders; return whether the database was available."""
+        nonlocal reported_reason
         if not os.path.exists(path):  # noqa: PTH110 (may raise)
-            touched = paths  # a new database is to hold all photos
+            touched = paths  # a new database needs all photos
         try:
-            there = [folder for folder in touched if os.path.isdir(folder)]  # noqa: PTH112
-            with updating.to_write(path) as index:
+            existing = [folder for folder in touched if os.path.isdir(folder)]  # noqa: PTH112
+            with updating.open_for_writing(path) as index:
                 updating.update(
                     index,
-                    InputPaths(there),
+                    InputPaths(existing),
                     load,
                     UpdateOptions(),
                     selection,
                     stop,
-                    told=told,
-                    everywhere=there != touched,
-                    stamped=True,
+                    reported=reported,
+                    everywhere=existing != touched,
+                    with_time=True,
                 )
-                named = {os.path.abspath(folder) for folder in there}  # noqa: PTH100
-                updating.note_emptied(one for one in index.empty_roots() if str(one[0]) in named)
+                indexed = {os.path.abspath(folder) for folder in existing}  # noqa: PTH100
+                updating.note_emptied(
+                    (folder, photos)
+                    for folder, photos in index.empty_roots()
+                    if str(folder) in indexed
+                )
         except DatabaseUnavailableError as error:
-            if error.reason != trouble:  # said once, however long it lasts
-                trouble = error.reason
-                console.error(error.reason, f"Trying again every {_AGAIN} seconds.")
+            if error.reason != reported_reason:  # reported once, however long it lasts
+                reported_reason = error.reason
+                console.error(error.reason, f"Trying again every {_RETRY_SECONDS} seconds.")
             return False
-        trouble = ""
+        reported_reason = ""
         return True
 
     watcher = Watcher(
@@ -110,13 +114,15 @@ def watch(
         include_hidden=include_hidden,
     )
     with watcher, finishing() as stop:
-        # What changes from here on is noticed, even while the folders are indexed first.
+        # From here on, changes are recorded, even during the first indexing of the folders.
         names = ", ".join(map(console.shown, paths))
         number = console.counted(watcher.folder_count, "folder")
         console.note(f"Watching {names} ({number} in all). Press Ctrl-C to stop.")
         touched = list(paths)
         while not stop():
-            late = not update(touched)
-            again = watcher.wait_for_changes(settle, stop, timeout=_AGAIN if late else None)
-            touched = list(dict.fromkeys((touched if late else []) + again))
+            postponed = not update(touched)
+            changed = watcher.wait_for_changes(
+                settle, stop, timeout=_RETRY_SECONDS if postponed else None
+            )
+            touched = list(dict.fromkeys((touched if postponed else []) + changed))
     console.note("Stopped watching.")

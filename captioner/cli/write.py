@@ -131,17 +131,19 @@ def write(
         sync=not no_sync,
         keep_times=keep_times,
     )
-    given = InputPaths(paths or [], nul=nul)
+    inputs = InputPaths(paths or [], nul=nul)
     remedy = "Create one with `captioner index FOLDER`."
-    with updating.to_write(database or database_path(), remedy=remedy) as index:
+    with updating.open_for_writing(database or database_path(), remedy=remedy) as index:
         photos = (
-            updating.walk_all(given, index.described_paths())
-            if given.arguments
+            updating.walk_all(inputs, index.described_paths())
+            if inputs.arguments
             else walk(index.described_paths())
         )
         selection = WriteSelection(field, keywords or 0, min_confidence or 0)
         with finishing() as stop:
-            tally = write_all(index, photos, given, selection, write_options, stop, as_json=as_json)
+            tally = write_all(
+                index, photos, inputs, selection, write_options, stop, as_json=as_json
+            )
     if stop():
         raise typer.Exit(stop.exit_code)
     if tally["failed"]:
@@ -151,7 +153,7 @@ def write(
 def write_all(
     index: Index,
     photos: Iterable[Photo | Failure],
-    given: InputPaths,
+    inputs: InputPaths,
     selection: WriteSelection,
     write_options: WriteOptions,
     stop: Callable[[], bool] = lambda: False,
@@ -179,7 +181,7 @@ def write_all(
         if isinstance(photos, Sized):
             bar.planned(len(photos))
         for photo in takewhile(lambda _: not stop(), photos):
-            path = given.spelled(photo.path)
+            path = inputs.spelled(photo.path)
             result: dict[str, object]
             if isinstance(photo, Failure):
                 kind, result = "failed", {"path": path, "error": photo.reason}
@@ -188,8 +190,8 @@ def write_all(
                 kind, result = stored, {"path": path, "state": stored}
             else:
                 outcome = writer.write(photo.path, selection.caption_data(stored))
-                kind, result = _kind(outcome), record(given, outcome, dry_run=dry_run)
-                _report(given, outcome, table, dry_run=dry_run and not as_json)
+                kind, result = _kind(outcome), record(inputs, outcome, dry_run=dry_run)
+                _report(inputs, outcome, table, dry_run=dry_run and not as_json)
                 is_written = outcome.status is WriteStatus.WRITTEN and not dry_run
                 if is_written and outcome.is_photo:
                     refresh(records, photo)
@@ -201,27 +203,27 @@ def write_all(
         table.print()
     console.note(_summary(tally, dry_run=dry_run))
     if stop():
-        console.note("Stopped: the same command goes on from there.")
+        console.note("Stopped: run the same command again to continue.")
     return tally
 
 
 def _stored_caption(index: Index, photo: Photo, selection: WriteSelection) -> StoredCaption | str:
     """The caption in the index of a photo as it is now; otherwise why there is none to write."""
-    known = index.stored_caption(photo.path)
-    if not known:
+    stored = index.stored_caption(photo.path)
+    if not stored:
         return "unknown"
-    if (known.photo.size, known.photo.mtime_ns) != (photo.size, photo.mtime_ns):
+    if (stored.photo.size, stored.photo.mtime_ns) != (photo.size, photo.mtime_ns):
         return "changed"
-    if known.text and known.confidence >= selection.min_confidence:
-        return known
-    # Keywords have thresholds of their own, whatever the confidence of the sentence.
-    return replace(known, text=None) if selection.keywords and known.keywords else "unsure"
+    if stored.text and stored.confidence >= selection.min_confidence:
+        return stored
+    # Keywords have thresholds of their own, whatever the confidence of the caption.
+    return replace(stored, text=None) if selection.keywords and stored.keywords else "unsure"
 
 
 def refresh(records: Writes, before: Photo) -> None:
     """Store size, date and hash of a photo after a write in the index.
 
-    If it was moved or deleted since, the next `captioner index` finds out.
+    If it was moved or deleted since, the next `captioner index` notices.
     """
     from captioner.hashing import hash_file
     from captioner.types import Photo
@@ -234,15 +236,15 @@ def refresh(records: Writes, before: Photo) -> None:
     records.update_photo(before, after, content_hash)
 
 
-def record(given: InputPaths, outcome: WriteOutcome, *, dry_run: bool) -> dict[str, object]:
+def record(inputs: InputPaths, outcome: WriteOutcome, *, dry_run: bool) -> dict[str, object]:
     """An outcome as JSON.
 
     In a dry run `state` is `would_write` or `would_undo` instead of `written` or `undone`.
     """
     state = outcome.status.value
     result: dict[str, object] = {
-        "path": given.spelled(outcome.photo),
-        "file": given.spell_beside(outcome.target, outcome.photo),
+        "path": inputs.spelled(outcome.photo),
+        "file": inputs.spell_beside(outcome.target, outcome.photo),
         "state": _WOULD.get(state, state) if dry_run else state,
         "before": outcome.before,
         "after": outcome.after,
@@ -252,7 +254,7 @@ def record(given: InputPaths, outcome: WriteOutcome, *, dry_run: bool) -> dict[s
     if outcome.omitted:
         result["left"] = list(outcome.omitted)
     if outcome.unreadable:
-        result["unread"] = given.spell_beside(outcome.unreadable.path, outcome.photo)
+        result["unread"] = inputs.spell_beside(outcome.unreadable.path, outcome.photo)
         result["unread_because"] = str(outcome.unreadable.reason)
     if outcome.error:
         result["error"] = str(outcome.error)
@@ -282,11 +284,11 @@ class Table:
 
 
 def _report(
-    given: InputPaths, outcome: WriteOutcome, table: Table | None, *, dry_run: bool
+    inputs: InputPaths, outcome: WriteOutcome, table: Table | None, *, dry_run: bool
 ) -> None:
     from captioner.metadata.outcome import WriteStatus
 
-    path, file = given.spelled(outcome.photo), given.spell_beside(outcome.target, outcome.photo)
+    path, file = inputs.spelled(outcome.photo), inputs.spell_beside(outcome.target, outcome.photo)
     if dry_run and outcome.status is WriteStatus.WRITTEN:
         if table:
             table.add(file, outcome.before, outcome.after)
@@ -303,8 +305,8 @@ def _report(
     elif outcome.omitted:
         blocks = " and ".join(outcome.omitted)
         console.note(
-            f"{console.shown(path)}: written to XMP but not to {blocks}, because of a lack of room "
-            "or another text encoding."
+            f"{console.shown(path)}: written to XMP but not to {blocks}, for lack of space or "
+            "because of a different text encoding."
         )
 
 

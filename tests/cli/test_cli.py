@@ -259,7 +259,7 @@ class TestIndexAndSearch:
         monkeypatch.setattr(colours.ColourDescriber, "describe", describe)
         first = run("index", "many")
         assert first.exit_code == 130
-        assert "4 photos indexed; the same command goes on from there.\nInter" in first.stderr
+        assert "4 photos indexed; run the same command again to continue.\nInter" in first.stderr
         monkeypatch.undo()
         monkeypatch.setenv("CAPTIONER_HOME", str(folder.parent / "home"))
         with Index.open(folder.parent / "home/captioner.db") as index:

@@ -138,7 +138,7 @@ def test_what_fits_badly_is_left_out(run: Run, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("captioner.model.query.load_planner", lambda bundle=None: ("m", sees))
     result = run("search", "zebra", "--json")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "No photo fits well: --min-score 0 shows the nearest.\n"
+    assert result.stderr == "No good match. Use --min-score 0 to see the closest photos.\n"
     lines = run("search", "zebra", "--json", "--min-score", "0").stdout.splitlines()
     assert [json.loads(line)["score"] for line in lines] == [pytest.approx(0.018, abs=0.001)] * 3
     assert run("search", "dog", "--print-path").stdout == "/photos/dog.jpg\n"
@@ -193,7 +193,7 @@ def test_an_empty_result_says_what_to_do(run: Run, database: Path) -> None:
     assert (result.exit_code, result.stdout) == (0, "")
     nothing, missing, remedy = result.stderr.splitlines()
     assert nothing == "Nothing found for: dog"
-    assert missing.startswith("Left out: 1 photo with missing")
+    assert missing.startswith("Omitted: 1 photo with missing")
     assert remedy
     assert "matches the filters" in run("search", "red", "--after", "2030").stderr
 

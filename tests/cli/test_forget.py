@@ -131,7 +131,7 @@ class TestDeletedFolder:
         Path("old").mkdir()
         result = run("index")
         assert result.exit_code == 0
-        assert f"{folder}/old is empty; 3 photos found there before stay" in result.stderr
+        assert f"{folder}/old is empty; 3 photos found there before are kept" in result.stderr
         run("prune", "--yes", "--force")
         assert len(known(folder)) == 6
 
@@ -214,7 +214,7 @@ class TestIgnored:
         run("index", ".")
         Path(".captionerignore").write_text("old/\n")
         result = run("index", ".")
-        assert "3 ignored now, 3 unchanged." in result.stderr
+        assert "3 now ignored, 3 unchanged." in result.stderr
         assert "6 photos, 3 ignored." in result.stderr
         assert found(run, "red") == ["keep"]
         asked = run("prune")
@@ -223,7 +223,7 @@ class TestIgnored:
         Path(".captionerignore").unlink()
         kept = run("prune", "--yes")
         assert "3 photos found again" in kept.stderr
-        assert "3 back, 3 unchanged." in run("index", ".").stderr
+        assert "3 reappeared, 3 unchanged." in run("index", ".").stderr
         assert found(run, "red") == ["keep", "old"]
         Path("old/.nomedia").touch()
         run("index", ".")

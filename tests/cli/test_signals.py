@@ -179,7 +179,7 @@ def test_index_finishes_and_stores_what_is_in_hand(folder: Path, number: int, st
         code, _, said = child.end()
     assert code == status
     assert 4 <= described(folder) < 30
-    assert "Stopped: the same command goes on from there." in said
+    assert "Stopped: run the same command again to continue." in said
 
 
 @pytest.mark.parametrize(("number", "status"), EACH_SIGNAL)
@@ -247,7 +247,7 @@ def test_write_and_undo_end_between_two_photos(indexed: Path) -> None:
         assert code == 143
         assert len(list(indexed.glob("*.xmp"))) == files
         assert not list(indexed.glob(".*"))
-        assert "Stopped: the same command goes on from there." in said
+        assert "Stopped: run the same command again to continue." in said
 
 
 def test_index_write_ends_between_two_photos(folder: Path) -> None:

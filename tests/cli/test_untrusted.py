@@ -120,7 +120,7 @@ def test_another_threshold_brings_the_sentences_back(run: Run) -> None:
     assert run("index", "--recaption").exit_code == 0
     assert run("search", "red", "-n", "1").stdout.split("\t")[1] == KEYWORDS, "the same model"
     again = run("index", "--recaption", "--min-confidence", "0")
-    assert "2 described again" in again.stderr
+    assert "2 recaptioned" in again.stderr
     [best, *_] = objects(run("search", "red", "--json"))
     assert (best["caption"], best["kind"]) == ("A red photo.", "sentence")
     run("index", "--recaption", "--min-confidence", "0.99")

@@ -68,7 +68,7 @@ class TestIndex:
         Path("green.jpg").unlink()
         result = run("index", ".")
         assert result.exit_code == 0, result.stderr
-        assert "No photo indexed, 1 moved, 1 copy of another, 1 gone, 1 unchanged." in (
+        assert "No photos indexed, 1 moved, 1 copy of another, 1 gone, 1 unchanged." in (
             result.stderr
         )
         assert "4 photos, 1 missing." in result.stderr
@@ -106,7 +106,7 @@ class TestIndex:
             "moved\t./rouge.jpg\t./red.jpg",
             "gone\t./green.jpg",
         }
-        assert "7 photos to deal with, 0 unchanged. Nothing was written." in result.stderr
+        assert "7 photos to update, 0 unchanged. Nothing was written." in result.stderr
         assert database.read_bytes() == before
 
     def test_a_dry_run_needs_no_index(self, run: Run, folder: Path) -> None:
@@ -132,9 +132,9 @@ class TestIndex:
         weights = BundleIds(Another.model_id, Another.encoder_id)
         monkeypatch.setattr("captioner.model.weights", lambda _: weights)
         dry = run("index", "--recaption", "--dry-run")
-        assert "3 photos would be described again, unopened." in dry.stderr
+        assert "3 photos would be recaptioned without being opened." in dry.stderr
         result = run("index", "--recaption")
-        assert "3 described again" in result.stderr
+        assert "3 recaptioned" in result.stderr
         with Index.open(folder.parent / "home/captioner.db") as index:
             assert index.model_ids() == ["another"]
 
@@ -146,7 +146,7 @@ class TestIndex:
         monkeypatch.setattr(mounts, "TABLE", table)
         result = run("index", ".")
         assert result.exit_code == 0
-        assert "lies on a network drive (nfs4)" in result.stderr
+        assert "is on a network drive (nfs4)" in result.stderr
 
 
 class TestPrune:
@@ -265,7 +265,7 @@ class TestCtrlC:
         assert 4 <= done < 63
         assert "Finishing the current photos. Press Ctrl-C again to stop at once." in said
         assert f"{done} photos indexed in " in said
-        assert "Stopped: the same command goes on from there." in said
+        assert "Stopped: run the same command again to continue." in said
         assert "Traceback" not in said
 
     def test_the_second_stops_at_once(self, folder: Path) -> None:
@@ -279,7 +279,7 @@ class TestCtrlC:
         assert child.returncode == 130
         assert out == ""  # no further batch was begun
         assert described(folder) == 4
-        assert "4 photos indexed; the same command goes on from there." in said
+        assert "4 photos indexed; run the same command again to continue." in said
         assert "Traceback" not in said
 
 
@@ -339,7 +339,7 @@ class TestWatch:
             heard("4 gone.")
             away.rename(folder)
             heard(f"{folder} is back: watching it again.")
-            heard("4 back")
+            heard("4 reappeared")
             child.send_signal(signal.SIGINT)
             heard("Stopped watching.")
             late.cancel()

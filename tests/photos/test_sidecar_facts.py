@@ -635,7 +635,7 @@ class TestCommands:
         ]
         result = command("index", ".")
         assert result.exit_code == 0, result.stderr
-        assert "No photo indexed, 2 with changed sidecars." in result.stderr
+        assert "No photos indexed, 2 with changed sidecars." in result.stderr
         assert "cannot read ./b.jpg.json: it is not JSON." in result.stderr
         result = command("index", ".")
         assert "Nothing new: 2 photos unchanged." in result.stderr
