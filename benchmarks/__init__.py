@@ -1,1 +1,1 @@
-"""Ratios measured side by side; `benchmarks/README.md` says how to run them and what they mean."""
+"""Benchmarks: ratios of alternating runs. See `benchmarks/README.md`."""

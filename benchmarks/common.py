@@ -1,7 +1,7 @@
-"""What the benchmarks share: photos to work on, timing side by side, and tables.
+"""Shared by the benchmarks: photos to work on, interleaved timing, and tables.
 
-Absolute times drift on shared machines, by the hour and by the minute. So whatever is compared runs
-in turn, A B A B …, each repeat gives a ratio of its own, and the median of these is reported beside
+Absolute times drift on shared machines, by the hour and by the minute. So the variants compared run
+alternately, A B A B …; each repeat gives one ratio, and the median of the ratios is reported with
 the lowest and the highest.
 """
 
@@ -31,8 +31,8 @@ from captioner.types import Photo
 Row = Mapping[str, str | float | None]
 """A row of a table, by column. Numbers are shown with three digits; None leaves the cell empty."""
 
-SEED_SIZE = 299
-"""Side of the square, pixels, that the seeds' Xception takes: its published size."""
+PUBLISHED_SIZE = 299
+"""Input width and height of Xception as published, pixels; the baselines use it."""
 
 
 def arguments(description: str | None, *, count: int, repeats: int) -> argparse.ArgumentParser:
@@ -44,8 +44,8 @@ def arguments(description: str | None, *, count: int, repeats: int) -> argparse.
         "--photos",
         type=Path,
         metavar="FOLDER",
-        help="photos to work on, in place of CAPTIONER_DATA/Images, ../shared/flickr8k/Images "
-        "or, where neither is there, cuttings of scikit-image's pictures",
+        help="photos to work on; default: CAPTIONER_DATA/Images, ../shared/flickr8k/Images or, if "
+        "neither exists, random crops of scikit-image's sample pictures",
     )
     parser.add_argument(
         "--count", type=int, default=count, metavar="N", help=f"how many photos ({count})"
@@ -55,48 +55,48 @@ def arguments(description: str | None, *, count: int, repeats: int) -> argparse.
 
 
 def add_run_options(parser: argparse.ArgumentParser, *, repeats: int) -> None:
-    """Options that concern any run, with photos or without."""
+    """Add the options of every benchmark, with or without photos."""
     parser.add_argument(
         "--repeats",
         type=int,
         default=repeats,
         metavar="N",
-        help=f"how often each is measured, in turn ({repeats})",
+        help=f"how often each variant is measured ({repeats})",
     )
     parser.add_argument(
-        "--model", type=Path, metavar="FOLDER", help="bundle, in place of the one that ships"
+        "--model", type=Path, metavar="FOLDER", help="bundle to use instead of the one that ships"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object, no table")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per table")
 
 
 @contextmanager
 def photos(folder: Path | None, count: int) -> Iterator[list[Photo]]:
-    """The first `count` photos of a folder, read once so that nobody pays for the disk.
+    """The first `count` photos of a folder, read once so that the disk does not count.
 
     Raises
     ------
     SystemExit
-        Where the folder named holds fewer.
+        If the folder has fewer.
     """
     with tempfile.TemporaryDirectory(prefix="captioner-benchmark-") as scratch:
         if folder is None:
-            folder = _usual_folder() or _cuttings(Path(scratch), count)
+            folder = _default_folder() or _random_crops(Path(scratch), count)
         found = [photo for photo in walk([folder]) if isinstance(photo, Photo)][:count]
         if len(found) < count:
-            sys.exit(f"{folder} holds {len(found)} photos: name another or lower --count.")
+            sys.exit(f"{folder} has {len(found)} photos: name another or lower --count.")
         for photo in found:
             photo.path.read_bytes()
         yield found
 
 
-def _usual_folder() -> Path | None:
-    beside = Path(__file__).resolve().parents[2] / "shared/flickr8k"
-    folder = Path(os.environ.get("CAPTIONER_DATA", beside)) / "Images"
+def _default_folder() -> Path | None:
+    shared = Path(__file__).resolve().parents[2] / "shared/flickr8k"
+    folder = Path(os.environ.get("CAPTIONER_DATA", shared)) / "Images"
     return folder if folder.is_dir() else None
 
 
-def _cuttings(folder: Path, count: int) -> Path:
-    """Fill a folder with JPEGs of 500 × 375 pixels, cut at random from free pictures."""
+def _random_crops(folder: Path, count: int) -> Path:
+    """Fill a folder with JPEGs of 500 × 375 pixels, cropped at random from free pictures."""
     from skimage import data
 
     pictures = [data.astronaut(), data.chelsea(), data.coffee(), data.rocket()]
@@ -107,15 +107,15 @@ def _cuttings(folder: Path, count: int) -> Path:
         width, height = int(share * picture.width), int(share * picture.height)
         left = int(random.integers(picture.width - width + 1))
         top = int(random.integers(picture.height - height + 1))
-        cutting = picture.crop((left, top, left + width, top + height)).resize((500, 375))
-        cutting.save(folder / f"{number:05}.jpg", quality=90)
+        crop = picture.crop((left, top, left + width, top + height)).resize((500, 375))
+        crop.save(folder / f"{number:05}.jpg", quality=90)
     return folder
 
 
 def keras_on_cpu() -> bool:
-    """Make Keras run on TensorFlow and the CPU, as all else here; False where it is missing.
+    """Make Keras use TensorFlow on the CPU; False if TensorFlow is not installed.
 
-    To be called before anything imports Keras.
+    Call it before anything imports Keras.
     """
     os.environ |= {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
     return importlib.util.find_spec("tensorflow") is not None
@@ -129,12 +129,12 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def side_by_side(
-    repeats: int, works: Mapping[str, Callable[[int], float]]
+    repeats: int, variants: Mapping[str, Callable[[int], float]]
 ) -> dict[str, list[float]]:
-    """What each of the works returns, repeat by repeat, all of them in turn in each repeat."""
-    figures: dict[str, list[float]] = {name: [] for name in works}
+    """Run all variants alternately: what each one returns, repeat by repeat."""
+    figures: dict[str, list[float]] = {name: [] for name in variants}
     for repeat in range(repeats):
-        for name, work in works.items():
+        for name, work in variants.items():
             progress(f"{repeat + 1} of {repeats}: {name}")
             figures[name].append(work(repeat))
     progress("")
@@ -142,7 +142,7 @@ def side_by_side(
 
 
 def progress(text: str) -> None:
-    """Say on a terminal's last line what is being measured."""
+    """Show on a terminal's last line what is being measured."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
@@ -154,7 +154,7 @@ def ratio(of: Sequence[float], to: Sequence[float], name: str = "ratio") -> dict
 
 
 def report(title: str, rows: Sequence[Row], notes: Sequence[str], *, as_json: bool) -> None:
-    """Print the one table of a benchmark, and below it what a reader has to know."""
+    """Print one table of a benchmark, and notes below it."""
     if as_json:
         figures = {"benchmark": title, "machine": machine(), "rows": rows, "notes": notes}
         print(json.dumps(figures, ensure_ascii=False))
@@ -165,8 +165,8 @@ def report(title: str, rows: Sequence[Row], notes: Sequence[str], *, as_json: bo
     columns = list(dict.fromkeys(column for row in rows for column in row))
     table = Table(title=title, title_justify="left")
     for column in columns:
-        words = any(isinstance(row.get(column), str) for row in rows)
-        table.add_column(column, justify="left" if words else "right", overflow="fold")
+        is_text = any(isinstance(row.get(column), str) for row in rows)
+        table.add_column(column, justify="left" if is_text else "right", overflow="fold")
     for row in rows:
         table.add_row(*(_shown(row.get(column)) for column in columns))
     console = Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False)
@@ -184,7 +184,7 @@ def _shown(value: str | float | None) -> str:
 
 
 def machine() -> str:
-    """What it was measured on, in one line: figures mean little without it."""
+    """The machine and package versions in one line."""
     parts = [f"{cores()} cores ({_processor()})"]
     if hasattr(os, "getloadavg"):
         parts.append(f"load {os.getloadavg()[0]:.1f}")
@@ -213,7 +213,7 @@ def _processor() -> str:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a benchmark's `main`; what a person can mend is one line, not a traceback."""
+    """Run a benchmark's `main`; expected errors are one line instead of a traceback."""
     try:
         main()
     except CaptionerError as error:

@@ -1,11 +1,11 @@
-"""(d) How fast each engine encodes, side by side, and how near int8 stays to float32.
+"""(d) Throughput of the encoder engines, and how close int8 stays to float32.
 
-Photos a second from ready batches of pixels to features, at the bundle's size and at the seeds' 299
-pixels: Keras on TensorFlow in float32 (batches of 8, its fastest on CPUs, XLA off), and OpenVINO in
-float32, bfloat16 and int8 as captioner runs it. At 299 pixels the int8 graph keeps the activation
-ranges that were measured at the bundle's size. Beside the rates, the cosine of each photo's
-features with those of OpenVINO in float32 at the same size. What is not there is skipped, with a
-line.
+Photos per second from batches of pixels in memory to features, at the bundle's input size and at
+Xception's published 299 pixels: Keras on TensorFlow in float32 (batches of 8, the fastest on CPUs,
+without XLA), and OpenVINO in float32, bfloat16 and int8 as captioner runs it. At 299 pixels the
+int8 graph keeps the activation ranges of the bundle's size. The cosines compare each photo's
+features with those of OpenVINO in float32 at the same size. Engines that are not available are
+skipped, with a note.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def encode(engine: Engine, pixels: PixelArray) -> FloatArray:
 
 
 def engines(bundle: Bundle, size: int, names: Sequence[str]) -> Iterator[tuple[str, Engine]]:
-    """The engines of these names, for squares of `size` pixels."""
+    """The engines of these names, for inputs of `size` × `size` pixels."""
     from captioner.model.engines.openvino import OpenVINOEngine
 
     trained = replace(TrainedEncoder.read(bundle), size=size)
@@ -52,7 +52,7 @@ def engines(bundle: Bundle, size: int, names: Sequence[str]) -> Iterator[tuple[s
 
 
 def available() -> tuple[list[str], list[str]]:
-    """Names of the engines that run here, and a line about each that does not."""
+    """Names of the engines that run here, and a note about each that does not."""
     import openvino
 
     names, notes = [OPENVINO], []
@@ -63,7 +63,7 @@ def available() -> tuple[list[str], list[str]]:
     if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         names.append("OpenVINO bfloat16")
     else:
-        notes.append("OpenVINO bfloat16 is skipped: this processor does not compute in it.")
+        notes.append("OpenVINO bfloat16 is skipped: this processor does not support it.")
     return [*names, "OpenVINO int8"], notes
 
 
@@ -73,10 +73,10 @@ def main() -> None:
     names, notes = available()
     with common.photos(options.photos, options.count) as photos:
         rows: list[common.Row] = []
-        for size in dict.fromkeys((bundle.size, common.SEED_SIZE)):
+        for size in dict.fromkeys((bundle.size, common.PUBLISHED_SIZE)):
             rows += measure(bundle, photos, size, names, options.repeats)
     notes.append(f"{options.count} photos, {options.repeats} repeats.")
-    common.report("Encoder engines side by side", rows, notes, as_json=options.json)
+    common.report("Encoder engines", rows, notes, as_json=options.json)
 
 
 def measure(
@@ -85,15 +85,15 @@ def measure(
     """A row for each engine at one size."""
     pixels = np.stack([read(photo, size).rgb for photo in photos])
     features: dict[str, FloatArray] = {}
-    works: dict[str, Callable[[int], float]] = {}
+    variants: dict[str, Callable[[int], float]] = {}
 
     def rate(engine: Engine, repeat: int) -> float:
         return len(pixels) / common.seconds(lambda: encode(engine, pixels))
 
     for name, engine in engines(bundle, size, names):
-        features[name] = encode(engine, pixels)  # warms it up as well
-        works[name] = partial(rate, engine)
-    rates = common.side_by_side(repeats, works)
+        features[name] = encode(engine, pixels)  # also warms up the engine
+        variants[name] = partial(rate, engine)
+    rates = common.side_by_side(repeats, variants)
     cosines = {name: _cosine(features[name], features[OPENVINO]) for name in names}
     return [
         {
@@ -102,7 +102,7 @@ def measure(
             "photos/s": median(rates[name]),
             **common.ratio(rates[name], rates[names[0]], f"× {names[0]}"),
             "mean cosine": float(cosines[name].mean()),
-            "least cosine": float(cosines[name].min()),
+            "lowest cosine": float(cosines[name].min()),
         }
         for name in names
     ]

@@ -72,19 +72,19 @@ def once_each(files: Sequence[Path]) -> None:
 def seconds_per_photo(
     write: Callable[[Sequence[Path]], None], photos: Sequence[Path], scratch: Path | None
 ) -> tuple[float, float]:
-    """Wall and processor time per photo, on copies of the photos."""
+    """Wall-clock and CPU seconds per photo, on copies of the photos."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         copies = [
             Path(shutil.copyfile(photo, Path(folder) / f"{number:06}.jpg"))
             for number, photo in enumerate(photos)
         ]
-        before = processor_seconds()
+        before = cpu_seconds()
         wall = common.seconds(lambda: write(copies))
-        return wall / len(copies), (processor_seconds() - before) / len(copies)
+        return wall / len(copies), (cpu_seconds() - before) / len(copies)
 
 
-def processor_seconds() -> float:
-    """Processor time of this process and its finished children."""
+def cpu_seconds() -> float:
+    """CPU seconds of this process and its finished children."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
@@ -103,30 +103,30 @@ def main() -> None:
     with common.photos(options.photos, options.count) as found:
         photos = [photo.path for photo in found]
         size = sum(photo.size for photo in found) / len(found) / 1000
-        ways = {
+        methods = {
             NO_SYNC: (partial(captioner, sync=False), photos),
             SYNC: (partial(captioner, sync=True), photos),
             STAY_OPEN: (stay_open, photos),
             ONCE_EACH: (once_each, photos[:FEW]),
         }
-        processor: dict[str, list[float]] = {name: [] for name in ways}
+        cpu: dict[str, list[float]] = {name: [] for name in methods}
 
         def work(name: str, repeat: int) -> float:
-            wall, own = seconds_per_photo(*ways[name], options.scratch)
-            processor[name].append(own)
+            wall, own = seconds_per_photo(*methods[name], options.scratch)
+            cpu[name].append(own)
             return wall
 
-        works = {name: partial(work, name) for name in ways}
-        times = common.side_by_side(options.repeats, works)
+        variants = {name: partial(work, name) for name in methods}
+        times = common.side_by_side(options.repeats, variants)
     rows: list[common.Row] = [
         {
-            "way": name,
+            "method": name,
             "photos/s": 1 / median(times[name]),
-            "photos/processor s": 1 / median(processor[name]),
+            "photos/CPU s": 1 / median(cpu[name]),
             f"× {STAY_OPEN}": common.ratio(times[STAY_OPEN], times[name])["ratio"],
             **common.ratio(times[ONCE_EACH], times[name], f"× {ONCE_EACH}"),
         }
-        for name in ways
+        for name in methods
     ]
     notes = [
         f"{len(photos):,} JPEG files of {size:.0f} kB on average, {options.repeats} repeats; "

@@ -1,9 +1,9 @@
-"""(b) How long a person waits for `captioner --help` and for a search among 10,000 photos.
+"""(b) Start-up time: `captioner --help`, and a search among 10,000 photos.
 
-Wall time of whole processes against `python -c pass` on the same interpreter, one after the other
-in each repeat; beside it the processor time, which other programs on the machine hardly disturb.
-The photos are invented, but stored as any others are, so that a search reads as much: sentences
-from a few words, and random unit vectors for what the model saw.
+Wall-clock time of processes, compared with `python -c pass` on the same interpreter, one after the
+other in each repeat; and CPU time, which other processes hardly affect. The photos in the database
+are synthetic, but stored like real ones, so that a search reads as much: sentences of a few words,
+and random unit vectors.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ WORDS_OF = (
     ("eating", "jumping", "lying", "playing", "running", "sitting", "standing", "walking"),
     ("beach", "field", "grass", "park", "road", "snow", "street", "water"),
 )
-"""Of the adjective, the noun, the verb and the place in every sentence."""
+"""Choices for the adjective, the noun, the verb and the place of each sentence."""
 FEATURE_SIZE = 2048
 """Of Xception."""
 CHUNK = 500
-"""Photos a transaction."""
+"""Photos per transaction."""
 
 
-def inventions(bundle: Bundle, count: int) -> Iterator[list[Description]]:
-    """Descriptions as the bundle's model would make them, in their sizes but not in their sense."""
+def synthetic(bundle: Bundle, count: int) -> Iterator[list[Description]]:
+    """Random descriptions with vectors of the sizes that the bundle's model gives."""
     joint_size = len(bundle.arrays(JOINT)["image.bias"])
     words_size = len(bundle.arrays(WORDS)["hidden.bias"])
     random = np.random.default_rng(1)
@@ -84,7 +84,7 @@ def _unit(vectors: FloatArray) -> FloatArray:
 
 
 def seconds(command: Sequence[str]) -> tuple[float, float]:
-    """Wall and processor time of a process that must succeed and, as captioner, say something."""
+    """Wall-clock and CPU seconds of a process, which must succeed and print something."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = perf_counter()
     finished = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -108,9 +108,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="captioner-benchmark-") as scratch:
         database = Path(scratch) / "captioner.db"
         with Index.open(database, write=True) as index:
-            for described in inventions(bundle, options.count):
+            for described in synthetic(bundle, options.count):
                 index.store(described, bundle.model_id)
-                common.progress(f"{described[-1].photo.path.stem} photos invented")
+                common.progress(f"{described[-1].photo.path.stem} synthetic photos")
         search = ["search", "--db", str(database), "--model", str(bundle.folder), "dog", "running"]
         commands = {
             (bare := "python -c pass"): [sys.executable, "-c", "pass"],
@@ -118,7 +118,7 @@ def main() -> None:
             "captioner search dog running": [*CAPTIONER, *search],
         }
         for command in commands.values():
-            seconds(command)  # once off the record: byte code is written, files come into memory
+            seconds(command)  # not measured: byte code is written, files are read into memory
         processor: dict[str, list[float]] = {name: [] for name in commands}
 
         def work(name: str, repeat: int) -> float:
@@ -126,24 +126,24 @@ def main() -> None:
             processor[name].append(own)
             return wall
 
-        works = {name: partial(work, name) for name in commands}
-        times = common.side_by_side(options.repeats, works)
+        variants = {name: partial(work, name) for name in commands}
+        times = common.side_by_side(options.repeats, variants)
     rows: list[common.Row] = [
         {
             "process": name,
             "seconds": median(times[name]),
             **common.ratio(times[name], times[bare], f"× {bare}"),
             "seconds more": median(a - b for a, b in zip(times[name], times[bare], strict=True)),
-            "processor seconds": median(processor[name]),
+            "CPU seconds": median(processor[name]),
         }
         for name in commands
     ]
-    started = "the installed script" if SCRIPT.exists() else "python -c, as it is not installed"
+    started = "the installed script" if SCRIPT.exists() else "python -c, since it is not installed"
     notes = [
         f"{options.count:,} photos in the database, {options.repeats} repeats; "
         f"captioner started by {started}."
     ]
-    common.report("Wall time of a process", rows, notes, as_json=options.json)
+    common.report("Wall-clock time of a process", rows, notes, as_json=options.json)
 
 
 if __name__ == "__main__":

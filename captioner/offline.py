@@ -37,7 +37,7 @@ _CACHES = {
     "HF_ASSETS_CACHE": "huggingface/assets",
     "HF_XET_CACHE": "huggingface/xet",
 }
-"""From variables to subfolders of the cache folder; variables that are set are kept."""
+"""From variables to subfolders of the cache folder; variables that are already set stay."""
 
 _HUB_OFFLINE = "HF_HUB_OFFLINE"
 _set_here: set[str] = set()

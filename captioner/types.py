@@ -1,7 +1,7 @@
-"""The typed data that passes between the rooms: `walk → decode → encode → describe → store`.
+"""Types that the stages exchange: `walk → decode → encode → describe → store`.
 
-Each stage takes the type before it and yields the next one, or a `Failure` in its place. All are
-frozen, so that a value may cross threads.
+Each stage takes the previous stage's type and yields its own, or a `Failure` instead. All are
+frozen, so that values can be shared by threads.
 """
 
 from __future__ import annotations
@@ -267,7 +267,7 @@ class Description:
 
 
 def keyword_text(keywords: Iterable[str]) -> str:
-    """Keywords as text in place of a caption, separated by commas."""
+    """Keywords as text, separated by commas; shown if there is no caption."""
     return ", ".join(keywords)
 
 

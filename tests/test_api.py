@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import colours
+import colour_describer
 import pytest
 
 import captioner
@@ -16,13 +16,13 @@ from captioner.types import Description, Failure
 @pytest.fixture(autouse=True)
 def album(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    colours.photo(Path("album/blue.jpg"), "blue")
-    colours.photo(Path("album/green.jpg"), "green")
-    colours.photo(Path("red.jpg"), "red")
+    colour_describer.photo(Path("album/blue.jpg"), "blue")
+    colour_describer.photo(Path("album/green.jpg"), "green")
+    colour_describer.photo(Path("red.jpg"), "red")
 
 
 def caption(*paths: str | Path) -> list[str]:
-    results = Captioner(colours.ColourDescriber()).caption(paths)
+    results = Captioner(colour_describer.ColourDescriber()).caption(paths)
     return [r.captions[0].text if isinstance(r, Description) else r.reason for r in results]
 
 
@@ -31,13 +31,13 @@ def test_photos_and_folders_in_the_order_given() -> None:
 
 
 def test_a_failure_stands_in_its_place() -> None:
-    results = Captioner(colours.ColourDescriber()).caption(["missing.jpg", "red.jpg"])
+    results = Captioner(colour_describer.ColourDescriber()).caption(["missing.jpg", "red.jpg"])
     assert isinstance(results[0], Failure)
     assert isinstance(results[1], Description)
 
 
 def test_a_single_path_is_not_a_list_of_letters() -> None:
-    [result] = Captioner(colours.ColourDescriber()).caption("red.jpg")
+    [result] = Captioner(colour_describer.ColourDescriber()).caption("red.jpg")
     assert isinstance(result, Description)
     assert result.photo.path == Path("red.jpg")
 
@@ -45,9 +45,9 @@ def test_a_single_path_is_not_a_list_of_letters() -> None:
 def test_load_passes_on_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[DescribeOptions] = []
 
-    def load(options: DescribeOptions) -> colours.ColourDescriber:
+    def load(options: DescribeOptions) -> colour_describer.ColourDescriber:
         given.append(options)
-        return colours.ColourDescriber()
+        return colour_describer.ColourDescriber()
 
     monkeypatch.setattr("captioner.model.load", load)
     Captioner.load("my-model", device="cpu", beam_width=3, keywords=5, min_confidence=0.3)
@@ -65,8 +65,8 @@ def test_what_the_package_offers() -> None:
 
 
 def test_results_print_as_a_line_for_a_person(tmp_path: Path) -> None:
-    colours.photo(tmp_path / "red.jpg", "red")
-    red, missing = Captioner(colours.ColourDescriber()).caption(
+    colour_describer.photo(tmp_path / "red.jpg", "red")
+    red, missing = Captioner(colour_describer.ColourDescriber()).caption(
         [tmp_path / "red.jpg", tmp_path / "none.jpg"]
     )
     assert str(red) == f"{tmp_path / 'red.jpg'}: A red photo."

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import invented
+import fake_descriptions
 import numpy as np
 import pytest
 from processes import HEAVY, ROOT, loaded_by
@@ -166,6 +166,6 @@ def test_help_loads_next_to_nothing(tmp_path: Path) -> None:
 def test_search_loads_no_engine(tmp_path: Path, options: list[str]) -> None:
     model_id = query_bundle(tmp_path / "bundle")
     with Index.open(tmp_path / "captioner.db", write=True) as index:
-        index.store([invented.description("dog.jpg", "A dog runs.", words=[0])], model_id)
+        index.store([fake_descriptions.description("dog.jpg", "A dog runs.", words=[0])], model_id)
     loaded = loaded_by("search", "dog", "--model", tmp_path / "bundle", *options, home=tmp_path)
     assert not loaded & (HEAVY | {"PIL", "rich"})

@@ -11,8 +11,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from colours import COLOURS, photo
-from fakes import WatchedDescriber
+from colour_describer import COLOURS, photo
+from recording_describer import RecordingDescriber
 
 from captioner.index import Index, database, mounts
 from captioner.indexing import Result, UpdateOptions, UpdateSummary, update
@@ -31,7 +31,7 @@ def make(folder: Path, number: int, broken: frozenset[int] = frozenset()) -> lis
     return made
 
 
-def unloadable() -> WatchedDescriber:
+def unloadable() -> RecordingDescriber:
     raise AssertionError("the model was loaded though there is nothing for it")
 
 
@@ -96,12 +96,12 @@ def missing(index: Index) -> list[str]:
 def test_only_what_is_new_or_changed(tmp_path: Path, index: Index) -> None:
     folder = tmp_path / "photos"
     make(folder, 10)
-    assert update(index, listings([folder]), WatchedDescriber) == UpdateSummary(10, 0, 0)
+    assert update(index, listings([folder]), RecordingDescriber) == UpdateSummary(10, 0, 0)
     assert update(index, listings([folder]), unloadable) == UpdateSummary(0, 0, 10)
     photo(folder / "new.jpg", "red")
     photo(folder / "003.jpg", "blue")
     os.utime(folder / "003.jpg", ns=(1, 1))
-    describer = WatchedDescriber()
+    describer = RecordingDescriber()
     assert update(index, listings([folder]), lambda: describer) == UpdateSummary(2, 0, 9)
     assert describer.described == 2
     assert index.counts().described == 11
@@ -111,7 +111,7 @@ def test_failures_are_kept_and_not_tried_again(tmp_path: Path, index: Index) -> 
     folder = tmp_path / "photos"
     make(folder, 10, frozenset({4, 5}))
     given = [folder, tmp_path / "missing.jpg"]
-    assert update(index, listings(given), WatchedDescriber) == UpdateSummary(8, 3, 0)
+    assert update(index, listings(given), RecordingDescriber) == UpdateSummary(8, 3, 0)
     assert (index.counts().described, index.counts().failed) == (8, 2)
     assert update(index, listings(given), unloadable) == UpdateSummary(0, 1, 10)
 
@@ -129,7 +129,7 @@ def test_failures_outside_the_file_are_tried_again(
 def test_a_photo_that_is_found_twice_is_described_once(tmp_path: Path, index: Index) -> None:
     folder = tmp_path / "photos"
     make(folder, 3)
-    describer = WatchedDescriber()
+    describer = RecordingDescriber()
     summary = update(index, listings([folder, folder / "001.jpg"]), lambda: describer)
     assert summary == UpdateSummary(3, 0, 0)
     assert describer.described == 3
@@ -140,7 +140,7 @@ def test_progress_is_told_how_much_there_will_be(tmp_path: Path, index: Index) -
     heard: list[object] = []
     given = [tmp_path / "missing.jpg", tmp_path / "photos"]
     update(
-        *(index, listings(given), WatchedDescriber),
+        *(index, listings(given), RecordingDescriber),
         planned=heard.append,
         progress=heard.append,
     )
@@ -152,7 +152,7 @@ def test_stored_a_batch_at_a_time(tmp_path: Path, index: Index) -> None:
     folder = tmp_path / "photos"
     make(folder, 10)
     counts: list[int] = []
-    describer = WatchedDescriber(
+    describer = RecordingDescriber(
         batch_size=3, before_describing=lambda _: counts.append(index.counts().photos)
     )
     update(index, listings([folder]), lambda: describer)
@@ -166,7 +166,7 @@ def test_whatever_fails_a_batch_is_stored_before_the_next_is_described(
     folder = tmp_path / "photos"
     make(folder, 20, frozenset({1, 4, 5, 9, 16}))
     stored: list[tuple[int, int]] = []
-    describer = WatchedDescriber(
+    describer = RecordingDescriber(
         batch_size=4,
         before_describing=lambda described: stored.append((described, index.counts().described)),
     )
@@ -188,9 +188,9 @@ def test_an_interrupt_keeps_what_is_finished(
             raise error
 
     with pytest.raises(error):
-        update(index, listings([folder]), WatchedDescriber, progress=interrupt)
+        update(index, listings([folder]), RecordingDescriber, progress=interrupt)
     assert index.counts().described == 12  # the batch that the eleventh is in
-    assert update(index, listings([folder]), WatchedDescriber) == UpdateSummary(8, 0, 12)
+    assert update(index, listings([folder]), RecordingDescriber) == UpdateSummary(8, 0, 12)
 
 
 def test_what_is_told_is_stored(folder: Path, index: Index) -> None:
@@ -203,7 +203,7 @@ def test_what_is_told_is_stored(folder: Path, index: Index) -> None:
         with Index.open(index.path) as reader:
             assert reader.counts().photos >= told
 
-    again(index, folder, load=WatchedDescriber, progress=progress)
+    again(index, folder, load=RecordingDescriber, progress=progress)
     assert told == 10
 
 
@@ -215,7 +215,7 @@ def test_photos_that_nobody_can_read_load_no_model(folder: Path, index: Index) -
 
 def test_failures_are_tried_again_when_asked_for(folder: Path, index: Index) -> None:
     make(folder, 4, frozenset({1}))
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     retry = UpdateOptions(retry_failed=True)
     assert again(index, folder, options=retry) == UpdateSummary(failed=1, unchanged=3)
 
@@ -226,11 +226,11 @@ def test_a_wish_to_stop_is_followed_and_what_is_in_hand_is_finished(
 ) -> None:
     make(folder, 12)
     asked = count()
-    summary = again(index, folder, load=WatchedDescriber, stop=lambda: next(asked) >= after)
+    summary = again(index, folder, load=RecordingDescriber, stop=lambda: next(asked) >= after)
     assert summary.stopped
     assert summary.described == index.counts().described < 12
     assert index.roots() == []
-    assert again(index, folder, load=WatchedDescriber).described == 12 - summary.described
+    assert again(index, folder, load=RecordingDescriber).described == 12 - summary.described
 
 
 # What moved
@@ -238,7 +238,7 @@ def test_a_wish_to_stop_is_followed_and_what_is_in_hand_is_finished(
 
 def test_a_moved_photo_keeps_everything_and_needs_no_model(folder: Path, index: Index) -> None:
     old, other = make(folder, 2)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     before = numbers(index)
     person_says(index, old, "Rex.")
     new = folder / "deeper/renamed.jpg"
@@ -260,7 +260,7 @@ def test_a_moved_photo_keeps_everything_and_needs_no_model(folder: Path, index: 
 
 def test_a_photo_moved_after_it_was_found_missing_is_kept(folder: Path, index: Index) -> None:
     old, _ = make(folder, 2)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     old.rename(folder.parent / "away.jpg")
     assert again(index, folder) == UpdateSummary(unchanged=1, missing=1)
     assert missing(index) == ["000.jpg"]
@@ -271,7 +271,7 @@ def test_a_photo_moved_after_it_was_found_missing_is_kept(folder: Path, index: I
 
 def test_a_touched_photo_is_not_described_again(folder: Path, index: Index) -> None:
     (path,) = make(folder, 1)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     os.utime(path, ns=(1, 1))
     assert again(index, folder) == UpdateSummary(unchanged=1)
     assert rows(index, "SELECT mtime_ns FROM photos") == [(1,)]
@@ -282,7 +282,7 @@ def test_names_that_were_exchanged_follow_their_photos(
     folder: Path, index: Index, order: Sequence[int]
 ) -> None:
     paths = make(folder, 3)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     for path in paths:
         person_says(index, path, f"Once {path.name}.")
         path.rename(path.with_suffix(".old"))
@@ -297,7 +297,7 @@ def test_names_that_were_exchanged_follow_their_photos(
 
 def test_names_that_were_passed_on_follow_their_photos(folder: Path, index: Index) -> None:
     first, second, third = make(folder, 3)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     for path in (first, second, third):
         person_says(index, path, f"Once {path.name}.")
     first.unlink()
@@ -314,12 +314,12 @@ def test_an_edited_photo_keeps_its_words_and_so_does_its_original(
     folder: Path, index: Index
 ) -> None:
     (path,) = make(folder, 1)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     person_says(index, path, "Rex.")
     original = path.with_stem("original")
     path.rename(original)
     photo(path, "blue")
-    assert again(index, folder, load=WatchedDescriber) == UpdateSummary(described=1, copied=1)
+    assert again(index, folder, load=RecordingDescriber) == UpdateSummary(described=1, copied=1)
     assert words(index, path) == {"Rex.", "A blue photo."}
     assert words(index, original) == {"Rex.", "A red photo."}
 
@@ -331,7 +331,7 @@ def test_copies_are_described_once(folder: Path, index: Index) -> None:
     path, _ = make(folder, 2)
     for at in range(3):
         (folder / f"copy {at}.jpg").write_bytes(path.read_bytes())
-    describer = WatchedDescriber()
+    describer = RecordingDescriber()
     summary = again(index, folder, load=lambda: describer)
     assert summary == UpdateSummary(described=2, copied=3)
     assert describer.described == 2
@@ -357,7 +357,7 @@ def test_copies_of_a_broken_photo_fail_each(folder: Path, index: Index) -> None:
 def test_files_of_one_size_are_not_taken_for_copies(folder: Path, index: Index) -> None:
     paths = [photo(folder / f"{name}.jpg", "red") for name in "abc"]
     assert len({path.stat().st_size for path in paths}) == 1
-    assert again(index, folder, load=WatchedDescriber) == UpdateSummary(described=3)
+    assert again(index, folder, load=RecordingDescriber) == UpdateSummary(described=3)
 
 
 # What is gone
@@ -365,7 +365,7 @@ def test_files_of_one_size_are_not_taken_for_copies(folder: Path, index: Index) 
 
 def test_what_is_gone_is_marked_and_what_is_back_is_taken_up(folder: Path, index: Index) -> None:
     path, _, _ = make(folder, 3)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     content, found = path.read_bytes(), path.stat()
     path.unlink()
     assert again(index, folder) == UpdateSummary(unchanged=2, missing=1)
@@ -380,7 +380,7 @@ def test_what_is_gone_is_marked_and_what_is_back_is_taken_up(folder: Path, index
 
 def test_an_empty_root_marks_nothing(folder: Path, index: Index) -> None:
     make(folder, 3)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     for path in folder.iterdir():
         path.unlink()
     assert again(index, folder) == UpdateSummary()
@@ -390,7 +390,7 @@ def test_an_empty_root_marks_nothing(folder: Path, index: Index) -> None:
 
 def test_a_folder_that_holds_other_things_is_not_an_empty_drive(folder: Path, index: Index) -> None:
     make(folder, 3)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     (folder / "notes.txt").touch()
     for path in folder.glob("*.jpg"):
         path.unlink()
@@ -407,7 +407,7 @@ def test_a_folder_that_was_deleted(folder: Path, index: Index) -> None:
     keep, old = folder / "keep", folder / "old"
     make(keep, 1)
     make(old / "deeper", 2)
-    again(index, keep, old, load=WatchedDescriber)
+    again(index, keep, old, load=RecordingDescriber)
     shutil.rmtree(old)
     assert again(index, keep) == UpdateSummary(unchanged=1)
     assert everywhere(index, keep) == UpdateSummary(unchanged=1, missing=2)
@@ -421,7 +421,7 @@ def test_a_folder_that_was_deleted(folder: Path, index: Index) -> None:
 
 def test_a_folder_that_was_deleted_and_is_named_all_the_same(folder: Path, index: Index) -> None:
     make(folder / "deeper", 2)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     shutil.rmtree(folder / "deeper")
     summary = again(index, folder / "deeper")
     assert (summary.failed, summary.missing) == (1, 2)
@@ -430,7 +430,7 @@ def test_a_folder_that_was_deleted_and_is_named_all_the_same(folder: Path, index
 def test_a_deleted_folder_is_forgotten_with_its_last_photo(folder: Path, index: Index) -> None:
     (path,) = make(folder / "old", 1)
     make(folder / "keep", 1)
-    again(index, folder / "old", folder / "keep", load=WatchedDescriber)
+    again(index, folder / "old", folder / "keep", load=RecordingDescriber)
     path.rename(folder / "keep/moved.jpg")
     (folder / "old").rmdir()
     assert everywhere(index, folder / "keep") == UpdateSummary(moved=1, unchanged=1)
@@ -444,7 +444,7 @@ def test_a_folder_behind_a_link_to_a_drive_that_is_away(
     drive, link = folder / "drive", folder / "link"
     make(drive / "photos", 2)
     link.symlink_to(drive)
-    again(index, link / "photos", load=WatchedDescriber)
+    again(index, link / "photos", load=RecordingDescriber)
     shutil.rmtree(drive)
     if left == "an empty mount point":
         drive.mkdir()
@@ -463,7 +463,7 @@ def test_a_deleted_folder_whose_drive_is_away(
     table, drive = folder.parent / "mounts", folder / "drive"
     make(drive / "photos", 2)
     mounted(monkeypatch, table, f"/dev/sdb1 {drive} vfat")
-    again(index, drive / "photos", load=WatchedDescriber)
+    again(index, drive / "photos", load=RecordingDescriber)
     shutil.rmtree(drive / "photos")
     mounted(monkeypatch, table)
     assert everywhere(index) == UpdateSummary()
@@ -477,7 +477,7 @@ def test_a_file_that_cannot_be_looked_at_is_not_gone(
     folder: Path, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(folder, 2)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     stat = os.stat
 
     def stale(path: object, **options: object) -> os.stat_result:
@@ -498,7 +498,7 @@ def test_a_file_that_cannot_be_looked_at_is_not_gone(
 def test_a_named_file_that_was_deleted(folder: Path, index: Index) -> None:
     here = make(folder / "here", 3)
     there = make(folder / "there", 2)
-    again(index, *here, *there, load=WatchedDescriber)
+    again(index, *here, *there, load=RecordingDescriber)
     here[1].unlink()
     there[1].unlink()
     assert again(index, here[0]) == UpdateSummary(unchanged=1, missing=1)
@@ -509,7 +509,7 @@ def test_a_named_file_that_was_deleted(folder: Path, index: Index) -> None:
 
 def test_a_named_file_that_was_deleted_and_is_named_again(folder: Path, index: Index) -> None:
     path, _ = make(folder, 2)
-    again(index, path, load=WatchedDescriber)
+    again(index, path, load=RecordingDescriber)
     path.unlink()
     summary = again(index, path)
     assert (summary.failed, summary.missing) == (1, 1)
@@ -521,7 +521,7 @@ def test_named_files_on_a_drive_that_is_away(
     table, drive = folder.parent / "mounts", folder / "drive"
     paths = make(drive, 2)
     mounted(monkeypatch, table, f"/dev/sdb1 {drive} vfat")
-    again(index, *paths, load=WatchedDescriber)
+    again(index, *paths, load=RecordingDescriber)
     for path in paths:
         path.unlink()
     mounted(monkeypatch, table)
@@ -534,7 +534,7 @@ def test_a_photo_whose_link_leads_to_nothing(folder: Path, index: Index) -> None
     (target,) = make(folder.parent / "elsewhere", 1)
     make(folder, 1)
     (folder / "link.jpg").symlink_to(target)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     target.unlink()
     assert again(index, folder) == UpdateSummary(unchanged=1)  # the drive may be away
     photo(target.with_name("other.jpg"), "blue")
@@ -550,7 +550,7 @@ def test_what_an_ignore_file_names_now_is_ignored_until_it_no_longer_does(
     make(folder, 2)
     make(folder / "private", 2)
     make(folder / "covers/deeper", 2)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     (folder / ".captionerignore").write_text("private/\n/001.jpg\n")
     (folder / "covers/.nomedia").touch()
     assert again(index, folder) == UpdateSummary(unchanged=1, ignored=5)
@@ -566,7 +566,7 @@ def test_what_an_ignore_file_names_now_is_ignored_until_it_no_longer_does(
 
 def test_a_folder_that_an_ignore_file_leaves_out_whole(folder: Path, index: Index) -> None:
     make(folder, 2)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     (folder / ".captionerignore").write_text("*\n")
     assert again(index, folder) == UpdateSummary(ignored=2)
 
@@ -574,7 +574,7 @@ def test_a_folder_that_an_ignore_file_leaves_out_whole(folder: Path, index: Inde
 def test_what_one_run_leaves_out_is_not_ignored(folder: Path, index: Index) -> None:
     make(folder, 2)
     make(folder / ".hidden", 1)
-    again(index, folder, folder / ".hidden", load=WatchedDescriber)
+    again(index, folder, folder / ".hidden", load=RecordingDescriber)
     excluding = Selection(exclude=("000.jpg",))
     summary = update(index, listings([folder], excluding), unloadable, roots=[folder])
     assert summary == UpdateSummary(unchanged=1)
@@ -584,14 +584,14 @@ def test_a_folder_that_is_ignored_and_was_named_itself(folder: Path, index: Inde
     make(folder, 1)
     make(folder / "private", 1)
     (folder / ".captionerignore").write_text("private/\n")
-    again(index, folder, folder / "private", load=WatchedDescriber)
+    again(index, folder, folder / "private", load=RecordingDescriber)
     assert again(index, folder) == UpdateSummary(unchanged=1)
     assert index.counts().ignored == 0
 
 
 def test_an_ignore_file_that_makes_no_sense_ignores_nothing(folder: Path, index: Index) -> None:
     make(folder, 1)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     (folder / ".captionerignore").write_text("!\n*.jpg\n")
     assert again(index, folder) == UpdateSummary(failed=1)
 
@@ -604,7 +604,7 @@ def test_files_of_the_far_past_and_future(folder: Path, index: Index, seconds: i
         os.utime(other, (seconds, seconds))
     except OSError:
         pytest.skip("this file system cannot hold it")
-    assert again(index, folder, load=WatchedDescriber) == UpdateSummary(described=3)
+    assert again(index, folder, load=RecordingDescriber) == UpdateSummary(described=3)
     assert again(index, folder) == UpdateSummary(unchanged=3)
 
 
@@ -612,7 +612,7 @@ def test_only_what_was_walked_is_judged(folder: Path, index: Index) -> None:
     here, there = folder / "here", folder / "there"
     make(here, 2)
     make(there, 2)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     (here / "000.jpg").unlink()
     (there / "000.jpg").unlink()
     assert again(index, here) == UpdateSummary(unchanged=1, missing=1)
@@ -623,14 +623,14 @@ def test_only_what_was_walked_is_judged(folder: Path, index: Index) -> None:
 def test_what_was_passed_over_is_not_gone(folder: Path, index: Index) -> None:
     make(folder, 3)
     hidden = photo(folder / ".hidden.jpg", "red")
-    again(index, folder, hidden, load=WatchedDescriber)
+    again(index, folder, hidden, load=RecordingDescriber)
     assert again(index, folder) == UpdateSummary(unchanged=3)
 
 
 def test_what_cannot_be_looked_at_is_not_gone(folder: Path, index: Index) -> None:
     make(folder, 2)
     make(folder / "locked", 2)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     found = [
         Failure(folder / "locked", "you have no permission to read it.")
         if "locked" in one.path.parts
@@ -655,7 +655,7 @@ def test_a_drive_that_is_away_is_not_gone(
     make(folder, 2)
     make(drive, 2)
     mounted(monkeypatch, table, f"//nas/x {str(drive).replace(' ', chr(92) + '040')} cifs")
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     for path in drive.iterdir():
         path.unlink()
     mounted(monkeypatch, table)
@@ -672,7 +672,7 @@ def test_a_copy_of_a_photo_on_a_drive_that_is_away_is_a_copy(
     table, drive = folder.parent / "mounts", folder / "drive"
     path = photo(drive / "a.jpg", "red")
     mounted(monkeypatch, table, f"/dev/sdb1 {drive} vfat")
-    again(index, drive, load=WatchedDescriber)
+    again(index, drive, load=RecordingDescriber)
     path.rename(folder / "b.jpg")
     mounted(monkeypatch, table)
     assert again(index, folder) == UpdateSummary(copied=1)
@@ -681,7 +681,7 @@ def test_a_copy_of_a_photo_on_a_drive_that_is_away_is_a_copy(
 # Another model
 
 
-class Renamed(WatchedDescriber):
+class Renamed(RecordingDescriber):
     """A model of the same encoder that says other things."""
 
     model_id = "another"
@@ -694,13 +694,13 @@ class Renamed(WatchedDescriber):
         return [replace(one, captions=(text,)) for one, text in zip(said, new, strict=True)]
 
 
-def recaption(describer: WatchedDescriber | type[WatchedDescriber]) -> UpdateOptions:
+def recaption(describer: RecordingDescriber | type[RecordingDescriber]) -> UpdateOptions:
     return UpdateOptions(recaption=BundleIds(describer.model_id, describer.encoder_id))
 
 
 def test_another_model_describes_from_features(folder: Path, index: Index) -> None:
     paths = make(folder, 6)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     person_says(index, paths[0], "Rex.")
     before = numbers(index)
     for path in paths[1:]:
@@ -720,7 +720,7 @@ def test_another_encoder_reads_the_photos_again(folder: Path, index: Index) -> N
         encoder_id = "sees more"
 
     paths = make(folder, 6, frozenset({5}))
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     person_says(index, paths[0], "Rex.")
     describer = Other()
     summary = again(index, folder, load=lambda: describer, options=recaption(Other))
@@ -735,7 +735,7 @@ def test_only_photos_below_the_folders_named_are_described_again(
 ) -> None:
     make(folder / "here", 2)
     make(folder / "there", 2)
-    again(index, folder, load=WatchedDescriber)
+    again(index, folder, load=RecordingDescriber)
     summary = again(index, folder / "here", load=Renamed, options=recaption(Renamed))
     assert (summary.recaptioned, summary.unchanged) == (2, 2)
-    assert index.model_ids() == ["another", WatchedDescriber.model_id]
+    assert index.model_ids() == ["another", RecordingDescriber.model_id]

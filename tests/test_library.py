@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from colours import photo
-from fakes import WatchedDescriber
+from colour_describer import photo
+from recording_describer import RecordingDescriber
 
 from captioner import Filters, Library
 from captioner.errors import CaptionerError, PhotoError, UsageError
@@ -26,9 +26,9 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def library(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Library, WatchedDescriber]]:
+) -> Iterator[tuple[Library, RecordingDescriber]]:
     """A library of three photos, and the describer that filled it."""
-    describer = WatchedDescriber()
+    describer = RecordingDescriber()
     monkeypatch.setattr(
         "captioner.model.query.load_planner",
         lambda bundle=None: (describer.model_id, lambda query: None),
@@ -44,11 +44,11 @@ def names(results: object) -> list[str]:
 
 def test_indexing_again_loads_no_model_and_reports_each_photo(tmp_path: Path, folder: Path) -> None:
     stored: list[object] = []
-    with Library.open(tmp_path / "a.db", write=True, load=WatchedDescriber) as library:
+    with Library.open(tmp_path / "a.db", write=True, load=RecordingDescriber) as library:
         library.index([folder], exclude=["blue*"], progress=stored.append)
     assert [type(one) for one in stored] == [Description, Description]
 
-    def unloadable() -> WatchedDescriber:
+    def unloadable() -> RecordingDescriber:
         raise AssertionError("nothing is new, so no model is needed")
 
     with Library.open(tmp_path / "a.db", write=True, load=unloadable) as library:
@@ -60,14 +60,14 @@ def test_opened_for_reading_it_cannot_index(tmp_path: Path, folder: Path) -> Non
     with Library.open(tmp_path / "a.db", write=True):
         pass
     with (
-        Library.open(tmp_path / "a.db", load=WatchedDescriber) as library,
+        Library.open(tmp_path / "a.db", load=RecordingDescriber) as library,
         pytest.raises(CaptionerError),
     ):
         library.index(folder)
 
 
 def test_words_find_photos_and_none_finds_the_newest(
-    library: tuple[Library, WatchedDescriber],
+    library: tuple[Library, RecordingDescriber],
 ) -> None:
     opened, _ = library
     assert names(opened.search("red"))[0] == "red.jpg"
@@ -79,17 +79,17 @@ def test_words_find_photos_and_none_finds_the_newest(
 
 
 @pytest.mark.parametrize("query", ["", "  "])
-def test_an_empty_query_is_refused(library: tuple[Library, WatchedDescriber], query: str) -> None:
+def test_an_empty_query_is_refused(library: tuple[Library, RecordingDescriber], query: str) -> None:
     with pytest.raises(UsageError, match="empty"):
         library[0].search(query)
 
 
-def test_an_exact_search_requires_a_query(library: tuple[Library, WatchedDescriber]) -> None:
+def test_an_exact_search_requires_a_query(library: tuple[Library, RecordingDescriber]) -> None:
     with pytest.raises(UsageError, match="an exact search requires a query"):
         library[0].search(exact=True)
 
 
-def test_advice_says_why_nothing_was_found(library: tuple[Library, WatchedDescriber]) -> None:
+def test_advice_says_why_nothing_was_found(library: tuple[Library, RecordingDescriber]) -> None:
     opened, _ = library
     assert opened.search("red").advice is None
     assert opened.search("zebra").advice is Advice.UNKNOWN_WORDS
@@ -105,7 +105,7 @@ def test_advice_of_an_empty_index(tmp_path: Path) -> None:
 
 
 def test_similar_opens_no_photo_of_the_library(
-    library: tuple[Library, WatchedDescriber], folder: Path, tmp_path: Path
+    library: tuple[Library, RecordingDescriber], folder: Path, tmp_path: Path
 ) -> None:
     opened, describer = library
     encoded = len(describer.encoded)
@@ -116,7 +116,7 @@ def test_similar_opens_no_photo_of_the_library(
 
 
 def test_similar_to_what_is_no_photo(
-    library: tuple[Library, WatchedDescriber], folder: Path, tmp_path: Path
+    library: tuple[Library, RecordingDescriber], folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "text.jpg").write_text("no photo")
     with pytest.raises(PhotoError):

@@ -1,4 +1,4 @@
-"""Decoding for executors: a photo to pixels, or to a failure that says why it cannot be read."""
+"""Decoding for executors: a photo to pixels, or to a failure with the reason."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from captioner.types import DecodedPhoto, Failure, Photo
 
 
 def decode(photo: Photo | Failure, size: int) -> DecodedPhoto | Failure:
-    """Decode one photo to a model input of `size` × `size` pixels; a failure says why it cannot."""
+    """Decode one photo to a model input of `size` × `size` pixels, or give the reason."""
     if isinstance(photo, Failure):
         return photo
     try:

@@ -42,7 +42,7 @@ def iter_png_chunks(data: bytes) -> Iterator[Chunk]:
 
 
 def riff_end(data: bytes) -> int:
-    """Where the header of a RIFF file says that it ends."""
+    """The end of a RIFF file, by its header."""
     return 8 + int.from_bytes(data[4:8], "little")
 
 

@@ -164,7 +164,7 @@ def last_chunk(connection: sqlite3.Connection) -> int:
 
 
 class ChunkCache:
-    """The quantised chunks of one model, kept in memory from one search to the next."""
+    """The quantised chunks of one model, cached in memory between searches."""
 
     def __init__(self) -> None:
         self._chunks: dict[int, QuantisedChunk] = {}
@@ -174,7 +174,7 @@ class ChunkCache:
         self, connection: sqlite3.Connection, model_id: str, plan: QueryPlan
     ) -> tuple[Ids, FloatArray]:
         """Measure all photos that a model described, approximately: ids (N,), measures (N, P)."""
-        # One thread per chunk: threads of NumPy's own beside these would wait for each other.
+        # One thread per chunk: NumPy's own threads would compete with these.
         with _blas().limit(limits=1), ThreadPoolExecutor(_cores()) as pool:
             # While this thread reads the next chunk, others measure those before it.
             found = list(pool.map(partial(_measure, plan), self._read(connection, model_id)))

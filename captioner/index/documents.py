@@ -1,4 +1,4 @@
-"""Full-text documents: what the FTS5 indexes hold of each photo, kept in step with the rest.
+"""Full-text documents: what the FTS5 indexes hold of each photo, updated together with the rest.
 
 `texts` holds the display caption and what a model wrote; `person_texts` holds human-authored text
 and the names of files and folders, so that BM25 ranks human-authored text among its own kind.

@@ -88,7 +88,7 @@ def _has_left(row: _Row, absence: Absence, replaced: bool) -> bool:
     """Whether the content that a row describes is no longer at the row's path.
 
     If there is another content now, it was moved only if the new photo has `replaced` one as
-    well: otherwise somebody kept a copy of the original and edited the photo.
+    well: otherwise the photo was edited, and the copy is of the original.
     """
     try:
         found = os.stat(row.path)  # noqa: PTH116 (bytes)

@@ -41,7 +41,7 @@ def signature(sidecars: Sequence[Sidecar]) -> str:
 def store(
     connection: sqlite3.Connection, photo: int, facts: Facts, version: int | None = FACTS_VERSION
 ) -> None:
-    """Store a photo's facts in place of earlier ones, and that it has no sidecars."""
+    """Store a photo's facts, replacing earlier ones, and that it has no sidecars."""
     delete(connection, photo)
     row: dict[str, Any] = {name: getattr(facts, name) for name in _COLUMNS}
     row |= {name: json.dumps(row[name], ensure_ascii=False) for name in _LISTS}

@@ -35,7 +35,7 @@ _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
 
 
 class Circle(NamedTuple):
-    """All places within a radius of one."""
+    """All positions within a radius of one."""
 
     latitude: float
     longitude: float

@@ -15,7 +15,7 @@ from captioner.index.query_parser import ParsedQuery
 from captioner.types import FloatArray
 
 MAX_RANKED = 10_000
-"""Documents that are ranked by BM25 at most. Words that are in more of them hardly tell any apart,
+"""Documents that are ranked by BM25 at most. Words in more of them are hardly selective,
 and ranking them all would take longer than the rest of a search."""
 ALL_COLUMNS = (1.0, 0.5, 0.5)
 """BM25 column weights of `texts`: the display caption, further captions, keywords."""
@@ -35,7 +35,7 @@ class TextMatches:
     shares: FloatArray
     """(N,): BM25, as a share of the best one's."""
     whole: npt.NDArray[np.bool_]
-    """(N,): whether the document holds all the words that tell documents apart."""
+    """(N,): whether the document holds all the selective words."""
     unknown: list[str]
     """Words of the query that no document holds."""
 

@@ -457,7 +457,7 @@ class Index:
             return edits.current_caption(self._connection, photo)
 
     def set_caption(self, photo: Path, text: str) -> None:
-        """Store a human-authored caption in place of an earlier one; an empty one removes it.
+        """Store a human-authored caption, replacing an earlier one; an empty one removes it.
 
         No model overwrites it, and it is what is shown for the photo. Possible even if the index is
         open for reading, and while another process writes: it takes only a moment's lock.
@@ -497,12 +497,12 @@ class Index:
             return statistics.counts(self._connection)
 
     def model_ids(self) -> list[str]:
-        """The models whose descriptions the index holds, the one with most photos first."""
+        """The models with descriptions in the index, the one with most photos first."""
         with database.explaining_errors(self.path):
             return list(statistics.models(self._connection))
 
     def _build_chunks(self) -> None:
-        """Build the quantised chunks that are missing, as far as the disk has room."""
+        """Build the quantised chunks that are missing, as far as the disk has space."""
         with database.explaining_errors(self.path):
             for number in chunks.not_built(self._connection):
                 try:

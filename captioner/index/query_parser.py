@@ -30,7 +30,7 @@ class ParsedQuery(NamedTuple):
 
     def keywords(self) -> list[str]:
         """Its words, quoted ones too, each once, without stop words unless there are no others."""
-        # Half of all captions hold "a" or "on", which tell nothing apart.
+        # Half of all captions contain "a" or "on", which are not selective.
         words = list(dict.fromkeys(self.text.split()))
         return [w for w in words if w.lower().strip(",.;:!?") not in _STOP_WORDS] or words
 

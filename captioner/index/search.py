@@ -359,7 +359,7 @@ def _hits(
     limit: int,
     query: ParsedQuery | None = None,
 ) -> list[Hit]:
-    """The first `limit` photos, identical files once: the best one stands for its copies."""
+    """The first `limit` photos, identical files once: the best one represents its copies."""
     found: dict[int, float | None] = {}
     seen: set[bytes] = set()
     for position, (photo, content) in enumerate(_content_hashes(connection, photos)):

@@ -19,7 +19,7 @@ def store(
     model_id: str | None,
     encoder_id: str | None,
 ) -> None:
-    """Store each result, in place of all that models generated for its photo before."""
+    """Store each result, replacing all that models generated for its photo before."""
     for result in results:
         match result:
             case Description():

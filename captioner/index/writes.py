@@ -79,7 +79,7 @@ class Writes:
         return found
 
     def update_photo(self, before: Photo, after: Photo, content_hash: bytes) -> None:
-        """Store a photo's size, date and hash after a write, if it was known as it was before.
+        """Store a photo's size, date and hash after a write, if the index knew it before.
 
         Its picture is the same, so that it need not be described again.
         """

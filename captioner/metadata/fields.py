@@ -1,4 +1,4 @@
-"""What a file says about a picture, field by field, and what captioner is to write."""
+"""Metadata of a file, field by field, and the caption to write."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class FileMetadata:
-    """All that one file, a photo or a sidecar, says about a picture."""
+    """All captions, keywords and marks in one file, a photo or a sidecar."""
 
     texts: tuple[FieldText, ...] = ()
     alt_texts: tuple[FieldText, ...] = ()

@@ -44,7 +44,7 @@ def read_written_sidecar(path: Path) -> bytes | None:
 
 
 def read_other_sidecar(path: Path) -> FileMetadata:
-    """What a sidecar says that captioner never writes to.
+    """The metadata of a sidecar that captioner never writes to.
 
     Raises
     ------

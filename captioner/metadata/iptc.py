@@ -1,6 +1,6 @@
 """Editing IPTC captions (2:120) and keywords (2:25) in Photoshop's image resources.
 
-An IPTC block is never created. The digest by which programs see whether XMP and IPTC agree is
+An IPTC block is never created. The digest by which programs check whether XMP and IPTC agree is
 updated only if it was right before.
 """
 

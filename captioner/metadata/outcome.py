@@ -63,7 +63,7 @@ class WriteOutcome:
     """The caption that was there."""
     after: str = ""
     omitted: tuple[str, ...] = ()
-    """Which of EXIF and IPTC do not hold the caption, although other programs may look there."""
+    """Which of EXIF and IPTC do not hold the caption, although other programs may read it there."""
     not_in_place: RefusedError | None = None
     """Why the sidecar was written instead of the photo."""
     unreadable: UnreadableMetadata | None = None

@@ -24,9 +24,9 @@ WRITTEN = (DESCRIPTION, ALT_TEXT, KEYWORDS, *authorship.MARK_PROPERTIES)
 
 @lru_cache(maxsize=8)
 def read_packet_tolerantly(packet: bytes) -> FileMetadata:
-    """What a packet says; if it cannot be read for certain, what it seems to say, and why.
+    """The metadata in a packet; from a malformed one what seems to be captions, and the error.
 
-    Nothing in such a packet counts as captioner's own.
+    Nothing in a malformed packet counts as captioner's own.
     """
     try:
         return read_packet(malformed.to_utf_8(packet))
@@ -43,7 +43,7 @@ def read_packet_tolerantly(packet: bytes) -> FileMetadata:
 
 
 def read_packet(packet: bytes) -> FileMetadata:
-    """What a packet says.
+    """The metadata in a packet.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def caption_changes(
     Parameters
     ----------
     metadata
-        What the file says now.
+        The file's current metadata.
     append_to
         A human-authored text, in the packet or elsewhere, to which the caption is appended as a
         line.

@@ -1,4 +1,4 @@
-"""Parsing photos by format, and reading all that their metadata says about the picture."""
+"""Parsing photos by format, and reading all captions and keywords in their metadata."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _TIFF_SUFFIXES = (".tif", ".tiff")
 
 
 def read_photo(data: bytes) -> FileMetadata:
-    """All that a photo of any format says, and why some of it could not be read."""
+    """All metadata of a photo of any format, and why some of it could not be read."""
     found = find_blocks(data)
     metadata = FileMetadata()
     texts: list[FieldText] = []

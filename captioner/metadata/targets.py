@@ -1,4 +1,4 @@
-"""The files that a caption may be written to: a photo and its main sidecar, with what they say."""
+"""The files that a caption may be written to: a photo and its main sidecar, with their metadata."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from captioner.metadata.sidecar import Sidecars
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A file that may be written, and what it says."""
+    """A file that may be written, and its metadata."""
 
     path: Path
     data: bytes | None
@@ -32,13 +32,13 @@ class Target:
 
 
 def photo_target(photo: Path, data: bytes) -> Target:
-    """A photo, and what it says."""
+    """A photo and its metadata."""
     plan = partial(_plan_photo, suffix=photo.suffix)
     return Target(photo, data, read_photo(data), read_photo, plan)
 
 
 def sidecar_target(sidecars: Sidecars) -> Target:
-    """The sidecar that belongs to this photo only, and what it says.
+    """The sidecar that belongs to this photo only, and its metadata.
 
     Raises
     ------

@@ -136,7 +136,7 @@ class CaptionWriter:
         Parameters
         ----------
         elsewhere
-            What the other files about the photo say.
+            Metadata of the other files about the photo.
         """
         photo = in_photo.path
         elsewhere = [metadata.for_author_of(caption) for metadata in elsewhere]
@@ -199,7 +199,7 @@ class CaptionWriter:
         self._records.delete(target.path, record.sha256_after)
 
     def _complete(self, metadata: FileMetadata, caption: CaptionData) -> CaptionData | None:
-        """All that captioner shall have written into the file; None if it is there already.
+        """The caption that the file should have; None if it is there already.
 
         Includes what it has written before and `caption` does not name.
         """
@@ -366,5 +366,5 @@ def _has_texts(metadata: FileMetadata, caption: CaptionData) -> bool:
 
 
 def _first_text(texts: Iterable[FieldText]) -> str:
-    """The first text that is worth showing."""
+    """The first text that is neither empty nor a program's default."""
     return next((t.text for t in texts if t.text and not t.is_program_data), "")

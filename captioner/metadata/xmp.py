@@ -172,13 +172,17 @@ class XmpPacket:
         for subject in self._subjects:
             removed = [n for n in subject.children if n.name in names or _has_only(n, items)]
             attributes = [name for name in subject.attributes if name in names]
-            kept = [n for n in subject.children if n not in removed]
-            if (removed or attributes) and not kept and subject.attributes.keys() <= names | _ABOUT:
+            remaining = [n for n in subject.children if n not in removed]
+            if (
+                (removed or attributes)
+                and not remaining
+                and subject.attributes.keys() <= names | _ABOUT
+            ):
                 splices.append(self._without(subject))
                 continue
             splices += [self._without(node) for node in removed]
             splices += [self._without_attribute(subject, name) for name in attributes]
-            for node in kept:
+            for node in remaining:
                 words = items.get(node.name, set())
                 entries = [e for e in _entries(node) if e.all_text().strip() in words]
                 splices += [self._without(entry) for entry in entries]

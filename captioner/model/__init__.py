@@ -23,9 +23,9 @@ def load(options: DescribeOptions = DEFAULT_OPTIONS) -> Model:
     Raises
     ------
     UsageError
-        Where there is no bundle, the device is not there, or an option makes no sense.
+        If there is no bundle, the device is not there, or an option makes no sense.
     CaptionerError
-        Where the bundle is damaged, too new, or has a part of an unknown kind.
+        If the bundle is damaged, too new, or has a part of an unknown kind.
     """
     # The query side of search is in this package, too, and must not pay for the engines.
     from captioner.model import describer
@@ -39,7 +39,7 @@ def weights(bundle: Path | None = None) -> BundleIds:
     Raises
     ------
     CaptionerError
-        Where the bundle is missing, damaged or too new.
+        If the bundle is missing, damaged or too new.
     """
     from captioner.app_paths import bundle_folder
     from captioner.model.bundle import Bundle

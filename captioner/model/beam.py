@@ -1,4 +1,4 @@
-"""Beam search: the most probable sentences for each photo, all photos and beams at once.
+"""Beam search: the most probable sentences for each photo, all photos and hypotheses at once.
 
 Every photo has as many slots as the beam is wide. At each step the best continuations of its
 hypotheses, by log-probability, take the slots; one that ends its sentence keeps its slot. So a beam
@@ -142,7 +142,7 @@ def sample(
     inverse_temperature: float = 1.0,
     random: np.random.Generator,
 ) -> npt.NDArray[np.int32]:
-    """Random sentences, drawn word by word from the decoder's probabilities.
+    """Random sentences, sampled word by word from the decoder's probabilities.
 
     The rules of `search` hold, except that a sentence of `max_length` words may have no END.
 
@@ -195,7 +195,7 @@ def _sample(
         # A little below 1, so that rounding does not reach past the last word.
         point = p[:, -1:] * (random.random((len(p), 1), np.float32) * np.float32(1 - 1e-6))
         word = np.argmax(p > point, axis=1)
-        if position == tokens.shape[1] - 1:  # no room for a word, only for END
+        if position == tokens.shape[1] - 1:  # the last position is for END only
             word[word != END] = PAD
         tokens[live, position] = word
         goes_on = word > END

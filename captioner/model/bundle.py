@@ -54,7 +54,7 @@ class Bundle:
         Raises
         ------
         CaptionerError
-            Where it is missing, damaged, or of a newer format.
+            If it is missing, damaged, or of a newer format.
         """
         file = folder / MANIFEST
         try:
@@ -113,7 +113,7 @@ class Bundle:
         Raises
         ------
         CaptionerError
-            Where the file is missing or has another checksum than `bundle.json` lists.
+            If the file is missing or has another checksum than `bundle.json` lists.
         """
         self._checked(name)
         return self.folder / name
@@ -179,9 +179,9 @@ def write(
     Raises
     ------
     UsageError
-        Where the folder cannot be written to: see `captioner.model.destination`.
+        If the folder cannot be written to: see `captioner.model.destination`.
     CaptionerError
-        Where it is larger than `LIMIT`, or cannot be written.
+        If it is larger than `LIMIT`, or cannot be written.
     """
     from safetensors.numpy import save
 

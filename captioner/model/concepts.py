@@ -125,7 +125,7 @@ class Concepts:
     ) -> list[tuple[Keyword, ...]]:
         """Keywords of each photo, from concepts and caption words, most probable first.
 
-        Where no concept below a hypernym is probable enough but one of them has to be, the most
+        If no concept below a hypernym is probable enough but one of them has to be, the most
         specific such hypernym is a keyword: "dog" where the breed is uncertain. A concept is left
         out where a caption word names it already.
 
@@ -184,7 +184,7 @@ class Concepts:
         return self._by_stem("".join(tokens))
 
     def _by_stem(self, word: str) -> set[int]:
-        # A stem has its word's first letters: only names with the same ones are worth stemming.
+        # A stem has its word's first letters: only names with the same ones need stemming.
         wanted = stem(word)
         similar = self._by_prefix.get(word[:3], ())
         return set().union(*(self._by_name[name] for name in similar if stem(name) == wanted))

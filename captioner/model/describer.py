@@ -119,7 +119,7 @@ class Model:
 
 
 def load(options: DescribeOptions) -> Model:
-    """Open a bundle and start an engine for it; `captioner.model.load` says what may go wrong."""
+    """Open a bundle and start an engine for it; see `captioner.model.load` for its errors."""
     bundle = Bundle.open(bundle_folder(options.bundle))
     config = GenerationConfig.from_manifest(bundle.manifest["describe"])
     width = config.beam_width if options.beam_width is None else options.beam_width

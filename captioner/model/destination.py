@@ -46,7 +46,7 @@ def check(folder: Path, *, force: bool = False) -> State:
     Raises
     ------
     UsageError
-        Where it cannot: why not, and what to do.
+        If it cannot: why not, and what to do.
     """
     try:
         return _check(folder, force=force)
@@ -144,7 +144,7 @@ def exists(path: Path) -> bool:
     Raises
     ------
     OSError
-        Where there cannot be: the name is too long, or a parent is a file.
+        If there cannot be: the name is too long, or a parent is a file.
     """
     try:
         path.lstat()
@@ -166,7 +166,7 @@ def check_writable(folder: Path) -> None:
     Raises
     ------
     OSError
-        Where they cannot.
+        If they cannot.
     """
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder")
@@ -178,14 +178,14 @@ def check_writable(folder: Path) -> None:
 def replacing(folder: Path, *, force: bool = False) -> Iterator[Path]:
     """Yield an empty folder to write a bundle into; it replaces `folder` when the block succeeds.
 
-    Where the block raises, or replacing fails, nothing is changed.
+    If the block raises, or replacing fails, nothing is changed.
 
     Raises
     ------
     UsageError
         As `check`.
     CaptionerError
-        Where the disk is full or the folder cannot be changed after all.
+        If the disk is full or the folder cannot be changed after all.
     """
     state = check(folder, force=force)
     real = folder.resolve()

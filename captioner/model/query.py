@@ -58,7 +58,7 @@ def planner(
     `joint_short` at two words and fewer to `joint_long` at eight and more.
 
     The evidence of a term is the log-probability of its stems, and of the concepts that it means.
-    Where it has both, the concepts have the weight `concepts`, and the stems the rest; where it has
+    If it has both, the concepts have the weight `concepts`, and the stems the rest; where it has
     one of them, that has the whole weight. All weights are chosen on dev.
 
     Parameters

@@ -54,7 +54,7 @@ class Vocabulary:
     Raises
     ------
     ValueError
-        Where the special tokens are missing or a word is there twice.
+        If the special tokens are missing or a word is there twice.
     """
 
     def __init__(self, tokens: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ caption   EXIF ImageDescription, XMP (dc:description, tiff:ImageDescription, exi
 title     XMP dc:title, IPTC 2:5, EXIF XPTitle, XMP photoshop:Headline, IPTC 2:105, PNG's Title
 camera    EXIF, XMP
 keywords  all, each once: XMP, IPTC 2:25, EXIF XPKeywords
-others    further captions and titles; alternative texts; places' names: XMP, IPTC 2:90, 2:92,
+others    further captions and titles; alternative texts; place names: XMP, IPTC 2:90, 2:92,
           2:95, 2:101
 ========  ==========================================================================================
 
@@ -231,7 +231,7 @@ def _titles(blocks: MetadataBlocks) -> Iterator[str]:
 
 
 def _further_texts(blocks: MetadataBlocks) -> Iterator[str]:
-    """Alternative texts and the names of places."""
+    """Alternative texts and place names."""
     own = set(blocks.properties.get(_ALT_DIGEST, ()))
     alt_texts = blocks.properties.get(_ALT_TEXT, ())
     yield from _single_lines(

@@ -24,7 +24,7 @@ _ZEROS = 64
 """Trailing zero bytes that mean a file was not copied to its end."""
 
 _TAILS = (b"", b"\xaa" * 512, b"\x5b\xd6" * 256, b"\x13\x37\x9c" * 200)
-"""Appended to a JPEG in turn, to see whether its pixels depend on what follows."""
+"""Appended to a JPEG in turn, to test whether its pixels depend on what follows."""
 
 
 def unsupported_variant(content: bytes) -> str:

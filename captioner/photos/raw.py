@@ -22,7 +22,7 @@ _TRANSPOSITIONS = {
 def develop(file: BinaryIO, size: int) -> tuple[Image.Image, tuple[int, int]]:
     """An image of a raw photo, and the photo's upright width and height.
 
-    The camera's own preview is closest to what the photographer saw, and is read at once. Only if
+    The camera's own preview looks as the camera developed the photo, and is read at once. Only if
     there is none, or its shorter side has fewer than `size` pixels, the sensor data is developed,
     at half resolution. The image is upright, or has the EXIF orientation by which to turn it, but
     never both.

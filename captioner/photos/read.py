@@ -48,7 +48,7 @@ _MACOS_DATALESS = 0x40000000
 _FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _PROGRESSIVE_COMPONENTS = -1
-"""Stands for the number of components of a progressive JPEG, whose scans are always several."""
+"""In place of the number of components: a progressive JPEG always has several scans."""
 
 
 class _NeedsSandbox(BaseException):

@@ -407,8 +407,7 @@ class Watcher:
     def _check_limit(self) -> None:
         """Raise OSError if the limit on watches is reached.
 
-        watchdog silently leaves out subfolders that exceed the limit. Then there is no room for
-        another watch either.
+        watchdog silently leaves out subfolders that exceed the limit. One more watch fails then.
         """
         if self._observer and sys.platform == "linux":
             handler = FileSystemEventHandler()

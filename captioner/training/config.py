@@ -1,7 +1,7 @@
 """Configuration of a training run: frozen dataclasses, the one home of every default.
 
 The command line takes its defaults from here. A field that an option sets names the option in its
-metadata, so that a run can say in the words of the command line how it was begun.
+metadata, so that a run can record its options by their names on the command line.
 """
 
 from __future__ import annotations

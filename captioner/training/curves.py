@@ -28,9 +28,9 @@ _LABELS = {
 
 
 def label(name: str) -> str:
-    """A figure's name for a person: "both_r10" is R@10, "wider_both_r10" the same on extra data."""
-    extra = name.startswith("wider_")
-    plain = name.removeprefix("wider_")
+    """A figure's name for a person: "both_r10" is R@10, "extra_both_r10" the same on extra data."""
+    extra = name.startswith("extra_")
+    plain = name.removeprefix("extra_")
     return _LABELS.get(plain, plain.replace("_", " ")) + (", extra data" if extra else "")
 
 

@@ -14,7 +14,7 @@ from captioner.model import encoders
 from captioner.model.backend import keras
 from captioner.model.encoders import TrainedEncoder
 from captioner.model.engines.calibration import calibrate_int8
-from captioner.training.features import load_square
+from captioner.training.features import load_pixels
 from captioner.training.finetune import PixelBatches
 from captioner.training.fit import Metrics, Schedule, fit
 from captioner.training.heads import (
@@ -71,7 +71,7 @@ def fit_heads(
     views: int,
     part: str,
 ) -> Heads:
-    """Word head and joint space on features of an encoder as it is."""
+    """Word head and joint space on features of a frozen encoder."""
     config, seed = run.config.heads, run.config.seed
     keras.utils.set_random_seed(seed)
     heads = Heads(lexicon, extractor.feature_size)
@@ -112,26 +112,28 @@ def fit_encoder(
     keras.utils.set_random_seed(seed)
     encoder = trained.network(config.fine_tune_size)
     encoders.set_trainable(encoder, trained.encoder, config.fine_tune)
-    whole = Heads(lexicon, trained.feature_size, encoder)
+    end_to_end = Heads(lexicon, trained.feature_size, encoder)
     batches = PixelBatches(targets, photo_size=config.fine_tune_size, seed=seed)
     schedule = Schedule(config.fine_tune_epochs, batches.steps, config.fine_tune_rate)
-    whole.compile_for(schedule.learning_rate)
-    whole(batches(0, 0)[0])  # builds every variable
-    copy_heads(whole, heads)
+    end_to_end.compile_for(schedule.learning_rate)
+    end_to_end(batches(0, 0)[0])  # builds every variable
+    copy_heads(end_to_end, heads)
     ranks = DevRanks(run.dev, lexicon)
     extra_ranks = DevRanks(run.extra_dev, lexicon) if run.extra_dev else None
 
     def validate() -> Metrics:
         current = replace(trained, weights=encoders.get_weights(encoder))
         extractor = FeatureExtractor.of(run, current)
-        measured = ranks(whole, extractor.features(run.dev)[:, 0].astype(np.float32))
+        measured = ranks(end_to_end, extractor.features(run.dev)[:, 0].astype(np.float32))
         if extra_ranks:
-            found = extra_ranks(whole, extractor.features(run.extra_dev)[:, 0].astype(np.float32))
-            measured |= {f"wider_{name}": value for name, value in found.items()}
+            found = extra_ranks(
+                end_to_end, extractor.features(run.extra_dev)[:, 0].astype(np.float32)
+            )
+            measured |= {f"extra_{name}": value for name, value in found.items()}
         return measured
 
     history = fit(
-        whole, batches, schedule,
+        end_to_end, batches, schedule,
         validate=validate, metric="both_r10",
         folder=run.work / "encoder", resume=run.resume, progress=run.progress,
     )  # fmt: skip
@@ -140,14 +142,14 @@ def fit_encoder(
 
 
 def calibrated(run: Run, trained: TrainedEncoder) -> TrainedEncoder:
-    """The encoder with activation ranges for int8, which are kept in the run's folder."""
+    """The encoder with activation ranges for int8, which are saved in the work folder."""
     file = run.work / bundles.ACTIVATION_RANGES
     if run.resume and file.is_file():
         return replace(trained, activation_ranges=load_file(file))
     run.report(f"Calibrating int8 on {CALIBRATION_PHOTOS} training photos.")
     random = np.random.default_rng(run.config.seed)
     chosen = random.permutation(len(run.train))[:CALIBRATION_PHOTOS]
-    photos = [load_square(run.train[row].path, trained.size) for row in chosen]
+    photos = [load_pixels(run.train[row].path, trained.size) for row in chosen]
     ranges = calibrate_int8(trained, photos)
     save_file(ranges, file)
     return replace(trained, activation_ranges=ranges)

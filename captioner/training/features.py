@@ -32,7 +32,7 @@ VIEWS: tuple[Callable[[Image.Image], Image.Image], ...] = (
 """The whole photo, its mirror image, its centre crop, and the mirror image of that."""
 
 
-def load_square(path: Path, size: int, view: int = 0) -> PixelArray:
+def load_pixels(path: Path, size: int, view: int = 0) -> PixelArray:
     """Pixels of one photo as an encoder takes them, uint8 (size, size, 3)."""
     with Image.open(path) as image:
         return model_input(VIEWS[view](upright(image)), size)
@@ -97,4 +97,4 @@ def _batches(paths: Sequence[Path], size: int, views: int, count: int) -> Iterat
     with ThreadPoolExecutor(2) as pool:
         for start in range(0, len(jobs), count):
             part = jobs[start : start + count]
-            yield np.stack(list(pool.map(lambda job: load_square(job[0], size, job[1]), part)))
+            yield np.stack(list(pool.map(lambda job: load_pixels(job[0], size, job[1]), part)))

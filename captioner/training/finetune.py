@@ -46,32 +46,32 @@ class PixelBatches:
 
     def __init__(
         self,
-        lessons: TrainingTargets,
+        targets: TrainingTargets,
         *,
         photo_size: int,
         size: int = 32,
         sentences: int = 1024,
         seed: int,
     ) -> None:
-        self.lessons, self.photo_size, self.size, self.seed = lessons, photo_size, size, seed
-        self.sentences = min(sentences, int(lessons.captioned.sum()))
-        self.steps = max(1, len(lessons) // size)
+        self.targets, self.photo_size, self.size, self.seed = targets, photo_size, size, seed
+        self.sentences = min(sentences, int(targets.captioned.sum()))
+        self.steps = max(1, len(targets) // size)
         self._pool = ThreadPoolExecutor(2)
 
     def __call__(self, epoch: int, step: int) -> tuple[dict[str, Any], FloatArray]:
         """Step `step` of a random order of all photos that the epoch fixes."""
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.lessons))
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.targets))
         random = np.random.default_rng([self.seed, epoch, step])
         rows = order[step * self.size : (step + 1) * self.size]
-        others = random.permutation(np.setdiff1d(np.flatnonzero(self.lessons.captioned), rows))
-        bags = self.lessons.sentences(rows, others[: self.sentences - len(rows)], random)
+        others = random.permutation(np.setdiff1d(np.flatnonzero(self.targets.captioned), rows))
+        bags = self.targets.sentences(rows, others[: self.sentences - len(rows)], random)
         jobs = zip(rows, random.spawn(len(rows)), strict=True)
         photos = np.stack(list(self._pool.map(lambda job: self._photo(*job), jobs)))
         return (
-            {"photo": photos, "bags": bags, "captioned": self.lessons.captioned[rows]},
-            self.lessons.labels[rows].astype(np.float32),
+            {"photo": photos, "bags": bags, "captioned": self.targets.captioned[rows]},
+            self.targets.labels[rows].astype(np.float32),
         )
 
     def _photo(self, row: int, random: np.random.Generator) -> PixelArray:
-        with Image.open(self.lessons.examples[row].path) as image:
+        with Image.open(self.targets.examples[row].path) as image:
             return augment(upright(image), self.photo_size, random)

@@ -33,7 +33,7 @@ Batch = tuple[Any, Any]
 Metrics = dict[str, float]
 CHECKPOINT_SECONDS = 600.0
 """At most this much work is lost when a process is killed."""
-_SHOWN = ("loss", "cider", "words", "reward", "likelihood", "both_r10", "wider_both_r10")
+_SHOWN = ("loss", "cider", "words", "reward", "likelihood", "both_r10", "extra_both_r10")
 """Figures shown after each epoch; the curves show all of them."""
 
 

@@ -65,11 +65,13 @@ class Lexicon:
             # Porter stems "is" to "i": a stem that a stop word shares is no label either.
             if stem(word) not in STOP_STEMS and not word.isdigit():
                 forms.setdefault(stem(word), Counter())[word] += count
-        kept = sorted((-group.total(), name) for name, group in forms.items() if group.total() >= 8)
+        frequent = sorted(
+            (-group.total(), name) for name, group in forms.items() if group.total() >= 8
+        )
         known = sorted((-count, word) for word, count in counts.items() if count >= 2)
         return cls(
-            tuple(name for _, name in kept),
-            tuple(forms[name].most_common(1)[0][0] for _, name in kept),
+            tuple(name for _, name in frequent),
+            tuple(forms[name].most_common(1)[0][0] for _, name in frequent),
             ("", *(word for _, word in known)),
             tuple(concepts),
         )
@@ -115,7 +117,7 @@ class Lexicon:
 
 @dataclass(frozen=True, slots=True)
 class TrainingTargets:
-    """What the heads learn of each photo: soft labels, and its captions as bags of words."""
+    """What the heads learn from each photo: soft labels, and its captions as bags of words."""
 
     examples: tuple[Example, ...]
     labels: HalfArray

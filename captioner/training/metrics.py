@@ -136,7 +136,7 @@ def scorers() -> tuple[Any, Any, Any, Any]:
     Raises
     ------
     CaptionerError
-        If it is not installed: worth knowing before the photos are captioned.
+        If it is not installed. Call this before captioning any photos.
     """
     try:
         from pycocoevalcap.bleu.bleu import Bleu
@@ -226,7 +226,7 @@ def caption_recall(
 
 @dataclass(frozen=True, slots=True)
 class JudgedQuery:
-    """A query with relevance judgements: the photos that a person would want to see."""
+    """A query with relevance judgements: the photos that are relevant to it."""
 
     text: str
     relevant: frozenset[str]

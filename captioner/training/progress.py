@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 Advance = Callable[[str], None]
-"""Counts one step of a stage; the text says what is being done: "epoch 3 of 8"."""
+"""Counts one step of a stage; the text describes the step: "epoch 3 of 8"."""
 
 
 class Progress(Protocol):

@@ -67,10 +67,10 @@ class CiderD:
             ngram: count * self._weights.get(ngram, self._unseen_weight)
             for ngram, count in _ngrams(words).items()
         }
-        squares = [0.0] * MAX_N
+        squared_norms = [0.0] * MAX_N
         for ngram, weight in vector.items():
-            squares[len(ngram) - 1] += weight * weight
-        return vector, [sqrt(square) for square in squares]
+            squared_norms[len(ngram) - 1] += weight * weight
+        return vector, [sqrt(norm) for norm in squared_norms]
 
 
 def _ngrams(words: Words) -> Counter[Ngram]:

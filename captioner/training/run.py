@@ -174,10 +174,10 @@ def _check_same_run(work: Path, before: dict[str, Any], now: dict[str, Any]) -> 
         if before["data"].get(name) != corpora
     ]
     if changed:
-        begun = before.get("command") or "the options that it was begun with"
+        begun = before.get("command") or "those that it was begun with"
         raise CaptionerError(
             f"the run in {work} was begun with other options: {'; '.join(changed)}.",
-            f"Resume it as it was begun ({begun}), or name another folder with --work.",
+            f"Resume it with the same options ({begun}), or name another folder with --work.",
         )
 
 

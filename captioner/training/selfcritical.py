@@ -89,8 +89,8 @@ class SelfCriticalModel(keras.Model):
         self._rewards.append(float(rewards.mean()))
         tokens = np.concatenate([one.reshape(-1, one.shape[2]) for one in (samples, captions)])
         # Even lengths keep the number of traced graphs small.
-        longest = int((tokens != PAD).sum(1).max())
-        tokens = np.pad(tokens, ((0, 0), (0, 2)))[:, : longest + longest % 2]
+        length = int((tokens != PAD).sum(1).max())
+        tokens = np.pad(tokens, ((0, 0), (0, 2)))[:, : length + length % 2]
         following = np.pad(tokens[:, 1:], ((0, 0), (0, 1)))
         owners = [np.repeat(np.arange(len(feature)), one.shape[1]) for one in (samples, captions)]
         batch = {

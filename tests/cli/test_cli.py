@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import colours
-import invented
+import colour_describer
+import fake_descriptions
 import pytest
 import typer
 from processes import ROOT
@@ -41,9 +41,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CAPTIONER_HOME", str(tmp_path / "home"))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    colours.photo(Path("red.jpg"), "red")
-    colours.photo(Path("album/blue.jpg"), "blue")
-    colours.photo(Path("album/green.JPG"), "green")
+    colour_describer.photo(Path("red.jpg"), "red")
+    colour_describer.photo(Path("album/blue.jpg"), "blue")
+    colour_describer.photo(Path("album/green.JPG"), "green")
     return tmp_path / "here"
 
 
@@ -52,16 +52,16 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
     """Put the fake model in place; the options of each load are appended to what is returned."""
     made: Loads = []
 
-    def load(options: DescribeOptions) -> colours.ColourDescriber:
+    def load(options: DescribeOptions) -> colour_describer.ColourDescriber:
         made.append(options)
-        return colours.ColourDescriber(
+        return colour_describer.ColourDescriber(
             alternatives=options.alternatives, min_confidence=options.min_confidence
         )
 
     monkeypatch.setattr("captioner.model.load", load)
     monkeypatch.setattr(
         "captioner.model.query.load_planner",
-        lambda bundle=None: (colours.MODEL_ID, colours.rank_colours),
+        lambda bundle=None: (colour_describer.MODEL_ID, colour_describer.rank_colours),
     )
     return made
 
@@ -169,7 +169,7 @@ class TestCaption:
         ]
 
     def test_paths_from_stdin_that_end_with_nul(self, run: Run, folder: Path) -> None:
-        colours.photo(folder / "two\nlines.jpg", "blue")
+        colour_describer.photo(folder / "two\nlines.jpg", "blue")
         result = run("caption", "-0", "--json", "-", input="two\nlines.jpg\0red.jpg\0")
         assert [record["path"] for record in objects(result)] == ["two\nlines.jpg", "red.jpg"]
         forgotten = run("caption", "-", input="two\nlines.jpg\0red.jpg\0")
@@ -187,7 +187,7 @@ class TestCaption:
             assert [line.partition("\t")[0] for line in lines] == printed
 
     def test_what_is_left_out(self, run: Run, folder: Path) -> None:
-        colours.photo(folder / "album/.hidden.jpg", "blue")
+        colour_describer.photo(folder / "album/.hidden.jpg", "blue")
         (folder / "album/.captionerignore").write_text("green*\n")
         for options, printed in (
             ([], "blue.jpg"),
@@ -204,7 +204,7 @@ class TestCaption:
 
     def test_names_of_any_bytes(self, run: Run, folder: Path) -> None:
         name = b"caf\xe9 \xf0\x9f\x90\x95.jpg"
-        colours.photo(folder / os.fsdecode(name), "blue")
+        colour_describer.photo(folder / os.fsdecode(name), "blue")
         lines = run("caption", ".").stdout_bytes.split(b"\n")
         assert b"./" + name + b"\tA blue photo." in lines
         output = run("caption", "--json", ".")
@@ -214,7 +214,7 @@ class TestCaption:
         assert list(exact.values()).count(None) == len(exact) - 1
 
     def test_a_folder_called_dash(self, run: Run, folder: Path) -> None:
-        colours.photo(folder / "-/-n.jpg", "red")
+        colour_describer.photo(folder / "-/-n.jpg", "red")
         assert run("caption", "./-").stdout == "./-/-n.jpg\tA red photo.\n"
         assert run("caption", "--", "-/-n.jpg").stdout == "A red photo.\n"
 
@@ -229,7 +229,7 @@ class TestIndexAndSearch:
         assert again.exit_code == 0
         assert "Nothing new" in again.stderr
         assert len(loads) == 1
-        colours.photo(folder / "new.jpg", "green")
+        colour_describer.photo(folder / "new.jpg", "green")
         assert "1 photo" in run("index", ".").stderr
         assert len(loads) == 2
 
@@ -247,16 +247,16 @@ class TestIndexAndSearch:
         self, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for number in range(6):
-            colours.photo(folder / f"many/{number}.jpg", "red")
-        batches = iter([colours.ColourDescriber.describe])
+            colour_describer.photo(folder / f"many/{number}.jpg", "red")
+        batches = iter([colour_describer.ColourDescriber.describe])
 
-        def describe(self: colours.ColourDescriber, *batch: Any) -> list[Description]:
+        def describe(self: colour_describer.ColourDescriber, *batch: Any) -> list[Description]:
             try:
                 return next(batches)(self, *batch)
             except StopIteration:
                 raise KeyboardInterrupt from None
 
-        monkeypatch.setattr(colours.ColourDescriber, "describe", describe)
+        monkeypatch.setattr(colour_describer.ColourDescriber, "describe", describe)
         first = run("index", "many")
         assert first.exit_code == 130
         assert "4 photos indexed; run the same command again to continue.\nInter" in first.stderr
@@ -303,7 +303,7 @@ class TestIndexAndSearch:
     def test_similar_takes_the_index_where_it_can(
         self, run: Run, loads: Loads, folder: Path
     ) -> None:
-        colours.photo(folder / "album/crimson.jpg", "red")
+        colour_describer.photo(folder / "album/crimson.jpg", "red")
         run("index", ".")
         loads.clear()
         result = run("similar", "red.jpg", "-n", "1")
@@ -318,12 +318,12 @@ class TestIndexAndSearch:
     ) -> None:
         run("index", "album")
         loads.clear()
-        other = colours.photo(folder / "elsewhere.jpg", "green")
+        other = colour_describer.photo(folder / "elsewhere.jpg", "green")
         [hit, _] = objects(run("similar", str(other), "--json"))
         assert hit["path"] == str(folder / "album/green.JPG")
         assert len(loads) == 1
         # What has changed since is another photo.
-        colours.photo(folder / "album/green.JPG", "blue")
+        colour_describer.photo(folder / "album/green.JPG", "blue")
         os.utime(folder / "album/green.JPG", ns=(1, 1))
         [hit] = objects(run("similar", "album/green.JPG", "--json"))
         assert hit["path"] == str(folder / "album/blue.jpg")
@@ -417,7 +417,9 @@ class TestAsAProcess:
         monkeypatch.setenv("PYTHONPATH", str(ROOT))
         with Index.open(folder.parent / "home/captioner.db", write=True) as index:
             # More than fits into a pipe.
-            photos = [invented.description(f"{number}.jpg", "A dog.") for number in range(5000)]
+            photos = [
+                fake_descriptions.description(f"{number}.jpg", "A dog.") for number in range(5000)
+            ]
             index.store(photos, "model")
 
     def test_a_reader_that_has_seen_enough(self) -> None:

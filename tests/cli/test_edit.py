@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from invented import description, failure, photo
+from fake_descriptions import description, failure, photo
 from processes import ROOT
 from typer.testing import CliRunner, Result
 

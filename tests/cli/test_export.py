@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from invented import description, failure, photo
+from fake_descriptions import description, failure, photo
 from processes import ROOT, SUPPORT
 from typer.testing import CliRunner, Result
 
@@ -241,7 +241,7 @@ class TestBackup:
         batches = 20
         Index.open(path, write=True).close()
         script = (
-            "import sys; from pathlib import Path; from invented import description\n"
+            "import sys; from pathlib import Path; from fake_descriptions import description\n"
             "from captioner.index import Index\n"
             f"with Index.open(Path({str(path)!r}), write=True) as index:\n"
             f"    for batch in range({batches}):\n"

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import colours
-import invented
+import colour_describer
+import fake_descriptions
 import pytest
 from processes import ROOT
 from typer.testing import CliRunner, Result
@@ -34,7 +34,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(
         "captioner.model.query.load_planner", lambda bundle=None: ("m", lambda query: None)
     )
-    real = colours.photo(tmp_path / "red.jpg", "red")
+    real = colour_describer.photo(tmp_path / "red.jpg", "red")
     photos = {
         str(real): ("A red wall.", Facts(taken_at="2024-05-06T07:08:09", camera="Canon EOS R6")),
         "/photos/dog.jpg": ("A dog on a beach.", Facts(taken_at="2023-01-01T00:00:00")),
@@ -43,7 +43,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with Index.open(path, write=True) as index:
         index.store(
             [
-                replace(invented.description(name, caption), facts=facts)
+                replace(fake_descriptions.description(name, caption), facts=facts)
                 for name, (caption, facts) in photos.items()
             ],
             "m",
@@ -132,7 +132,8 @@ def test_mistyped_options_are_no_exclusions(run: Run, words: list[str], said: st
 def test_what_fits_badly_is_left_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def sees(query: str) -> QueryPlan:
         return replace(
-            invented.query_plan((1, 0), (0, 0)), log_odds=lambda evidence: evidence[:, 0] * 0 - 4
+            fake_descriptions.query_plan((1, 0), (0, 0)),
+            log_odds=lambda evidence: evidence[:, 0] * 0 - 4,
         )
 
     monkeypatch.setattr("captioner.model.query.load_planner", lambda bundle=None: ("m", sees))

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import colours
+import colour_describer
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -21,12 +21,12 @@ Run = Callable[..., Result]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with `keep` and `old` in it, a photo of each colour in each."""
     monkeypatch.setenv("CAPTIONER_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("captioner.model.load", lambda *_, **__: colours.ColourDescriber())
+    monkeypatch.setattr("captioner.model.load", lambda *_, **__: colour_describer.ColourDescriber())
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     for name in ("keep", "old"):
-        for colour in colours.COLOURS:
-            colours.photo(Path(f"{name}/{colour}.jpg"), colour)
+        for colour in colour_describer.COLOURS:
+            colour_describer.photo(Path(f"{name}/{colour}.jpg"), colour)
     return tmp_path / "here"
 
 
@@ -268,8 +268,8 @@ class TestForget:
         assert "1 photo indexed" in run("index").stderr
 
     def test_names_that_only_begin_alike_stay(self, run: Run, folder: Path) -> None:
-        colours.photo(Path("older/x.jpg"), "red")
-        colours.photo(Path("old.jpg"), "red")
+        colour_describer.photo(Path("older/x.jpg"), "red")
+        colour_describer.photo(Path("old.jpg"), "red")
         run("index", ".")
         run("forget", "old", "--yes")
         assert known(folder) == [*KEPT, "old.jpg", "older/x.jpg"]

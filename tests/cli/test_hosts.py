@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import colours
-import invented
+import colour_describer
+import fake_descriptions
 import pytest
 from processes import ROOT
 
@@ -34,7 +34,7 @@ VARIABLES = (
 SCRIPT = """
 import sys
 import captioner.model
-from colours import ColourDescriber
+from colour_describer import ColourDescriber
 from captioner.cli import main
 
 captioner.model.load = lambda *_, **__: ColourDescriber()
@@ -66,7 +66,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    colours.photo(Path("red.jpg"), "red")
+    colour_describer.photo(Path("red.jpg"), "red")
     return tmp_path / "here"
 
 
@@ -74,9 +74,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def database(folder: Path) -> Path:
     """An index of a photo whose name and caption are beyond ASCII and Latin-1."""
     path = folder.parent / "captioner.db"
-    [photo] = walk([colours.photo(folder.parent / "photos" / NAME, "green")])
+    [photo] = walk([colour_describer.photo(folder.parent / "photos" / NAME, "green")])
     with Index.open(path, write=True) as index:
-        described = invented.description(photo, "A café, 😀.", keywords=["café"])
+        described = fake_descriptions.description(photo, "A café, 😀.", keywords=["café"])
         index.store([described], "model")
     return path
 
@@ -190,7 +190,7 @@ class TestHomes:
     def test_options_and_paths_know_home(self, folder: Path) -> None:
         home = folder.parent / "home of mine"
         home.mkdir()
-        colours.photo(home / "blue.jpg", "blue")
+        colour_describer.photo(home / "blue.jpg", "blue")
         env = environment(HOME=str(home))
         done = command("index", "~/blue.jpg", "--db", "~/photos.db", "--log-file", "~/log", env=env)
         assert done.returncode == 0, done.stderr
@@ -199,7 +199,7 @@ class TestHomes:
         assert {"photos.db", "log", "photos.csv"} <= {path.name for path in home.iterdir()}
         assert not Path("~").exists()
         Path("~").mkdir()
-        colours.photo(Path("~/red.jpg"), "red")  # a folder of this name is what it says
+        colour_describer.photo(Path("~/red.jpg"), "red")  # a folder of this name is what it says
         assert b"red" in command("caption", "~/red.jpg", env=env).stdout
 
     @pytest.mark.parametrize("words", [["index", "."], ["stats"], ["search", "dog"]])
@@ -260,7 +260,7 @@ class TestClosedStreams:
         env = environment(CAPTIONER_DB=str(database))
         assert command("index", ".", env=env).returncode == 0
         (folder / "red.jpg").unlink()
-        colours.photo(folder / "blue.jpg", "blue")
+        colour_describer.photo(folder / "blue.jpg", "blue")
         assert command("index", ".", env=env).returncode == 0
         done = command("prune", "--force", redirect="<&-", env=env)
         assert done.returncode == 2
@@ -414,7 +414,7 @@ class TestEncodings:
     @pytest.mark.skipif(not POSIX, reason="names of any bytes")
     def test_names_of_bytes_go_through_as_they_are(self, database: Path) -> None:
         try:
-            colours.photo(Path(os.fsdecode(b"raw\xff.jpg")), "blue")
+            colour_describer.photo(Path(os.fsdecode(b"raw\xff.jpg")), "blue")
         except OSError:
             pytest.skip("names must be Unicode here")
         done = command("caption", ".", env=environment(PYTHONIOENCODING="ascii"))

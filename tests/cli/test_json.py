@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-import colours
+import colour_describer
 import jsonschema
 import pictures
 import pytest
@@ -92,13 +92,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setattr(
         "captioner.model.load",
-        lambda options: colours.ColourDescriber(
+        lambda options: colour_describer.ColourDescriber(
             alternatives=options.alternatives, min_confidence=options.min_confidence
         ),
     )
     monkeypatch.setattr(
         "captioner.model.query.load_planner",
-        lambda bundle=None: (colours.MODEL_ID, colours.rank_colours),
+        lambda bundle=None: (colour_describer.MODEL_ID, colour_describer.rank_colours),
     )
     runner = CliRunner()
 
@@ -109,7 +109,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         ("album/blue.jpg", "blue"), ("edited.jpg", "red"), ("gone.jpg", "green"),
         ("own.jpg", "green"), ("red.jpg", "red"), ("unsure.jpg", "red"), (NOT_UTF_8, "blue"),
     ):  # fmt: skip
-        colours.photo(Path(name), colour)
+        colour_describer.photo(Path(name), colour)
     Path(f"copy-{NOT_UTF_8}").write_bytes(Path(NOT_UTF_8).read_bytes())
     Path("own.jpg.xmp").write_bytes(OWN)
     Path("broken.jpg").write_bytes(b"")
@@ -284,7 +284,7 @@ class TestWriting:
     def test_every_state(self, lines: Lines) -> None:
         Path("red.jpg.xmp").write_text("no packet")
         Path("album/blue.jpg.xmp").mkdir()
-        colours.photo(Path("new.jpg"), "red")
+        colour_describer.photo(Path("new.jpg"), "red")
         options = ["--min-confidence", "0.5"]
         dry = named(lines("write", ".", "--dry-run", *options, code=1))
         real = named(lines("write", ".", *options, code=1))
@@ -299,7 +299,7 @@ class TestWriting:
             assert found["caf\\xe9.jpg"]["file_bytes"]
         again = named(lines("write", ".", *options, code=1))
         assert again["edited.jpg"]["state"] == "same"
-        colours.photo(Path("edited.jpg"), "green")
+        colour_describer.photo(Path("edited.jpg"), "green")
         assert lines("write", "edited.jpg")[0]["state"] == "changed"
 
     def test_files_are_spelled_as_the_photos(self, lines: Lines, tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ class TestShowAndExport:
         assert ("index", "caption", None) in said
         [confidence] = [one for one in found if one["what"] == "confidence"]
         assert confidence["confidence"] == pytest.approx(0.85, abs=0.02)
-        assert all((one["source"], one["model"]) == ("model", colours.MODEL_ID)
+        assert all((one["source"], one["model"]) == ("model", colour_describer.MODEL_ID)
                    for one in found if one["what"] == "caption")  # fmt: skip
 
     def test_show_a_persons_words_first(self, lines: Lines) -> None:
@@ -465,8 +465,8 @@ class TestSingleObjects:
     def test_evaluate(self, lines: Lines) -> None:
         pytest.importorskip("pycocoevalcap")
         rows = ["image,caption"]
-        for colour in colours.COLOURS:
-            colours.photo(Path(f"walls/Images/{colour}.jpg"), colour)
+        for colour in colour_describer.COLOURS:
+            colour_describer.photo(Path(f"walls/Images/{colour}.jpg"), colour)
             rows += [f"{colour}.jpg,A {colour} wall .", f"{colour}.jpg,Some {colour} paint"]
         Path("walls/Images/broken.jpg").write_bytes(b"")
         rows.append("broken.jpg,A wall")

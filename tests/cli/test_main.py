@@ -5,7 +5,7 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
-import colours
+import colour_describer
 import pytest
 
 MAIN = Path(__file__).resolve().parents[2] / "main.py"
@@ -13,7 +13,7 @@ MAIN = Path(__file__).resolve().parents[2] / "main.py"
 
 @pytest.fixture(autouse=True)
 def _model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("captioner.model.load", lambda *_, **__: colours.ColourDescriber())
+    monkeypatch.setattr("captioner.model.load", lambda *_, **__: colour_describer.ColourDescriber())
 
 
 def main(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -34,7 +34,7 @@ def test_one_sentence_and_nothing_else(
     name: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    colours.photo(Path(name), "green")
+    colour_describer.photo(Path(name), "green")
     words = [f"{option}{name}"] if option == "-i" else [f"{option}={name}"]
     assert main(monkeypatch, *words) == 0
     assert capsys.readouterr().out == "A green photo.\n"

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import colours
-import invented
+import colour_describer
+import fake_descriptions
 import pictures
 import pytest
 from typer.testing import CliRunner, Result
@@ -47,12 +47,12 @@ def evil(tmp_path: Path, home: Path) -> Path:
     exif = pictures.exif_block({0x010E: EVIL, 0x0110: EVIL})
     path.write_bytes(pictures.jpeg_with(exif=exif, xmp=pictures.packet()))
     found = path.stat()
-    described = invented.description(str(path), f"A {EVIL}.", keywords=[EVIL, "dog"])
+    described = fake_descriptions.description(str(path), f"A {EVIL}.", keywords=[EVIL, "dog"])
     photo = replace_photo(described.photo, path, found)
     described = replace(described, photo=photo, facts=Facts(camera=EVIL, caption=EVIL))
     with Index.open(home / "captioner.db", write=True) as index:
         index.store([described], "model")
-        index.store([invented.failure("broken.jpg", f"it is {EVIL}.")], "model")
+        index.store([fake_descriptions.failure("broken.jpg", f"it is {EVIL}.")], "model")
         index.set_caption(path, f"Rex {EVIL}")
     return path
 
@@ -191,7 +191,7 @@ def test_json_is_valid_unicode_and_exact() -> None:
 def test_search_gives_the_bytes_of_a_name(tmp_path: Path, home: Path) -> None:
     path = tmp_path / NOT_UTF_8
     with Index.open(home / "captioner.db", write=True) as index:
-        index.store([invented.description(str(path), "A dog runs.")], "model")
+        index.store([fake_descriptions.description(str(path), "A dog runs.")], "model")
     [record] = map(json.loads, run("search", "--exact", "--json", "dog").stdout.splitlines())
     assert base64.b64decode(record["path_bytes"]) == os.fsencode(path)
     exact = run("search", "--exact", "-0", "dog").stdout_bytes
@@ -203,9 +203,9 @@ def test_keywords_are_printed_once(
 ) -> None:
     monkeypatch.setattr(
         "captioner.model.load",
-        lambda options: colours.ColourDescriber(min_confidence=options.min_confidence),
+        lambda options: colour_describer.ColourDescriber(min_confidence=options.min_confidence),
     )
-    colours.photo(tmp_path / "red.jpg", "red")
+    colour_describer.photo(tmp_path / "red.jpg", "red")
     trusted = run("caption", "--keywords", "5", str(tmp_path)).stdout.rstrip("\n").split("\t")
     assert len(trusted) == 3
     keywords = trusted[2]

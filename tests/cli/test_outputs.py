@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import colours
+import colour_describer
 import pytest
 from conftest import WITHOUT_POSIX
 from typer.testing import CliRunner, Result
@@ -23,10 +23,10 @@ Run = Callable[..., Result]
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a photo, its sidecar, and files of other programs; the index is beside it."""
     monkeypatch.setenv("CAPTIONER_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("captioner.model.load", lambda *_, **__: colours.ColourDescriber())
+    monkeypatch.setattr("captioner.model.load", lambda *_, **__: colour_describer.ColourDescriber())
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    photo = colours.photo(Path("red.jpg"), "red")
+    photo = colour_describer.photo(Path("red.jpg"), "red")
     Path("no_ending").write_bytes(photo.read_bytes())
     Path("red.jpg.xmp").write_text("<x:xmpmeta/>")
     Path("words.XMP").write_text("")

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import colours
+import colour_describer
 import pytest
 from processes import ROOT
 from typer.testing import CliRunner, Result
@@ -217,8 +217,10 @@ class TestQuietAndLogged:
         monkeypatch.setenv("CAPTIONER_HOME", str(tmp_path / "home"))
         monkeypatch.delenv("CAPTIONER_DB", raising=False)
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr("captioner.model.load", lambda *_, **__: colours.ColourDescriber())
-        colours.photo(Path("album/red.jpg"), "red")
+        monkeypatch.setattr(
+            "captioner.model.load", lambda *_, **__: colour_describer.ColourDescriber()
+        )
+        colour_describer.photo(Path("album/red.jpg"), "red")
         Path("album/broken\n.jpg").touch()
         return lambda *words: CliRunner().invoke(app, list(words))
 

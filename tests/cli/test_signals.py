@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import colours
+import colour_describer
 import numpy as np
 import pytest
 from processes import ROOT
@@ -38,7 +38,7 @@ import os, select, sys, threading
 import captioner.model
 import captioner.index.index as indexes
 import captioner.metadata.writer as writers
-from colours import ColourDescriber
+from colour_describer import ColourDescriber
 from captioner.cli import main
 
 def wait():
@@ -153,7 +153,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     for number in range(30):
-        colours.photo(Path(f"{number:02}.jpg"), "red")
+        colour_describer.photo(Path(f"{number:02}.jpg"), "red")
     return tmp_path / "here"
 
 

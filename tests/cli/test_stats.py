@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from invented import description, failure, photo
+from fake_descriptions import description, failure, photo
 from typer.testing import CliRunner
 
 from captioner.cli import console

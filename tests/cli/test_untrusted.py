@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import colours
+import colour_describer
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -19,7 +19,7 @@ from captioner.types import BundleIds
 
 Run = Callable[..., Result]
 KEYWORDS = "red, green"
-WEIGHTS = BundleIds(colours.MODEL_ID, colours.ColourDescriber.encoder_id)
+WEIGHTS = BundleIds(colour_describer.MODEL_ID, colour_describer.ColourDescriber.encoder_id)
 
 
 @pytest.fixture
@@ -29,17 +29,17 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.delenv("CAPTIONER_DB", raising=False)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    colours.photo(Path("red.jpg"), "red")
-    colours.photo(Path("blue.jpg"), "blue")
+    colour_describer.photo(Path("red.jpg"), "red")
+    colour_describer.photo(Path("blue.jpg"), "blue")
 
-    def load(options: DescribeOptions) -> colours.ColourDescriber:
-        return colours.ColourDescriber(min_confidence=options.min_confidence)
+    def load(options: DescribeOptions) -> colour_describer.ColourDescriber:
+        return colour_describer.ColourDescriber(min_confidence=options.min_confidence)
 
     monkeypatch.setattr("captioner.model.load", load)
     monkeypatch.setattr("captioner.model.weights", lambda bundle=None: WEIGHTS)
     monkeypatch.setattr(
         "captioner.model.query.load_planner",
-        lambda bundle=None: (colours.MODEL_ID, colours.rank_colours),
+        lambda bundle=None: (colour_describer.MODEL_ID, colour_describer.rank_colours),
     )
     runner = CliRunner()
 
@@ -99,7 +99,7 @@ def test_only_its_keywords_are_written(run: Run) -> None:
     assert record["state"] == "written"
     content = read_packet(Path("red.jpg.xmp").read_bytes())
     assert (content.texts, content.alt_texts, content.keywords) == ((), (), ("red", "green"))
-    assert content.mark.model == colours.MODEL_ID
+    assert content.mark.model == colour_describer.MODEL_ID
     assert run("undo").exit_code == 0
     assert not list(Path().glob("*.xmp"))
     assert run("write", ".", "--in-place", "--keywords", "2").exit_code == 0
@@ -133,7 +133,7 @@ def test_0_shows_every_sentence(run: Run) -> None:
 
 
 def test_nothing_at_all_is_said_aloud(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Blind(colours.ColourDescriber):
+    class Blind(colour_describer.ColourDescriber):
         """Trusts neither a sentence nor a word."""
 
         def _describe(self, *pair: Any) -> Any:
@@ -145,7 +145,7 @@ def test_nothing_at_all_is_said_aloud(run: Run, monkeypatch: pytest.MonkeyPatch)
     assert run("caption", "red.jpg").stdout == "(not recognised)\n"
     [record] = objects(run("caption", "red.jpg", "--json"))
     assert (record["caption"], record["kind"]) == (None, None)
-    colours.photo(Path("green.jpg"), "green")
+    colour_describer.photo(Path("green.jpg"), "green")
     run("index", ".")
     line = run("search", "green", "-n", "1").stdout.split("\t")
     assert (Path(line[0]).name, line[1]) == ("green.jpg", "(not recognised)")

@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Timer
 
-import colours
+import colour_describer
 import pytest
 from processes import ROOT
 from typer.testing import CliRunner, Result
@@ -27,7 +27,7 @@ from captioner.types import BundleIds
 Run = Callable[..., Result]
 
 
-class Another(colours.ColourDescriber):
+class Another(colour_describer.ColourDescriber):
     """Another model with the same encoder."""
 
     model_id = "another"
@@ -37,11 +37,11 @@ class Another(colours.ColourDescriber):
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with three photos, current; the database is beside it."""
     monkeypatch.setenv("CAPTIONER_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("captioner.model.load", lambda *_, **__: colours.ColourDescriber())
+    monkeypatch.setattr("captioner.model.load", lambda *_, **__: colour_describer.ColourDescriber())
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    for colour in colours.COLOURS:
-        colours.photo(Path(f"{colour}.jpg"), colour)
+    for colour in colour_describer.COLOURS:
+        colour_describer.photo(Path(f"{colour}.jpg"), colour)
     return tmp_path / "here"
 
 
@@ -78,7 +78,7 @@ class TestIndex:
         assert first.exit_code == 2
         assert "none was indexed before" in first.stderr
         run("index", ".")
-        colours.photo(folder / "new.jpg", "red")
+        colour_describer.photo(folder / "new.jpg", "red")
         assert "1 photo indexed" in run("index").stderr
 
     def test_a_dry_run_tells_all_and_does_nothing(
@@ -92,9 +92,9 @@ class TestIndex:
         Path("red.jpg").rename("rouge.jpg")
         shutil.copy("blue.jpg", "copy.jpg")
         Path("green.jpg").unlink()
-        colours.photo(folder / "new.jpg", "red")
+        colour_describer.photo(folder / "new.jpg", "red")
         shutil.copy("new.jpg", "new copy.jpg")
-        colours.photo(folder / "blue.jpg", "green")
+        colour_describer.photo(folder / "blue.jpg", "green")
         result = run("index", ".", "--dry-run", "--retry-failed")
         assert result.exit_code == 0, result.stderr
         assert set(result.stdout.splitlines()) == {
@@ -115,7 +115,7 @@ class TestIndex:
         assert not (folder.parent / "home").exists()
 
     def test_what_is_excluded_is_neither_previewed_nor_indexed(self, run: Run) -> None:
-        colours.photo(Path(".hidden.jpg"), "red")
+        colour_describer.photo(Path(".hidden.jpg"), "red")
         left_out = ("index", ".", "--exclude", "b*")
         assert run(*left_out, "--dry-run").stdout.splitlines() == [
             "new\t./green.jpg",
@@ -201,7 +201,7 @@ class TestPrune:
 
     def test_only_below_a_folder(self, run: Run, folder: Path) -> None:
         for name in "abc":
-            colours.photo(folder / f"album/{name}.jpg", "red")
+            colour_describer.photo(folder / f"album/{name}.jpg", "red")
         run("index", ".")
         Path("red.jpg").unlink()
         Path("album/a.jpg").unlink()
@@ -214,7 +214,7 @@ class TestPrune:
 SLOW = """
 import sys, time
 import captioner.model
-from colours import ColourDescriber
+from colour_describer import ColourDescriber
 from captioner.cli import main
 
 class Slow(ColourDescriber):
@@ -252,7 +252,7 @@ class TestCtrlC:
     @pytest.fixture(autouse=True)
     def many(self, folder: Path) -> None:
         for number in range(60):
-            colours.photo(folder / f"{number}.jpg", "red")
+            colour_describer.photo(folder / f"{number}.jpg", "red")
 
     def test_the_first_finishes_what_is_in_hand(self, folder: Path) -> None:
         with process("index", ".") as child:
@@ -301,7 +301,7 @@ class TestWatch:
         with process("watch", str(folder), "--settle", "0.2") as child:
             wait(3, 0)
             time.sleep(0.5)
-            colours.photo(folder / "deeper/new.jpg", "red")
+            colour_describer.photo(folder / "deeper/new.jpg", "red")
             wait(4, 0)
             (folder / "red.jpg").rename(folder / "deeper/rouge.jpg")
             (folder / "blue.jpg").unlink()
@@ -332,7 +332,7 @@ class TestWatch:
 
             assert f"Watching {folder} (2 folders in all)." in heard("Watching")
             heard("3 photos indexed")
-            colours.photo(elsewhere / "new.jpg", "red")
+            colour_describer.photo(elsewhere / "new.jpg", "red")
             assert re.match(r"\d\d:\d\d:\d\d ", heard("1 photo indexed"))
             folder.rename(away)
             heard(f"{folder} no longer exists: waiting for it to come back.")
@@ -349,7 +349,7 @@ class TestWatch:
     def test_a_database_that_is_held_and_one_that_is_deleted(self, folder: Path) -> None:
         database = folder.parent / "home/captioner.db"
         other = folder.with_name("other")
-        colours.photo(other / "new.jpg", "red")
+        colour_describer.photo(other / "new.jpg", "red")
         with process("watch", str(folder), str(other), "--settle", "0.2") as child:
             late = Timer(120, child.kill)
             late.daemon = True
@@ -368,15 +368,15 @@ class TestWatch:
             heard("4 photos indexed")
             with closing(sqlite3.connect(database, isolation_level=None)) as another:
                 another.execute("BEGIN IMMEDIATE")
-                colours.photo(folder / "more.jpg", "blue")
+                colour_describer.photo(folder / "more.jpg", "blue")
                 heard("is held by another program.")
                 heard("Trying again every")
                 another.rollback()
-            colours.photo(folder / "and more.jpg", "blue")  # or it would try again later
+            colour_describer.photo(folder / "and more.jpg", "blue")  # or it would try again later
             heard("2 photos indexed")
             for file in database.parent.glob("captioner.db*"):
                 file.unlink()
-            colours.photo(folder / "again.jpg", "blue")
+            colour_describer.photo(folder / "again.jpg", "blue")
             heard("indexed in")
             child.send_signal(signal.SIGINT)
             heard("Stopped watching.")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import colours
+import colour_describer
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
@@ -28,13 +28,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.delenv("CAPTIONER_DB", raising=False)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    colours.photo(Path("red.jpg"), "red")
-    colours.photo(Path("album/blue.jpg"), "blue")
+    colour_describer.photo(Path("red.jpg"), "red")
+    colour_describer.photo(Path("album/blue.jpg"), "blue")
     loads: list[DescribeOptions] = []
 
-    def load(options: DescribeOptions) -> colours.ColourDescriber:
+    def load(options: DescribeOptions) -> colour_describer.ColourDescriber:
         loads.append(options)
-        return colours.ColourDescriber()
+        return colour_describer.ColourDescriber()
 
     monkeypatch.setattr("captioner.model.load", load)
     runner = CliRunner()
@@ -67,7 +67,7 @@ def test_sidecars_by_default(run: Run) -> None:
     assert {text.text for text in content.texts} == {"A red photo."}
     assert len(content.texts) == 2  # the other one is what immich looks at first
     assert content.keywords == ("red", "green")
-    assert content.mark.model == colours.MODEL_ID
+    assert content.mark.model == colour_describer.MODEL_ID
     assert run("write", ".").stderr.splitlines()[-1] == "2 photos: 2 already written."
 
 
@@ -86,7 +86,7 @@ def test_in_place_and_undo(run: Run) -> None:
 
 
 def test_index_write(run: Run) -> None:
-    colours.photo(Path("green.jpg"), "green")
+    colour_describer.photo(Path("green.jpg"), "green")
     result = run("index", ".", "--write")
     assert result.exit_code == 0
     assert "3 written to sidecars." in result.stderr
@@ -161,7 +161,7 @@ def test_a_changed_photo_is_not_restored(run: Run) -> None:
 
 
 def test_photos_that_are_new_or_changed_since(run: Run) -> None:
-    colours.photo(Path("new.jpg"), "green")
+    colour_describer.photo(Path("new.jpg"), "green")
     os.utime("red.jpg", (1, 1))
     result = run("write", ".", "--json")
     states = {record["path"]: record["state"] for record in objects(result)}
@@ -211,7 +211,7 @@ def test_show_lists_captions_with_their_authors(run: Run) -> None:
         Path("red.jpg.xmp").read_bytes().replace(b"A red photo.", b"My red photo.")
     )
     lines = [tuple(line.split("\t")) for line in run("show", "red.jpg").stdout.splitlines()]
-    ours = f"captioner's ({colours.MODEL_ID})"
+    ours = f"captioner's ({colour_describer.MODEL_ID})"
     assert ("caption", "red.jpg.xmp", "XMP dc:description", ours, "A red photo.") in lines
     assert ("caption", "red.xmp", "XMP dc:description", "a person's", "My red photo.") in lines
     assert ("caption", "index", "", ours, "A red photo.") in lines
@@ -232,8 +232,8 @@ def test_show_lays_out_stdout_is_terminal(run: Run, monkeypatch: pytest.MonkeyPa
 
 
 def test_hidden_photos_that_were_indexed_are_written_and_restored(run: Run) -> None:
-    colours.photo(Path(".hidden/green.jpg"), "green")
-    colours.photo(Path(".hidden/unknown.jpg"), "red")
+    colour_describer.photo(Path(".hidden/green.jpg"), "green")
+    colour_describer.photo(Path(".hidden/unknown.jpg"), "red")
     run("index", ".hidden/green.jpg")
     result = run("write", ".")
     assert "3 photos: 3 written to sidecars." in result.stderr

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from colours import photo
-from fakes import WatchedDescriber
+from colour_describer import photo
+from recording_describer import RecordingDescriber
 
 from captioner import execution
 from captioner.api import Captioner
@@ -55,6 +55,6 @@ def test_an_unknown_name_is_refused() -> None:
 def test_an_executor_outside_the_package_replaces_threads(refusing: str, tmp_path: Path) -> None:
     assert refusing in execution.names()
     path = photo(tmp_path / "red.jpg", "red")
-    [result] = Captioner(WatchedDescriber()).caption(path)
+    [result] = Captioner(RecordingDescriber()).caption(path)
     assert isinstance(result, Failure)
     assert result.reason == "refused"

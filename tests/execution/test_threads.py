@@ -13,8 +13,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from colours import COLOURS, photo
-from fakes import WatchedDescriber
+from colour_describer import COLOURS, photo
+from recording_describer import RecordingDescriber
 
 from captioner.execution import decoding, describe
 from captioner.photos.walk import walk
@@ -22,7 +22,7 @@ from captioner.types import DecodedPhoto, Description, Failure, Photo
 
 
 def make(folder: Path, number: int, broken: frozenset[int] = frozenset()) -> list[str]:
-    """Write photos; the captions that a `WatchedDescriber` gives them, "" for broken ones."""
+    """Write photos; the captions that a `RecordingDescriber` gives them, "" for broken ones."""
     said = []
     for at in range(number):
         colour = COLOURS[at % len(COLOURS)]
@@ -46,7 +46,7 @@ class TestDescribe:
     @pytest.mark.parametrize("ahead", [0, 1, 20])
     def test_every_photo_once_and_in_order(self, tmp_path: Path, number: int, ahead: int) -> None:
         expected = make(tmp_path, number)
-        describer = WatchedDescriber(ahead=ahead)
+        describer = RecordingDescriber(ahead=ahead)
         results = list(describe(walk([tmp_path]), describer))
         assert said(iter(results)) == expected
         assert [r.photo.path.name for r in results if r.photo] == [
@@ -60,7 +60,7 @@ class TestDescribe:
     )
     def test_failures_stand_in_their_photos_places(self, tmp_path: Path, broken: set[int]) -> None:
         expected = make(tmp_path, 30, frozenset(broken))
-        describer = WatchedDescriber()
+        describer = RecordingDescriber()
         assert said(describe(walk([tmp_path]), describer)) == expected
         # They take no place in a batch.
         assert len(describer.encoded) == -(-(30 - len(broken)) // 4)
@@ -68,7 +68,7 @@ class TestDescribe:
     def test_paths_that_are_not_there_stand_in_theirs(self, tmp_path: Path) -> None:
         make(tmp_path / "a", 2)
         given = [tmp_path / "no", tmp_path / "a", tmp_path / "nor.jpg"]
-        first, *_, last = results = list(describe(walk(given), WatchedDescriber()))
+        first, *_, last = results = list(describe(walk(given), RecordingDescriber()))
         assert len(results) == 4
         assert isinstance(first, Failure)
         assert first.path == tmp_path / "no"
@@ -77,7 +77,7 @@ class TestDescribe:
 
     def test_a_description_is_of_its_own_photo(self, tmp_path: Path) -> None:
         make(tmp_path, 9)
-        for result in describe(walk([tmp_path]), WatchedDescriber()):
+        for result in describe(walk([tmp_path]), RecordingDescriber()):
             assert isinstance(result, Description)
             assert (result.width, result.height, result.format) == (24, 16, "JPEG")
             assert result.captions[0].text == f"A {COLOURS[int(result.photo.path.stem) % 3]} photo."
@@ -91,7 +91,7 @@ class TestDescribe:
             threads.add(threading.current_thread())
             heard.append(result)
 
-        results = list(describe(walk([tmp_path]), WatchedDescriber(), progress=progress))
+        results = list(describe(walk([tmp_path]), RecordingDescriber(), progress=progress))
         assert {id(r) for r in heard} == {id(r) for r in results}
         assert len(heard) == 20
         assert threads == {threading.current_thread()}
@@ -101,7 +101,7 @@ class TestDescribe:
         (one,) = walk([tmp_path])
         walked = count()
         endless = (one for _ in walked)
-        describer = WatchedDescriber(batch_size=4, ahead=2)
+        describer = RecordingDescriber(batch_size=4, ahead=2)
         results = describe(endless, describer, workers=3)
         for _ in range(40):
             next(results)
@@ -132,7 +132,7 @@ class TestDescribe:
             assert all_read.wait(10)
 
         monkeypatch.setattr(decoding, "read", watched)
-        describer = WatchedDescriber(ahead=1, before_describing=wait)
+        describer = RecordingDescriber(ahead=1, before_describing=wait)
         assert all(isinstance(r, Description) for r in describe(walk([tmp_path]), describer))
 
     def test_a_fault_of_ours_costs_one_photo(
@@ -147,7 +147,7 @@ class TestDescribe:
             return read(photo, size)
 
         monkeypatch.setattr(decoding, "read", faulty)
-        results = list(describe(walk([tmp_path]), WatchedDescriber()))
+        results = list(describe(walk([tmp_path]), RecordingDescriber()))
         assert said(iter(results)) == [*expected[:3], "", *expected[4:]]
         assert isinstance(results[3], Failure)
         assert "unexpected ZeroDivisionError: division by zero" in results[3].reason
@@ -162,7 +162,7 @@ class TestDescribe:
             if described:
                 raise error
 
-        results = describe(walk([tmp_path]), WatchedDescriber(before_describing=fail))
+        results = describe(walk([tmp_path]), RecordingDescriber(before_describing=fail))
         for _ in range(4):
             next(results)
         with pytest.raises(type(error)):
@@ -179,7 +179,7 @@ class TestDescribe:
                 yield found
 
         with pytest.raises(KeyboardInterrupt):
-            list(describe(interrupted(), WatchedDescriber()))
+            list(describe(interrupted(), RecordingDescriber()))
         assert not decoders()
 
 
@@ -187,13 +187,13 @@ SCRIPT = """
 import sys
 from itertools import repeat
 from pathlib import Path
-from fakes import WatchedDescriber
+from recording_describer import RecordingDescriber
 from captioner.photos.walk import walk
 from captioner.execution import describe
 
 [photo] = walk([Path(sys.argv[1])])
 try:
-    for number, _ in enumerate(describe(repeat(photo), WatchedDescriber())):
+    for number, _ in enumerate(describe(repeat(photo), RecordingDescriber())):
         if number == 20:
             print("running", flush=True)
 except KeyboardInterrupt:

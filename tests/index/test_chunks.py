@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_descriptions import description, failure, query_plan
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from invented import description, failure, query_plan
 from processes import ROOT
 
 from captioner.index import Index, chunks, search

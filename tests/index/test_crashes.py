@@ -20,7 +20,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from colours import COLOURS, photo
+from colour_describer import COLOURS, photo
 from processes import ROOT
 
 from captioner.index import Index
@@ -33,11 +33,11 @@ CRASHES = int(os.environ.get("CAPTIONER_CRASHES", "10"))
 
 
 class Spawner:
-    """The process in `crashing.py`, which starts the children."""
+    """The process in `crash_worker.py`, which starts the children."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, ROOT / "tests/support/crashing.py"],
+            [sys.executable, ROOT / "tests/support/crash_worker.py"],
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

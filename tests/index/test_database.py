@@ -11,9 +11,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from colours import photo as colour_photo
-from fakes import WatchedDescriber
-from invented import description
+from colour_describer import photo as colour_photo
+from fake_descriptions import description
+from recording_describer import RecordingDescriber
 
 from captioner.errors import CaptionerError, DatabaseUnavailableError
 from captioner.index import Index, mounts
@@ -51,7 +51,7 @@ def test_a_disk_that_fills_up_is_reported_and_nothing_is_lost(
         with pytest.raises(
             CaptionerError, match=r"cannot grow: the disk is full\. Free some space"
         ):
-            update(index, listings([tmp_path / "photos"]), WatchedDescriber)
+            update(index, listings([tmp_path / "photos"]), RecordingDescriber)
         stored = index.counts().described
         assert 0 < stored < 120
     assert pragma(path, "integrity_check") == "ok"

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_descriptions import description, failure
 from hypothesis import given
 from hypothesis import strategies as st
-from invented import description, failure
 
 from captioner.errors import UsageError
 from captioner.index import Filters, Index

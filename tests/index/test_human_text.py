@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fake_descriptions import description, failure, query_plan
 from hypothesis import given
 from hypothesis import strategies as st
-from invented import description, failure, query_plan
 
 from captioner.index import Filters, Index
 from captioner.index.normalisation import normalise, path_words, tokenise

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from invented import description, failure, photo
+from fake_descriptions import description, failure, photo
 from processes import SUPPORT
 
 from captioner.errors import CaptionerError, UsageError
@@ -259,7 +259,7 @@ SETTING = f"""
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {str(SUPPORT)!r})
-from invented import description
+from fake_descriptions import description
 from captioner.index import Index
 path = Path(sys.argv[1])
 """

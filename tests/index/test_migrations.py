@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from invented import description, photo
+from fake_descriptions import description, photo
 
 from captioner.errors import CaptionerError, UsageError
 from captioner.index import Counts, Index, migrations

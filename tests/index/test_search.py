@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_descriptions import description, failure, query_plan
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from invented import description, failure, query_plan
 
 from captioner.errors import UsageError
 from captioner.index import Index

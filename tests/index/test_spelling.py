@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fake_descriptions import description
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from invented import description
 
 from captioner.errors import UsageError
 from captioner.index import Index

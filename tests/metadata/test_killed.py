@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-import invented
+import fake_descriptions
 import pytest
 from pictures import picture
 from processes import ROOT, run
@@ -46,7 +46,7 @@ def home(tmp_path: Path, originals: dict[Path, bytes]) -> Path:
     for path in originals:
         found = path.stat()
         photo = Photo.of(path, found)
-        described.append(invented.description(photo, f"Photo {path.stem}."))
+        described.append(fake_descriptions.description(photo, f"Photo {path.stem}."))
     with Index.open(tmp_path / "home/captioner.db", write=True) as index:
         index.store(described, "m")
     return tmp_path / "home"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-import checkers
+import metadata_tools
 import pytest
 from pictures import HARD, WORDS, Memory, picture
 from PIL import Image
@@ -70,7 +70,7 @@ def test_nothing_is_lost_in_any_sample(
 @pytest.mark.slow
 def test_nothing_is_lost_in_any_sidecar(samples: list[Path], tmp_path: Path) -> None:
     """The XMP files among the samples, as sidecars; a line is appended to their captions."""
-    checkers.needs("exiftool", "exiv2")
+    metadata_tools.needs("exiftool", "exiv2")
     tally: Counter[str] = Counter()
     pairs = []
     with CaptionWriter(Memory(), WriteOptions(existing="append", sync=False)) as writer:
@@ -93,7 +93,7 @@ def test_nothing_is_lost_in_any_sidecar(samples: list[Path], tmp_path: Path) -> 
 
 def check(originals: Iterable[Path], folder: Path) -> None:
     """Write, replace, compare, undo; append a line to human-authored captions."""
-    checkers.needs("exiftool", "exiv2")
+    metadata_tools.needs("exiftool", "exiv2")
     tally: Counter[str] = Counter()
     copies = {}
     for number, original in enumerate(originals):
@@ -142,14 +142,14 @@ def compare(pairs: list[tuple[Path, Path]]) -> None:
     """Compare everything that both programs list before and after."""
     for at in range(0, len(pairs), 50):
         some = pairs[at : at + 50]
-        before = checkers.exiftool([original for original, _ in some])
-        after = checkers.exiftool([path for _, path in some])
+        before = metadata_tools.exiftool([original for original, _ in some])
+        after = metadata_tools.exiftool([path for _, path in some])
         for original, path in some:
             assert "XMP-dc:Description" in after[path], original
-            kept = checkers.others_by_exiftool(after[path])
-            assert kept == checkers.others_by_exiftool(before[original]), original
-            kept_by_exiv2 = checkers.others_by_exiv2(path)
-            assert kept_by_exiv2 == checkers.others_by_exiv2(original), original
+            kept = metadata_tools.others_by_exiftool(after[path])
+            assert kept == metadata_tools.others_by_exiftool(before[original]), original
+            kept_by_exiv2 = metadata_tools.others_by_exiv2(path)
+            assert kept_by_exiv2 == metadata_tools.others_by_exiv2(original), original
             if original.stat().st_size < LARGE:
                 assert pixels(path) == pixels(original), original
 

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-import checkers
+import metadata_tools
 import pytest
 from pictures import HARD, WORDS, Memory, packet
 from test_embed import FILES
@@ -37,8 +37,8 @@ def written(tmp_path: Path) -> list[Path]:
 
 
 def test_exiftool_reads_the_caption(written: list[Path]) -> None:
-    checkers.needs("exiftool")
-    for name, found in checkers.exiftool(written).items():
+    metadata_tools.needs("exiftool")
+    for name, found in metadata_tools.exiftool(written).items():
         assert found["XMP-dc:Description"] == HARD, name
         assert set(found["XMP-dc:Subject"]) >= {"dog", "grass"}, name
         assert found["XMP-captioner:CaptionModel"] == WORDS.model
@@ -46,14 +46,14 @@ def test_exiftool_reads_the_caption(written: list[Path]) -> None:
 
 
 def test_exiv2_reads_the_caption(written: list[Path]) -> None:
-    checkers.needs("exiv2")
+    metadata_tools.needs("exiv2")
     for path in written:
-        found = checkers.exiv2(path, "-K", "Xmp.dc.description", "-Pt")
+        found = metadata_tools.exiv2(path, "-K", "Xmp.dc.description", "-Pt")
         assert found.strip() == f'lang="x-default" {HARD}', path
 
 
 def test_the_mark_survives_exiftool(tmp_path: Path) -> None:
-    checkers.needs("exiftool")
+    metadata_tools.needs("exiftool")
     photo = tmp_path / "a.jpg"
     photo.write_bytes(FILES["jpeg with xmp"])
     rating = ["exiftool", "-q", "-overwrite_original", "-Rating=5", "-Title=Rex"]
@@ -71,6 +71,6 @@ def test_the_mark_survives_exiftool(tmp_path: Path) -> None:
         subprocess.run([*rating, str(beside)], check=True)
         in_photo, in_sidecar = writer.undo(photo)
     assert (in_photo.status, in_sidecar.status) == (WriteStatus.REFUSED, WriteStatus.UNDONE)
-    found = checkers.exiftool([beside])[beside]
+    found = metadata_tools.exiftool([beside])[beside]
     assert (found["XMP-xmp:Rating"], found["XMP-dc:Title"]) == (5, "Rex")
     assert not [name for name in found if "escription" in name or "captioner" in name]

@@ -6,7 +6,7 @@ import struct
 import zlib
 from pathlib import Path
 
-import checkers
+import metadata_tools
 import pytest
 from pictures import (
     WORDS,
@@ -352,7 +352,7 @@ CAPTIONS = {
 
 
 def test_nothing_that_exiftool_shows_is_overridden(tmp_path: Path) -> None:
-    checkers.needs("exiftool")
+    metadata_tools.needs("exiftool")
     files = {
         **{f"{how} {suffix}": FORMATS[suffix](made) for suffix in FORMATS
            for how, made in {**BROKEN, **UNUSUAL}.items()},
@@ -363,7 +363,7 @@ def test_nothing_that_exiftool_shows_is_overridden(tmp_path: Path) -> None:
         folder = tmp_path / str(number)
         folder.mkdir()
         photos.append(in_a_file(folder, "a", data))
-    seen = checkers.exiftool(photos)
+    seen = metadata_tools.exiftool(photos)
     captioned = 0
     for how, photo in zip(files, photos, strict=True):
         shown = {n for n, v in seen[photo].items() if n.split(":")[-1] in CAPTIONS and v}

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from colours import ColourDescriber, photo
-from fakes import WatchedDescriber
+from colour_describer import ColourDescriber, photo
 from PIL import Image
+from recording_describer import RecordingDescriber
 from test_fact_sources import xmp_of
 from test_facts import described, exif_of, listed, packet
 from typer.testing import CliRunner
@@ -339,7 +339,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def unloadable() -> WatchedDescriber:
+def unloadable() -> RecordingDescriber:
     raise AssertionError("the model was loaded though there is nothing for it")
 
 
@@ -362,12 +362,12 @@ def write(path: Path, text: str) -> Path:
 class TestIndex:
     def test_read_with_a_new_photo(self, index: Index, folder: Path) -> None:
         write(folder / "a.jpg.xmp", "Rex")
-        assert run(index, folder, load=WatchedDescriber) == UpdateSummary(described=2)
+        assert run(index, folder, load=RecordingDescriber) == UpdateSummary(described=2)
         assert caption(index, folder / "a.jpg") == "Rex"
         assert caption(index, folder / "b.jpg") is None
 
     def test_added_changed_and_removed(self, index: Index, folder: Path) -> None:
-        run(index, folder, load=WatchedDescriber)
+        run(index, folder, load=RecordingDescriber)
         sidecar = write(folder / "a.jpg.xmp", "Rex")
         assert run(index, folder) == UpdateSummary(sidecars=1, unchanged=1)
         assert caption(index, folder / "a.jpg") == "Rex"
@@ -390,7 +390,7 @@ class TestIndex:
         path = folder / "c" / "a.jpg"
         Image.new("RGB", (16, 12), "red").save(path, exif=words)
         sidecar = write(folder / "c" / "a.xmp", "Rex")
-        run(index, folder, load=WatchedDescriber)
+        run(index, folder, load=RecordingDescriber)
         merged = index.facts(path)
         assert merged == Facts(taken_at="2001-01-01T01:01:01", caption="Rex", others=("Own",))
         assert index.embedded_facts(next(iter(walk([path])))) == Facts(  # type: ignore[arg-type]
@@ -404,7 +404,7 @@ class TestIndex:
         self, index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         write(folder / "a.jpg.xmp", "Rex")
-        run(index, folder, load=WatchedDescriber)
+        run(index, folder, load=RecordingDescriber)
         write(folder / "b.jpg.xmp", "Ada")
         opened: list[str] = []
         monkeypatch.setattr(
@@ -420,7 +420,7 @@ class TestIndex:
         Image.new("RGB", (16, 12), "red").save(
             folder / "a.jpg", xmp=packet("<dc:title>T</dc:title>")
         )
-        run(index, folder, load=WatchedDescriber)
+        run(index, folder, load=RecordingDescriber)
         with sqlite3.connect(index.path) as connection:  # as it was before titles were read
             connection.execute("UPDATE facts SET version = NULL, title = NULL")
         connection.close()
@@ -429,7 +429,7 @@ class TestIndex:
         assert index.facts(folder / "a.jpg") == Facts(title="T", caption="Rex")
 
     def test_progress_is_reported(self, index: Index, folder: Path) -> None:
-        run(index, folder, load=WatchedDescriber)
+        run(index, folder, load=RecordingDescriber)
         write(folder / "a.jpg.xmp", "Rex")
         heard: list[object] = []
         run(index, folder, planned=heard.append, progress=heard.append)
@@ -437,23 +437,25 @@ class TestIndex:
         assert heard == [1, RecognisedPhoto(found, "sidecar", folder / "a.jpg")]  # type: ignore[arg-type]
 
     def test_what_a_dry_run_finds(self, index: Index, folder: Path) -> None:
-        run(index, folder, load=WatchedDescriber)
+        run(index, folder, load=RecordingDescriber)
         write(folder / "a.jpg.xmp", "Rex")
         made = plan_update(index, listings([folder]), UpdateOptions())
         assert [one.path.name for one in made.sidecars] == ["a.jpg"]
         assert made.todo == {}
 
     def test_a_photo_that_changed_as_well_is_described(self, index: Index, folder: Path) -> None:
-        run(index, folder, load=WatchedDescriber)
+        run(index, folder, load=RecordingDescriber)
         write(folder / "a.jpg.xmp", "Rex")
         photo(folder / "a.jpg", "green")
         os.utime(folder / "a.jpg", ns=(1, 1))
-        assert run(index, folder, load=WatchedDescriber) == UpdateSummary(described=1, unchanged=1)
+        assert run(index, folder, load=RecordingDescriber) == UpdateSummary(
+            described=1, unchanged=1
+        )
         assert caption(index, folder / "a.jpg") == "Rex"
 
     def test_a_photo_that_is_named(self, index: Index, folder: Path) -> None:
         write(folder / "a.jpg.xmp", "Rex")
-        update(index, listings([folder / "a.jpg"]), WatchedDescriber)
+        update(index, listings([folder / "a.jpg"]), RecordingDescriber)
         assert caption(index, folder / "a.jpg") == "Rex"
         write(folder / "a.jpg.xmp", "Ada")
         assert update(index, listings([folder / "a.jpg"]), unloadable).sidecars == 1
@@ -466,13 +468,13 @@ class TestIndex:
         write(folder / "a.jpg.xmp", "Rex")
         with monkeypatch.context() as context:
             context.setattr(indexing._Update, "_store_sidecars", lambda *_: None)
-            run(index, folder, load=WatchedDescriber)
+            run(index, folder, load=RecordingDescriber)
         assert caption(index, folder / "a.jpg") is None
         assert run(index, folder) == UpdateSummary(sidecars=1, unchanged=1)
         assert caption(index, folder / "a.jpg") == "Rex"
 
     def test_human_authored_and_generated_captions_stay(self, index: Index, folder: Path) -> None:
-        run(index, folder, load=WatchedDescriber)
+        run(index, folder, load=RecordingDescriber)
         before = index.stored_caption(folder / "a.jpg")
         index.set_caption(folder / "b.jpg", "My words")
         for name in ("a", "b"):
@@ -486,12 +488,12 @@ class TestIndex:
     def test_a_photo_that_cannot_be_read(self, index: Index, folder: Path) -> None:
         (folder / "a.jpg").write_bytes((folder / "a.jpg").read_bytes()[:100])
         write(folder / "a.jpg.xmp", "Rex")
-        assert run(index, folder, load=WatchedDescriber) == UpdateSummary(described=1, failed=1)
+        assert run(index, folder, load=RecordingDescriber) == UpdateSummary(described=1, failed=1)
         assert run(index, folder) == UpdateSummary(unchanged=2)
 
     def test_a_photo_that_comes_back_with_another_sidecar(self, index: Index, folder: Path) -> None:
         write(folder / "a.jpg.xmp", "Rex")
-        run(index, folder, load=WatchedDescriber)
+        run(index, folder, load=RecordingDescriber)
         away = (folder / "a.jpg").rename(folder.parent / "a.jpg")
         assert run(index, folder).missing == 1
         away.rename(folder / "a.jpg")
@@ -504,7 +506,7 @@ class TestIndex:
 class TestMoved:
     def test_with_its_sidecar(self, index: Index, folder: Path) -> None:
         write(folder / "a.jpg.xmp", "Rex")
-        run(index, folder, load=WatchedDescriber)
+        run(index, folder, load=RecordingDescriber)
         (folder / "new").mkdir()
         for name in ("a.jpg", "a.jpg.xmp"):
             (folder / name).rename(folder / "new" / name)
@@ -514,7 +516,7 @@ class TestMoved:
 
     def test_renamed_with_its_sidecar(self, index: Index, folder: Path) -> None:
         write(folder / "a.jpg.xmp", "Rex")
-        run(index, folder, load=WatchedDescriber)
+        run(index, folder, load=RecordingDescriber)
         (folder / "a.jpg").rename(folder / "c.jpg")
         (folder / "a.jpg.xmp").rename(folder / "c.jpg.xmp")
         assert run(index, folder).moved == 1
@@ -523,7 +525,7 @@ class TestMoved:
 
     def test_without_its_sidecar(self, index: Index, folder: Path) -> None:
         write(folder / "a.jpg.xmp", "Rex")
-        run(index, folder, load=WatchedDescriber)
+        run(index, folder, load=RecordingDescriber)
         (folder / "a.jpg").rename(folder / "c.jpg")
         assert run(index, folder).moved == 1
         assert caption(index, folder / "c.jpg") is None
@@ -532,7 +534,7 @@ class TestMoved:
     @pytest.mark.parametrize("with_sidecar", [False, True])
     def test_copied(self, index: Index, folder: Path, with_sidecar: bool) -> None:
         write(folder / "a.jpg.xmp", "Rex")
-        run(index, folder, load=WatchedDescriber)
+        run(index, folder, load=RecordingDescriber)
         (folder / "c.jpg").write_bytes((folder / "a.jpg").read_bytes())
         if with_sidecar:
             write(folder / "c.jpg.xmp", "Copy")
@@ -558,7 +560,7 @@ class TestBad:
         (folder / name).write_bytes(content)
         heard: list[object] = []
         summary = run(
-            index, folder, load=WatchedDescriber, warn=lambda path, why: heard.append((path, why))
+            index, folder, load=RecordingDescriber, warn=lambda path, why: heard.append((path, why))
         )
         assert summary == UpdateSummary(described=2)
         assert heard == [(folder / name, reason)]
@@ -572,7 +574,7 @@ class TestBad:
         def warn(path: Path, reason: str) -> None:
             heard.append((path.name, reason))
 
-        assert run(index, folder, load=WatchedDescriber, warn=warn) == UpdateSummary(described=2)
+        assert run(index, folder, load=RecordingDescriber, warn=warn) == UpdateSummary(described=2)
         assert heard == [("a.jpg.xmp", "it is neither a file nor a folder.")]
         assert run(index, folder, warn=_unexpected) == UpdateSummary(unchanged=2)
 
@@ -583,7 +585,7 @@ class TestBad:
         with monkeypatch.context() as context:
             context.setattr(sidecar_facts, "open_regular", _forbidden)
             heard: list[object] = []
-            run(index, folder, load=WatchedDescriber, warn=lambda *told: heard.append(told))
+            run(index, folder, load=RecordingDescriber, warn=lambda *told: heard.append(told))
         assert heard == [(folder / "a.jpg.xmp", "you have no permission to read it.")]
         assert run(index, folder) == UpdateSummary(sidecars=1, unchanged=1)
         assert caption(index, folder / "a.jpg") == "Rex"
@@ -595,7 +597,7 @@ class TestBad:
         except OSError:
             pytest.skip("names are Unicode here")
         write(path.with_name(f"{path.name}.xmp"), "Rex")
-        run(index, folder, load=WatchedDescriber)
+        run(index, folder, load=RecordingDescriber)
         assert caption(index, path) == "Rex"
         assert run(index, folder) == UpdateSummary(unchanged=3)
 

@@ -15,7 +15,7 @@ from pathlib import Path, PureWindowsPath
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import colours
+import colour_describer
 import pytest
 from pictures import WORDS, Memory, picture
 
@@ -639,7 +639,7 @@ def test_a_command_names_the_forbidden_file(
 ) -> None:
     from captioner.cli.outputs import replacing
 
-    colours.photo(tmp_path / "red.jpg", "red")
+    colour_describer.photo(tmp_path / "red.jpg", "red")
     monkeypatch.setattr(system, "WINDOWS", True)
     refused = pytest.raises(UsageError, match="which Windows does not allow")
     with refused, replacing(tmp_path / "red.jpg:x.csv", "--output", force=True):

@@ -11,7 +11,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-import colours
+import colour_describer
 import pytest
 from processes import ROOT, SUPPORT
 
@@ -45,7 +45,7 @@ class Machine:
         self.home = folder / "home"
         self.photos = folder / "photos"
         for colour in ("red", "green"):
-            colours.photo(self.photos / f"{colour}.jpg", colour)
+            colour_describer.photo(self.photos / f"{colour}.jpg", colour)
         self.red = self.photos / "red.jpg"
 
     def run(self, *words: object, code: int = 0, **more: str) -> subprocess.CompletedProcess[str]:
@@ -64,13 +64,13 @@ INDEXING = f"""
 import sys
 from pathlib import Path
 sys.path.insert(0, {str(SUPPORT)!r})
-import colours
+import colour_describer
 from captioner.index import Index
 from captioner.indexing import update
 from captioner.photos.walk import listings
 folder, database = map(Path, sys.argv[1:])
 with Index.open(database, write=True) as index:
-    update(index, listings([folder]), colours.ColourDescriber, roots=[folder])
+    update(index, listings([folder]), colour_describer.ColourDescriber, roots=[folder])
 """
 
 

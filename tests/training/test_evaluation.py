@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import invented
+import fake_descriptions
 import numpy as np
 import pytest
 from PIL import Image
@@ -58,7 +58,7 @@ DESCRIPTIONS = [description("b.jpg", "Two boats.", 0), description("a.jpg", "A d
 def rank(query: str) -> QueryPlan:
     assert '"' not in query
     axis = 1 if "dog" in query else 0
-    return invented.query_plan(np.eye(256)[axis], np.zeros(8))
+    return fake_descriptions.query_plan(np.eye(256)[axis], np.zeros(8))
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +141,9 @@ class ColourModel:
 
 def rank_colours(query: str) -> QueryPlan | None:
     known = [n for n, colour in enumerate(COLOURS) if colour in query]
-    return invented.query_plan(np.eye(256)[known].sum(axis=0), np.zeros(8)) if known else None
+    return (
+        fake_descriptions.query_plan(np.eye(256)[known].sum(axis=0), np.zeros(8)) if known else None
+    )
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import bigram
-import colours
+import colour_describer
 import pytest
 import toy_encoder
 
@@ -29,7 +29,7 @@ def data(tmp_path: Path) -> Path:
     rows = ["image,caption"]
     for number in range(PHOTOS):
         colour = COLOURS[number % len(COLOURS)]
-        colours.photo(folder / f"Images/{number:02}.jpg", colour)
+        colour_describer.photo(folder / f"Images/{number:02}.jpg", colour)
         rows += [f"{number:02}.jpg,a {colour} photo", f"{number:02}.jpg,the photo is {colour}"] * 2
     (folder / "captions.txt").write_text("\n".join(rows) + "\n")
     names = [f"{number:02}.jpg\n" for number in range(PHOTOS)]

@@ -127,9 +127,9 @@ def test_train_on_extra_data_sentences_and_concepts(corpus: Path, tmp_path: Path
     first, second, both = cider.values()
     assert list(cider) == ["decoder 1", "decoder 2", "decoder 1 and 2"]
     alone = [1] if first >= second else [2]
-    assert choice["speak"] == ([1, 2] if both > max(first, second) + 0.5 else alone)
+    assert choice["decoders"] == ([1, 2] if both > max(first, second) + 0.5 else alone)
     files = [decoder["file"] for decoder in manifest["decoders"]]
-    assert files == ["decoder-1.safetensors", "decoder-2.safetensors"][: len(choice["speak"])]
+    assert files == ["decoder-1.safetensors", "decoder-2.safetensors"][: len(choice["decoders"])]
     assert set(files) == {file for file in manifest["files"] if file.startswith("decoder")}
     assert [data["name"] for data in record["data"]] == ["corpus0", "more", "others"]
     assert record["sentences without photos"] == 40

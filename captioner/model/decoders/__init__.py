@@ -37,7 +37,7 @@ def register(decoder: Decoder | str) -> Decoder:
     Raises
     ------
     ValueError
-        Where another decoder has that kind already.
+        If another decoder has that kind already.
     """
     found = cast(Decoder, import_module(decoder)) if isinstance(decoder, str) else decoder
     if _registered.setdefault(found.kind, found) is not found:
@@ -51,7 +51,7 @@ def get(kind: str) -> Decoder:
     Raises
     ------
     CaptionerError
-        Where none is registered.
+        If none is registered.
     """
     if kind not in _registered:
         raise CaptionerError(

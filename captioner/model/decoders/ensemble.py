@@ -26,7 +26,7 @@ class Ensemble:
     Raises
     ------
     ValueError
-        Where there are none, or their vocabularies differ in size.
+        If there are none, or their vocabularies differ in size.
     """
 
     def __init__(self, members: Sequence[Stepper]) -> None:
@@ -40,8 +40,9 @@ class Ensemble:
         self, features: Features, shortlist: IntArray | None = None
     ) -> tuple[tuple[Any, ...], States]:
         """Begin with photos; see `Stepper`."""
-        begun = [member.start(features, shortlist) for member in self._members]
-        return tuple(photos for photos, _ in begun), _side_by_side([states for _, states in begun])
+        started = [member.start(features, shortlist) for member in self._members]
+        photos = tuple(photos for photos, _ in started)
+        return photos, _side_by_side([states for _, states in started])
 
     def step(
         self, photos: tuple[Any, ...], rows: IntArray, states: States, tokens: IntArray

@@ -261,10 +261,10 @@ class _Trie:
         return 1 + len(self.children)
 
     def reserve(self, size: int) -> None:
-        """Have room for `size` prefixes; growing at least doubles it."""
-        room = len(self.states[0])
-        if size > room:
-            more = max(size - room, room)
+        """Reserve capacity for `size` prefixes; growing at least doubles it."""
+        capacity = len(self.states[0])
+        if size > capacity:
+            more = max(size - capacity, capacity)
             self.states = tuple(
                 np.concatenate([a, np.empty((more, a.shape[1]), np.float32)]) for a in self.states
             )

@@ -33,7 +33,7 @@ class Layer:
     kind: str
     """Its class in Keras: "Conv2D"."""
     config: Mapping[str, Any]
-    """What its `get_config` says, without what only training needs."""
+    """Its `get_config`, without settings that only training needs."""
     inputs: tuple[str, ...]
     """The layers whose outputs it takes."""
 

@@ -1,4 +1,4 @@
-"""What an image encoder has to offer: a network from pixels to features, and what to know of it."""
+"""The interface of image encoders: a network from pixels to features, and its properties."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Encoder(Protocol):
     def stages(self) -> Mapping[str, tuple[str, ...]]:
         """Parts of the network that are fine-tuned together, first to last, by name.
 
-        Of each the prefixes of its layers' names: "block1" stands for `block1` and `block1_...`,
+        Of each the prefixes of its layers' names: "block1" matches `block1` and `block1_...`,
         not for `block10`.
         """
         ...
@@ -59,7 +59,7 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class Pretrained(Protocol):
-    """An encoder whose weights others have trained and published."""
+    """An encoder with published weights, such as those trained on ImageNet."""
 
     def published_weights(self, source: str) -> Arrays:
         """Published weights by layer path.

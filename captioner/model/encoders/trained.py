@@ -26,12 +26,12 @@ class TrainedEncoder:
 
     encoder: Encoder
     size: int
-    """Side of the square of pixels that it takes."""
+    """Width and height of its input, pixels."""
     weights: Arrays
     """By layer path."""
     architecture: Architecture
     manifest: Mapping[str, Any]
-    """What a bundle's manifest says of it."""
+    """Its entry in a bundle's manifest."""
     activation_ranges: Arrays | None = None
     """What int8 needs besides the weights: see `captioner.model.engines.calibration`."""
 

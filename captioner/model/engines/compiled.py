@@ -25,7 +25,7 @@ def compile_cached(core: Any, model: Any, options: dict[str, Any], folder: Path 
 
     A file there is its content's digest and the graph. It is replaced in one step, so that several
     processes may do this at once. What cannot be read, or is damaged, is compiled again; where the
-    folder cannot be written, nothing is kept.
+    folder cannot be written, nothing is cached.
     """
     if folder is None:
         return core.compile_model(model, "CPU", options)
@@ -40,7 +40,7 @@ def compile_cached(core: Any, model: Any, options: dict[str, Any], folder: Path 
 
 
 def _read(file: Path) -> bytes | None:
-    """The graph in a cache file; None where there is none that is whole."""
+    """The graph in a cache file; None if there is none, or it is incomplete."""
     try:
         content = file.read_bytes()
     except OSError:

@@ -61,7 +61,7 @@ class OpenVINOEngine:
         if precision == "bfloat16" and "BF16" not in core.get_property(
             "CPU", "OPTIMIZATION_CAPABILITIES"
         ):
-            precision = "float32"  # what OpenVINO uses then, without saying so
+            precision = "float32"  # what OpenVINO uses then, without a warning
         self.name = f"OpenVINO {precision}"
 
     def encode(self, batches: Iterable[PixelArray]) -> Iterator[Features]:

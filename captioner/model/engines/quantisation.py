@@ -43,7 +43,7 @@ def quantise_weights(kernel: FloatArray) -> ov.Node:
 
 
 def limit_activations(model: ov.Model, activation_ranges: Mapping[str, FloatArray]) -> None:
-    """Round activations to 256 levels where calibration said: OpenVINO then runs in int8.
+    """Round activations to 256 levels at the calibrated places: OpenVINO then runs in int8.
 
     Raises
     ------

@@ -78,7 +78,7 @@ def select_captioning(
     generation = parts.generation.with_weights(ensemble.weights)
     parts = replace(parts, generation=generation)
     fitted = _fit_confidence(run, parts, chosen, extractor)
-    record = {"chosen on dev": {"speak": list(ensemble.numbers), "rerank": rerank}}
+    record = {"chosen on dev": {"decoders": list(ensemble.numbers), "rerank": rerank}}
     return CaptionSelection(parts, chosen, ensemble, fitted, record | fitted.record)
 
 
@@ -159,7 +159,7 @@ def _fit_confidence(
     record = {
         "reliability": {
             "first corpus": tuning.reliability(scores[dev], right[dev]),
-            "wider": tuning.reliability(scores[len(run.dev) :], right[len(run.dev) :]),
+            "extra data": tuning.reliability(scores[len(run.dev) :], right[len(run.dev) :]),
         },
         "shown": {
             "share": round(float(shown.mean()), 3),

@@ -1,4 +1,4 @@
-"""Stage 2: what the heads learn of each photo; the teacher's part is kept in the work folder."""
+"""Stage 2: training targets of the heads; the teacher's are saved in the work folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def training_targets(run: Run, lexicon: Lexicon) -> TrainingTargets:
     if run.resume and file.is_file():
         probabilities = load_file(file)["concepts"]
     else:
-        run.report(f"Asking the teacher for {len(run.samples):,} concepts in every photo.")
+        run.report(f"Distilling {len(run.samples):,} concepts from the teacher.")
         teacher = starting_encoder(run.config.teacher, run.config.encoder.size)
         extractor = FeatureExtractor.of(run, teacher)
         table = concept_table(run.samples)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
-from fakes import WatchedDescriber
+from recording_describer import RecordingDescriber
 
 from captioner.execution import decoding, threads
 from captioner.index import Index
@@ -26,7 +26,7 @@ from captioner.types import DecodedPhoto, Description, Failure, FloatArray
 assert decoding and threads  # loaded before forking, since all children need them
 
 
-class LoggingDescriber(WatchedDescriber):
+class LoggingDescriber(RecordingDescriber):
     """Slow, and logs what it has described."""
 
     def __init__(self, log: Path) -> None:

@@ -1,26 +1,26 @@
-"""(a) Captions a second: captioner in one warm process against a loop in the style of its seeds.
+"""(a) Captions per second: captioner compared with the usual tutorial loop in Keras.
 
-The loop, on Keras and TensorFlow: read one photo; `predict` of the encoder at batch 1; then for
-each word one `predict` of the decoder over the whole prefix, arg-max, and a linear scan of the
-vocabulary for the word, until the end mark. Both run on the CPU, from one bundle, on the same
-photos.
+The baseline is how tutorials caption photos ("Image Caption Generator with CNN & LSTM"), on Keras
+and TensorFlow: read one photo; `predict` of the encoder with batch size 1; then for each word one
+`predict` of the decoder over the whole prefix, arg-max, and a linear search of the vocabulary for
+the word, until the end token. Both run on the CPU, with the same bundle and the same photos.
 
-What differs from the seeds, so that the captions can be compared:
+The baseline differs from the tutorials in three points, so that captions can be compared:
 
-- The encoder takes the bundle's size. A second loop takes the seeds' 299 pixels, for its rate only.
+- The encoder takes the bundle's input size. A second baseline takes 299 pixels, for its rate only.
 - The prefix is padded to 32 tokens on the right, as the decoder was trained, not on the left, and
-  the prediction is read at the last word's position. It costs the same: one pass of the LSTM over
-  32 tokens, one product with the vocabulary.
-- captioner's rules hold: no mark but the end is said, no word twice in a row, no empty sentence.
+  the prediction is read at the last word's position. The cost is the same: one pass of the LSTM
+  over 32 tokens, one product with the vocabulary.
+- captioner's rules apply: no special token but the end, no word twice in a row, no empty sentence.
 
-What favours the loop: its graphs are traced before the clock runs, its photos are read by
-captioner's own reader, and where the bundle has several decoders, one `predict` asks them all.
+In favour of the baseline: its graphs are traced before the measurement, its photos are read by
+captioner's own reader, and if the bundle has several decoders, one `predict` evaluates them all.
 
-In each repeat captioner does all photos and the loop a part of its own, so that in the end it has
-captioned all of them once. captioner's model is loaded anew each time, off the clock, its engine
-warmed up: the decoder remembers the prefixes that it has read, and photos seen before would flatter
-it. Greedy captions of both in float32 are compared before anything is printed; where too few are
-equal, there is no ratio.
+In each repeat captioner captions all photos, and the baseline a different part of them, so that in
+the end it has captioned all of them once. captioner's model is loaded again for each repeat, and
+its engine warmed up, both outside the measurement: the decoder caches prefixes, so that photos
+captioned before would be faster. Greedy captions of both in float32 are compared before anything is
+printed; if too few are equal, there is no ratio.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from captioner.app_paths import bundle_folder
 from captioner.execution import describe
 from captioner.model import DescribeOptions, load
 from captioner.model.bundle import VOCABULARY, Bundle
+from captioner.model.candidates import GenerationConfig
 from captioner.model.encoders import TrainedEncoder
 from captioner.model.encoders.xception import feature_size
 from captioner.model.vocabulary import END, PAD, START, UNKNOWN, sentence
@@ -47,24 +48,25 @@ from captioner.types import Failure, Photo
 LENGTH = 32
 """Tokens of a padded prefix."""
 AGREEMENT = 0.98
-"""Share of captions that must be equal: float32 sums in another order turn a few ties."""
-LITERAL_SHARE = 4
-"""The loop at 299 pixels is timed on one in so many of the loop's photos."""
+"""Share of captions that must be equal: float32 sums in another order decide a few ties."""
+PUBLISHED_SIZE_SHARE = 4
+"""The baseline at 299 pixels is timed on one in so many of the baseline's photos."""
 
 
-class SeedLoop:
-    """One photo at a time, one word at a time.
+class TutorialLoop:
+    """The baseline: one photo at a time, one word at a time.
 
     Parameters
     ----------
     size
-        Side of the encoder's square, pixels.
+        Width and height of the encoder's input, pixels.
     """
 
     def __init__(self, bundle: Bundle, size: int) -> None:
         self.size = size
         self.tokens: list[str] = bundle.json(VOCABULARY)
-        self.longest = min(int(bundle.manifest["describe"]["longest"]), LENGTH - 1)
+        config = GenerationConfig.from_manifest(bundle.manifest["describe"])
+        self.max_length = min(config.max_length, LENGTH - 1)
         self.encoder = TrainedEncoder.read(bundle, int8=False).network(size)
         self.decoder = next_word(bundle, len(self.tokens))
 
@@ -73,19 +75,19 @@ class SeedLoop:
         pixels = read(photo, self.size).rgb
         feature = self.encoder.predict(pixels[None], verbose=0)
         prefix = [START]
-        said: list[str] = []
-        while len(said) < self.longest:
+        words: list[str] = []
+        while len(words) < self.max_length:
             padded = np.array([prefix + [PAD] * (LENGTH - len(prefix))], np.int32)
             p = self.decoder.predict({"feature": feature, "tokens": padded}, verbose=0)[0]
             p[[PAD, START, UNKNOWN, prefix[-1]]] = 0
-            if not said:
+            if not words:
                 p[END] = 0
             best = int(p.argmax())
             if best == END:
                 break
             prefix.append(best)
-            said.append(next(word for number, word in enumerate(self.tokens) if number == best))
-        return sentence(said)
+            words.append(next(word for number, word in enumerate(self.tokens) if number == best))
+        return sentence(words)
 
 
 def next_word(bundle: Bundle, vocabulary: int) -> Any:
@@ -113,7 +115,7 @@ def next_word(bundle: Bundle, vocabulary: int) -> Any:
 
 
 def captions(photos: Sequence[Photo], **options: Any) -> tuple[float, list[str]]:
-    """Captions a second of captioner with a model freshly loaded, and the captions."""
+    """Captions per second of captioner with a newly loaded model, and the captions."""
     model = load(DescribeOptions(device="cpu", min_confidence=0, **options))
     blank = np.zeros((model.batch_size, model.size, model.size, 3), np.uint8)
     for _ in model.encode([blank] * 4):
@@ -133,26 +135,26 @@ def main() -> None:
     parser = common.arguments(__doc__, count=200, repeats=5)
     options = parser.parse_args()
     if not common.keras_on_cpu():
-        sys.exit("the seed-style loop needs TensorFlow: pip install tensorflow")
+        sys.exit("the baseline needs TensorFlow: pip install tensorflow")
     bundle = Bundle.open(bundle_folder(options.model))
     with common.photos(options.photos, options.count) as photos:
         measure(bundle, photos, min(options.repeats, options.count), as_json=options.json)
 
 
 def measure(bundle: Bundle, photos: Sequence[Photo], repeats: int, *, as_json: bool) -> None:
-    said: dict[str, dict[Photo, str]] = {}
+    texts_of: dict[str, dict[Photo, str]] = {}
 
-    def whole(name: str, **options: Any) -> Callable[[int], float]:
+    def all_photos(name: str, **options: Any) -> Callable[[int], float]:
         def work(repeat: int) -> float:
             rate, texts = captions(photos, bundle=bundle.folder, **options)
-            said[name] = dict(zip(photos, texts, strict=True))
+            texts_of[name] = dict(zip(photos, texts, strict=True))
             return rate
 
         return work
 
-    def part(name: str, size: int, share: int = 1) -> Callable[[int], float]:
-        loop = SeedLoop(bundle, size)
-        loop.caption(photos[0])
+    def portion(name: str, size: int, share: int = 1) -> Callable[[int], float]:
+        loop = TutorialLoop(bundle, size)
+        loop.caption(photos[0])  # traces its graphs
 
         def work(repeat: int) -> float:
             own = photos[repeat::repeats]
@@ -160,51 +162,56 @@ def measure(bundle: Bundle, photos: Sequence[Photo], repeats: int, *, as_json: b
             start = perf_counter()
             texts = [loop.caption(photo) for photo in own]
             elapsed = perf_counter() - start
-            said.setdefault(name, {}).update(zip(own, texts, strict=True))
+            texts_of.setdefault(name, {}).update(zip(own, texts, strict=True))
             return len(own) / elapsed
 
         return work
 
-    seed, literal = f"seed-style loop, {bundle.size} px", f"seed-style loop, {common.SEED_SIZE} px"
+    baseline, published = (
+        f"tutorial loop, {size} px" for size in (bundle.size, common.PUBLISHED_SIZE)
+    )
     exact, greedy = "captioner, greedy, float32", "captioner, greedy, int8"
     rates = common.side_by_side(
         repeats,
         {
-            seed: part(seed, bundle.size),
-            exact: whole(exact, precision="float32", beams=1),
-            literal: part(literal, common.SEED_SIZE, LITERAL_SHARE),
-            greedy: whole(greedy, beams=1),
-            (shipped := "captioner as shipped"): whole(shipped),
+            baseline: portion(baseline, bundle.size),
+            exact: all_photos(exact, precision="float32", beam_width=1),
+            published: portion(published, common.PUBLISHED_SIZE, PUBLISHED_SIZE_SHARE),
+            greedy: all_photos(greedy, beam_width=1),
+            (shipped := "captioner as shipped"): all_photos(shipped),
         },
     )
 
     def agreeing(name: str) -> int:
-        return sum(said[name].get(photo) == said[seed][photo] for photo in photos)
+        return sum(texts_of[name].get(photo) == texts_of[baseline][photo] for photo in photos)
 
     if agreeing(exact) < AGREEMENT * len(photos):
         for photo in photos:
-            if said[exact][photo] != said[seed][photo]:
-                print(photo.path, said[seed][photo], said[exact][photo], sep="\n  ")
+            if texts_of[exact][photo] != texts_of[baseline][photo]:
+                print(photo.path, texts_of[baseline][photo], texts_of[exact][photo], sep="\n  ")
         sys.exit(
-            f"only {agreeing(exact)} of {len(photos)} greedy captions are equal to the loop's: "
+            f"only {agreeing(exact)} of {len(photos)} greedy captions are equal to the baseline's: "
             "the two do not do the same work, and no ratio is printed."
         )
     rows: list[common.Row] = [
         {
             "configuration": name,
             "captions/s": median(rates[name]),
-            **common.ratio(rates[name], rates[seed], "× seed loop"),
-            f"× at {common.SEED_SIZE} px": common.ratio(rates[name], rates[literal])["ratio"],
-            "equal captions": None if name == literal else agreeing(name) / len(photos),
+            **common.ratio(rates[name], rates[baseline], "× tutorial loop"),
+            f"× at {common.PUBLISHED_SIZE} px": common.ratio(rates[name], rates[published])[
+                "ratio"
+            ],
+            "equal captions": None if name == published else agreeing(name) / len(photos),
         }
         for name in rates
     ]
     notes = [
-        f"{agreeing(exact)} of {len(photos)} greedy float32 captions are equal to the loop's.",
-        f"{len(photos)} photos, {repeats} repeats: in each, captioner does all of them, the loop "
-        f"{len(photos) // repeats}, and at {common.SEED_SIZE} px one in {LITERAL_SHARE} of those.",
+        f"{agreeing(exact)} of {len(photos)} greedy float32 captions are equal to the baseline's.",
+        f"{len(photos)} photos, {repeats} repeats: in each, captioner captions all of them, the "
+        f"baseline {len(photos) // repeats}, and at {common.PUBLISHED_SIZE} px one in "
+        f"{PUBLISHED_SIZE_SHARE} of those.",
     ]
-    common.report("Captions a second in one warm process", rows, notes, as_json=as_json)
+    common.report("Captions per second in one warm process", rows, notes, as_json=as_json)
 
 
 if __name__ == "__main__":

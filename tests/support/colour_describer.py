@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import invented
+import fake_descriptions
 import numpy as np
 from PIL import Image
 
@@ -76,7 +76,9 @@ class ColourDescriber:
 def rank_colours(query: str) -> QueryPlan | None:
     """A `QueryPlanner` that knows the three words."""
     known = [k for k, colour in enumerate(COLOURS) if colour in query.split()]
-    return invented.query_plan(np.eye(256)[known].sum(axis=0), np.zeros(3)) if known else None
+    return (
+        fake_descriptions.query_plan(np.eye(256)[known].sum(axis=0), np.zeros(3)) if known else None
+    )
 
 
 def photo(path: Path, colour: str) -> Path:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from colours import ColourDescriber
+from colour_describer import ColourDescriber
 
 from captioner.types import DecodedPhoto, Description, FloatArray, PixelArray
 
 
-class WatchedDescriber(ColourDescriber):
+class RecordingDescriber(ColourDescriber):
     """Recognises colours, and keeps batches in flight as an engine does.
 
     Parameters
