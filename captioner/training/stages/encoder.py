@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from captioner.model.backend import keras
 from captioner.model.bundle import Bundle
 from captioner.model.encoders import TrainedEncoder
 from captioner.training.encoders import calibrated, fit_encoder, starting_encoder
@@ -43,7 +42,6 @@ def prepare_encoder(
             return PreparedEncoder(trained, {"encoder": source.manifest["training"]})
         trained = replace(trained, size=config.size, activation_ranges=None)
     else:
-        keras.utils.set_random_seed(run.config.seed)
         trained = starting_encoder(config.source, config.size, config.kind)
     record: dict[str, Any] = {}
     if config.fine_tune:
