@@ -111,7 +111,9 @@ def main() -> None:
             for described in synthetic(bundle, options.count):
                 index.store(described, bundle.model_id)
                 common.progress(f"{described[-1].photo.path.stem} synthetic photos")
-        search = ["search", "--db", str(database), "--model", str(bundle.folder), "dog", "running"]
+        # Random vectors match no query well: without the threshold there would be no results.
+        search = ["search", "--db", str(database), "--model", str(bundle.folder)]
+        search += ["--min-score", "0", "dog", "running"]
         commands = {
             (bare := "python -c pass"): [sys.executable, "-c", "pass"],
             "captioner --help": [*CAPTIONER, "--help"],

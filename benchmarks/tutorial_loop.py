@@ -198,9 +198,7 @@ def measure(bundle: Bundle, photos: Sequence[Photo], repeats: int, *, as_json: b
             "configuration": name,
             "captions/s": median(rates[name]),
             **common.ratio(rates[name], rates[baseline], "× tutorial loop"),
-            f"× at {common.PUBLISHED_SIZE} px": common.ratio(rates[name], rates[published])[
-                "ratio"
-            ],
+            f"× {common.PUBLISHED_SIZE} px": common.ratio(rates[name], rates[published])["ratio"],
             "equal captions": None if name == published else agreeing(name) / len(photos),
         }
         for name in rates
