@@ -430,3 +430,5 @@ _LAYERS: dict[str, Callable[[_Translator, Layer, Sequence[_Tensor]], _Tensor]] =
     "Multiply": _Translator._product,
     "Concatenate": _Translator._concatenation,
 }
+SUPPORTED = frozenset(_LAYERS)
+"""Keras layers that can be translated, by class name."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from captioner.model.backend import keras
 from captioner.model.bundle import Bundle
 from captioner.model.encoders import TrainedEncoder
 from captioner.training.encoders import calibrated, fit_encoder, starting_encoder
