@@ -197,7 +197,7 @@ def update(
     run.summary.stopped = stop()
     if not run.summary.stopped:
         walked = ScannedPaths.classify(map(path_key, roots), everywhere=everywhere)
-        missing = vanished(index, plan, walked)
+        missing = find_missing(index, plan, walked)
         index.finish_scan(plan.scan, walked, missing)
         run.summary.back = len(plan.scan.reappeared)
         run.summary.missing = sum(one.reason == "gone" for one in missing)
@@ -205,7 +205,7 @@ def update(
     return run.summary
 
 
-def vanished(index: Index, plan: UpdatePlan, walked: ScannedPaths) -> list[MissingPhoto]:
+def find_missing(index: Index, plan: UpdatePlan, walked: ScannedPaths) -> list[MissingPhoto]:
     """The indexed photos that a complete walk did not find."""
     files: dict[Path, IgnoreFiles] = {}
 

@@ -1,4 +1,4 @@
-"""Types that the stages exchange: `walk → decode → encode → describe → store`.
+"""The typed data that passes between the stages: `walk → decode → encode → describe → store`.
 
 Each stage takes the previous stage's type and yields its own, or a `Failure` instead. All are
 frozen, so that values can be shared by threads.

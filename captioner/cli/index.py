@@ -239,7 +239,7 @@ def _preview(
     from captioner.deduplication import unrecognised
     from captioner.index import Change, ScannedPaths
     from captioner.index.database import path_key
-    from captioner.indexing import plan_update, vanished
+    from captioner.indexing import find_missing, plan_update
     from captioner.photos.walk import listings
 
     roots: list[Path] = []
@@ -277,7 +277,7 @@ def _preview(
     for photo in copies:
         report("copied", photo.path)
     walked = ScannedPaths.classify(map(path_key, roots), everywhere=everywhere)
-    for missing in vanished(opened, plan, walked):
+    for missing in find_missing(opened, plan, walked):
         if missing.path not in moved_from:
             report(missing.reason, missing.path)
     if plan.recaption:

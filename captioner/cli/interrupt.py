@@ -62,7 +62,7 @@ class Stop:
         """Whether to stop."""
         return self._number is not None
 
-    def ask(self, number: int) -> None:
+    def request(self, number: int) -> None:
         """Request a stop; raises `Interrupted` during `waiting`."""
         self._number = number
         if self._waiting:
@@ -93,7 +93,7 @@ def waiting() -> AbstractContextManager[None]:
     return _current.waiting()
 
 
-def asked() -> bool:
+def stop_requested() -> bool:
     """Whether a signal has requested a stop, and the command is finishing its current work."""
     return _current()
 
@@ -104,14 +104,14 @@ def finishing() -> Iterator[Stop]:
     global _current  # noqa: PLW0603 (global like the signal handlers)
     stop, outer = Stop(), _current
 
-    def ask(number: int, frame: object) -> None:
+    def request(number: int, frame: object) -> None:
         restore()
         # Bypasses Python's buffers, which the signal may have interrupted in the middle of a line.
         keyboard = number in (signal.SIGINT, getattr(signal, "SIGBREAK", None))
         with suppress(OSError, ValueError):  # stderr is closed or broken
             if sys.__stderr__:
                 os.write(sys.__stderr__.fileno(), _KEYBOARD if keyboard else _OTHER)
-        stop.ask(number)
+        stop.request(number)
 
     def restore() -> None:
         for number, handler in before.items():
@@ -125,7 +125,7 @@ def finishing() -> Iterator[Stop]:
     _current = stop
     try:
         for number in before:
-            signal.signal(number, ask)
+            signal.signal(number, request)
         yield stop
     finally:
         restore()

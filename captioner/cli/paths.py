@@ -35,7 +35,7 @@ def _read_more(stdin: BufferedReader) -> bytes:
         with interrupt.waiting():
             return stdin.read1(65536)
     except interrupt.Interrupted:
-        if interrupt.asked():
+        if interrupt.stop_requested():
             return b""
         raise
     except OSError as error:

@@ -270,7 +270,7 @@ def _side_by_side(photo: Path, found: Sequence[Statement]) -> None:
             if one.what == what:
                 cell = cells[places.index(_place(photo, one))]
                 cell.append("\n" if cell else "").append(console.shown_lines(one.text))
-                aside = ", ".join(part for part in (one.author(), one.field) if part)
-                cell.append(f"\n{console.shown(aside)}", "dim")
+                origin = ", ".join(part for part in (one.author(), one.field) if part)
+                cell.append(f"\n{console.shown(origin)}", "dim")
         table.add_row(what, *cells)
     Console(highlight=False).print(table)

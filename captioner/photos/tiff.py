@@ -23,7 +23,7 @@ from captioner.types import PixelArray
 
 Samples = npt.NDArray[Any]
 
-SAVE_ANEW = "Save it as a TIFF of 8 or 16 bits, or as PNG or JPEG."
+CONVERT_REMEDY = "Save it as a TIFF of 8 or 16 bits, or as PNG or JPEG."
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 259, 262, 266
 _STRIPS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_BYTES, _PLANAR, _PREDICTOR = 273, 277, 278, 279, 284, 317
@@ -261,7 +261,9 @@ def _tags(file: BinaryIO) -> TiffImagePlugin.ImageFileDirectory_v2:
     file.seek(0)
     header = file.read(8)
     if header[:4] == b"MM\0+":  # which Pillow takes for a classic TIFF
-        raise PhotoError("it is a big-endian BigTIFF, which captioner does not read.", SAVE_ANEW)
+        raise PhotoError(
+            "it is a big-endian BigTIFF, which captioner does not read.", CONVERT_REMEDY
+        )
     if header[2:4] == b"+\0":
         header += file.read(8)
     tags = TiffImagePlugin.ImageFileDirectory_v2(header)
@@ -274,12 +276,12 @@ def unsupported_compression(number: int) -> PhotoError:
     """The error for a TIFF whose compression is not supported."""
     name = COMPRESSIONS.get(number, f"method {number}")
     return PhotoError(
-        f"it is a TIFF compressed with {name}, which captioner does not read.", SAVE_ANEW
+        f"it is a TIFF compressed with {name}, which captioner does not read.", CONVERT_REMEDY
     )
 
 
 def _unsupported(layout: Layout) -> PhotoError:
-    return PhotoError(f"it is a TIFF of {layout}, which captioner does not read.", SAVE_ANEW)
+    return PhotoError(f"it is a TIFF of {layout}, which captioner does not read.", CONVERT_REMEDY)
 
 
 def _samples(content: bytes, order: str, layout: Layout) -> Samples:

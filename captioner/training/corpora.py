@@ -30,7 +30,7 @@ LISTS: Mapping[Split, str] = {
     "test": "Flickr_8k.testImages.txt",
 }
 
-WHERE = (
+DATA_REMEDY = (
     "Flickr8k comes from Kaggle (adityajn105/flickr8k), from the Hugging Face hub (jxie/flickr8k;"
     " `captioner train --download FOLDER` fetches it), or from its authors (Flickr8k_Dataset.zip"
     " and Flickr8k_text.zip). Put it into a folder with Images/ and captions.txt, or with"
@@ -100,10 +100,10 @@ def find_data(chosen: Path | None = None) -> Path:
     place = chosen or from_environment("CAPTIONER_DATA")
     if place is None:
         raise UsageError(
-            "no photos with captions: neither --data nor CAPTIONER_DATA is given.", WHERE
+            "no photos with captions: neither --data nor CAPTIONER_DATA is given.", DATA_REMEDY
         )
     if not place.exists():
-        raise UsageError(f"no photos with captions at {place}: it does not exist.", WHERE)
+        raise UsageError(f"no photos with captions at {place}: it does not exist.", DATA_REMEDY)
     return place
 
 
@@ -218,7 +218,7 @@ def _caption_file(place: Path) -> Path:
     for file in (place / CAPTIONS, *(text / TOKENS for text in texts)):
         if file.is_file():
             return file
-    raise CaptionerError(f"{place} contains neither {CAPTIONS} nor {TOKENS}.", WHERE)
+    raise CaptionerError(f"{place} contains neither {CAPTIONS} nor {TOKENS}.", DATA_REMEDY)
 
 
 def _photo_folder(file: Path) -> Path:

@@ -16,7 +16,7 @@ from captioner.model import destination
 from captioner.training.corpora import CAPTIONS, LISTS, Split
 
 REPOSITORY = "jxie/flickr8k"
-CALLED: dict[str, Split] = {"train": "train", "validation": "dev", "test": "test"}
+HUB_SPLITS: dict[str, Split] = {"train": "train", "validation": "dev", "test": "test"}
 """The repository's splits; each has one or more files `data/train-00000-of-00002-….parquet`."""
 IMAGE = "image"
 """Column: a struct of the photo's bytes and possibly its file name."""
@@ -102,7 +102,7 @@ def _download(folder: Path, parts: Path, progress: Callable[[str], None] | None)
     captions: list[tuple[str, str]] = []
     names: dict[Split, dict[str, None]] = {split: {} for split in LISTS}
     for part in fetched:
-        split = CALLED[part.name.partition("-")[0]]
+        split = HUB_SPLITS[part.name.partition("-")[0]]
         for data, path, sentences in _rows(part):
             name = _name(path, split, sum(map(len, names.values())), names)
             names[split][name] = None
@@ -143,13 +143,13 @@ def _fetch(parts: Path) -> list[Path]:
             "Check the network and run the command again: downloaded files are kept.",
         ) from error
     found = sorted(parts.glob("data/*.parquet"))
-    missing = [called for called in CALLED if not any(p.name.startswith(called) for p in found)]
+    missing = [name for name in HUB_SPLITS if not any(p.name.startswith(name) for p in found)]
     if missing:
         raise CaptionerError(
             f"{REPOSITORY} on the Hugging Face hub has no parquet files for {', '.join(missing)}.",
             "It has changed: take Flickr8k from Kaggle (adityajn105/flickr8k).",
         )
-    return [part for called in CALLED for part in found if part.name.startswith(f"{called}-")]
+    return [part for name in HUB_SPLITS for part in found if part.name.startswith(f"{name}-")]
 
 
 def _rows(part: Path) -> Iterator[tuple[bytes, str, list[str]]]:
