@@ -1,6 +1,6 @@
 """The command-line application: commands, imported on demand, and the handling of all errors.
 
-Exit codes: 0 all done, 1 some photos failed, 2 wrong usage, 130 interrupted by Ctrl-C, 143 ended by
+Exit codes: 0 all done, 1 some photos failed, 2 usage error, 130 interrupted by Ctrl-C, 143 ended by
 SIGTERM, 129 by SIGHUP.
 """
 

@@ -60,7 +60,7 @@ def export(
 
     One record per photo, ordered by path: captions, keywords, camera data, failures.
     docs/export.md explains each column. In CSV, lists are JSON. Parquet needs
-    `pip install 'captioner[export]'`. A backup is a database like the original.
+    `pip install 'captioner[export]'`. A backup is itself a database that --db accepts.
 
     \b
     Examples:

@@ -188,7 +188,7 @@ def _input_paths(paths: list[str] | None, opened: Index, *, nul: bool) -> InputP
         name = console.shown(str(root))
         if os.path.exists(root) and not os.path.isdir(root):  # noqa: PTH110, PTH112 (may raise)
             forget = f"`captioner forget {name}`"
-            console.note(f"{name} is not a folder any more. Remove its photos with {forget}.")
+            console.note(f"{name} is no longer a folder. Remove its photos with {forget}.")
         elif not _is_absent(root):
             existing.append(os.fspath(root))
         elif broken := explain_link(root):

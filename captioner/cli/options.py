@@ -81,8 +81,8 @@ MinConfidence = Annotated[
         min=0,
         max=1,
         metavar="P",
-        help="Do not use captions by the model whose confidence is below P, 0 to 1. Keywords are "
-        "used instead where possible.",
+        help="Do not use model captions with a confidence below P, 0 to 1; use keywords instead "
+        "where possible.",
         show_default="the model's own",
     ),
 ]

@@ -102,7 +102,7 @@ def _photos(found: Statistics) -> Table:
     for name, number in (
         ("total", found.photos),
         ("described", found.described),
-        ("by keywords only", found.wordless),
+        ("with keywords only", found.wordless),
         ("failed", found.failed),
         ("missing", found.missing),
         ("ignored", found.ignored),

@@ -130,7 +130,7 @@ def train(
         typer.Option(
             min=1e-6,
             metavar="RATE",
-            help="Peak learning rate of fine-tuning. "
+            help="Peak learning rate for fine-tuning. "
             f"[default: {_DEFAULT.encoder.fine_tune_rate:g}]",
         ),
     ] = None,
@@ -165,7 +165,7 @@ def train(
     ] = _DEFAULT.decoders.epochs,
     rate: Annotated[
         float,
-        typer.Option(min=1e-7, metavar="RATE", help="Peak learning rate of the decoders."),
+        typer.Option(min=1e-7, metavar="RATE", help="Peak learning rate for the decoders."),
     ] = _DEFAULT.decoders.learning_rate,
     seed: training.Seed = _DEFAULT.seed,
     resume: training.Resume = False,

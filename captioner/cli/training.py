@@ -205,7 +205,7 @@ def summarise(result: Result, data: Path | None) -> None:
     for line in (
         f"The bundle is in {folder}.",
         f"CIDEr on the dev split: {result.cider:.1f}.",
-        "Its captions reach the confidence threshold on "
+        "Its captions reach the confidence threshold for "
         f"{100 * result.captioned_share:.0f} % of the dev photos.",
         f"To caption photos with it: captioner caption --model {shown} photo.jpg",
         f"To measure it: captioner evaluate --model {shown}{measured}",

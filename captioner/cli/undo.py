@@ -126,7 +126,7 @@ def _written(records: Writes) -> Iterator[Photo | Failure]:
                 yield Photo.of(path, found)
     if missing:
         console.note(
-            f"{console.counted(missing)} not found where captioner wrote: name the new folder, or "
+            f"{console.counted(missing)} not found at the recorded path: name the new folder, or "
             "run `captioner index` on it first."
         )
 

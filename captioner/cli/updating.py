@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from captioner.types import Describer, Failure, Listing, Photo
 
 _NETWORK = (
-    "{path} is on a network drive ({kind}): searches wait for writes there, and two machines at a "
-    "time may corrupt it. Keep it on a disk of this machine: --db or CAPTIONER_DB."
+    "{path} is on a network drive ({kind}): searches wait for writes there, and two "
+    "machines that use it at the same time may corrupt it. Keep it on a local disk, with --db or "
+    "CAPTIONER_DB."
 )
 _CONTINUE = "run the same command again to continue."
 

@@ -106,7 +106,7 @@ def write(
     log_file: options.LogFile = None,
     database: options.Database = None,
 ) -> None:
-    """Write captions from the index into photos or sidecars, where other programs read them.
+    """Write captions from the index into photos or sidecars, where other programs can read them.
 
     Captions written by a person are never replaced: such photos are skipped. So are photos whose
     metadata cannot be read reliably, since it may contain such a caption. `captioner undo` restores

@@ -35,15 +35,15 @@ _FULL = (
     "Free some space and run again; everything stored before is kept.",
 )
 _TRANSIENT = {
-    "SQLITE_BUSY": ("is held by another program", "Close that program, or try again later."),
-    "SQLITE_LOCKED": ("is held by another program", "Close that program, or try again later."),
+    "SQLITE_BUSY": ("is locked by another program", "Close that program, or try again later."),
+    "SQLITE_LOCKED": ("is locked by another program", "Close that program, or try again later."),
     "SQLITE_FULL": _FULL,
     "SQLITE_IOERR": (
         "cannot be read or written: its disk reports an error",
         "Check that the disk is connected and healthy, then run again.",
     ),
 }
-"""SQLite's error codes for troubles that may pass without a change to the database."""
+"""SQLite's error codes for problems that may pass without a change to the database."""
 _PERMANENT = {
     "SQLITE_READONLY": (
         "cannot be written",
@@ -164,8 +164,8 @@ def writer_lock(path: Path) -> Iterator[None]:
             file = resources.enter_context(name.open("ab+", buffering=0))
             if not locks.lock(file.fileno()):
                 raise DatabaseUnavailableError(
-                    f"{path} is being written by {_holder(file)}.",
-                    "Wait until it has finished, or end it. Searching works meanwhile.",
+                    f"{path} is being written to by {_holder(file)}.",
+                    "Wait until it has finished, or stop it. You can still search meanwhile.",
                 )
             holder = f"process {os.getpid()} on {platform.node()}"
             since = datetime.now().astimezone().isoformat(" ", "seconds")
@@ -226,7 +226,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
         If its schema is that of another version.
     """
     missing = UsageError(
-        f"there is no index at {path}.", f"Make one with `captioner index FOLDER`. {_ANOTHER}"
+        f"there is no index at {path}.", f"Create one with `captioner index FOLDER`. {_ANOTHER}"
     )
     _refuse_folder(path)
     if not os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises where it may not look)
@@ -242,7 +242,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
             if pending:
                 raise CaptionerError(
                     f"{path} was made by an older captioner.",
-                    "Bring it up to date with `captioner index FOLDER`; nothing in it is lost.",
+                    "Upgrade it with `captioner index FOLDER`; nothing in it is lost.",
                 )
         except BaseException:
             connection.close()

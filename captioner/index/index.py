@@ -103,8 +103,7 @@ class Index:
                     if not write:
                         raise CaptionerError(
                             f"{path} was made by an older captioner.",
-                            "Bring it up to date with `captioner index FOLDER`; nothing in it is "
-                            "lost.",
+                            "Upgrade it with `captioner index FOLDER`; nothing in it is lost.",
                         )
                     documents.rebuild(connection)
             return cls(path, connection, resources.pop_all(), write=write)

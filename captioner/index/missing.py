@@ -295,7 +295,7 @@ def removal_warnings(connection: sqlite3.Connection, gone: Iterable[IndexedPhoto
             yield f"{name} no longer exists, and {lost:,} of {total:,} photos with it."
             continue
         except NotADirectoryError:
-            yield f"{name} is not a folder any more, and {lost:,} of {total:,} photos are gone."
+            yield f"{name} is no longer a folder, and {lost:,} of {total:,} photos are gone."
             continue
         except OSError as error:
             yield f"{name} cannot be read: {error.strerror}."

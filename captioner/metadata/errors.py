@@ -25,7 +25,7 @@ class RefusalReason(Enum):
     RAW = "it is a raw photo"
     TIFF_LOOP = "its TIFF directories form a loop"
     DUPLICATE_TAGS = "a TIFF directory contains the same tag twice"
-    NO_APPEND = "a person captioned it in a form to which nothing can be appended"
+    NO_APPEND = "it has a caption by a person in a form to which nothing can be appended"
     UNVERIFIED = "the result did not pass verification"
     NOT_REGULAR = "it is not a regular file"
     SIDECAR = "its sidecar cannot be read"

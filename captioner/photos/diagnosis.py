@@ -24,7 +24,7 @@ _UNSUPPORTED = re.compile(
 )
 """In decoders' messages about a variant of a format that they do not decode."""
 
-_CONVERT = "Save it as a usual JPEG or PNG with another program."
+_CONVERT = "Save it as an ordinary JPEG or PNG with another program."
 _RESTORE = "Copy it again, or restore it from a backup."
 
 
@@ -36,7 +36,7 @@ def diagnose(kind: str, file: BinaryIO, error: Exception) -> PhotoError:
     match error:
         case Image.DecompressionBombError():
             reason = f"it claims to have more than {MAX_PIXELS // 1_000_000} megapixels."
-            return PhotoError(reason, "If that is true, make a smaller copy.")
+            return PhotoError(reason, "If it really has, make a smaller copy.")
         case MemoryError():
             reason = "there is not enough memory to decode it."
             return PhotoUnavailableError(reason, "Close other programs, or make a smaller copy.")

@@ -68,8 +68,8 @@ def read(photo: Photo, size: int) -> DecodedPhoto:
     try:
         if is_online_only(photo.path.stat()):
             raise PhotoUnavailableError(
-                "its content is not on this disk but in a cloud (OneDrive, iCloud or the like).",
-                "Download it first: choose to keep it always on this device.",
+                "its content is in the cloud (OneDrive, iCloud or similar), not on this disk.",
+                "Download it first: choose to always keep it on this device.",
             )
         with open_regular(photo.path) as file:
             kind = formats.detect_format(file)

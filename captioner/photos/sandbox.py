@@ -187,7 +187,7 @@ class _Worker:
 
 
 def _cannot_start() -> PhotoError:
-    return PhotoUnavailableError("the process that decodes such files does not start.")
+    return PhotoUnavailableError("the process that decodes such files cannot be started.")
 
 
 @atexit.register

@@ -174,9 +174,9 @@ def _check_same_run(work: Path, before: dict[str, Any], now: dict[str, Any]) -> 
         if before["data"].get(name) != corpora
     ]
     if changed:
-        begun = before.get("command") or "those that it was begun with"
+        begun = before.get("command") or "those that it was started with"
         raise CaptionerError(
-            f"the run in {work} was begun with other options: {'; '.join(changed)}.",
+            f"the run in {work} was started with other options: {'; '.join(changed)}.",
             f"Resume it with the same options ({begun}), or name another folder with --work.",
         )
 

@@ -98,10 +98,10 @@ class TestDeletedFolder:
         shutil.rmtree(folder / "old")
         (folder / "old").write_text("no folder")
         result = run("index")
-        assert f"{folder}/old is not a folder any more." in result.stderr
+        assert f"{folder}/old is no longer a folder." in result.stderr
         assert (result.exit_code, "3 gone" in result.stderr) == (0, True)
         refused = run("prune", "--yes")
-        assert f"{folder}/old is not a folder any more, and 3 of 3 photos" in refused.stderr
+        assert f"{folder}/old is no longer a folder, and 3 of 3 photos" in refused.stderr
         assert run("prune", "--yes", "--force").exit_code == 0
         assert known(folder) == KEPT
         assert (folder / "old").read_text() == "no folder"

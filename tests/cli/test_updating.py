@@ -369,7 +369,7 @@ class TestWatch:
             with closing(sqlite3.connect(database, isolation_level=None)) as another:
                 another.execute("BEGIN IMMEDIATE")
                 colour_describer.photo(folder / "more.jpg", "blue")
-                heard("is held by another program.")
+                heard("is locked by another program.")
                 heard("Trying again every")
                 another.rollback()
             colour_describer.photo(folder / "and more.jpg", "blue")  # or it would try again later

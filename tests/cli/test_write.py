@@ -132,7 +132,7 @@ def test_undo_finds_moved_files(run: Run) -> None:
     run("write", "--in-place", "red.jpg")
     Path("moved").mkdir()
     Path("red.jpg").rename("moved/rot.jpg")
-    assert "1 photo not found where captioner wrote" in run("undo").stderr
+    assert "1 photo not found at the recorded path" in run("undo").stderr
     assert run("undo", "moved").exit_code == 0
     assert Path("moved/rot.jpg").read_bytes() == before
 

@@ -298,7 +298,10 @@ def test_the_lock_of_a_dead_process_is_taken_over(path: Path) -> None:
 
 
 def test_the_lock_ends_with_the_index(path: Path) -> None:
-    with Index.open(path, write=True), pytest.raises(CaptionerError, match="is being written by"):
+    with (
+        Index.open(path, write=True),
+        pytest.raises(CaptionerError, match="is being written to by"),
+    ):
         Index.open(path, write=True)
     Index.open(path, write=True).close()
 
@@ -360,7 +363,7 @@ def test_a_lock_of_another_program_is_reported(path: Path, monkeypatch: pytest.M
     Index.open(path, write=True).close()
     other = sqlite3.connect(path)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(CaptionerError, match="is held by another program"):
+    with pytest.raises(CaptionerError, match="is locked by another program"):
         Index.open(path, write=True)
     other.close()
     Index.open(path, write=True).close()

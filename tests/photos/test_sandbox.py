@@ -191,7 +191,7 @@ def test_a_worker_that_cannot_be_started(tmp_path: Path, monkeypatch: pytest.Mon
     tiff(tmp_path / "a.tif")
     for python in ("/nowhere/python", "/bin/true"):
         monkeypatch.setattr(sys, "executable", python)
-        with pytest.raises(PhotoUnavailableError, match="does not start"):
+        with pytest.raises(PhotoUnavailableError, match="cannot be started"):
             open_photo(tmp_path / "a.tif")
 
 

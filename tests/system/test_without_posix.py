@@ -222,7 +222,7 @@ class TestWriting:
         ) as holder:  # fmt: skip
             assert holder.stdout and holder.stdout.readline() == b"held\n"
             done = machine.run("write", machine.red, code=1)
-            assert f"is being written by process {holder.pid} on " in done.stderr
+            assert f"is being written to by process {holder.pid} on " in done.stderr
             holder.kill()
         machine.run("write", machine.red)
 

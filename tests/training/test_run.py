@@ -91,7 +91,7 @@ def test_a_run_with_other_options_is_not_resumed(
     before = (begun.work / "options.json").read_bytes()
     with pytest.raises(CaptionerError) as error:
         replace(begun, resume=True, **changes).begin()  # type: ignore[arg-type]
-    assert error.value.reason == f"the run in {begun.work} was begun with other options: {reason}"
+    assert error.value.reason == f"the run in {begun.work} was started with other options: {reason}"
     assert "captioner train --data first" in error.value.remedy
     assert (begun.work / "options.json").read_bytes() == before
 

@@ -202,7 +202,7 @@ def summary(out: Path, data: Path) -> list[object]:
     return [
         f"The bundle is in {out}.",
         Matching(r"CIDEr on the dev split: [\d.]+\."),
-        Matching(r"Its captions reach the confidence threshold on \d+ % of the dev photos\."),
+        Matching(r"Its captions reach the confidence threshold for \d+ % of the dev photos\."),
         f"To caption photos with it: captioner caption --model {out} photo.jpg",
         f"To measure it: captioner evaluate --model {out} --data {data}",
     ]
