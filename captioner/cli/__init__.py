@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt as error:  # before the command began
         sys.exit(interrupt.exit_code(error))
     except SystemExit as end:
-        if loading.abandoned() and isinstance(end.code, int):
+        if loading.work_continues() and isinstance(end.code, int):
             # The interpreter cannot stop a thread that is running native code.
             for stream in (sys.stdout, sys.stderr):
                 with suppress(OSError, ValueError):

@@ -51,6 +51,6 @@ def interruptible(work: Callable[[], T]) -> T:
     return results[0]
 
 
-def abandoned() -> bool:
+def work_continues() -> bool:
     """Whether work still runs after a signal has ended the wait for it."""
     return any(thread.name == _THREAD for thread in running())

@@ -39,7 +39,7 @@ def _read_more(stdin: BufferedReader) -> bytes:
             return b""
         raise
     except OSError as error:
-        raise streams.unreadable(error) from error
+        raise streams.unreadable_error(error) from error
 
 
 def _expand(argument: str) -> str:

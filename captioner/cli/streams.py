@@ -80,7 +80,7 @@ def stdin_text() -> str:
     try:
         content = stdin().read()
     except OSError as error:
-        raise unreadable(error) from error
+        raise unreadable_error(error) from error
     # PowerShell pipes UTF-16 with a BOM.
     utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     encodings = ["utf-16"] if utf16 else ["utf-8-sig", sys.stdin.encoding or "utf-8"]
@@ -90,7 +90,7 @@ def stdin_text() -> str:
     raise UsageError("standard input is not UTF-8 text.", "Convert it to UTF-8 first.")
 
 
-def unreadable(error: OSError) -> UsageError:
+def unreadable_error(error: OSError) -> UsageError:
     """The error for standard input that cannot be read, such as a folder."""
     return UsageError(
         f"standard input cannot be read: {error.strerror or error}.", "Pipe something else in."

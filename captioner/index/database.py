@@ -162,7 +162,7 @@ def writer_lock(path: Path) -> Iterator[None]:
             # Unbuffered: on a full disk, closing would fail once more.
             name = path.with_name(path.name + ".lock")
             file = resources.enter_context(name.open("ab+", buffering=0))
-            if not locks.lock(file.fileno()):
+            if not locks.try_lock(file.fileno()):
                 raise DatabaseUnavailableError(
                     f"{path} is being written to by {_holder(file)}.",
                     "Wait until it has finished, or stop it. You can still search meanwhile.",

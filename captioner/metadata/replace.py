@@ -22,7 +22,7 @@ from captioner.system.paths import verbatim
 _PREFIX, _SUFFIX = ".captioner-", ".tmp"
 
 
-class FolderLock:
+class OutputFolderLock:
     """Lock on the folder that is written to, against other captioner processes. A context manager.
 
     One folder at a time, since the photos of a folder follow each other. Temporary files that a
@@ -32,7 +32,7 @@ class FolderLock:
     def __init__(self) -> None:
         self._locked: tuple[Path, locks.FolderLock] | None = None
 
-    def __enter__(self) -> FolderLock:
+    def __enter__(self) -> OutputFolderLock:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -120,7 +120,7 @@ def replace(
     data: bytes,
     expected: bytes,
     *,
-    lock: FolderLock,
+    lock: OutputFolderLock,
     record: Callable[[], None],
     sync: bool = True,
     keep_times: bool = False,
@@ -173,7 +173,7 @@ def create(
     data: bytes,
     *,
     permissions_from: Path,
-    lock: FolderLock,
+    lock: OutputFolderLock,
     record: Callable[[], None],
     sync: bool = True,
 ) -> None:
@@ -209,7 +209,7 @@ def create(
         raise RefusedError(RefusalReason.SYSTEM, error.strerror or str(error)) from error
 
 
-def remove(path: Path, expected: bytes, *, lock: FolderLock, sync: bool = True) -> None:
+def remove(path: Path, expected: bytes, *, lock: OutputFolderLock, sync: bool = True) -> None:
     """Delete a file with the expected content.
 
     Raises

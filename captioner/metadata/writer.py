@@ -14,7 +14,7 @@ from captioner.metadata.fields import XMP_DESCRIPTION, CaptionData, FieldText, F
 from captioner.metadata.outcome import UnreadableMetadata, WriteOptions, WriteOutcome, WriteStatus
 from captioner.metadata.packet import read_packet_tolerantly
 from captioner.metadata.reading import MAX_BYTES, parse_photo, read_photo
-from captioner.metadata.replace import FolderLock, create, remove, resolve_replaceable, sha256
+from captioner.metadata.replace import OutputFolderLock, create, remove, resolve_replaceable, sha256
 from captioner.metadata.replace import replace as replace_file
 from captioner.metadata.sidecar import SidecarFinder, Sidecars
 from captioner.metadata.targets import Target, photo_target, sidecar_target
@@ -35,7 +35,7 @@ class CaptionWriter:
     def __init__(self, records: Records, options: WriteOptions | None = None) -> None:
         self._records = records
         self._options = options or WriteOptions()
-        self._lock = FolderLock()
+        self._lock = OutputFolderLock()
         self._sidecars = SidecarFinder()
 
     def __enter__(self) -> CaptionWriter:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from captioner.model.heads import log_probability
-from captioner.model.hypernyms import members
+from captioner.model.hypernyms import concepts_below
 from captioner.model.vocabulary import stem, words
 from captioner.types import FloatArray, Keyword
 
@@ -49,7 +49,7 @@ class Concepts:
     def __init__(self, table: Mapping[str, Any]) -> None:
         concepts, hypernyms = table["concepts"], table["kinds"]
         self._entries = [*concepts, *hypernyms]
-        self._rows = [*({row} for row in range(len(concepts))), *members(table)]
+        self._rows = [*({row} for row in range(len(concepts))), *concepts_below(table)]
         """Of each entry, the concepts that are it."""
         self._count = len(concepts)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def members(table: Mapping[str, Any]) -> list[set[int]]:
+def concepts_below(table: Mapping[str, Any]) -> list[set[int]]:
     """The concepts below each hypernym: the transitive closure of the table's parents.
 
     Parameters

@@ -95,7 +95,7 @@ def read_facts(image: Image.Image, file: BinaryIO) -> Facts:
     return _facts(read_blocks(image, file, _PROPERTIES))
 
 
-def packet_facts(packet: bytes, *, original_date: bool = False) -> Facts:
+def xmp_facts(packet: bytes, *, original_date: bool = False) -> Facts:
     """The facts in an XMP packet alone, as in a sidecar.
 
     Parameters

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from captioner.photos import takeout
-from captioner.photos.facts import packet_facts, unique_keywords, unique_texts
+from captioner.photos.facts import unique_keywords, unique_texts, xmp_facts
 from captioner.photos.path_errors import explain
 from captioner.photos.sidecars import XMP
 from captioner.photos.xmp import MAX_PACKET_BYTES
@@ -58,8 +58,8 @@ def read(photo: Photo, own: Facts, warn: Warn) -> tuple[Facts, tuple[Sidecar, ..
             continue
         opened.append(sidecar)
         if sidecar.name.lower().endswith(XMP):
-            overriding.append(packet_facts(content, original_date=True))
-            filling.append(packet_facts(content))
+            overriding.append(xmp_facts(content, original_date=True))
+            filling.append(xmp_facts(content))
             if content.strip() and not _RDF.search(content):
                 warn(path, "it is not XMP.")
         else:

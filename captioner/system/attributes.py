@@ -25,7 +25,7 @@ def copy(source: Path, target: Path) -> bool:
     if system.WINDOWS:
         from captioner.system import windows
 
-        return windows.complete(source, target)
+        return windows.copy_attributes(source, target)
     if not hasattr(os, "listxattr"):  # Python has it on Linux only.
         if not _copy_extended(source, target):
             return False

@@ -21,7 +21,7 @@ else:
 _BINARY: int = getattr(os, "O_BINARY", 0)
 
 
-def lock(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
     """Lock an open file without waiting; False if another process holds the lock.
 
     On Windows the first byte is locked, and no other process can read it until the lock ends.
@@ -59,15 +59,15 @@ class FolderLock:
         self._file: Path | None = None
         if system.WINDOWS:
             with os.scandir(paths.verbatim(path)):  # Raises if the folder cannot be read.
-                self._file = lock_file(path)
+                self._file = lock_path(path)
             self._file.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(
             self._file or path, os.O_RDWR | os.O_CREAT | _BINARY if self._file else os.O_RDONLY
         )
 
     def lock(self) -> bool:
-        """Lock the folder without waiting, as the function `lock`."""
-        return lock(self._descriptor)
+        """Lock the folder without waiting, as `try_lock` does."""
+        return try_lock(self._descriptor)
 
     def sync(self) -> None:
         """Flush the folder's entries to disk. On Windows, NTFS's journal does it."""
@@ -87,7 +87,7 @@ class FolderLock:
                 self._file.unlink()
 
 
-def lock_file(folder: Path) -> Path:
+def lock_path(folder: Path) -> Path:
     """The file that is locked on Windows instead of a folder."""
     real = os.path.normcase(os.path.realpath(folder))
     name = hashlib.sha256(os.fsencode(real)).hexdigest()[:32]

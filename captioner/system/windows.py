@@ -47,7 +47,7 @@ def copy(source: Path, target: Path) -> None:
         raise _os_error(error) from error
 
 
-def complete(source: Path, target: Path) -> bool:
+def copy_attributes(source: Path, target: Path) -> bool:
     """Copy owner, permissions and creation time to a copy; False if it still differs."""
     import pywintypes
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from captioner.errors import CaptionerError
 from captioner.model.concepts import Concepts
-from captioner.model.hypernyms import members
+from captioner.model.hypernyms import concepts_below
 from captioner.model.vocabulary import words
 from captioner.training.corpora import Example, class_of
 from captioner.training.run import FeatureExtractor
@@ -142,7 +142,7 @@ def _posterior(
 
 def _siblings(table: Mapping[str, Any]) -> list[list[int]]:
     """For each class those of its narrowest hypernym with four classes or more; else itself."""
-    below = members(table)
+    below = concepts_below(table)
     families = sorted((rows for rows in below if 4 <= len(rows) <= 60), key=len)
     return [
         sorted(next((rows for rows in families if row in rows), {row}))

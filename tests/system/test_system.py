@@ -25,7 +25,7 @@ from captioner.errors import DatabaseUnavailableError, UsageError
 from captioner.index import database, mounts
 from captioner.metadata.errors import RefusalReason
 from captioner.metadata.outcome import WriteOptions, WriteStatus
-from captioner.metadata.replace import FolderLock, resolve_replaceable
+from captioner.metadata.replace import OutputFolderLock, resolve_replaceable
 from captioner.metadata.writer import CaptionWriter
 from captioner.photos import walk as walking
 from captioner.photos.walk import Selection, walk
@@ -490,11 +490,11 @@ class TestWindowsFiles:
     ) -> None:
         monkeypatch.setattr(system, "WINDOWS", True)
         monkeypatch.setenv("CAPTIONER_HOME", str(tmp_path / "home"))
-        file = locks.lock_file(photo.parent)
-        with FolderLock() as lock:
+        file = locks.lock_path(photo.parent)
+        with OutputFolderLock() as lock:
             lock.acquire(photo.parent)
             assert file.exists()
-            assert locks.lock_file(photo.parent / "../photos") == file
+            assert locks.lock_path(photo.parent / "../photos") == file
             assert sorted(photo.parent.iterdir()) == [photo]
         assert not file.exists()
 
@@ -538,25 +538,25 @@ class TestWindowsAttributes:
         for name, functions in fakes.items():
             monkeypatch.setitem(sys.modules, name, SimpleNamespace(**functions))  # type: ignore[arg-type]
         monkeypatch.setattr(windows, "_set_creation_time", lambda *_: None)
-        asked = iter(["source", "source", "target"])  # in the order that complete() asks
+        asked = iter(["source", "source", "target"])  # in the order that copy_attributes() asks
         monkeypatch.setattr(windows, "attributes", lambda found: both[next(asked)]["attributes"])
         return both
 
-    def complete(self, folder: Path) -> bool:
-        return windows.complete(folder / "source", folder / "target")
+    def copy_attributes(self, folder: Path) -> bool:
+        return windows.copy_attributes(folder / "source", folder / "target")
 
     def test_everything_is_preserved(
         self, properties: dict[str, dict[str, Any]], tmp_path: Path
     ) -> None:
         properties["target"]["attributes"] = stat.FILE_ATTRIBUTE_HIDDEN  # not archived yet
         properties["target"]["rights"] = "O:S-1-5-21D:P(A;;FA;;;SY)"  # the same, but inherited
-        assert self.complete(tmp_path)
+        assert self.copy_attributes(tmp_path)
 
     def test_permissions_are_set(
         self, properties: dict[str, dict[str, Any]], tmp_path: Path
     ) -> None:
         properties["target"]["rights"] = "O:S-1-5-21D:AI(A;ID;FA;;;WD)"
-        assert self.complete(tmp_path)
+        assert self.copy_attributes(tmp_path)
         assert properties["target"]["rights"] == properties["source"]["rights"]
 
     @pytest.mark.parametrize(
@@ -572,13 +572,13 @@ class TestWindowsAttributes:
         self, properties: dict[str, dict[str, Any]], tmp_path: Path, lost: dict[str, Any]
     ) -> None:
         properties["target"].update(lost)
-        assert not self.complete(tmp_path)
+        assert not self.copy_attributes(tmp_path)
 
     def test_a_reparse_point_is_not_replaced(
         self, properties: dict[str, dict[str, Any]], tmp_path: Path
     ) -> None:
         properties["source"]["attributes"] |= stat.FILE_ATTRIBUTE_REPARSE_POINT
-        assert not self.complete(tmp_path)
+        assert not self.copy_attributes(tmp_path)
 
     def test_a_disk_without_streams_and_permissions(
         self, properties: dict[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -589,7 +589,7 @@ class TestWindowsAttributes:
         monkeypatch.setattr(self.Error, "winerror", 50)
         monkeypatch.setattr(sys.modules["win32file"], "FindStreams", fail)
         monkeypatch.setattr(sys.modules["win32security"], "GetFileSecurity", fail)
-        assert self.complete(tmp_path)
+        assert self.copy_attributes(tmp_path)
 
 
 @pytest.mark.posix

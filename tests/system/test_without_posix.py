@@ -230,8 +230,8 @@ class TestWriting:
 HOLDING = """
 import sys
 from pathlib import Path
-from captioner.metadata.replace import FolderLock
-with FolderLock() as lock:
+from captioner.metadata.replace import OutputFolderLock
+with OutputFolderLock() as lock:
     lock.acquire(Path(%r))
     print("held", flush=True)
     sys.stdin.read()

@@ -211,7 +211,11 @@ class MergeNetwork:
         return self._output.T[shortlist]
 
     def next_word_probabilities(
-        self, photo: FloatArray, language: FloatArray, rows: IntArray, output: FloatArray | None
+        self,
+        photo: FloatArray,
+        language: FloatArray,
+        rows: IntArray,
+        output_rows: FloatArray | None,
     ) -> FloatArray:
         """Probabilities of the next word (R, V) or (R, K).
 
@@ -221,19 +225,19 @@ class MergeNetwork:
             Both terms of the fusion layer, (N, F + 1) and (R, F + 1).
         rows
             The photo of each hypothesis (R,); hypotheses of one photo are adjacent.
-        output
+        output_rows
             From `output_rows`; None for all words.
         """
         y = photo[rows]
         y += language
         np.maximum(y, 0, out=y)
-        if output is None:
+        if output_rows is None:
             p = y @ self._output
         else:
-            p = np.empty((len(y), output.shape[1]), np.float32)
+            p = np.empty((len(y), output_rows.shape[1]), np.float32)
             bounds = [*np.flatnonzero(np.diff(rows, prepend=-1)).tolist(), len(rows)]
             for first, end in itertools.pairwise(bounds):
-                np.dot(y[first:end], output[rows[first]].T, out=p[first:end])
+                np.dot(y[first:end], output_rows[rows[first]].T, out=p[first:end])
         p -= p.max(axis=1, keepdims=True)
         np.exp(p, out=p)
         p *= 1 / p.sum(axis=1, keepdims=True)

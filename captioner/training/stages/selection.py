@@ -36,11 +36,11 @@ class Ensemble:
 
 
 @dataclass(frozen=True, slots=True)
-class Confidence:
+class ConfidenceSelection:
     """How likely captions are to fit their photos, and from which threshold they are shown."""
 
     model: ConfidenceModel
-    dev_share: float
+    captioned_dev_share: float
     """Share of the dev photos with a caption above the threshold, 0 to 1."""
     record: dict[str, Any]
 
@@ -53,7 +53,7 @@ class CaptionSelection:
     """With the chosen `generation`."""
     decoders: tuple[TrainedDecoder, ...]
     ensemble: Ensemble
-    confidence: Confidence
+    confidence: ConfidenceSelection
     record: dict[str, Any]
 
 
@@ -130,7 +130,7 @@ def _fit_confidence(
     parts: BundleParts,
     decoders: Sequence[TrainedDecoder],
     extractor: FeatureExtractor,
-) -> Confidence:
+) -> ConfidenceSelection:
     """Fit confidence on the held-out photos of all data, and choose the threshold.
 
     Each photo counts twice: with its own caption, and with that of another photo, which stands for
@@ -166,7 +166,9 @@ def _fit_confidence(
             "fits": round(float(right[shown].mean()), 3) if shown.any() else None,
         },
     }
-    return Confidence(replace(model, threshold=threshold), float(shown[dev].mean()), record)
+    return ConfidenceSelection(
+        replace(model, threshold=threshold), float(shown[dev].mean()), record
+    )
 
 
 def _of_other_photos(
