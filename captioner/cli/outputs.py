@@ -54,7 +54,7 @@ def check_options(values: Mapping[str, object], options: Mapping[str, str]) -> N
                 own = database.with_name(database.name + ending) if ending else database
                 if database.name and _same(path, own):
                     raise UsageError(
-                        f"{_shown(path)} is the database or belongs to it.",
+                        f"{_shown(path)} is the database, or one of its files.",
                         f"Use another file for {options[name]}.",
                     )
     for number, (name, path) in enumerate(written):

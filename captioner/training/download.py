@@ -57,7 +57,7 @@ def download(folder: Path, *, progress: Callable[[str], None] | None = None) -> 
         return _download(folder, parts, progress)
     except OSError as error:
         raise CaptionerError(
-            f"{folder} cannot hold the data set: {error.strerror or error}.",
+            f"the data set cannot be stored in {folder}: {error.strerror or error}.",
             "Free some space and run the command again: downloaded files are kept.",
         ) from error
 

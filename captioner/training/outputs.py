@@ -142,7 +142,7 @@ def check_work(folder: Path, *, resume: bool, force: bool) -> dict[str, Any] | N
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, until Python 3.13
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
-            f"{folder} cannot hold the checkpoints: {reason}.",
+            f"the checkpoints cannot be stored in {folder}: {reason}.",
             "Name another folder with --work.",
         ) from None
     if before is None:
