@@ -171,7 +171,7 @@ def test_photos_that_are_new_or_changed_since(run: Run) -> None:
         "./red.jpg": "changed",
     }
     assert "1 not in the index" in result.stderr
-    assert "1 changed since they were described" in result.stderr
+    assert "1 changed since indexing" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["write", "undo"])
