@@ -144,8 +144,8 @@ def _exit_with(error: Exception) -> NoReturn:
         console.error("not enough memory.", "Close other programs, or use --batch-size 1.")
     elif isinstance(error, OSError) and error.filename is None and error.errno in _STREAM_ERRORS:
         console.error(
-            f"standard output cannot be written: {error.strerror}.",
-            "Free some space on the disk, or redirect the output to another one.",
+            f"cannot write to standard output: {error.strerror}.",
+            "Free some space on the disk, or redirect the output to another disk.",
         )
     elif isinstance(error, FileNotFoundError) and not _has_current_folder():
         console.error(

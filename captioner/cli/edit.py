@@ -40,9 +40,9 @@ def edit(
 ) -> None:
     """Write your own caption for a photo.
 
-    Your caption is shown and searched instead of the model's, and never overwritten: neither by
-    another run nor by another model. It is stored in the index; `captioner write` writes it to
-    the photo. VISUAL or EDITOR selects your editor. Line breaks become spaces.
+    Your caption is shown and searched instead of the model's, and no other run or model
+    overwrites it. It is stored in the index; `captioner write` writes it to a sidecar or the
+    photo. VISUAL or EDITOR selects your editor. Line breaks become spaces.
 
     \b
     Examples:
@@ -55,7 +55,7 @@ def edit(
 
     console.configure_output(quiet=quiet, log_file=log_file)
     if remove and text is not None:
-        raise UsageError("--remove takes no text.", "Use either a text or --remove.")
+        raise UsageError("--remove takes no text.", "Use either TEXT or --remove.")
     path, name = Path(photo), console.shown(photo)
     if path.is_dir():
         raise UsageError(f"{name} is a folder.", "Name one photo instead.")

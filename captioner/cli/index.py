@@ -48,7 +48,7 @@ def index(
         typer.Option("--in-place", help="With --write: write into the photos instead of sidecars."),
     ] = False,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Retry photos that could not be read before.")
+        bool, typer.Option("--retry-failed", help="Retry photos that could not be read earlier.")
     ] = False,
     recaption: Annotated[
         bool,
@@ -73,11 +73,11 @@ def index(
 ) -> None:
     """Describe photos and store the descriptions in the index.
 
-    Photos in the index are not opened again unless their size or date has changed. Photos that
-    were moved or renamed keep their data, and copies share it. Photos that no longer exist are
-    marked as missing, and photos that an ignore file now excludes as ignored: searches skip both,
-    and only `captioner prune` and `captioner forget` remove them. An interrupted run keeps what it
-    has done; run the same command again to continue.
+    Photos in the index are not opened again unless their size or modification time has changed.
+    Photos that were moved or renamed keep their data, and copies share it. Photos that no longer
+    exist are marked as missing, and photos that an ignore file now excludes are marked as ignored:
+    searches skip both, and only `captioner prune` and `captioner forget` remove them. An
+    interrupted run keeps what it has done; run the same command again to continue.
 
     Captions, titles, keywords, dates and places in sidecar files (photo.jpg.xmp, photo.xmp, and
     Google Takeout's photo.jpg.json) are indexed with the photo, and again when a sidecar changes.

@@ -55,7 +55,8 @@ Device = Annotated[
     Literal["auto", "cpu", "gpu", "keras"],
     typer.Option(
         metavar="NAME",
-        help="Run the model on: auto (a GPU if there is one), cpu, gpu, or keras (on either).",
+        help="Run the model on: auto (a GPU if there is one), cpu, gpu, or keras (Keras on CPU or "
+        "GPU).",
     ),
 ]
 

@@ -54,7 +54,7 @@ def check_options(values: Mapping[str, object], options: Mapping[str, str]) -> N
                 own = database.with_name(database.name + ending) if ending else database
                 if database.name and _same(path, own):
                     raise UsageError(
-                        f"{_shown(path)} is the database or belongs to it.",
+                        f"{_shown(path)} is the database, or one of its files.",
                         f"Use another file for {options[name]}.",
                     )
     for number, (name, path) in enumerate(written):
@@ -93,7 +93,7 @@ def _check_log(file: Path) -> None:
     """Check that a log file is new, empty, or text that lines can be appended to."""
     another = "Use another file for --log-file."
     if _is_photo(file) or file.suffix.lower() == ".xmp":
-        raise UsageError(f"the log file {_shown(file)} is a photo or its sidecar.", another)
+        raise UsageError(f"the log file {_shown(file)} is a photo or a sidecar.", another)
     try:
         if not stat.S_ISREG(file.stat().st_mode):
             return  # a terminal or a pipe; opening a folder fails with its own message
@@ -107,7 +107,7 @@ def _check_log(file: Path) -> None:
     if b"\0" in head + tail or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(
         (b"<?", b"<!", b"<x")
     ):
-        raise UsageError(f"the log file {_shown(file)} is not a log file.", another)
+        raise UsageError(f"{_shown(file)} does not look like a log file.", another)
 
 
 def check_file(file: Path, option: str, *, force: bool, database: bool = False) -> Path:
@@ -143,7 +143,7 @@ def check_file(file: Path, option: str, *, force: bool, database: bool = False) 
     if file.is_dir():
         raise UsageError(f"{name} is a folder.", another)
     if os.path.lexists(f"{file}-wal"):  # the -wal file would be applied to the replacement
-        raise UsageError(f"{name} is a database in use.", another)
+        raise UsageError(f"{name} is a database that is in use.", another)
     if _is_photo(file) or file.suffix.lower() == ".xmp":
         raise UsageError(f"{name} is, or is named like, a photo or a sidecar.", another)
     if not file.exists():

@@ -51,7 +51,7 @@ def search(
     """Find photos in the index by words, or by where, when and how they were taken.
 
     Photos with your own words come first: captions, titles and keywords in files and sidecars,
-    edited captions, names of files and folders. Then come photos that match according to the model.
+    edited captions, file and folder names. Then come photos that match according to the model.
     One line per photo, best first: path, caption and score, separated by tabs. The score is how
     likely the photo is to match, 0 to 1; photos that score below 0.03 are omitted unless
     --min-score says otherwise. Copies of a photo and missing photos are omitted, too. -0 prints

@@ -154,7 +154,7 @@ def _in_sidecars(photo: Path) -> Iterator[Statement]:
 
 def _warn(path: Path, content: FileMetadata) -> None:
     for error in content.unreadable:
-        console.warning(f"cannot read all of {console.shown(str(path))}: {error}")
+        console.warning(f"cannot read part of {console.shown(str(path))}: {error}")
 
 
 def _in_index(photo: Path, database: Path | None) -> Iterator[Statement]:

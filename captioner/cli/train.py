@@ -147,7 +147,8 @@ def train(
     preset: Annotated[
         Literal["base", "classic"],
         typer.Option(
-            help="Layer sizes of the decoder: base, or classic (embedding, LSTM and Dense of 256)."
+            help="Layer sizes of the decoder: base, or classic (embedding, LSTM and dense layer of "
+            "256 units)."
         ),
     ] = "base",
     decoders: Annotated[

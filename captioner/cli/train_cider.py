@@ -102,7 +102,7 @@ def train_cider(
             min=0.0,
             max=0.9,
             metavar="RATE",
-            help="Dropout rate. [default: as in the decoders' first training]",
+            help="Dropout rate. [default: as when the decoders were first trained]",
         ),
     ] = _DEFAULT.dropout,
     seed: training.Seed = _DEFAULT.seed,

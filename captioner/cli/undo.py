@@ -28,7 +28,8 @@ def undo(
         list[str] | None,
         typer.Argument(
             metavar="[PATH...]",
-            help="Photos, folders, or - for paths on standard input (default: all written).",
+            help="Photos, folders, or - for paths on standard input (default: everything "
+            "that captioner wrote).",
         ),
     ] = None,
     *,
@@ -43,10 +44,10 @@ def undo(
 ) -> None:
     """Undo exactly what captioner wrote, and nothing else.
 
-    A file that has not changed since is restored byte for byte, even if it was moved. A sidecar
-    that has been edited since keeps the edits and loses only what captioner wrote. A photo that has
-    been edited since is left unchanged, and reported. --dry-run prints one line per file: its path,
-    and its caption before and after, separated by tabs.
+    A file that has not changed since captioner wrote it is restored byte for byte, even if it was
+    moved. A sidecar that has been edited since then keeps the edits and loses only what captioner
+    wrote. A photo that has been edited since then is left unchanged, and reported. --dry-run prints
+    one line per file: its path, and its caption before and after, separated by tabs.
 
     \b
     Examples:

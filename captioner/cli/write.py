@@ -345,8 +345,8 @@ def _summary(tally: Counter[str], *, dry_run: bool) -> str:
         ("kept", "skipped: captioner's earlier caption kept (--existing replace replaces it)"),
         ("skipped", "skipped: already captioned by a person"),
         ("unsure", "skipped: confidence too low"),
-        ("unknown", "not in the index (`captioner index` describes them)"),
-        ("changed", "changed since they were described (`captioner index` describes them again)"),
+        ("unknown", "not in the index (run `captioner index`)"),
+        ("changed", "changed since indexing (run `captioner index` again)"),
         ("failed", "could not be written"),
     )
     parts = [f"{tally[kind]:,} {phrase}" for kind, phrase in phrases if tally[kind]]

@@ -241,7 +241,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
                 raise missing
             if pending:
                 raise CaptionerError(
-                    f"{path} was made by an older captioner.",
+                    f"{path} was made by an older version of captioner.",
                     "Upgrade it with `captioner index FOLDER`; nothing in it is lost.",
                 )
         except BaseException:

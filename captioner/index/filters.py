@@ -91,11 +91,11 @@ class Filters:
                 _check_date(text)
         if after and before and after >= before:
             raise UsageError(
-                f"no photo was taken from {after} on and before {before} began.",
-                "Give --before a later date than --after.",
+                f"no date is both on or after {after} and before {before}.",
+                "Use a later date for --before than for --after.",
             )
         if any(not word.strip() for word in (camera or "any", *(keywords or ()))):
-            raise UsageError("an empty filter was given.", "Is a variable of the shell unset?")
+            raise UsageError("an empty filter was given.", "Is a shell variable unset?")
         circle = _circle(near) if near else None
         return cls(tuple(folders or ()), after, before, camera, circle, tuple(keywords or ()))
 
@@ -187,7 +187,7 @@ def _circle(text: str) -> Circle:
         and 0 < circle.kilometres < math.inf
     ):
         raise UsageError(
-            f"{text!r} is not a place and a distance.",
+            f"{text!r} is not a latitude, a longitude and a distance.",
             "Write latitude and longitude in degrees and a distance in kilometres: "
             "--near 47.37,8.54,10.",
         )

@@ -102,7 +102,7 @@ class Index:
                 if not documents.is_current(connection):
                     if not write:
                         raise CaptionerError(
-                            f"{path} was made by an older captioner.",
+                            f"{path} was made by an older version of captioner.",
                             "Upgrade it with `captioner index FOLDER`; nothing in it is lost.",
                         )
                     documents.rebuild(connection)

@@ -304,13 +304,13 @@ def pending(connection: sqlite3.Connection, path: Path) -> list[str]:
         }
     if not done and tables - {"_sqlite_migrations"}:
         raise CaptionerError(
-            f"{path} is the database of another program.",
+            f"{path} belongs to another program.",
             "Name another database with --db or CAPTIONER_DB.",
         )
     names = [step.__name__ for step in STEPS]
     if done - set(names):
         raise CaptionerError(
-            f"{path} was written by a newer captioner.",
+            f"{path} was written by a newer version of captioner.",
             "Upgrade with `pip install --upgrade captioner`, or name another database with --db.",
         )
     return [name for name in names if name not in done]

@@ -292,16 +292,16 @@ def removal_warnings(connection: sqlite3.Connection, gone: Iterable[IndexedPhoto
                 yield f"{name} is empty."
                 continue
         except FileNotFoundError:
-            yield f"{name} no longer exists, and {lost:,} of {total:,} photos with it."
+            yield f"{name} no longer exists, and {lost:,} of its {total:,} photos are gone."
             continue
         except NotADirectoryError:
-            yield f"{name} is no longer a folder, and {lost:,} of {total:,} photos are gone."
+            yield f"{name} is no longer a folder, and {lost:,} of its {total:,} photos are gone."
             continue
         except OSError as error:
             yield f"{name} cannot be read: {error.strerror}."
             continue
         if 2 * lost > total:
-            yield f"{lost:,} of {total:,} photos below {name} are gone."
+            yield f"{lost:,} of the {total:,} photos below {name} are gone."
 
 
 def delete(connection: sqlite3.Connection, gone: Iterable[IndexedPhoto]) -> None:

@@ -69,8 +69,9 @@ class Bundle:
             raise CaptionerError(f"{file} cannot be read: {error}.", _AGAIN) from None
         if not isinstance(version, int) or version > FORMAT:
             raise CaptionerError(
-                f"the model at {folder} has format {version}; this captioner reads {FORMAT}.",
-                "Install a newer captioner, or name another bundle with --model.",
+                f"the model at {folder} has format {version}, but this version of captioner reads "
+                f"only format {FORMAT}.",
+                "Upgrade captioner, or name another bundle with --model.",
             )
         if version < FORMAT:
             raise CaptionerError(

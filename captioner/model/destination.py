@@ -28,7 +28,7 @@ SYSTEM_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
 State = Literal["absent", "empty", "bundle"]
 
-_ANOTHER = "Name a new or an empty folder."
+_ANOTHER = "Name a new or empty folder."
 
 
 def check(folder: Path, *, force: bool = False) -> State:
@@ -72,17 +72,18 @@ def _check(folder: Path, *, force: bool) -> State:
     others = other_files(real)
     if others is None:
         raise UsageError(
-            f"{folder} has files in it and is not a bundle: nothing in it is replaced.", _ANOTHER
+            f"{folder} contains files but is not a bundle, so it will not be replaced.", _ANOTHER
         )
     if others:
         some = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
         raise UsageError(
-            f"{folder} is a bundle with other or changed files in it: {some}.",
-            f"Move the folder away, or name another one. {_ANOTHER}",
+            f"{folder} is a bundle, but some files in it were added or changed: {some}.",
+            "Move the folder away, or name a new or empty one.",
         )
     if not force:
         raise UsageError(
-            f"{folder} is an earlier bundle.", "Name another folder, or replace it with --force."
+            f"{folder} already contains a bundle.",
+            "Name another folder, or replace it with --force.",
         )
     here = Path.cwd()
     if here == real or here.is_relative_to(real):

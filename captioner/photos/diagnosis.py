@@ -35,8 +35,8 @@ def diagnose(kind: str, file: BinaryIO, error: Exception) -> PhotoError:
     message = " ".join(text.split())
     match error:
         case Image.DecompressionBombError():
-            reason = f"it claims to have more than {MAX_PIXELS // 1_000_000} megapixels."
-            return PhotoError(reason, "If it really has, make a smaller copy.")
+            reason = f"its header claims more than {MAX_PIXELS // 1_000_000} megapixels."
+            return PhotoError(reason, "If it really is that large, make a smaller copy.")
         case MemoryError():
             reason = "there is not enough memory to decode it."
             return PhotoUnavailableError(reason, "Close other programs, or make a smaller copy.")
@@ -46,7 +46,7 @@ def diagnose(kind: str, file: BinaryIO, error: Exception) -> PhotoError:
         return unsupported
     match error:
         case UnidentifiedImageError():
-            reason = f"it begins as {kind}, but its header is damaged or cut short."
+            reason = f"it begins as {kind}, but its header is damaged or incomplete."
         case _ if is_truncated(error):
             reason = f"its {kind} data ends too early."
         case _:
@@ -64,7 +64,7 @@ def _unsupported(kind: str, file: BinaryIO, message: str) -> PhotoError | None:
     file.seek(0)
     if kind == "PNG" and file.read(16)[12:] == b"CgBI":
         return PhotoError(
-            "it is a PNG in the form that Apple's Xcode makes for iPhone apps (CgBI).",
+            "it is a PNG in the form that Apple's Xcode produces for iPhone apps (CgBI).",
             "Convert it with `pngcrush -revert-iphone-optimizations IN OUT`, or save it as JPEG "
             "on a Mac.",
         )

@@ -154,7 +154,7 @@ def _kind(head: bytes) -> str:
         raise PhotoError("it is empty.", "Copy it again, or restore it from a backup.")
     if not head.strip(b"\0"):
         raise PhotoError(
-            "it begins with zeros only: its content is lost.", "Restore it from a backup."
+            "it begins with nothing but zeros: its content is lost.", "Restore it from a backup."
         )
     for start, what in _UNSUPPORTED:
         if head.startswith(start):
@@ -167,7 +167,7 @@ def _kind(head: bytes) -> str:
     if text := _text_start(head):
         raise _text_error(text)
     raise PhotoError(
-        "its content is in no format that captioner reads "
+        "its content is not in any format that captioner reads "
         "(JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, raw photos)."
     )
 
@@ -205,7 +205,7 @@ def _text_error(text: str) -> PhotoError:
         return PhotoError(reason, "Download the photo again.")
     if "<svg" in text or "<!doctype svg" in text:
         return PhotoError("it is an SVG drawing.", _CONVERT)
-    return PhotoError("it holds text, not a picture.", "Download the photo again.")
+    return PhotoError("it contains text, not a picture.", "Download the photo again.")
 
 
 def _iso_media_kind(head: bytes) -> str:

@@ -57,7 +57,7 @@ def download(folder: Path, *, progress: Callable[[str], None] | None = None) -> 
         return _download(folder, parts, progress)
     except OSError as error:
         raise CaptionerError(
-            f"{folder} cannot hold the data set: {error.strerror or error}.",
+            f"the data set cannot be stored in {folder}: {error.strerror or error}.",
             "Free some space and run the command again: downloaded files are kept.",
         ) from error
 
@@ -147,7 +147,7 @@ def _fetch(parts: Path) -> list[Path]:
     if missing:
         raise CaptionerError(
             f"{REPOSITORY} on the Hugging Face hub has no parquet files for {', '.join(missing)}.",
-            "It has changed: take Flickr8k from Kaggle (adityajn105/flickr8k).",
+            "The data set has changed there: download it from Kaggle (adityajn105/flickr8k).",
         )
     return [part for name in HUB_SPLITS for part in found if part.name.startswith(f"{name}-")]
 
@@ -163,7 +163,7 @@ def _rows(part: Path) -> Iterator[tuple[bytes, str, list[str]]]:
         if absent:
             raise CaptionerError(
                 f"{part.name} of {REPOSITORY} has no column {', '.join(sorted(absent))}.",
-                "It has changed: take Flickr8k from Kaggle (adityajn105/flickr8k).",
+                "The data set has changed there: download it from Kaggle (adityajn105/flickr8k).",
             )
         for batch in file.iter_batches(batch_size=64, columns=[IMAGE, *SENTENCES]):
             for row in batch.to_pylist():

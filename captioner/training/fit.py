@@ -237,7 +237,7 @@ def _restore(model: keras.Model, file: Path, schedule: Schedule) -> LoopState:
         if about.get("schedule") != vars_of(schedule) or set(stored.keys()) != set(variables):
             raise CaptionerError(
                 f"{file} is a checkpoint of another run: its schedule or its model differs.",
-                "Resume with the options of that run, or begin again with --force.",
+                "Resume with the options of that run, or start again with --force.",
             )
         for name, variable in variables.items():
             variable.assign(stored.get_tensor(name))

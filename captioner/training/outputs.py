@@ -142,18 +142,19 @@ def check_work(folder: Path, *, resume: bool, force: bool) -> dict[str, Any] | N
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, until Python 3.13
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
-            f"{folder} cannot hold the checkpoints: {reason}.",
+            f"the checkpoints cannot be stored in {folder}: {reason}.",
             "Name another folder with --work.",
         ) from None
     if before is None:
         raise UsageError(
-            f"{folder} holds files that are not of a training run.",
-            "Name a new or an empty folder with --work.",
+            f"{folder} contains files that do not belong to a training run.",
+            "Name a new or empty folder with --work.",
         )
     if not resume and not force:
         raise UsageError(
-            f"{folder} holds the checkpoints of an earlier training run.",
-            "Continue it with --resume, begin again with --force, or name another with --work.",
+            f"{folder} contains the checkpoints of an earlier training run.",
+            "Continue that run with --resume, start again with --force, or name another folder "
+            "with --work.",
         )
     return before
 

@@ -129,7 +129,7 @@ class RunBase:
             partial.replace(file)
         except OSError as error:
             raise CaptionerError(
-                f"{self.work} cannot hold the checkpoints: {error.strerror or error}.",
+                f"the checkpoints cannot be stored in {self.work}: {error.strerror or error}.",
                 "Free some space, or name another folder with --work.",
             ) from error
 
@@ -158,8 +158,8 @@ def _check_same_run(work: Path, before: dict[str, Any], now: dict[str, Any]) -> 
     """Refuse to resume a run with other options or other data than it was begun with."""
     if "options" not in before:
         raise CaptionerError(
-            f"the run in {work} was begun by an earlier version of captioner.",
-            "Begin again with --force, or name another folder with --work.",
+            f"the run in {work} was started by an earlier version of captioner.",
+            "Start again with --force, or name another folder with --work.",
         )
     then: dict[str, Any] = before["options"]
     options: dict[str, Any] = now["options"]

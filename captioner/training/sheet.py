@@ -100,7 +100,7 @@ def _figures(evaluation: Evaluation) -> str:
         f"<p class=note>{_text(scores.note)}</p>" if scores.note else "",
         _histogram(list(scores.photo_cider.values())),
         f"<h2>Search</h2><p class=note>Each of {recall.queries:,} reference captions as a query:"
-        f" how early its own photo comes, ranked by {MODEL}.</p>",
+        f" how high its own photo ranks with {MODEL}.</p>",
         _tiles(search),
     ]
     for file, precisions in evaluation.precisions.items():

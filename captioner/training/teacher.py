@@ -56,7 +56,7 @@ def concept_table(samples: Sequence[Example]) -> dict[str, Any]:
     for sample in samples:
         if class_of(sample.path) not in known:
             raise CaptionerError(
-                f"{sample.path} is named by a class that is not one of ImageNet's thousand.",
+                f"{sample.path} is named after a class that is not one of ImageNet's 1,000.",
                 "Remove it from the folder of --concepts.",
             )
     return {**table, "concepts": [known[class_of(sample.path)] for sample in samples]}

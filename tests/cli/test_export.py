@@ -186,7 +186,7 @@ class TestFiles:
         with Index.open(other, write=True):
             result = run("--backup", str(other), "--force")
             assert (result.exit_code, result.stdout) == (2, "")
-            assert "a database in use" in result.stderr
+            assert "a database that is in use" in result.stderr
         assert run("--backup", str(other), "--force").exit_code == 0
         assert sorted(path.name for path in Path().glob("other.db?*")) == ["other.db.lock"]
 

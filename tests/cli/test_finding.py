@@ -150,8 +150,8 @@ def test_what_fits_badly_is_left_out(run: Run, monkeypatch: pytest.MonkeyPatch) 
     [
         (["search", " "], "the query is empty"),
         (["search", "--after", "yesterday"], "'yesterday' is not a date"),
-        (["search", "--near=-91,0,1"], "is not a place"),
-        (["similar", "red.jpg", "--near", "here"], "is not a place"),
+        (["search", "--near=-91,0,1"], "is not a latitude"),
+        (["similar", "red.jpg", "--near", "here"], "is not a latitude"),
         (["search", "red", "--json", "-0"], "mutually exclusive"),
         (["search", "red", "--preview", "--print-path"], "mutually exclusive"),
         (["search", "red", "--preview"], "only in a terminal"),

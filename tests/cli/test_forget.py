@@ -71,7 +71,7 @@ class TestDeletedFolder:
         assert found(run, "red") == ["keep"]
         refused = run("prune", "--yes")
         assert refused.exit_code == 1
-        assert f"{folder}/old no longer exists, and 3 of 3 photos with it." in refused.stderr
+        assert f"{folder}/old no longer exists, and 3 of its 3 photos are gone." in refused.stderr
         assert run("prune", "--yes", "--force").exit_code == 0
         assert known(folder) == KEPT
         assert roots(folder) == [folder / "keep"]
@@ -101,7 +101,7 @@ class TestDeletedFolder:
         assert f"{folder}/old is no longer a folder." in result.stderr
         assert (result.exit_code, "3 gone" in result.stderr) == (0, True)
         refused = run("prune", "--yes")
-        assert f"{folder}/old is no longer a folder, and 3 of 3 photos" in refused.stderr
+        assert f"{folder}/old is no longer a folder, and 3 of its 3 photos" in refused.stderr
         assert run("prune", "--yes", "--force").exit_code == 0
         assert known(folder) == KEPT
         assert (folder / "old").read_text() == "no folder"

@@ -292,8 +292,8 @@ class TestClosedStreams:
         done = command(*words, redirect=">/dev/full", env=env)
         assert done.returncode == 1
         assert done.stderr.decode() == (
-            "captioner: standard output cannot be written: No space left on device.\n"
-            "Free some space on the disk, or redirect the output to another one.\n"
+            "captioner: cannot write to standard output: No space left on device.\n"
+            "Free some space on the disk, or redirect the output to another disk.\n"
         )
 
     @pytest.mark.parametrize("words", [["index", "."], ["train", "--data", "a", "--out", "b"]])

@@ -174,7 +174,7 @@ class TestPrune:
         run("index", ".")
         refused = run("prune", "--yes")
         assert refused.exit_code == 1
-        assert f"2 of 3 photos below {folder} are gone." in refused.stderr
+        assert f"2 of the 3 photos below {folder} are gone." in refused.stderr
         Path("green.jpg").unlink()
         assert f"{folder} is empty." in run("prune", "--yes").stderr
         assert "Removed 2 photos from the index." in run("prune", "--yes", "--force").stderr
@@ -187,7 +187,7 @@ class TestPrune:
         folder.rename(folder.with_name("unplugged"))
         refused = run("prune", "--yes")
         assert refused.exit_code == 1
-        assert f"{folder} no longer exists, and 3 of 3 photos with it." in refused.stderr
+        assert f"{folder} no longer exists, and 3 of its 3 photos are gone." in refused.stderr
 
     def test_what_is_there_again_is_left_alone(self, run: Run, folder: Path) -> None:
         run("index", ".")

@@ -83,7 +83,7 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path, write: bool) -
             "VALUES ('captioner', 'm999_wonders', '2036-01-01')"
         )
     before = path.read_bytes()
-    with pytest.raises(CaptionerError, match=r"newer captioner.*Upgrade"):
+    with pytest.raises(CaptionerError, match=r"newer version of captioner.*Upgrade"):
         Index.open(path, write=write)
     assert path.read_bytes() == before
 
@@ -96,7 +96,7 @@ def test_an_older_schema_is_read_only_after_an_upgrade(
     path = tmp_path / "captioner.db"
     release(path, RELEASED[-1])
     monkeypatch.setattr(migrations, "STEPS", (*migrations.STEPS, m999_wonders))
-    with pytest.raises(CaptionerError, match=r"older captioner.*captioner index"):
+    with pytest.raises(CaptionerError, match=r"older version of captioner.*captioner index"):
         Index.open(path)
     Index.open(path, write=True).close()
     Index.open(path).close()

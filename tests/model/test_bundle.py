@@ -69,7 +69,7 @@ def test_a_newer_format_is_refused(folder):
     manifest = json.loads((folder / "bundle.json").read_text())
     manifest["format"] = bundles.FORMAT + 1
     (folder / "bundle.json").write_text(json.dumps(manifest))
-    with pytest.raises(CaptionerError, match="newer captioner"):
+    with pytest.raises(CaptionerError, match="Upgrade captioner"):
         Bundle.open(folder)
 
 

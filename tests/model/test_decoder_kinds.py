@@ -95,7 +95,7 @@ def merge_arrays():
 
 
 def test_an_unknown_kind_is_named():
-    with pytest.raises(CaptionerError, match="'transformer'; this captioner has merge"):
+    with pytest.raises(CaptionerError, match="'transformer'; this version of captioner has merge"):
         decoders.get("transformer")
 
 

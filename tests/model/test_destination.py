@@ -296,8 +296,11 @@ class TestTraining:
             (["--out", "data", "--force"], "both refer to"),
             (["--out", "data/Images/model"], "among the photos"),
             (["--out", "data/Images"], "not a bundle"),
-            (["--out", "m", "--work", "notes"], "not of a training run"),
-            (["--out", "m", "--work", "notes", "--force", "--resume"], "not of a training run"),
+            (["--out", "m", "--work", "notes"], "do not belong to a training run"),
+            (
+                ["--out", "m", "--work", "notes", "--force", "--resume"],
+                "do not belong to a training run",
+            ),
             (["--out", "m", "--work", "notes/diary.txt"], "not a folder"),
             (["--out", "m", "--work", "data"], "--data"),
             (["--out", "m", "--work", "run"], "--resume"),

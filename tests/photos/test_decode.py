@@ -467,14 +467,14 @@ class TestDamage:
         ("content", "words"),
         [
             (b"", "it is empty."),
-            (b"\0" * 5000, "begins with zeros only"),
+            (b"\0" * 5000, "begins with nothing but zeros"),
             (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "it is a web page"),
-            (b"not a photo\n", "it holds text"),
+            (b"not a photo\n", "it contains text"),
             (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3", "it is a PDF document."),
             (b"\xff\x0a\xfa\x1f", "it is a JPEG XL picture."),
             (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42", "it is a video."),
             (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "its RAW data ends too early"),
-            (bytes(range(256)), "in no format that captioner reads"),
+            (bytes(range(256)), "not in any format that captioner reads"),
             (
                 b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
                 "it is an EPS",
@@ -484,7 +484,7 @@ class TestDamage:
             (b"GIF89a", "it begins as GIF, but its header is damaged"),
             (b"\xef\xbb\xbf\r\n<HTML>\n<head>", "it is a web page"),
             ("\ufeff<html>".encode("utf-16-le"), "it is a web page"),
-            ('{"error": "Größe"}'.encode(), "it holds text"),
+            ('{"error": "Größe"}'.encode(), "it contains text"),
             (b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'>", "an SVG drawing"),
             (b"P6\n9 9\n255\n" + bytes(range(90)), "it is a Netpbm picture"),
             (b"8BPS\0\1", "it is a Photoshop document."),
@@ -519,7 +519,7 @@ class TestDamage:
         Image.fromarray(scene(300, 200)).save(path)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         reason = self.reason(path)
-        assert any(words in reason for words in ("ends too early", "is damaged", "cut short"))
+        assert any(words in reason for words in ("ends too early", "is damaged", "incomplete"))
         assert reason.endswith("Copy it again, or restore it from a backup.")
 
     def test_an_unsupported_variant_is_not_called_damaged(self, tmp_path: Path) -> None:

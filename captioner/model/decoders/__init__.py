@@ -55,8 +55,9 @@ def get(kind: str) -> Decoder:
     """
     if kind not in _registered:
         raise CaptionerError(
-            f"the model needs a decoder of kind {kind!r}; this captioner has {', '.join(kinds())}.",
-            "Install a newer captioner, or register the decoder before loading the model.",
+            f"the model needs a decoder of kind {kind!r}; this version of captioner has "
+            f"{', '.join(kinds())}.",
+            "Upgrade captioner, or register the decoder before loading the model.",
         )
     return _registered[kind]
 

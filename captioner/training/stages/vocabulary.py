@@ -34,7 +34,7 @@ def build_vocabularies(run: Run) -> Vocabularies:
     if not lexicon.stems:
         raise CaptionerError(
             f"{run.corpus.name} has too few captions: no word occurs eight times.",
-            "Add photos with captions, a few hundred at least.",
+            "Add photos with captions, at least a few hundred.",
         )
     covered = 100 * vocabulary_coverage(vocabulary, captions)
     run.report(
