@@ -185,7 +185,7 @@ SENTENCE = re.compile(
     | decoder\ \d(\ and\ \d)*:\ CIDEr\ [\d.]+\ on\ dev
     | decoder\ \d\ keeps\ its\ weights:\ .*
     | \d{4}-\d\d-\d\d\ \d\d:\d\d:\d\d\ [\d,]+\ of\ [\d,]+\ (step|view)s?,\ .*
-    | (The\ bundle\ is|CIDEr\ on|On\ \d+\ %|To\ caption|To\ measure)\ .*""",
+    | (The\ bundle\ is|CIDEr\ on|Its\ captions|To\ caption|To\ measure)\ .*""",
     re.VERBOSE,
 )
 
