@@ -7,10 +7,13 @@ SIGTERM, 129 by SIGHUP.
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -81,18 +84,21 @@ class Commands(TyperGroup):
         """Import the command's module and build the command; None if there is none."""
         if cmd_name not in COMMANDS:
             return None
-        name = cmd_name.replace("-", "_")
-        module = import_module(f"captioner.cli.{name}")
+        module, function = _import_command(cmd_name)
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        alone.command(cmd_name, cls=getattr(module, "COMMAND", Command))(getattr(module, name))
+        alone.command(cmd_name, cls=getattr(module, "COMMAND", Command))(function)
         return typer.main.get_command(alone)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """List the commands with their summaries, uncut."""
-        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        """List the commands with the first line of their docstrings."""
+        # Building all commands with their options would take longer than anything else in --help.
+        functions = {name: _import_command(name)[1] for name in self.list_commands(ctx)}
         with formatter.section("Commands"):
             formatter.write_dl(
-                [(name, command.get_short_help_str(limit=10_000)) for name, command in commands]
+                [
+                    (name, inspect.cleandoc(function.__doc__ or "").partition("\n")[0])
+                    for name, function in functions.items()
+                ]
             )
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
@@ -125,6 +131,13 @@ class Commands(TyperGroup):
         except Exception as error:
             _exit_with(error)
         return result
+
+
+def _import_command(name: str) -> tuple[ModuleType, Callable[..., None]]:
+    """The module of a command, and its function."""
+    function = name.replace("-", "_")
+    module = import_module(f"captioner.cli.{function}")
+    return module, getattr(module, function)
 
 
 def _exit_with(error: Exception) -> NoReturn:
