@@ -82,7 +82,7 @@ def test_train_fine_tune_resume_and_caption(corpus: Path, tmp_path: Path) -> Non
 
     other = run("train", *tuned, "--epochs", 3, "--resume", "--force", home=tmp_path)
     assert other.returncode == 1
-    assert "begun with other options: --epochs was 2, and is now 3." in other.stderr
+    assert "started with other options: --epochs was 2, and is now 3." in other.stderr
     assert "captioner train --data" in other.stderr  # as it was begun
     assert {file: file.read_bytes() for file in before} == before
 
