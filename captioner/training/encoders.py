@@ -13,7 +13,7 @@ from captioner.model import bundle as bundles
 from captioner.model import encoders
 from captioner.model.backend import keras
 from captioner.model.encoders import TrainedEncoder
-from captioner.model.engines.calibration import calibrate_int8
+from captioner.model.engines.calibration import calibrate_int8, calibration_of
 from captioner.training.features import load_pixels
 from captioner.training.finetune import PixelBatches
 from captioner.training.fit import Metrics, Schedule, fit
@@ -103,10 +103,10 @@ def fit_encoder(
 
     Returns
     -------
-    The encoder with its new weights and without activation ranges, and the metrics of each epoch.
+    The encoder with its new weights and without calibration, and the metrics of each epoch.
     """
     config, seed = run.config.encoder, run.config.seed
-    trained = replace(trained, activation_ranges=None)
+    trained = replace(trained, calibration=None)
     extractor = FeatureExtractor.of(run, replace(trained, size=config.fine_tune_size))
     heads = fit_heads(run, lexicon, targets, extractor, 1, "warm-up")
     keras.utils.set_random_seed(seed)
@@ -142,14 +142,14 @@ def fit_encoder(
 
 
 def calibrated(run: Run, trained: TrainedEncoder) -> TrainedEncoder:
-    """The encoder with activation ranges for int8, which are saved in the work folder."""
+    """The encoder calibrated for int8; its activation ranges are saved in the work folder."""
     file = run.work / bundles.ACTIVATION_RANGES
     if run.resume and file.is_file():
-        return replace(trained, activation_ranges=load_file(file))
+        return replace(trained, calibration=calibration_of(trained, load_file(file)))
     run.report(f"Calibrating int8 on {CALIBRATION_PHOTOS} training photos.")
     random = np.random.default_rng(run.config.seed)
     chosen = random.permutation(len(run.train))[:CALIBRATION_PHOTOS]
     photos = [load_pixels(run.train[row].path, trained.size) for row in chosen]
-    ranges = calibrate_int8(trained, photos)
-    save_file(ranges, file)
-    return replace(trained, activation_ranges=ranges)
+    calibration = calibrate_int8(trained, photos)
+    save_file(calibration.activation_ranges, file)
+    return replace(trained, calibration=calibration)

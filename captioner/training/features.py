@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from captioner.model.engines import Engine
 from captioner.photos.decode import model_input, upright
 from captioner.training.progress import Progress, Silent
-from captioner.types import FloatArray, HalfArray, PixelArray
+from captioner.types import HalfArray, PixelArray
 
 
 def _centre_crop(image: Image.Image) -> Image.Image:
@@ -38,15 +38,6 @@ def load_pixels(path: Path, size: int, view: int = 0) -> PixelArray:
         return model_input(VIEWS[view](upright(image)), size)
 
 
-def digest(arrays: Mapping[str, FloatArray]) -> str:
-    """A digest that names these weights in the cache of features."""
-    total = hashlib.blake2b(digest_size=8)
-    for name in sorted(arrays):
-        total.update(name.encode())
-        total.update(arrays[name].astype(np.float32).tobytes())
-    return total.hexdigest()
-
-
 def extract(
     paths: Sequence[Path],
     engine: Engine,
@@ -65,7 +56,7 @@ def extract(
     engine
         Encodes uint8 (n, size, size, 3).
     identity
-        Names the engine's weights and precision: see `digest`.
+        Names the engine's weights and precision: see `FeatureExtractor.of`.
     cache
         Folder of `features-DIGEST.npy` files.
     """

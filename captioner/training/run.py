@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from captioner.errors import CaptionerError
-from captioner.model.encoders import TrainedEncoder
+from captioner.model.encoders import TrainedEncoder, digest
 from captioner.model.engines.openvino import OpenVINOEngine
 from captioner.training import curves
 from captioner.training.config import RunConfig, SelfCriticalConfig, TrainingConfig
 from captioner.training.corpora import Corpus, Example
-from captioner.training.features import digest, extract
+from captioner.training.features import extract
 from captioner.training.fit import Metrics
 from captioner.training.outputs import OPTIONS, check_work
 from captioner.training.progress import Progress
@@ -206,12 +206,14 @@ class FeatureExtractor:
     def of(cls, run: RunBase, trained: TrainedEncoder) -> FeatureExtractor:
         """Start the encoder: in int8, or in float32 if its weights still change.
 
-        Weights that still change have no activation ranges.
+        Weights that still change are not calibrated.
         """
-        ranges = trained.activation_ranges
-        precision = "float32" if ranges is None else "int8"
+        calibration = trained.calibration
+        precision = "int8" if calibration else "float32"
         engine = OpenVINOEngine(trained, precision=precision, batch_size=16)
-        identity = digest({**trained.weights, **(ranges or {})})
+        identity = digest(trained.weights)
+        if calibration:
+            identity += f" {calibration.weight_bits} {digest(calibration.activation_ranges)}"
         return cls(run, engine, identity, trained.size, trained.feature_size)
 
     def features(self, examples: Sequence[Example], views: int = 1) -> HalfArray:

@@ -80,10 +80,10 @@ class TestXception:
         assert trained.encoder is xception
         assert set(trained.weights) == set(encoders.get_weights(network))
         names = {layer.name for layer in trained.architecture.layers}
-        assert trained.activation_ranges is not None
+        assert trained.calibration is not None
         assert {
             place.partition("/")[0].removesuffix("_depthwise").removesuffix("_convolution")
-            for place in trained.activation_ranges
+            for place in trained.calibration.activation_ranges
         } < names
 
     @pytest.mark.parametrize(("size", "side"), [(96, 3), (224, 7), (299, 10)])
@@ -168,9 +168,15 @@ class TestFromOutside:
         pytest.importorskip("nncf", reason="calibrating needs the extra captioner[train]")
         from captioner.model.engines.calibration import calibrate_int8
 
-        ranges = calibrate_int8(trained, photos(64, 20))
-        assert {"conv/shift", "deep/shift", "deeper/shift"} < set(ranges)
-        bundle = write(tmp_path / "bundle", replace(trained, activation_ranges=ranges))
+        calibration = calibrate_int8(trained, photos(64, 20))
+        assert {"conv/shift", "deep/shift", "deeper/shift"} < set(calibration.activation_ranges)
+        calibrated = replace(trained, calibration=calibration)
+        bundle = write(tmp_path / "bundle", calibrated)
+        stored = TrainedEncoder.read(bundle)
+        assert stored.is_calibrated()
+        assert stored.calibration and stored.calibration.weight_bits == 7
+        other = {name: weights + 1 for name, weights in trained.weights.items()}
+        assert not replace(stored, weights=other).is_calibrated()
         pixels = photos(64, 4)
         int8, exact = (
             next(start_engine(bundle, "cpu", precision, 4).encode([pixels])).pooled

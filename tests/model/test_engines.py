@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import openvino as ov
 import pytest
-from safetensors.numpy import load_file, save_file
 
 from captioner.errors import CaptionerError
-from captioner.model.encoders import TrainedEncoder, xception
+from captioner.model.encoders import Calibration, TrainedEncoder, xception
 from captioner.model.engines.openvino import OpenVINOEngine
+from captioner.model.engines.quantisation import quantise_weights
 from captioner.model.engines.translate import translate
 
 pytestmark = pytest.mark.training
@@ -84,15 +85,28 @@ def test_int8_is_the_same_encoder_with_activation_ranges(trained, photos, expect
     pytest.importorskip("nncf", reason="calibrating needs the extra captioner[train]")
     from captioner.model.engines.calibration import calibrate_int8
 
-    save_file(calibrate_int8(trained, photos), tmp_path / "ranges.safetensors")
-    ranges = load_file(tmp_path / "ranges.safetensors")
-    trained = replace(trained, activation_ranges=ranges)
+    trained = replace(trained, calibration=calibrate_int8(trained, photos))
     kinds = [node.get_type_name() for node in translate(trained, int8=True).get_ops()]
     assert kinds.count("FakeQuantize") > kinds.count("Convolution")
     engine = OpenVINOEngine(trained, precision="int8", batch_size=8, cache=tmp_path / "cache")
     ours = next(engine.encode([photos])).pooled
     assert np.corrcoef(ours.ravel(), expected.ravel())[0, 1] > 0.98
     assert not np.array_equal(ours, expected)
-    other = replace(trained, activation_ranges={"elsewhere/fq_output_0": np.zeros((2, 1))})
+    other = replace(
+        trained, calibration=Calibration({"elsewhere/fq_output_0": np.zeros((2, 1))}, 7)
+    )
     with pytest.raises(CaptionerError, match="no node elsewhere"):
         translate(other, int8=True)
+
+
+@pytest.mark.parametrize(("bits", "largest"), [(8, 127), (7, 64)])
+def test_weights_use_their_bits(bits, largest):
+    kernel = np.random.default_rng(1).normal(size=(5, 30, 1, 1)).astype(np.float32)
+    model = ov.Model([quantise_weights(kernel, bits)], [])
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    rounded = ov.Core().compile_model(model, "CPU", options)([])[0]
+    step = np.abs(kernel).max(axis=(1, 2, 3), keepdims=True) / (127 if bits == 8 else 63.5)
+    levels = rounded / step
+    np.testing.assert_allclose(levels, np.rint(levels), atol=1e-3)
+    assert np.abs(levels).max() == pytest.approx(largest, abs=1e-3)
+    assert np.abs(rounded - kernel).max() <= step.max() / 2 + 1e-6

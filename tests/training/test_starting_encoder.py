@@ -16,7 +16,7 @@ def test_random_weights_of_an_encoder_from_outside_the_package() -> None:
     encoders.register(toy_encoder)
     trained = starting_encoder("random", 48, "toy")
     assert (trained.encoder, trained.size, trained.feature_size) == (toy_encoder, 48, 12)
-    assert trained.activation_ranges is None
+    assert trained.calibration is None
     with pytest.raises(UsageError, match="no published weights of the encoder toy"):
         starting_encoder("imagenet", 48, "toy")
 

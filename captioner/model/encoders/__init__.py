@@ -17,15 +17,17 @@ from captioner.model.encoders import xception
 from captioner.model.encoders.architecture import Architecture, Layer
 from captioner.model.encoders.interface import Encoder, Pretrained
 from captioner.model.encoders.registry import get, names, register
-from captioner.model.encoders.trained import TrainedEncoder
-from captioner.model.encoders.weights import get_weights, set_trainable, set_weights
+from captioner.model.encoders.trained import Calibration, TrainedEncoder
+from captioner.model.encoders.weights import digest, get_weights, set_trainable, set_weights
 
 __all__ = [
     "Architecture",
+    "Calibration",
     "Encoder",
     "Layer",
     "Pretrained",
     "TrainedEncoder",
+    "digest",
     "get",
     "get_weights",
     "names",

@@ -14,10 +14,33 @@ from captioner.model.destination import MANIFEST
 from captioner.model.encoders import registry
 from captioner.model.encoders.architecture import Architecture
 from captioner.model.encoders.interface import Arrays, Encoder
-from captioner.model.encoders.weights import get_weights, set_weights
+from captioner.model.encoders.weights import digest, get_weights, set_weights
 
 if TYPE_CHECKING:
     import keras
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What int8 needs besides an encoder's weights: see `captioner.model.engines.calibration`."""
+
+    activation_ranges: Arrays
+    weight_bits: int
+    """Bits of a weight, 8 or 7."""
+    weights_digest: str | None = None
+    """`weights.digest` of the weights that it was made for; None if that is not known."""
+
+    @classmethod
+    def read(cls, bundle: Bundle) -> Self:
+        """The calibration of a bundle; the first bundles have 8 bits, and say nothing."""
+        entry = bundle.manifest["encoder"].get("int8", {})
+        return cls(
+            bundle.arrays(ACTIVATION_RANGES), entry.get("weight_bits", 8), entry.get("weights")
+        )
+
+    def manifest(self) -> dict[str, Any]:
+        """`encoder.int8` of a bundle's manifest."""
+        return {"weight_bits": self.weight_bits, "weights": self.weights_digest}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +53,21 @@ class TrainedEncoder:
     weights: Arrays
     """By layer path."""
     architecture: Architecture
-    manifest: Mapping[str, Any]
-    """Its entry in a bundle's manifest."""
-    activation_ranges: Arrays | None = None
-    """What int8 needs besides the weights: see `captioner.model.engines.calibration`."""
+    entry: Mapping[str, Any]
+    """Its entry in a bundle's manifest, without the calibration."""
+    calibration: Calibration | None = None
+    """None if it cannot run in int8."""
 
     @classmethod
     def of(cls, encoder: Encoder, size: int, weights: Arrays | None = None) -> Self:
         """An encoder with these weights; random ones if None. Imports Keras."""
         model = encoder.network(size)
-        manifest = {"kind": encoder.name, "feature_size": encoder.feature_size}
-        return cls(encoder, size, weights or get_weights(model), Architecture.of(model), manifest)
+        entry = {"kind": encoder.name, "feature_size": encoder.feature_size}
+        return cls(encoder, size, weights or get_weights(model), Architecture.of(model), entry)
 
     @classmethod
     def read(cls, bundle: Bundle, *, int8: bool = True) -> Self:
-        """The encoder of a bundle, its activation ranges only for int8. Does not import Keras.
+        """The encoder of a bundle, calibrated only for int8. Does not import Keras.
 
         Raises
         ------
@@ -63,8 +86,20 @@ class TrainedEncoder:
             bundle.size,
             bundle.arrays(ENCODER),
             _architecture(bundle, kind),
-            bundle.manifest["encoder"],
-            bundle.arrays(ACTIVATION_RANGES) if int8 else None,
+            {name: value for name, value in bundle.manifest["encoder"].items() if name != "int8"},
+            Calibration.read(bundle) if int8 else None,
+        )
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Its entry in a bundle's manifest."""
+        calibration = {"int8": self.calibration.manifest()} if self.calibration else {}
+        return {**self.entry, **calibration}
+
+    def is_calibrated(self) -> bool:
+        """Whether its calibration was made for its weights."""
+        return self.calibration is not None and self.calibration.weights_digest == digest(
+            self.weights
         )
 
     @property
@@ -81,7 +116,8 @@ class TrainedEncoder:
     @property
     def arrays(self) -> dict[str, Arrays]:
         """Its safetensors files in a bundle, by name."""
-        return {ENCODER: self.weights, ACTIVATION_RANGES: self.activation_ranges or {}}
+        ranges = self.calibration.activation_ranges if self.calibration else {}
+        return {ENCODER: self.weights, ACTIVATION_RANGES: ranges}
 
     @property
     def texts(self) -> dict[str, Any]:

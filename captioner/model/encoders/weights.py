@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from captioner.errors import CaptionerError, UsageError
 from captioner.model.encoders.interface import Arrays, Encoder
@@ -11,6 +14,15 @@ from captioner.types import FloatArray
 
 if TYPE_CHECKING:
     import keras
+
+
+def digest(arrays: Mapping[str, FloatArray]) -> str:
+    """A digest that identifies weights, the same before and after a bundle has stored them."""
+    total = hashlib.blake2b(digest_size=8)
+    for name in sorted(arrays):
+        total.update(name.encode())
+        total.update(arrays[name].astype(np.float16).tobytes())  # as a bundle stores them
+    return total.hexdigest()
 
 
 def get_weights(model: keras.Model) -> Arrays:

@@ -29,16 +29,22 @@ def shift_name(layer: str) -> str:
     return f"{layer}{_SHIFT}"
 
 
-def quantise_weights(kernel: FloatArray) -> ov.Node:
+def quantise_weights(kernel: FloatArray, bits: int) -> ov.Node:
     """Weights rounded to int8 values, symmetric about zero, with a range for each output channel.
+
+    A CPU with AVX2 but without VNNI adds two products of an activation (8 bits) and a weight in 16
+    bits (the instruction vpmaddubsw), and a sum that does not fit saturates. With weights of 7 bits
+    it always fits, and every CPU computes the same.
 
     Parameters
     ----------
     kernel
         Its first axis is the output channels.
+    bits
+        8, or 7 for weights from -64 to 64.
     """
     high = np.abs(kernel).max(axis=tuple(range(1, kernel.ndim)), keepdims=True)
-    high = np.maximum(high, np.float32(1e-8))
+    high = np.maximum(high, np.float32(1e-8)) * np.float32(2 ** (8 - bits))
     return op.fake_quantize(kernel, -high, high, -high, high, 255)
 
 

@@ -108,7 +108,8 @@ class _Translator:
 
     def __init__(self, trained: TrainedEncoder, int8: bool) -> None:
         self._trained = trained
-        self._ranges = trained.activation_ranges or {} if int8 else {}
+        self._calibration = trained.calibration if int8 else None
+        self._ranges = self._calibration.activation_ranges if self._calibration else {}
         self._layers = {layer.name: layer for layer in trained.architecture.layers}
         self._tensors: dict[str, _Tensor] = {}
         self._parameters: list[ov.Node] = []
@@ -225,7 +226,9 @@ class _Translator:
     def _constant(self, kernel: FloatArray) -> ov.Node:
         """Weights, rounded to int8 in the int8 graph; the first axis is the output's."""
         kernel = np.ascontiguousarray(kernel)
-        return quantise_weights(kernel) if self._ranges else op.constant(kernel)
+        if self._calibration is None:
+            return op.constant(kernel)
+        return quantise_weights(kernel, self._calibration.weight_bits)
 
     def _convolution(self, layer: Layer, inputs: Sequence[_Tensor]) -> _Tensor:
         kernel, shift = self._folded(layer, "kernel", layer.config["filters"])

@@ -34,18 +34,22 @@ class PreparedEncoder:
 def prepare_encoder(
     run: Run, lexicon: Lexicon, targets: TrainingTargets, open_bundle: OpenBundle
 ) -> PreparedEncoder:
-    """Fetch the encoder, fine-tune it if asked, and calibrate it for int8 if it has changed."""
+    """Fetch the encoder, fine-tune it if asked, and calibrate it for int8.
+
+    An encoder from a bundle keeps the calibration that was made for its weights.
+    """
     config = run.config.encoder
+    record: dict[str, Any] = {}
     if config.source == "bundled" or Path(config.source).is_dir():
         source = open_bundle(None if config.source == "bundled" else Path(config.source))
         trained = TrainedEncoder.read(source)
-        if not config.fine_tune and source.size == config.size:
+        if not config.fine_tune and source.size == config.size and trained.is_calibrated():
             return PreparedEncoder(trained, {"encoder": source.manifest["training"]})
-        trained = replace(trained, size=config.size, activation_ranges=None)
+        record["encoder"] = source.manifest["training"]
+        trained = replace(trained, size=config.size, calibration=None)
     else:
         keras.utils.set_random_seed(run.config.seed)  # for random weights
         trained = starting_encoder(config.source, config.size, config.kind)
-    record: dict[str, Any] = {}
     if config.fine_tune:
         trained, record["encoder"] = fit_encoder(run, lexicon, targets, trained)
     return PreparedEncoder(calibrated(run, trained), record)
