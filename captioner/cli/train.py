@@ -94,6 +94,14 @@ def train(
             "(n02691156_airliner.jpg): keywords and search for things that captions never name.",
         ),
     ] = None,
+    objects: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Objects that annotators have marked in photos, as JSON "
+            '({"photo.jpg": ["dog", "person"]}): more keywords, and a better search for them.',
+        ),
+    ] = None,
     teacher: Annotated[
         str | None,
         typer.Option(
@@ -184,7 +192,7 @@ def train(
     from captioner.app_paths import bundle_folder, usable_cache
     from captioner.cli import console
     from captioner.model.bundle import Bundle
-    from captioner.training.corpora import find_data, read_samples, read_sentences
+    from captioner.training.corpora import find_data, read_objects, read_samples, read_sentences
     from captioner.training.outputs import Outputs
 
     console.configure_output(quiet=quiet, log_file=log_file)
@@ -219,6 +227,7 @@ def train(
         "--data": None if download else data,
         "--sentences": sentences,
         "--concepts": concepts,
+        "--objects": objects,
         "--encoder": Path(encoder) if os.path.lexists(encoder) else None,
         "--teacher": Path(teacher) if teacher and os.path.lexists(teacher) else None,
     }
@@ -245,6 +254,7 @@ def train(
         extra_style=corpora.extra_style,
         sentences=read_sentences(sentences) if sentences else (),
         samples=samples,
+        objects=read_objects(objects) if objects else {},
         resume=resume,
         force=force,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 from collections import Counter, defaultdict
@@ -199,6 +200,38 @@ def read_samples(folder: Path) -> tuple[Example, ...]:
             "Name each photo by its class's WordNet id: n02691156_airliner.jpg.",
         )
     return tuple(Example(path, (), "train") for path in found)
+
+
+def read_objects(file: Path) -> dict[str, frozenset[str]]:
+    """Read which objects annotators have marked in photos, by the photo's file name.
+
+    Parameters
+    ----------
+    file
+        JSON: `{"photo.jpg": ["dog", "person"]}`. Of all objects that the file names, those that it
+        does not list for a photo are absent from it.
+
+    Raises
+    ------
+    CaptionerError
+        If it cannot be read, or contains something else.
+    """
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise CaptionerError(
+            f"{file} cannot be read: {reason}.", "Name a JSON file with the objects in photos."
+        ) from error
+    if not isinstance(content, dict) or not all(
+        isinstance(names, list) and all(isinstance(name, str) and words(name) for name in names)
+        for names in content.values()
+    ):
+        raise CaptionerError(
+            f"{file} does not list the objects in photos.",
+            'It should read {"photo.jpg": ["dog", "person"]}.',
+        )
+    return {name: frozenset(names) for name, names in content.items()}
 
 
 def class_of(path: Path) -> str:

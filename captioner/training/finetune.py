@@ -68,7 +68,12 @@ class PixelBatches:
         jobs = zip(rows, random.spawn(len(rows)), strict=True)
         photos = np.stack(list(self._pool.map(lambda job: self._photo(*job), jobs)))
         return (
-            {"photo": photos, "bags": bags, "captioned": self.targets.captioned[rows]},
+            {
+                "photo": photos,
+                "bags": bags,
+                "captioned": self.targets.captioned[rows],
+                "annotated": self.targets.annotated[rows],
+            },
             self.targets.labels[rows].astype(np.float32),
         )
 

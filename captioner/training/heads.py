@@ -9,7 +9,7 @@ in both directions, as in CLIP: a photo is closer to its own caption than to tho
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,9 +55,13 @@ class Lexicon:
     """Word 0 is padding."""
     concepts: tuple[str, ...] = ()
     """WordNet ids of the ImageNet classes in the columns after the stems."""
+    objects: tuple[str, ...] = ()
+    """Names of the annotated objects in the columns after the concepts."""
 
     @classmethod
-    def from_captions(cls, captions: Sequence[str], concepts: Sequence[str] = ()) -> Lexicon:
+    def from_captions(
+        cls, captions: Sequence[str], concepts: Sequence[str] = (), objects: Sequence[str] = ()
+    ) -> Lexicon:
         """Keep stems used eight times or more, words used twice or more, most frequent first."""
         counts = Counter(word for caption in captions for word in words(caption))
         forms: dict[str, Counter[str]] = {}
@@ -74,6 +78,7 @@ class Lexicon:
             tuple(forms[name].most_common(1)[0][0] for _, name in frequent),
             ("", *(word for _, word in known)),
             tuple(concepts),
+            tuple(objects),
         )
 
     @classmethod
@@ -84,6 +89,7 @@ class Lexicon:
             tuple(record["surfaces"]),
             tuple(record["words"]),
             tuple(record.get("concepts", ())),
+            tuple(record.get("objects", ())),
         )
 
     def record(self) -> dict[str, tuple[str, ...]]:
@@ -93,7 +99,13 @@ class Lexicon:
             "surfaces": self.display_words,
             "words": self.words,
             "concepts": self.concepts,
+            "objects": self.objects,
         }
+
+    @property
+    def columns(self) -> int:
+        """Outputs of the word head: stems, then concepts, then objects."""
+        return len(self.stems) + len(self.concepts) + len(self.objects)
 
     def stem_shares(self, examples: Sequence[Example]) -> HalfArray:
         """Share of each photo's captions that use each stem, 0 to 1, float16 (photos, stems)."""
@@ -121,10 +133,13 @@ class TrainingTargets:
 
     examples: tuple[Example, ...]
     labels: HalfArray
-    """float16 (photos, stems + concepts), 0 to 1: the share of the photo's captions that use each
-    stem, zeros if it has none; the teacher's probability of each concept."""
+    """float16 (photos, stems + concepts + objects), 0 to 1: the share of the photo's captions that
+    use each stem, zeros if it has none; the teacher's probability of each concept; 1 for each
+    object in an annotated photo."""
     captioned: FloatArray
     """(photos,): 1 for photos with captions, 0 for those without."""
+    annotated: FloatArray
+    """(photos,): 1 for photos whose objects are known, 0 for others."""
     bags: tuple[IntArray, ...]
     """For each photo its captions, int32 (captions, BAG_SIZE)."""
 
@@ -134,6 +149,7 @@ class TrainingTargets:
         examples: Sequence[Example],
         lexicon: Lexicon,
         concepts: HalfArray | None = None,
+        objects: Mapping[str, Container[str]] | None = None,
     ) -> TrainingTargets:
         """Make the targets of photos with captions or, to learn concepts alone, without.
 
@@ -141,12 +157,24 @@ class TrainingTargets:
         ----------
         concepts
             (photos, concepts): the teacher's probability of each of the lexicon's concepts.
+        objects
+            The objects in each annotated photo, by its name.
         """
-        shares = lexicon.stem_shares(examples)
+        objects = objects or {}
+        marked = [
+            [name in objects.get(example.name, ()) for name in lexicon.objects]
+            for example in examples
+        ]
+        parts = [
+            lexicon.stem_shares(examples),
+            *([] if concepts is None else [concepts]),
+            np.array(marked, np.float16).reshape(len(examples), len(lexicon.objects)),
+        ]
         return cls(
             tuple(examples),
-            shares if concepts is None else np.concatenate([shares, concepts], axis=1),
+            np.concatenate(parts, axis=1),
             np.array([bool(example.captions) for example in examples], np.float32),
+            np.array([example.name in objects for example in examples], np.float32),
             tuple(lexicon.bags(example.captions) for example in examples),
         )
 
@@ -179,8 +207,8 @@ class Heads(keras.Model):
 
     Takes a dictionary: `photo`, features (N, 2048) or, with an encoder, pixels; `bags`
     (M, BAG_SIZE), M >= N, where caption n belongs to photo n and those after N to other photos;
-    `captioned` (N,), 0 for photos without a caption of their own. The target (N, stems + concepts)
-    are the labels of `TrainingTargets`.
+    `captioned` (N,), 0 for photos without a caption of their own; `annotated` (N,), 0 for photos
+    whose objects are not known. The target (N, columns) are the labels of `TrainingTargets`.
     """
 
     def __init__(
@@ -194,7 +222,8 @@ class Heads(keras.Model):
         super().__init__(name="heads" if encoder is None else "encoder")
         self.encoder = encoder
         self.stems = len(lexicon.stems)
-        self.words = head_networks.word_head(feature_size, self.stems + len(lexicon.concepts))
+        self.objects = len(lexicon.objects)
+        self.words = head_networks.word_head(feature_size, lexicon.columns)
         self.image = head_networks.joint_image(feature_size, DIMENSIONS)
         self.text = head_networks.joint_text(len(lexicon.words), BAG_SIZE, DIMENSIONS)
         self.logit_scale = layers.Dense(
@@ -205,11 +234,15 @@ class Heads(keras.Model):
 
     def start_from_prior(self, targets: TrainingTargets) -> None:
         """Initialise the word head's biases with the log-odds of each label's mean."""
-        prior = np.clip(targets.labels.mean(0, dtype=np.float32), 1e-5, 1 - 1e-5)
+        prior = targets.labels.mean(0, dtype=np.float32)
+        if self.objects:
+            known = targets.labels[targets.annotated > 0, -self.objects :]
+            prior[-self.objects :] = known.mean(0, dtype=np.float32) if len(known) else 0
+        prior = np.clip(prior, 1e-5, 1 - 1e-5)
         self.words.get_layer("stems").bias.assign(np.log(prior / (1 - prior)))
 
     def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """Logits (N, stems + concepts), and embeddings of photos (N, 256) and captions (M, 256)."""
+        """Logits (N, columns), and embeddings of photos (N, 256) and captions (M, 256)."""
         feature = inputs["photo"]
         if self.encoder is not None:
             # Batch normalisation is frozen, and Xception has no dropout.
@@ -230,7 +263,12 @@ class Heads(keras.Model):
         captioned = x["captioned"]
         count = ops.sum(captioned) + 1e-6
         word_loss = ops.sum(captioned * ops.sum(entropy[:, : self.stems], axis=-1)) / count
-        concept_loss = ops.mean(ops.sum(entropy[:, self.stems :], axis=-1))
+        concepts = entropy[:, self.stems : entropy.shape[1] - self.objects]
+        concept_loss = ops.mean(ops.sum(concepts, axis=-1))
+        if self.objects:
+            annotated = x["annotated"]
+            known = ops.sum(annotated * ops.sum(entropy[:, -self.objects :], axis=-1))
+            concept_loss += known / (ops.sum(annotated) + 1e-6)
         photos = ops.shape(y_pred["image"])[0]
         # The inverse temperature begins at 16, and is learnt as exp(3 w - 0.23): a scale at which
         # Adam moves it well.
@@ -297,6 +335,7 @@ class FeatureBatches:
                 "photo": self.features[rows, views].astype(np.float32),
                 "bags": self.targets.sentences(rows, rows[:0], random),
                 "captioned": self.targets.captioned[rows],
+                "annotated": self.targets.annotated[rows],
             },
             self.targets.labels[rows].astype(np.float32),
         )

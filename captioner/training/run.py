@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,8 @@ class RunBase:
     """Captions without photos, to pre-train the decoders' language side."""
     samples: tuple[Example, ...] = ()
     """One photo per concept, named by the concept's WordNet id."""
+    objects: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The objects in annotated photos, by the photo's file name."""
     resume: bool = False
     """Continue from the checkpoints in `work`."""
     force: bool = False
@@ -85,6 +87,11 @@ class RunBase:
     def extra_dev(self) -> tuple[Example, ...]:
         """Photos of the extra data that are held out."""
         return tuple(photo for corpus in self.corpora[1:] for photo in corpus.split("dev"))
+
+    @property
+    def object_names(self) -> tuple[str, ...]:
+        """All annotated objects, sorted."""
+        return tuple(sorted(set[str]().union(*self.objects.values())))
 
     def captions(self) -> list[str]:
         """All captions of the training photos."""

@@ -43,8 +43,11 @@ SAMPLE_PROBABILITY = 0.9
 """Probability that a sample shows its own class, whatever the teacher computes."""
 
 
-def concept_table(samples: Sequence[Example]) -> dict[str, Any]:
+def concept_table(samples: Sequence[Example], objects: Sequence[str] = ()) -> dict[str, Any]:
     """Names and hypernyms of the samples' classes, in order: the content of `concepts.json`.
+
+    The annotated objects come after them, each with its name alone: what annotators call a mouse
+    WordNet may call a rodent.
 
     Raises
     ------
@@ -59,7 +62,9 @@ def concept_table(samples: Sequence[Example]) -> dict[str, Any]:
                 f"{sample.path} is named after a class that is not one of ImageNet's 1,000.",
                 "Remove it from the folder of --concepts.",
             )
-    return {**table, "concepts": [known[class_of(sample.path)] for sample in samples]}
+    concepts = [known[class_of(sample.path)] for sample in samples]
+    named = [{"name": name, "names": [name], "parents": []} for name in objects]
+    return {**table, "concepts": [*concepts, *named]}
 
 
 def teacher_probabilities(

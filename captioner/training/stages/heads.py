@@ -67,7 +67,7 @@ def train_heads(
         lexicon,
         words,
         head_networks.joint_arrays(model.image, model.text),
-        concept_table(run.samples),
+        concept_table(run.samples, lexicon.objects),
     )
     if run.samples:
         features = extractor.features(targets.examples, 2).astype(np.float32)

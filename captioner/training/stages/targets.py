@@ -13,7 +13,7 @@ from captioner.training.teacher import concept_table, teacher_probabilities
 def training_targets(run: Run, lexicon: Lexicon) -> TrainingTargets:
     """Labels of the training photos, then of the concepts' samples."""
     if not run.samples:
-        return TrainingTargets.of(run.train, lexicon)
+        return TrainingTargets.of(run.train, lexicon, objects=run.objects)
     file = run.work / "concepts.safetensors"
     if run.resume and file.is_file():
         probabilities = load_file(file)["concepts"]
@@ -24,4 +24,4 @@ def training_targets(run: Run, lexicon: Lexicon) -> TrainingTargets:
         table = concept_table(run.samples)
         probabilities = teacher_probabilities(extractor, run.samples, run.train, table)
         save_file({"concepts": probabilities}, file)
-    return TrainingTargets.of((*run.train, *run.samples), lexicon, probabilities)
+    return TrainingTargets.of((*run.train, *run.samples), lexicon, probabilities, run.objects)

@@ -30,7 +30,9 @@ def build_vocabularies(run: Run) -> Vocabularies:
     """
     captions = run.captions()
     vocabulary = Vocabulary.from_captions(captions)
-    lexicon = Lexicon.from_captions(captions, [class_of(sample.path) for sample in run.samples])
+    lexicon = Lexicon.from_captions(
+        captions, [class_of(sample.path) for sample in run.samples], run.object_names
+    )
     if not lexicon.stems:
         raise CaptionerError(
             f"{run.corpus.name} has too few captions: no word occurs eight times.",
