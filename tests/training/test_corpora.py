@@ -16,6 +16,7 @@ from captioner.training.corpora import (
     class_of,
     find_data,
     read_corpus,
+    read_objects,
     read_samples,
     read_sentences,
 )
@@ -229,6 +230,20 @@ def test_sentences_one_a_line(tmp_path: Path) -> None:
         read_sentences(file)
     with pytest.raises(CaptionerError, match="cannot be read"):
         read_sentences(tmp_path / "absent.txt")
+
+
+def test_objects_of_annotated_photos(tmp_path: Path) -> None:
+    file = tmp_path / "objects.json"
+    file.write_text('{"a.jpg": ["dog", "person"], "b.jpg": []}')
+    assert read_objects(file) == {"a.jpg": {"dog", "person"}, "b.jpg": frozenset()}
+    for content in ('["dog"]', '{"a.jpg": "dog"}', '{"a.jpg": [""]}'):
+        file.write_text(content)
+        with pytest.raises(CaptionerError, match="does not list the objects"):
+            read_objects(file)
+    file.write_text("dog")
+    for broken in (file, tmp_path / "absent.json"):
+        with pytest.raises(CaptionerError, match="cannot be read"):
+            read_objects(broken)
 
 
 def test_samples_are_named_by_class(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from captioner.errors import CaptionerError
 
 heads = pytest.importorskip("captioner.training.heads")
 
+from captioner.model.concepts import Concepts  # noqa: E402
 from captioner.training.corpora import Example  # noqa: E402
 from captioner.training.teacher import SAMPLE_PROBABILITY, concept_table, teacher_probabilities  # noqa: E402
 
@@ -72,6 +73,44 @@ def test_photos_without_captions_train_concepts_alone() -> None:
     assert float(model.compute_loss(x, y, model(x))) == pytest.approx(loss, rel=1e-6)
     y[bare, model.stems :] = 1
     assert float(model.compute_loss(x, y, model(x))) != pytest.approx(loss, rel=1e-6)
+
+
+def test_objects_are_learnt_from_annotated_photos_alone() -> None:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    lexicon = heads.Lexicon.from_captions(list(CAPTIONS), ["n1"], ["cat", "dog"])
+    photos = [example("a", "a dog runs"), example("b", "beach"), example("c", "a dog")]
+    targets = heads.TrainingTargets.of(
+        photos, lexicon, np.full((3, 1), 0.5, np.float16), {"a.jpg": {"dog"}, "c.jpg": set()}
+    )
+    assert lexicon.columns == len(lexicon.stems) + 3
+    np.testing.assert_array_equal(targets.labels[:, -3:], [[0.5, 0, 1], [0.5, 0, 0], [0.5, 0, 0]])
+    np.testing.assert_array_equal(targets.annotated, [1, 0, 1])
+    assert heads.Lexicon.of(lexicon.record()) == lexicon
+    features = np.random.default_rng(0).random((3, 1, 2048)).astype(np.float16)
+    x, y = heads.FeatureBatches(features, targets, seed=1)(0, 0)
+    model = heads.Heads(lexicon, 2048)
+    model(x)
+    model.start_from_prior(targets)
+    bias = keras.ops.convert_to_numpy(model.words.get_layer("stems").bias)
+    assert bias[-1] == pytest.approx(0, abs=1e-5)  # the dog is in one annotated photo of two
+    loss = float(model.compute_loss(x, y, model(x)))
+    unknown = int(np.flatnonzero(x["annotated"] == 0)[0])
+    y[unknown, -2:] = 1 - y[unknown, -2:]
+    assert float(model.compute_loss(x, y, model(x))) == pytest.approx(loss, rel=1e-6)
+    y[(unknown + 1) % 3, -2:] = 1 - y[(unknown + 1) % 3, -2:]
+    assert float(model.compute_loss(x, y, model(x))) != pytest.approx(loss, rel=1e-6)
+
+
+def test_objects_are_concepts_with_their_names() -> None:
+    samples = [example("n02690373_airliner")]
+    table = concept_table(samples, ["dog", "teddy bear"])
+    concepts = Concepts(table)
+    assert concepts.names == ["airliner", "dog", "teddy bear"]
+    assert 1 in concepts.named("dogs") and 2 in concepts.named("teddy bear")
+    probabilities = np.array([[0.1, 0.9, 0.2]], np.float32)
+    assert [one.word for one in concepts.keywords(probabilities, [()], 5)[0]] == ["dog"]
 
 
 def test_the_teacher_learns_classes_from_one_photo_and_uses_captions() -> None:
