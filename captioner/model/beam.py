@@ -50,6 +50,7 @@ def search(
     shortlist: IntArray | None = None,
     max_length: int = 20,
     length_penalty: float = 0.7,
+    start: int = START,
 ) -> list[list[Sentence]]:
     """The best sentences for each photo.
 
@@ -69,6 +70,8 @@ def search(
         Words in a sentence, at most.
     length_penalty
         Exponent of the length in the score: 0 favours short sentences, 1 takes the mean over words.
+    start
+        The token that sentences begin with: START, or that of another style of captions.
 
     Returns
     -------
@@ -86,6 +89,7 @@ def search(
             beam_width,
             max_length,
             length_penalty,
+            start,
         )
     ]
 
@@ -97,6 +101,7 @@ def _search(
     beam_width: int,
     max_length: int,
     length_penalty: float,
+    start: int,
 ) -> list[list[Sentence]]:
     photos, states = stepper.start(features, shortlist)
     banned, end = (BANNED_TOKENS, END) if shortlist is None else ([], 0)
@@ -104,7 +109,7 @@ def _search(
     slots = np.full(len(features), beam_width)
     # The live hypotheses (R,), those of one photo adjacent and best first, and their tokens (R, T).
     rows = np.arange(len(features))
-    tokens = np.full((len(features), 1), START)
+    tokens = np.full((len(features), 1), start)
     last = np.full(len(features), end)
     log_p: DoubleArray = np.zeros(len(features))
 
@@ -138,6 +143,7 @@ def sample(
     features: Features,
     *,
     samples: int,
+    start: IntArray | int = START,
     max_length: int = 20,
     inverse_temperature: float = 1.0,
     random: np.random.Generator,
@@ -152,6 +158,8 @@ def sample(
         Of N photos.
     samples
         Sentences per photo; they may be equal.
+    start
+        The token that sentences begin with, or one for each photo (N,).
     max_length
         Words in a sentence, at most.
     inverse_temperature
@@ -159,10 +167,10 @@ def sample(
 
     Returns
     -------
-    START, words, END and PAD, int32 (N, samples, max_length + 2).
+    The start token, words, END and PAD, int32 (N, samples, max_length + 2).
     """
     out = np.full((len(features), samples, max_length + 2), PAD, np.int32)
-    out[..., 0] = START
+    out[..., 0] = np.reshape(start, (-1, 1))
     size = max(1, HYPOTHESES_PER_STEP // samples)
     for first in range(0, len(features), size):
         part = slice(first, first + size)

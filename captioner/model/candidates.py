@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
-from captioner.model.beam import search
+from captioner.model.beam import Sentence, search
 from captioner.model.decoders.interface import IntArray, Stepper
 from captioner.model.heads import JointSpace, WordHead
-from captioner.model.rerank import Candidate, rerank, without_repetition
-from captioner.model.vocabulary import END, SPECIAL_TOKENS, Vocabulary
+from captioner.model.rerank import Candidate, Reranker, rerank, without_repetition
+from captioner.model.vocabulary import END, OTHER_STYLE, SPECIAL_TOKENS, START, Vocabulary
 from captioner.types import Features, FloatArray
 
 
@@ -22,6 +23,8 @@ class GenerationConfig:
 
     beam_width: int = 30
     """Hypotheses per photo; each becomes a candidate."""
+    other_style: bool = False
+    """Whether half of the hypotheses are in the style of the extra data."""
     length_penalty: float = 0.7
     """Exponent of the length in a sentence's score."""
     joint_weight: float = 3.0
@@ -35,10 +38,15 @@ class GenerationConfig:
     photo_words: int = 300
     """Further words in a photo's shortlist: those most probable by the word head."""
 
+    reranker: Reranker | None = None
+    """What ranks the candidates, instead of the three weights."""
+
     @classmethod
     def from_manifest(cls, entry: Mapping[str, Any]) -> Self:
         """From a manifest's `describe`."""
-        return cls(**{_FIELDS[key]: value for key, value in entry.items()})
+        fields = {_FIELDS[key]: value for key, value in entry.items() if key != _RERANKER}
+        reranker = Reranker(entry[_RERANKER]) if _RERANKER in entry else None
+        return cls(**fields, reranker=reranker)
 
     def with_weights(self, weights: Mapping[str, float]) -> Self:
         """The same with other values of `length_penalty`, `joint_weight` or `pmi_weight`."""
@@ -47,11 +55,14 @@ class GenerationConfig:
 
     def manifest(self) -> dict[str, Any]:
         """The inverse of `from_manifest`."""
-        return {key: getattr(self, field) for key, field in _FIELDS.items()}
+        fields = {key: getattr(self, field) for key, field in _FIELDS.items()}
+        reranker = {_RERANKER: dict(self.reranker.weights)} if self.reranker else {}
+        return fields | reranker
 
 
 _FIELDS = {
     "beams": "beam_width",
+    "other_style": "other_style",
     "length_exponent": "length_penalty",
     "joint": "joint_weight",
     "support": "pmi_weight",
@@ -60,6 +71,9 @@ _FIELDS = {
     "telling": "photo_words",
 }
 """Fields of `GenerationConfig` by their keys in a bundle's manifest."""
+
+
+_RERANKER = "rerank"
 
 
 class CandidateGenerator:
@@ -105,34 +119,60 @@ class CandidateGenerator:
         embeddings
             The photos in the joint space (N, D).
         """
-        config = self.config
-        found = search(
-            self._stepper,
-            features,
-            shortlist=self.shortlist(hidden),
-            beam_width=config.beam_width,
-            length_penalty=config.length_penalty,
-            max_length=config.max_length,
-        )
-        sentences = [[tuple(self._vocabulary.decode(s.tokens)) for s in photo] for photo in found]
-        vectors = self._space.text([words for photo in sentences for words in photo])
-        owner = np.repeat(np.arange(len(found)), [len(photo) for photo in found])
-        cosines = iter(np.einsum("nd,nd->n", vectors, embeddings[owner]).tolist())
-        evidence = self._head.evidence(hidden, sentences)
-        return [
-            rerank(
-                without_repetition(
-                    [
-                        Candidate(words, s.log_probability, next(cosines), *of_words)
-                        for words, s, of_words in zip(*photo, strict=True)
-                    ]
-                ),
-                length_penalty=config.length_penalty,
-                joint_weight=config.joint_weight,
-                pmi_weight=config.pmi_weight,
-            )
-            for photo in zip(sentences, found, evidence, strict=True)
+        found = self._search(features, self.shortlist(hidden))
+        sentences = [
+            [tuple(self._vocabulary.decode(s.tokens)) for s, _ in photo] for photo in found
         ]
+        vectors = self._space.text([words for photo in sentences for words in photo])
+        ends = np.cumsum([len(photo) for photo in found]).tolist()
+        evidence = self._head.evidence(hidden, sentences)
+        out = []
+        for row, (first, end) in enumerate(itertools.pairwise([0, *ends])):
+            cosines = (vectors[first:end] @ embeddings[row]).tolist()
+            candidates = [
+                Candidate(words, s.log_probability, cosine, *of_words, other)
+                for words, (s, other), of_words, cosine in zip(
+                    sentences[row], found[row], evidence[row], cosines, strict=True
+                )
+            ]
+            kept = without_repetition(candidates)
+            out.append(self._rank([candidates[one] for one in kept], vectors[first:end][kept]))
+        return out
+
+    def _rank(self, candidates: Sequence[Candidate], vectors: FloatArray) -> list[Candidate]:
+        config = self.config
+        if config.reranker:
+            return config.reranker.rank(candidates, vectors)
+        return rerank(
+            candidates,
+            length_penalty=config.length_penalty,
+            joint_weight=config.joint_weight,
+            pmi_weight=config.pmi_weight,
+        )
+
+    def _search(self, features: Features, shortlist: IntArray) -> list[list[tuple[Sentence, bool]]]:
+        """Sentences of each photo, all different, and whether each is in the other style."""
+        config, other_width = self.config, 0
+        if config.other_style:
+            other_width = config.beam_width // 2
+        widths = {START: config.beam_width - other_width, OTHER_STYLE: other_width}
+        found: list[dict[tuple[int, ...], tuple[Sentence, bool]]] = [{} for _ in features.pooled]
+        for start, width in widths.items():
+            if not width:
+                continue
+            sentences = search(
+                self._stepper,
+                features,
+                shortlist=shortlist,
+                beam_width=width,
+                length_penalty=config.length_penalty,
+                max_length=config.max_length,
+                start=start,
+            )
+            for own, more in zip(found, sentences, strict=True):
+                for each in more:
+                    own.setdefault(each.tokens, (each, start == OTHER_STYLE))
+        return [list(own.values()) for own in found]
 
     def shortlist(self, hidden: FloatArray) -> IntArray:
         """The tokens that each photo's sentences may use (N, K), END first.

@@ -13,6 +13,8 @@ import numpy.typing as npt
 PAD, START, END, UNKNOWN = range(4)
 SPECIAL_TOKENS = ("<pad>", "<start>", "<end>", "<unknown>")
 """No word can collide with them: `words` never yields an angle bracket."""
+OTHER_STYLE = UNKNOWN
+"""In place of START: the caption that follows is in the style of the extra data."""
 
 _WORD = re.compile(r"[a-z0-9]+(?:[-'][a-z0-9]+)*")
 _POSSESSIVE = re.compile(r"(?<=\w)\s+'s\b")

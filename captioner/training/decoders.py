@@ -12,7 +12,7 @@ import numpy.typing as npt
 from captioner.model import decoders
 from captioner.model.backend import keras, ops
 from captioner.model.decoders import merge
-from captioner.model.vocabulary import PAD, UNKNOWN, Vocabulary, words
+from captioner.model.vocabulary import OTHER_STYLE, PAD, UNKNOWN, Vocabulary, words
 from captioner.training.corpora import Example
 from captioner.training.fit import Metrics, Schedule, fit
 from captioner.training.progress import Progress
@@ -62,8 +62,8 @@ class SentenceBatches:
     sample_weights
         float32 (photos,): how often an epoch uses each photo's captions, rounded; None: once.
     other_style
-        Paths of photos whose captions are in another style. They begin with the unknown-word token
-        instead of the start token: their content is learnt, their style is never generated.
+        Paths of photos whose captions are in another style. They begin with OTHER_STYLE instead of
+        START, so that the decoder keeps both styles apart.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class SentenceBatches:
         self.owner = np.array([row for row, _ in sentences])
         self.tokens = np.stack([vocabulary.encode(caption, MAX_TOKENS) for _, caption in sentences])
         other = np.array([example.path in other_style for example in examples], bool)
-        self.tokens[other[self.owner], 0] = UNKNOWN
+        self.tokens[other[self.owner], 0] = OTHER_STYLE
         length = (self.tokens != PAD).sum(1)
         # Even lengths keep the number of traced graphs small.
         padded = np.minimum(length + length % 2, MAX_TOKENS)

@@ -9,7 +9,7 @@ seldom worth their risk, so cross-entropy on the reference captions keeps a shar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,15 @@ from captioner.model.beam import sample
 from captioner.model.bundle import Bundle
 from captioner.model.decoders import Decoder
 from captioner.model.encoders import TrainedEncoder
-from captioner.model.vocabulary import END, PAD, SPECIAL_TOKENS, START, Vocabulary, words
+from captioner.model.vocabulary import (
+    END,
+    OTHER_STYLE,
+    PAD,
+    SPECIAL_TOKENS,
+    START,
+    Vocabulary,
+    words,
+)
 from captioner.training.config import SelfCriticalConfig
 from captioner.training.corpora import Example
 from captioner.training.curves import summary
@@ -81,6 +89,7 @@ class SelfCriticalModel(keras.Model):
             stepper,
             Features(feature),
             samples=self._options.samples,
+            start=captions[:, 0, 0],
             max_length=MAX_WORDS,
             inverse_temperature=self._options.inverse_temperature,
             random=random,
@@ -141,6 +150,8 @@ class PhotoBatches:
         float16 (photos, views, 2048); each use of a photo takes a random view.
     sample_weights
         float32 (photos,): how often an epoch uses each photo, rounded, at least once.
+    other_style
+        Paths of photos whose captions begin with the token of the other style.
     """
 
     def __init__(
@@ -150,6 +161,7 @@ class PhotoBatches:
         vocabulary: Vocabulary,
         *,
         sample_weights: FloatArray,
+        other_style: Container[Path] = (),
         size: int = 64,
         seed: int,
     ) -> None:
@@ -158,6 +170,9 @@ class PhotoBatches:
             np.stack([vocabulary.encode(caption, MAX_WORDS + 2) for caption in example.captions])
             for example in examples
         ]
+        for example, tokens in zip(examples, self.tokens, strict=True):
+            if example.path in other_style:
+                tokens[:, 0] = OTHER_STYLE
         self.rows = np.repeat(
             np.arange(len(examples)), np.maximum(1, np.rint(sample_weights).astype(int))
         )
@@ -182,7 +197,11 @@ class PhotoBatches:
 
 
 def make_reward(
-    examples: Sequence[Example], parts: BundleParts, features: HalfArray, similarity_weight: float
+    examples: Sequence[Example],
+    parts: BundleParts,
+    features: HalfArray,
+    similarity_weight: float,
+    other_style: Container[Path] = (),
 ) -> Reward:
     """Make the reward: CIDEr-D, the end token a word like others, plus weighted similarity.
 
@@ -192,10 +211,19 @@ def make_reward(
         float16 (photos, views, 2048).
     similarity_weight
         Of the cosine of caption and photo in the joint space.
+    other_style
+        Paths of photos with captions in the other style.
     """
     end = SPECIAL_TOKENS[END]
     references = [[[*words(caption), end] for caption in photo.captions] for photo in examples]
-    metric = CiderD(references)
+    # What is a rare phrase in one style may be common in the other.
+    styles = [photo.path in other_style for photo in examples]
+    metrics = {
+        style: CiderD(
+            [own for own, other in zip(references, styles, strict=True) if other == style]
+        )
+        for style in set(styles)
+    }
     space = parts.heads.joint_space
     embeddings = space.image(features[:, 0].astype(np.float32)) if similarity_weight else None
 
@@ -204,7 +232,9 @@ def make_reward(
         ends = [[[end] if END in row else [] for row in rows] for rows in samples.tolist()]
         scores = np.array(
             [
-                metric([words + end for words, end in zip(*one, strict=True)], references[photo])
+                metrics[styles[photo]](
+                    [words + end for words, end in zip(*one, strict=True)], references[photo]
+                )
                 for photo, *one in zip(photos, captions, ends, strict=True)
             ],
             np.float32,
@@ -246,11 +276,8 @@ def train_self_critical(run: SelfCriticalRun, out: Path, source: Bundle) -> Resu
 def _train_decoders(
     run: SelfCriticalRun, parts: BundleParts, source: Bundle, extractor: FeatureExtractor
 ) -> TrainedDecoders:
-    # Captions in another style would reward that style.
-    own = np.array([photo.path not in run.other_style for photo in run.train])
-    photos = [photo for photo, is_own in zip(run.train, own, strict=True) if is_own]
-    features, sample_weights = extractor.features(photos, 2), run.sample_weights[own]
-    reward = make_reward(photos, parts, features, run.config.similarity_reward)
+    features = extractor.features(run.train, 2)
+    reward = make_reward(run.train, parts, features, run.config.similarity_reward, run.other_style)
     dev = extractor.features(run.dev)
     trained = []
     for number, entry in enumerate(source.manifest["decoders"], 1):
@@ -267,8 +294,9 @@ def _train_decoders(
         kind.set_arrays(decoder, before)
         model = SelfCriticalModel(kind, decoder, reward, run.config)
         batches = PhotoBatches(
-            features, photos, parts.vocabulary, sample_weights=sample_weights, seed=seed
-        )
+            features, run.train, parts.vocabulary,
+            sample_weights=run.sample_weights, other_style=run.other_style, seed=seed,
+        )  # fmt: skip
         history = fit_self_critical(
             model, batches, Schedule(run.config.epochs, batches.steps, run.config.learning_rate),
             validate=validate, folder=run.work / part, resume=run.resume, progress=run.progress,

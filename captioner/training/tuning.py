@@ -54,7 +54,7 @@ def choose_rerank(
     order: "0.6 4 0.05". The length penalty is the lowest that costs no more than `CIDER_TOLERANCE`:
     shorter captions make fewer false statements.
     """
-    rewards = _cider_table(found, examples)
+    rewards = cider_table(found, examples)
     log_p, cosine, pmi = (_table(found, field) for field in ("log_probability", "cosine", "pmi"))
     length = np.array([[len(c.words) + 1 for c in row] for row in _padded(found)], np.float32)
     scores = {}
@@ -82,7 +82,7 @@ def _table(found: Sequence[Sequence[Candidate]], field: str) -> FloatArray:
     return np.array([[getattr(c, field) for c in row] for row in _padded(found)], np.float32)
 
 
-def _cider_table(found: Sequence[Sequence[Candidate]], examples: Sequence[Example]) -> FloatArray:
+def cider_table(found: Sequence[Sequence[Candidate]], examples: Sequence[Example]) -> FloatArray:
     """CIDEr of each candidate, (photos, candidates): that of a choice is then a mean."""
     references = {example.name: example.captions for example in examples}
     names = list(references)

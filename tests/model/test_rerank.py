@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from captioner.model.candidates import CandidateGenerator, GenerationConfig
-from captioner.model.heads import WordHead
-from captioner.model.rerank import Candidate, ConfidenceModel, rerank, without_repetition
-from captioner.model.vocabulary import END, SPECIAL_TOKENS, Vocabulary
+from captioner.model.heads import JointSpace, WordHead
+from captioner.model.rerank import (
+    RANKING_EVIDENCE,
+    Candidate,
+    ConfidenceModel,
+    Reranker,
+    ranking_evidence,
+    rerank,
+    without_repetition,
+)
+from captioner.model.vocabulary import END, OTHER_STYLE, SPECIAL_TOKENS, Vocabulary
+from captioner.types import Features
 
 
 def candidate(text: str, log_p: float, cosine: float = 0.0, pmi: float = 0.0) -> Candidate:
@@ -48,11 +59,12 @@ def test_the_length_penalty_makes_long_sentences_equally_fluent():
 def test_manifests_keep_their_keys():
     described = {
         "beams": 3, "length_exponent": 0.6, "joint": 4.0, "support": 0.05, "longest": 9,
-        "common": 7, "telling": 8,
+        "common": 7, "telling": 8, "other_style": True, "rerank": {"cosine": 2.0},
     }  # fmt: skip
     config = GenerationConfig.from_manifest(described)
     assert (config.beam_width, config.max_length, config.photo_words) == (3, 9, 8)
     assert config.manifest() == described
+    assert GenerationConfig.from_manifest({"beams": 3}) == GenerationConfig(beam_width=3)
     weights = {"cosine": 1.1, "belief": 5.9, "doubt": -0.4, "offset": -1.3, "least": 0.3}
     assert ConfidenceModel.from_manifest(weights).manifest() == weights
     older = {key: weights[key] for key in ("cosine", "belief", "doubt", "offset")}
@@ -97,5 +109,75 @@ def test_repetitive_candidates_are_dropped_unless_nothing_else_is_left():
     twice = candidate("a brown dog and a brown dog run", -2.0)
     again = candidate("a plate of food on a plate", -2.0)
     other = candidate("a dog and a cat", -2.0)
-    assert without_repetition([repetitive, plain, twice, again, other]) == [plain, other]
-    assert without_repetition([repetitive]) == [repetitive]
+    assert without_repetition([repetitive, plain, twice, again, other]) == [1, 4]
+    assert without_repetition([repetitive]) == [0]
+
+
+def test_a_reranker_weighs_the_evidence_within_each_photo():
+    candidates = [
+        candidate("a man", -2.0, cosine=0.2, pmi=3.0),
+        candidate("a dog runs", -4.0, cosine=0.5, pmi=1.0),
+        replace(candidate("a dog", -6.0, cosine=0.3), other_style=True),
+    ]
+    vectors = np.eye(3, dtype=np.float32)[[0, 1, 1]]
+    evidence = ranking_evidence(candidates, vectors)
+    assert evidence.shape == (3, len(RANKING_EVIDENCE))
+    column = {name: evidence[:, at].tolist() for at, name in enumerate(RANKING_EVIDENCE)}
+    assert column["other_style"] == [0, 0, 1]
+    assert np.mean(column["cosine"]) == pytest.approx(0, abs=1e-6)
+    assert np.std(column["cosine"]) == pytest.approx(1, abs=1e-3)
+    assert np.argmax(column["cosine"]) == 1
+    # Two of the three sentences are the same; the first has most of the probability.
+    assert column["consensus"][1] > column["consensus"][0]
+    assert column["weighted_consensus"][0] > column["weighted_consensus"][1]
+
+    def first(**weights: float) -> Candidate:
+        return Reranker(weights).rank(candidates, vectors)[0]
+
+    assert first(cosine=1.0) is candidates[1]
+    assert first(pmi=1.0) is candidates[0]
+    assert first(other_style=5.0, cosine=1.0) is candidates[2]
+    assert Reranker({}).rank(candidates, vectors) == candidates
+
+
+@pytest.mark.parametrize("width", [1, 2, 5])
+def test_half_of_the_hypotheses_may_be_in_the_other_style(width: int):
+    """The decoder says "the dog" after START, and "a dog" after the token of the other style."""
+    tokens = [*SPECIAL_TOKENS, "a", "the", "dog", "boat"]
+
+    class TwoStyles:
+        vocabulary_size = len(tokens)
+
+        def start(self, features, shortlist=None):
+            return shortlist, np.zeros(len(features), np.intp)
+
+        def step(self, photos, rows, states, last):
+            p = np.full((len(last), len(tokens)), 0.01, np.float32)
+            following = {1: 5, OTHER_STYLE: 4, 4: 6, 5: 6, 6: END, 7: END}
+            p[np.arange(len(last)), [following[token] for token in last.tolist()]] = 1
+            p = np.take_along_axis(p, photos[rows], axis=1)
+            return p / p.sum(axis=1, keepdims=True), states
+
+    head = WordHead(
+        {
+            "hidden.kernel": np.eye(1, dtype=np.float32), "hidden.bias": np.zeros(1, np.float32),
+            "stems.kernel": np.eye(1, dtype=np.float32), "stems.bias": np.zeros(1, np.float32),
+            "stems.usual": np.zeros(1, np.float32),
+        }, ["dog"], ["dog"],
+    )  # fmt: skip
+    space = JointSpace(
+        {
+            "text.vectors": np.eye(5, dtype=np.float32), "text.weights": np.ones(5, np.float32),
+            "text.bias": np.zeros(5, np.float32),
+        }, ["", "a", "the", "dog", "boat"],
+    )  # fmt: skip
+    config = GenerationConfig(beam_width=width, max_length=3, other_style=True)
+    generator = CandidateGenerator(TwoStyles(), Vocabulary(tokens), head, space, config)
+    features, one = Features(np.zeros((1, 1), np.float32)), np.zeros((1, 1), np.float32)
+    ((*found,),) = generator.candidates(features, one, np.zeros((1, 5), np.float32))
+    assert len({c.words for c in found}) == len(found) == width
+    assert sum(c.other_style for c in found) == width // 2
+    likely = {c.other_style: c.words for c in sorted(found, key=lambda c: c.log_probability)}
+    assert likely[False] == ("the", "dog")
+    if width > 1:
+        assert likely[True] == ("a", "dog")

@@ -8,13 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from captioner.model.rerank import EVIDENCE, Candidate, ConfidenceModel
-from captioner.training import tuning
+from captioner.model.rerank import (
+    EVIDENCE,
+    Candidate,
+    ConfidenceModel,
+    Reranker,
+    ranking_evidence,
+)
+from captioner.training import reranking, tuning
 from captioner.training.run import FeatureExtractor, Run, RunBase
 from captioner.training.stages.decoders import TrainedDecoder
 from captioner.training.stages.parts import BundleParts
 from captioner.types import FloatArray, SearchVectors
 
+_RERANKER_VIEWS = 2
+"""Views of each photo that the reranker is fitted on."""
+_BY_WEIGHTS, _BY_RERANKER = "weights chosen on dev", "reranker, cross-validated"
 OTHER_PHOTO_WEIGHT = 0.25
 """Sample weight of another photo's caption when confidence is fitted; a photo's own has 1."""
 
@@ -36,6 +45,17 @@ class Ensemble:
 
 
 @dataclass(frozen=True, slots=True)
+class RerankerSelection:
+    """How candidates are ranked: by learnt weights, or by those of the ensemble."""
+
+    reranker: Reranker | None
+    """None: there are too few held-out photos, or it chose worse on those it was not fitted to."""
+    ciders: dict[str, dict[str, float]]
+    """Mean CIDEr × 100 of the captions chosen on each corpus's held-out photos: by the weights
+    chosen on dev, and by the reranker, cross-validated."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConfidenceSelection:
     """How likely captions are to fit their photos, and from which threshold they are shown."""
 
@@ -53,8 +73,16 @@ class CaptionSelection:
     """With the chosen `generation`."""
     decoders: tuple[TrainedDecoder, ...]
     ensemble: Ensemble
+    ranking: RerankerSelection
     confidence: ConfidenceSelection
     record: dict[str, Any]
+
+    @property
+    def cider(self) -> float:
+        """CIDEr × 100 on dev; with a reranker that of cross-validation."""
+        if self.ranking.reranker is None:
+            return self.ensemble.cider
+        return next(iter(self.ranking.ciders.values()))[_BY_RERANKER]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +105,18 @@ def select_captioning(
     chosen = tuple(decoders[number - 1] for number in ensemble.numbers)
     generation = parts.generation.with_weights(ensemble.weights)
     parts = replace(parts, generation=generation)
+    ranking = _fit_reranker(run, parts, chosen, extractor)
+    if ranking.reranker:
+        generation = replace(
+            generation, reranker=ranking.reranker, other_style=bool(run.extra_style)
+        )
+        parts = replace(parts, generation=generation)
     fitted = _fit_confidence(run, parts, chosen, extractor)
-    record = {"chosen on dev": {"decoders": list(ensemble.numbers), "rerank": rerank}}
-    return CaptionSelection(parts, chosen, ensemble, fitted, record | fitted.record)
+    record = {
+        "chosen on dev": {"decoders": list(ensemble.numbers), "rerank": rerank},
+        "reranker": ranking.ciders,
+    }
+    return CaptionSelection(parts, chosen, ensemble, ranking, fitted, record | fitted.record)
 
 
 def select_search(run: Run, parts: BundleParts, extractor: FeatureExtractor) -> SearchSelection:
@@ -123,6 +160,65 @@ def _choose_ensemble(
     if together.cider > best.cider + tuning.CIDER_TOLERANCE:
         best = together
     return best, {name: one.ciders for name, one in ensembles.items()}
+
+
+def _fit_reranker(
+    run: RunBase,
+    parts: BundleParts,
+    decoders: Sequence[TrainedDecoder],
+    extractor: FeatureExtractor,
+) -> RerankerSelection:
+    """Fit the reranker on the held-out photos of all data; keep it if it chooses better."""
+    held_out = {corpus.name: corpus.split("dev") for corpus in run.corpora}
+    held_out = {name: photos for name, photos in held_out.items() if photos}
+    if sum(map(len, held_out.values())) < reranking.MIN_PHOTOS:
+        return RerankerSelection(None, {})
+    run.report("Fitting the reranker on the held-out photos of all data.")
+    with_styles = replace(
+        parts, generation=replace(parts.generation, other_style=bool(run.extra_style))
+    )
+    steppers = [decoder.stepper() for decoder in decoders]
+    evidence: list[FloatArray] = []
+    rewards: list[FloatArray] = []
+    owners: list[int] = []
+    before: dict[str, float] = {}
+    rows: dict[str, list[int]] = {}
+    first_photo = 0
+    for name, photos in held_out.items():
+        views = extractor.features(photos, _RERANKER_VIEWS).astype(np.float32)
+        chosen = [candidates[0] for candidates in parts.candidates(steppers, views[:, 0])]
+        before[name] = float(tuning.cider_table([[one] for one in chosen], photos).mean())
+        for view in range(_RERANKER_VIEWS):
+            found = with_styles.candidates(steppers, views[:, view])
+            table = tuning.cider_table(found, photos)
+            if not view:
+                rows[name] = list(range(len(owners), len(owners) + len(photos)))
+            for number, candidates in enumerate(found):
+                vectors = parts.heads.joint_space.text([c.words for c in candidates])
+                evidence.append(ranking_evidence(candidates, vectors))
+                rewards.append(table[number, : len(candidates)])
+                owners.append(first_photo + number)
+        first_photo += len(photos)
+    rated = reranking.RatedCandidates.of(evidence, rewards)
+    after = reranking.cross_validated(rated, owners, run.config.seed)
+    ciders = {
+        name: {
+            _BY_WEIGHTS: round(before[name], 2),
+            _BY_RERANKER: round(float(after[rows[name]].mean()), 2),
+        }
+        for name in held_out
+    }
+    sizes = np.array([len(photos) for photos in held_out.values()])
+    gains = np.array([one[_BY_RERANKER] - one[_BY_WEIGHTS] for one in ciders.values()])
+    run.report(
+        "CIDEr with the reranker: "
+        + ", ".join(
+            f"{one[_BY_RERANKER]:.1f} instead of {one[_BY_WEIGHTS]:.1f} on {name}"
+            for name, one in ciders.items()
+        )
+    )
+    better = float(gains @ sizes) > 0
+    return RerankerSelection(reranking.fit_reranker(rated) if better else None, ciders)
 
 
 def _fit_confidence(

@@ -31,7 +31,7 @@ class Result:
     @classmethod
     def of(cls, bundle: Bundle, selection: CaptionSelection) -> Result:
         """Describe a bundle by what was chosen for it."""
-        return cls(bundle, selection.ensemble.cider, selection.confidence.captioned_dev_share)
+        return cls(bundle, selection.cider, selection.confidence.captioned_dev_share)
 
 
 def write_bundle(
