@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -107,8 +108,10 @@ class Model:
         ]
 
     def _captions(self, candidates: Sequence[Candidate]) -> tuple[Caption, ...]:
-        captions = map(self._caption, candidates[: self._alternatives])
-        return tuple(caption for caption in captions if caption.confidence >= self._threshold)
+        # Where the best candidate is too uncertain, a simpler one may be certain enough.
+        captions = map(self._caption, candidates)
+        sure = (caption for caption in captions if caption.confidence >= self._threshold)
+        return tuple(itertools.islice(sure, self._alternatives))
 
     def _caption(self, candidate: Candidate) -> Caption:
         return Caption(

@@ -41,6 +41,11 @@ class Candidate:
     other_style: bool = False
     """Whether it is in the style of the extra data."""
 
+    @property
+    def length(self) -> int:
+        """Words."""
+        return len(self.words)
+
 
 def score(
     log_probability: Number,
@@ -181,12 +186,13 @@ def _is_repetitive(words: Sequence[str]) -> bool:
 class ConfidenceModel:
     """Logistic regression from a candidate's evidence to the probability that it fits its photo.
 
-    Fitted on photos held out from training. The first three fields are the weights of `EVIDENCE`.
+    Fitted on photos held out from training. The first four fields are the weights of `EVIDENCE`.
     """
 
     cosine: float
     mean_word_probability: float
     min_word_log_probability: float
+    length: float
     intercept: float
     threshold: float = 0.0
     """Captions of a lower confidence are not shown, unless asked for."""
@@ -198,6 +204,7 @@ class ConfidenceModel:
             cosine=entry["cosine"],
             mean_word_probability=entry["belief"],
             min_word_log_probability=-entry["doubt"],
+            length=entry.get("length", 0.0),
             intercept=entry["offset"],
             threshold=entry.get("least", 0.0),
         )
@@ -208,6 +215,7 @@ class ConfidenceModel:
             "cosine": self.cosine,
             "belief": self.mean_word_probability,
             "doubt": -self.min_word_log_probability,
+            "length": self.length,
             "offset": self.intercept,
             "least": self.threshold,
         }
@@ -218,5 +226,5 @@ class ConfidenceModel:
         return 1 / (1 + math.exp(-(logit + self.intercept)))
 
 
-EVIDENCE = ("cosine", "mean_word_probability", "min_word_log_probability")
-"""The fields of a candidate that its confidence is computed from."""
+EVIDENCE = ("cosine", "mean_word_probability", "min_word_log_probability", "length")
+"""What a candidate's confidence is computed from. A short sentence makes fewer false statements."""

@@ -14,6 +14,7 @@ from captioner.model.bundle import Bundle
 from captioner.model.candidates import GenerationConfig
 from captioner.model.decoders.merge import MergeStepper
 from captioner.model.describer import Model
+from captioner.model.rerank import Candidate
 from captioner.model.vocabulary import END
 from captioner.types import DecodedPhoto, Photo
 
@@ -52,8 +53,8 @@ def write(folder, kind):
     )
 
 
-def described(bundle, *, alternatives=1, min_confidence=0.0):
-    model = Model(
+def opened(bundle, *, alternatives=1, min_confidence=0.0):
+    return Model(
         bundle,
         NoEngine(),
         GenerationConfig(beam_width=4, max_length=3),
@@ -61,6 +62,10 @@ def described(bundle, *, alternatives=1, min_confidence=0.0):
         keywords=3,
         min_confidence=min_confidence,
     )
+
+
+def described(bundle, **options):
+    model = opened(bundle, **options)
     rgb = np.zeros((224, 224, 3), np.uint8)
     photo = DecodedPhoto(Photo("dog.jpg", 1, 1), rgb, 4, 3, "JPEG", b"0" * 20)
     features = np.random.default_rng(0).random((1, 2048), np.float32)
@@ -80,6 +85,19 @@ def test_a_decoder_from_outside_writes_the_captions_of_a_bundle(tmp_path, monkey
     assert f"{word.capitalize()}." in [caption.text for caption in description.captions]
     assert not described(bundle, min_confidence=1.0).captions
     assert described(bundle, min_confidence=1.0).vectors.embedding.shape == (256,)
+
+
+def test_where_the_best_candidate_is_uncertain_a_simpler_one_is_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr(decoders, "_registered", dict(decoders._registered))
+    decoders.register(bigram)
+    model = opened(write(tmp_path / "bundle", "bigram"), alternatives=2, min_confidence=0.5)
+    bold = Candidate(("a", "man", "juggles", "knives"), -5.0, 0.2, 3.0, 0.1, -4.0)
+    plain = Candidate(("a", "man"), -6.0, 0.6, 1.0, 0.9, -0.1)
+    dog = Candidate(("a", "dog"), -7.0, 0.6, 1.0, 0.9, -0.1)
+    ranked = [bold, plain, dog, plain]
+    assert [c.text for c in model._captions(ranked)] == ["A man.", "A dog."]
+    everything = opened(model.bundle, alternatives=2, min_confidence=0.0)
+    assert [c.text for c in everything._captions(ranked)] == ["A man juggles knives.", "A man."]
 
 
 def test_the_bundle_that_ships_has_one_merge_decoder():

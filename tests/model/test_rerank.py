@@ -65,18 +65,21 @@ def test_manifests_keep_their_keys():
     assert (config.beam_width, config.max_length, config.photo_words) == (3, 9, 8)
     assert config.manifest() == described
     assert GenerationConfig.from_manifest({"beams": 3}) == GenerationConfig(beam_width=3)
-    weights = {"cosine": 1.1, "belief": 5.9, "doubt": -0.4, "offset": -1.3, "least": 0.3}
+    weights = {
+        "cosine": 1.1, "belief": 5.9, "doubt": -0.4, "length": -0.1, "offset": -1.3, "least": 0.3,
+    }  # fmt: skip
     assert ConfidenceModel.from_manifest(weights).manifest() == weights
     older = {key: weights[key] for key in ("cosine", "belief", "doubt", "offset")}
-    assert ConfidenceModel.from_manifest(older).threshold == 0
+    read = ConfidenceModel.from_manifest(older)
+    assert (read.threshold, read.length) == (0, 0)
 
 
 def test_confidence_is_a_logistic_regression_on_the_evidence():
     model = ConfidenceModel.from_manifest(
-        {"cosine": 2.0, "belief": 4.0, "doubt": -0.5, "offset": -1.0}
+        {"cosine": 2.0, "belief": 4.0, "doubt": -0.5, "length": -0.2, "offset": -1.0}
     )
     fit = Candidate(("dog",), -2.0, 0.25, 9.0, 0.75, -1.5)
-    logit = 2 * 0.25 + 4 * 0.75 - 0.5 * 1.5 - 1
+    logit = 2 * 0.25 + 4 * 0.75 - 0.5 * 1.5 - 0.2 - 1
     assert model.confidence(fit) == pytest.approx(1 / (1 + np.exp(-logit)))
 
 

@@ -13,6 +13,7 @@ from captioner.training.tuning import (
     CIDER_TOLERANCE,
     choose_rerank,
     choose_threshold,
+    first_above,
     fit_logistic,
     matches_references,
     reliability,
@@ -60,11 +61,21 @@ def test_reliability_counts_every_sentence_once():
 def test_the_threshold_is_the_lowest_that_keeps_most_captions_right():
     score = np.array([0.1, 0.2, 0.3, 0.41, 0.6, 0.8], np.float32)
     right = np.array([0, 0, 0, 1, 0, 1], np.float32)
+    score, right = score[:, None], right[:, None]
     assert choose_threshold(score, right, max_mismatch_share=0.7) == 0
     assert choose_threshold(score, right, max_mismatch_share=0.6) == 0.15
     assert choose_threshold(score, right, max_mismatch_share=0.4) == 0.35
     assert choose_threshold(score, right, max_mismatch_share=0.1) == 0.65
-    assert choose_threshold(score, np.zeros(6, np.float32), max_mismatch_share=0.4) == 0.85
+    assert choose_threshold(score, np.zeros_like(right), max_mismatch_share=0.4) == 0.85
+
+
+def test_the_threshold_counts_the_first_candidate_above_it():
+    score = np.array([[0.1, 0.6, 0.9], [0.2, 0.3, 0.3]], np.float32)
+    assert first_above(score, 0.5).tolist() == [1, -1]
+    assert first_above(score, 0.15).tolist() == [1, 0]
+    right = np.array([[0, 1, 0], [0, 0, 1]], np.float32)
+    assert choose_threshold(score, right, max_mismatch_share=0.5) == 0.15
+    assert choose_threshold(score, right, max_mismatch_share=0.1) == 0.35
 
 
 def test_a_caption_matches_if_the_references_use_most_of_its_content_words():

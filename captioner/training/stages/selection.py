@@ -16,11 +16,14 @@ from captioner.model.rerank import (
     ranking_evidence,
 )
 from captioner.training import reranking, tuning
+from captioner.training.corpora import Example
 from captioner.training.run import FeatureExtractor, Run, RunBase
 from captioner.training.stages.decoders import TrainedDecoder
 from captioner.training.stages.parts import BundleParts
 from captioner.types import FloatArray, SearchVectors
 
+_CONFIDENCE_CANDIDATES = 5
+"""Of each photo, to fit confidence on: where the best is too uncertain, the next one is shown."""
 _RERANKER_VIEWS = 2
 """Views of each photo that the reranker is fitted on."""
 _BY_WEIGHTS, _BY_RERANKER = "weights chosen on dev", "reranker, cross-validated"
@@ -235,24 +238,31 @@ def _fit_confidence(
     photos = (*run.dev, *run.extra_dev)
     features = extractor.features(photos)[:, 0].astype(np.float32)
     found = parts.candidates([decoder.stepper() for decoder in decoders], features)
-    own = [candidates[0] for candidates in found]
-    both = [*own, *_of_other_photos(parts, own, features)]
-    evidence = np.array([[getattr(c, name) for name in EVIDENCE] for c in both], np.float32)
-    right = np.array(
+    best = [candidates[:_CONFIDENCE_CANDIDATES] for candidates in found]
+    others = [[one] for one in _of_other_photos(parts, [some[0] for some in best], features)]
+    both = [*best, *others]
+    evidence = np.array([_evidence(c) for some in both for c in some], np.float32)
+    matches = _matches(both, (*photos, *photos))
+    sample_weights = np.concatenate(
         [
-            tuning.matches_references(candidate.words, photo.captions)
-            for candidate, photo in zip(both, (*photos, *photos), strict=True)
-        ],
-        np.float32,
+            np.full(len(some), weight / len(some), np.float32)
+            for part, weight in ((best, 1.0), (others, OTHER_PHOTO_WEIGHT))
+            for some in part
+        ]
     )
-    sample_weights = np.repeat(np.array([1, OTHER_PHOTO_WEIGHT], np.float32), len(photos))
-    fitted = tuning.fit_logistic(evidence, right, sample_weights).tolist()
+    fitted = tuning.fit_logistic(evidence, np.concatenate(matches), sample_weights).tolist()
     model = ConfidenceModel(*fitted)
-    scores = np.array([model.confidence(candidate) for candidate in own], np.float32)
-    right, dev = right[: len(photos)], slice(len(run.dev))
-    threshold = tuning.choose_threshold(scores, right)
-    shown = scores >= threshold
+    every = tuning.padded(found)
+    scores = np.array([[model.confidence(c) for c in row] for row in every], np.float32)
+    fits = np.stack(_matches(every, photos))
+    threshold = tuning.choose_threshold(scores, fits)
+    first = tuning.first_above(scores, threshold)
+    shown = first >= 0
+    chosen = np.maximum(first, 0)[:, None]
+    scores, right = (np.take_along_axis(each, chosen, axis=1)[:, 0] for each in (scores, fits))
+    dev = slice(len(run.dev))
     record = {
+        # Of what is shown; where nothing is, of the best candidate.
         "reliability": {
             "first corpus": tuning.reliability(scores[dev], right[dev]),
             "extra data": tuning.reliability(scores[len(run.dev) :], right[len(run.dev) :]),
@@ -265,6 +275,18 @@ def _fit_confidence(
     return ConfidenceSelection(
         replace(model, threshold=threshold), float(shown[dev].mean()), record
     )
+
+
+def _evidence(candidate: Candidate) -> list[float]:
+    return [getattr(candidate, name) for name in EVIDENCE]
+
+
+def _matches(found: Sequence[Sequence[Candidate]], photos: Sequence[Example]) -> list[FloatArray]:
+    """For each photo which of its candidates match its references: 1 or 0."""
+    return [
+        np.array([tuning.matches_references(c.words, photo.captions) for c in some], np.float32)
+        for some, photo in zip(found, photos, strict=True)
+    ]
 
 
 def _of_other_photos(
