@@ -109,7 +109,8 @@ class Model:
 
     def _captions(self, candidates: Sequence[Candidate]) -> tuple[Caption, ...]:
         # Where the best candidate is too uncertain, a simpler one may be certain enough.
-        captions = map(self._caption, candidates)
+        count = max(self._alternatives, self._confidence.candidates)
+        captions = map(self._caption, candidates[:count])
         sure = (caption for caption in captions if caption.confidence >= self._threshold)
         return tuple(itertools.islice(sure, self._alternatives))
 

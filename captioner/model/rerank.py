@@ -196,6 +196,8 @@ class ConfidenceModel:
     intercept: float
     threshold: float = 0.0
     """Captions of a lower confidence are not shown, unless asked for."""
+    candidates: int = 1
+    """Of each photo, best first, from which the first one above the threshold is shown."""
 
     @classmethod
     def from_manifest(cls, entry: Mapping[str, float]) -> Self:
@@ -207,6 +209,7 @@ class ConfidenceModel:
             length=entry.get("length", 0.0),
             intercept=entry["offset"],
             threshold=entry.get("least", 0.0),
+            candidates=entry.get("candidates", 1),
         )
 
     def manifest(self) -> dict[str, float]:
@@ -218,6 +221,7 @@ class ConfidenceModel:
             "length": self.length,
             "offset": self.intercept,
             "least": self.threshold,
+            "candidates": self.candidates,
         }
 
     def confidence(self, candidate: Candidate) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import bigram
 import numpy as np
 import pytest
@@ -90,13 +92,18 @@ def test_a_decoder_from_outside_writes_the_captions_of_a_bundle(tmp_path, monkey
 def test_where_the_best_candidate_is_uncertain_a_simpler_one_is_shown(tmp_path, monkeypatch):
     monkeypatch.setattr(decoders, "_registered", dict(decoders._registered))
     decoders.register(bigram)
-    model = opened(write(tmp_path / "bundle", "bigram"), alternatives=2, min_confidence=0.5)
+    bundle = write(tmp_path / "bundle", "bigram")
+    confidence = {**bundle.manifest["confidence"], "candidates": 3}
+    bundle = replace(bundle, manifest={**bundle.manifest, "confidence": confidence})
+    model = opened(bundle, alternatives=2, min_confidence=0.5)
     bold = Candidate(("a", "man", "juggles", "knives"), -5.0, 0.2, 3.0, 0.1, -4.0)
     plain = Candidate(("a", "man"), -6.0, 0.6, 1.0, 0.9, -0.1)
     dog = Candidate(("a", "dog"), -7.0, 0.6, 1.0, 0.9, -0.1)
     ranked = [bold, plain, dog, plain]
     assert [c.text for c in model._captions(ranked)] == ["A man.", "A dog."]
-    everything = opened(model.bundle, alternatives=2, min_confidence=0.0)
+    first_alone = opened(write(tmp_path / "old", "bigram"), min_confidence=0.5)
+    assert first_alone._captions(ranked) == ()
+    everything = opened(bundle, alternatives=2, min_confidence=0.0)
     assert [c.text for c in everything._captions(ranked)] == ["A man juggles knives.", "A man."]
 
 

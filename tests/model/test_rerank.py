@@ -67,11 +67,12 @@ def test_manifests_keep_their_keys():
     assert GenerationConfig.from_manifest({"beams": 3}) == GenerationConfig(beam_width=3)
     weights = {
         "cosine": 1.1, "belief": 5.9, "doubt": -0.4, "length": -0.1, "offset": -1.3, "least": 0.3,
+        "candidates": 30,
     }  # fmt: skip
     assert ConfidenceModel.from_manifest(weights).manifest() == weights
     older = {key: weights[key] for key in ("cosine", "belief", "doubt", "offset")}
     read = ConfidenceModel.from_manifest(older)
-    assert (read.threshold, read.length) == (0, 0)
+    assert (read.threshold, read.length, read.candidates) == (0, 0, 1)
 
 
 def test_confidence_is_a_logistic_regression_on_the_evidence():

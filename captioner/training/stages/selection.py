@@ -22,6 +22,8 @@ from captioner.training.stages.decoders import TrainedDecoder
 from captioner.training.stages.parts import BundleParts
 from captioner.types import FloatArray, SearchVectors
 
+_MAX_CANDIDATES = 30
+"""Of each photo, from which the first one above the confidence threshold is shown."""
 _CONFIDENCE_CANDIDATES = 5
 """Of each photo, to fit confidence on: where the best is too uncertain, the next one is shown."""
 _RERANKER_VIEWS = 2
@@ -252,7 +254,7 @@ def _fit_confidence(
     )
     fitted = tuning.fit_logistic(evidence, np.concatenate(matches), sample_weights).tolist()
     model = ConfidenceModel(*fitted)
-    every = tuning.padded(found)
+    every = tuning.padded([candidates[:_MAX_CANDIDATES] for candidates in found])
     scores = np.array([[model.confidence(c) for c in row] for row in every], np.float32)
     fits = np.stack(_matches(every, photos))
     threshold = tuning.choose_threshold(scores, fits)
@@ -273,7 +275,9 @@ def _fit_confidence(
         },
     }
     return ConfidenceSelection(
-        replace(model, threshold=threshold), float(shown[dev].mean()), record
+        replace(model, threshold=threshold, candidates=_MAX_CANDIDATES),
+        float(shown[dev].mean()),
+        record,
     )
 
 
