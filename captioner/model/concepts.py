@@ -16,6 +16,7 @@ import numpy as np
 from captioner.model.heads import log_probability
 from captioner.model.hypernyms import concepts_below
 from captioner.model.vocabulary import stem, words
+from captioner.model.word_classes import word_class
 from captioner.types import FloatArray, Keyword
 
 CONCEPT_PROBABILITY = 0.3
@@ -123,7 +124,8 @@ class Concepts:
         count: int,
         threshold: float = CONCEPT_PROBABILITY,
     ) -> list[tuple[Keyword, ...]]:
-        """Keywords of each photo, from concepts and caption words, most probable first.
+        """Keywords of each photo, from concepts and caption words: things before actions, each most
+        probable first.
 
         If no concept below a hypernym is probable enough but one of them has to be, the most
         specific such hypernym is a keyword: "dog" where the breed is uncertain. A concept is left
@@ -148,7 +150,7 @@ class Concepts:
             known = {stem(keyword.word) for keyword in from_captions}
             new = [keyword for entry, keyword in found if not known & self._single_stems(entry)]
             new = list({keyword.word: keyword for keyword in reversed(new)}.values())
-            both = sorted([*from_captions, *new], key=lambda keyword: -keyword.probability)
+            both = sorted([*from_captions, *new], key=_keyword_order)
             out.append(tuple(both[:count]))
         return out
 
@@ -234,6 +236,10 @@ class Concepts:
         for column, entry in enumerate(entries):
             out[list(self._rows[entry]), column] = 1
         return out
+
+
+def _keyword_order(keyword: Keyword) -> tuple[bool, float]:
+    return word_class(keyword.word) == "action", -keyword.probability
 
 
 def log_any(logits: FloatArray) -> FloatArray:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from captioner.model.vocabulary import stem
+from captioner.model.word_classes import actions, word_class
 from captioner.types import FloatArray, Keyword
 
 KEYWORD_PROBABILITY = 0.15
@@ -58,17 +59,30 @@ class WordHead:
         return np.maximum(features @ self._arrays["hidden.kernel"] + self._arrays["hidden.bias"], 0)
 
     def keywords(self, hidden: FloatArray, count: int) -> list[tuple[Keyword, ...]]:
-        """For each row of (N, H) up to `count` words, most probable first."""
-        probability = _sigmoid(self._logits(hidden))
+        """For each row of (N, H) up to `count` things and actions, most probable first."""
+        logits = self._logits(hidden)[:, self._keyword_columns]
+        probability = _sigmoid(logits)
         best = np.argsort(-probability, axis=1, kind="stable")[:, :count]
         return [
             tuple(
-                Keyword(self._display_words[column], round(float(row[column]), 4))
+                Keyword(self._keywords[column], round(float(row[column]), 4))
                 for column in columns
                 if row[column] >= KEYWORD_PROBABILITY
             )
             for row, columns in zip(probability, best, strict=True)
         ]
+
+    @cached_property
+    def _keyword_columns(self) -> npt.NDArray[np.intp]:
+        """The columns of stems that make keywords."""
+        known = (column for column, word in enumerate(self._display_words) if word_class(word))
+        return np.fromiter(known, np.intp)
+
+    @cached_property
+    def _keywords(self) -> list[str]:
+        """What is shown for each of `_keyword_columns`; actions in their form in -ing."""
+        words = (self._display_words[column] for column in self._keyword_columns)
+        return [actions().get(stem(word), word) for word in words]
 
     def evidence(
         self, hidden: FloatArray, sentences: Sequence[Sequence[Sequence[str]]]

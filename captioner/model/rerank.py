@@ -209,7 +209,7 @@ class ConfidenceModel:
             length=entry.get("length", 0.0),
             intercept=entry["offset"],
             threshold=entry.get("least", 0.0),
-            candidates=entry.get("candidates", 1),
+            candidates=int(entry.get("candidates", 1)),
         )
 
     def manifest(self) -> dict[str, float]:

@@ -1,0 +1,102 @@
+"""Which words of captions make good keywords: things and actions, not looks and positions.
+
+People search for what a photo shows ("dog", "beach", "running"), seldom for how it looks or how
+somebody stands. Words are classed by their Porter stem; a word in none of the lists is a thing, as are those that
+may be one: a swing, a drink, a shop.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Literal
+
+from captioner.model.vocabulary import stem
+
+WordClass = Literal["thing", "action"]
+
+_ACTIONS = """
+applauding barking bathing begging biting blowing bouncing brushing camping carving celebrating
+chasing cheering chewing clapping climbing competing cooking cracking crashing crawling crossing
+crying cuddling cycling dancing digging dining diving dragging drawing driving eating embracing
+exercising feeding fighting fishing floating flying grazing grilling growling hiking hopping
+hugging hunting jogging juggling jumping kicking kissing kneeling knitting laughing leaping
+lecturing licking lifting listening marching meditating mowing nursing performing petting
+playing pouring praying preaching protesting pulling pushing racing reading repairing riding
+running sailing scratching sewing shaking shaving shooting shouting singing sleeping smiling
+smoking sniffing snorkeling speaking spinning splashing sprinting stretching studying surfing
+sweeping swimming talking teaching thtrekking tumbling vacuuming walking washing weaving
+whispering windsurfing working wrestling writing yawning yelling
+""".split()
+
+# Colours and patterns; sizes, ages and other qualities; postures; positions and parts of the
+# picture; what somebody merely has or does with something; numbers and grammar.
+_NEVER = """
+aqua beige black blond blonde blue bright brown brunette checkered colored colorful colourful
+dark dim faded golden gray green grey khaki light lit maroon multi-colored multicolored neon
+pale patterned pink plaid polka purple red reddish redheaded speckled spotted striped tan teal
+tri-colored turquoise white yellow
+
+able aged alone antique artificial asleep attached bare barefoot bearded beautiful big bigger
+blurred blurry broken busy calm changing choppy classic clean clear close close-up closed
+closeup cloudy coiled cold concrete cool covered cozy crowded curled curly curved cute decorated
+deep different dimly dirty distant double dressed dried dry dusty elderly electric elegant empty
+enclosed entire fallen fancy far fast fat female filled flat floral fluffy foggy folded formal
+framed fresh frosted full furry fuzzy giant glazed gold grassy great hairy half happily happy
+hard hazy heavily heavy high hilly hot huge hung icy identical indoor indoors industrial
+inflatable interesting juicy large larger leafy little long low lush male mature medium messy
+metal metallic middle mini misty mixed modern mossy mountainous mounted muddy naked narrow
+natural near neat new nice old older open opposite orange-ish ornate outdoor outdoors packed
+paved plain plastic pretty quiet rainy ready reflective religious ripe rocky rough round rural
+rusty same sandy seated shady shaggy shallow sharp sheer shiny shirtless short silver similar
+simple single skinny slim small smaller smooth snow-covered snowcapped snowy soft spiky square
+stacked steep still stony straight strange stuffed sunny surrounded tall teenage thick thin tidy
+tied tiled tiny traditional tropical twisted unfinished unusual upright urban various vertical
+vintage visible warm wavy wet wide wild wooden woolly worn woven yellowish young younger
+
+approaches approaching arranged attempting attempts balances bending bends brings carries
+carrying closes coming covering covers crouches crouching descending does doing dons enjoys
+facing gathering gathers gazes gazing gets getting gives giving goes going hanging hangs has
+having held helping helps hold holding holds includes keeping keeps laid laying lays leads
+leaning leans leaves left lets lies located looking looks lying made makes making moves moving
+observes observing overlooked overlooking overlooks parked passes passing peering peers perched
+perches placed pointing points posed poses posing prepares preparing pretends puts putting
+raised raises reaches reaching receives resting rests rises seems seen sees served serves set
+sets setting showing shown shows sits sitting standing stands stares staring starting starts
+stays stopped stops stuck taken takes taking tends tries trying turning turns used uses using
+waits watches watching wearing wears
+
+ahead amidst amount area atop away back backdrop background backwards beneath body bottom bunch
+center corner couple day direction display distance edge end foreground front fun group image
+inside item items kind kinds life line lot lots midair midst model name number object objects
+one outside own pair part photo photograph picture piece pieces place plenty portion position
+print right row scene shape side sideways sort space spot step stuff style surface text thing
+things time top type types upside variety view way whole
+
+african all along american among amongst another appears asian both but casts chinese do down
+dozen dozens during eight etc european every everyone everything few first five fixing follows
+forward four german glows grinding grow here herself him himself hind his hits i'm if indian
+it's itself japanese just last let like loaded lone looped many more most mostly much nine
+nothing off only other others out over relaxes second seven several shot six snaps somebody
+somebody's someone something such ten than themselves then there these third those three
+together too travels twelve unknown up upon very wading what while whilst whose will within
+without would wrapped you your
+""".split()
+
+
+def word_class(word: str) -> WordClass | None:
+    """The class of a word, by its stem; None if it makes no keyword."""
+    base = stem(word)
+    if base in _never():
+        return None
+    return "action" if base in actions() else "thing"
+
+
+@cache
+def actions() -> dict[str, str]:
+    """The form in -ing of each action, by its stem."""
+    return {stem(word): word for word in _ACTIONS}
+
+
+@cache
+def _never() -> frozenset[str]:
+    return frozenset(map(stem, _NEVER))
