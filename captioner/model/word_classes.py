@@ -1,8 +1,8 @@
 """Which words of captions make good keywords: things and actions, not looks and positions.
 
 People search for what a photo shows ("dog", "beach", "running"), seldom for how it looks or how
-somebody stands. Words are classed by their Porter stem; a word in none of the lists is a thing, as are those that
-may be one: a swing, a drink, a shop.
+somebody stands. Words are classed by their Porter stem. A word in none of the lists is a thing, and
+so is one that may be a thing: a swing, a drink, a shop.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ lecturing licking lifting listening marching meditating mowing nursing performin
 playing pouring praying preaching protesting pulling pushing racing reading repairing riding
 running sailing scratching sewing shaking shaving shooting shouting singing sleeping smiling
 smoking sniffing snorkeling speaking spinning splashing sprinting stretching studying surfing
-sweeping swimming talking teaching thtrekking tumbling vacuuming walking washing weaving
+sweeping swimming talking teaching throwing tumbling vacuuming walking washing weaving
 whispering windsurfing working wrestling writing yawning yelling
 """.split()
 
@@ -45,19 +45,19 @@ framed fresh frosted full furry fuzzy giant glazed gold grassy great hairy half 
 hard hazy heavily heavy high hilly hot huge hung icy identical indoor indoors industrial
 inflatable interesting juicy large larger leafy little long low lush male mature medium messy
 metal metallic middle mini misty mixed modern mossy mountainous mounted muddy naked narrow
-natural near neat new nice old older open opposite orange-ish ornate outdoor outdoors packed
+natural near neat new nice old older open opposite ornate outdoor outdoors packed
 paved plain plastic pretty quiet rainy ready reflective religious ripe rocky rough round rural
-rusty same sandy seated shady shaggy shallow sharp sheer shiny shirtless short silver similar
+rusty same sandy seated shady shaggy shallow sharp sheer shiny shirtless silver similar
 simple single skinny slim small smaller smooth snow-covered snowcapped snowy soft spiky square
 stacked steep still stony straight strange stuffed sunny surrounded tall teenage thick thin tidy
-tied tiled tiny traditional tropical twisted unfinished unusual upright urban various vertical
+tiled tiny traditional tropical twisted unfinished unusual upright urban various vertical
 vintage visible warm wavy wet wide wild wooden woolly worn woven yellowish young younger
 
 approaches approaching arranged attempting attempts balances bending bends brings carries
 carrying closes coming covering covers crouches crouching descending does doing dons enjoys
 facing gathering gathers gazes gazing gets getting gives giving goes going hanging hangs has
 having held helping helps hold holding holds includes keeping keeps laid laying lays leads
-leaning leans leaves left lets lies located looking looks lying made makes making moves moving
+leaning leans left lets lies located looking looks lying made makes making moves moving
 observes observing overlooked overlooking overlooks parked passes passing peering peers perched
 perches placed pointing points posed poses posing prepares preparing pretends puts putting
 raised raises reaches reaching receives resting rests rises seems seen sees served serves set
