@@ -48,8 +48,8 @@ ExtraStyle = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="FOLDER",
-        help="Like --extra-data, for captions in a different style: their content is learnt, their "
-        "style is not (repeatable).",
+        help="Like --extra-data, for captions in a different style: the decoders keep both styles "
+        "apart (repeatable).",
     ),
 ]
 

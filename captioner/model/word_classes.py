@@ -45,25 +45,25 @@ framed fresh frosted full furry fuzzy giant glazed gold grassy great hairy half 
 hard hazy heavily heavy high hilly hot huge hung icy identical indoor indoors industrial
 inflatable interesting juicy large larger leafy little long low lush male mature medium messy
 metal metallic middle mini misty mixed modern mossy mountainous mounted muddy naked narrow
-natural near neat new nice old older open opposite ornate outdoor outdoors packed
-paved plain plastic pretty quiet rainy ready reflective religious ripe rocky rough round rural
-rusty same sandy seated shady shaggy shallow sharp sheer shiny shirtless silver similar
-simple single skinny slim small smaller smooth snow-covered snowcapped snowy soft spiky square
-stacked steep still stony straight strange stuffed sunny surrounded tall teenage thick thin tidy
-tiled tiny traditional tropical twisted unfinished unusual upright urban various vertical
-vintage visible warm wavy wet wide wild wooden woolly worn woven yellowish young younger
+natural near neat new nice old older open opposite ornate outdoor outdoors packed paved plain
+plastic pretty quiet rainy ready reflective religious ripe rocky rough round rural rusty same
+sandy seated shady shaggy shallow sharp sheer shiny shirtless silver similar simple single
+skinny slim small smaller smooth snow-covered snowcapped snowy soft spiky square stacked steep
+still stony straight strange stuffed sunny surrounded tall teenage thick thin tidy tiled tiny
+traditional tropical twisted unfinished unusual upright urban various vertical vintage visible
+warm wavy wet wide wild wooden woolly worn woven yellowish young younger
 
 approaches approaching arranged attempting attempts balances bending bends brings carries
 carrying closes coming covering covers crouches crouching descending does doing dons enjoys
 facing gathering gathers gazes gazing gets getting gives giving goes going hanging hangs has
 having held helping helps hold holding holds includes keeping keeps laid laying lays leads
-leaning leans left lets lies located looking looks lying made makes making moves moving
-observes observing overlooked overlooking overlooks parked passes passing peering peers perched
-perches placed pointing points posed poses posing prepares preparing pretends puts putting
-raised raises reaches reaching receives resting rests rises seems seen sees served serves set
-sets setting showing shown shows sits sitting standing stands stares staring starting starts
-stays stopped stops stuck taken takes taking tends tries trying turning turns used uses using
-waits watches watching wearing wears
+leaning leans left lets lies located looking looks lying made makes making moves moving observes
+observing overlooked overlooking overlooks parked passes passing peering peers perched perches
+placed pointing points posed poses posing prepares preparing pretends puts putting raised raises
+reaches reaching receives resting rests rises seems seen sees served serves set sets setting
+showing shown shows sits sitting standing stands stares staring starting starts stays stopped
+stops stuck taken takes taking tends tries trying turning turns used uses using waits watches
+watching wearing wears
 
 ahead amidst amount area atop away back backdrop background backwards beneath body bottom bunch
 center corner couple day direction display distance edge end foreground front fun group image
@@ -73,13 +73,13 @@ print right row scene shape side sideways sort space spot step stuff style surfa
 things time top type types upside variety view way whole
 
 african all along american among amongst another appears asian both but casts chinese do down
-dozen dozens during eight etc european every everyone everything few first five fixing follows
-forward four german glows grinding grow here herself him himself hind his hits i'm if indian
-it's itself japanese just last let like loaded lone looped many more most mostly much nine
-nothing off only other others out over relaxes second seven several shot six snaps somebody
-somebody's someone something such ten than themselves then there these third those three
-together too travels twelve unknown up upon very wading what while whilst whose will within
-without would wrapped you your
+dozen dozens during eight etc european every everyone everything few first five fixing flies
+follows forward four german glows grinding grow here herself him himself hind his hits i'm if
+indian it's itself japanese just last let like living loaded lone looped many more most mostly
+much nine nothing off only other others out over relaxes second seven several shot six snaps
+somebody somebody's someone something such ten than themselves then there these third those
+three together too travels twelve unknown up upon very wading what while whilst whose will
+within without would wrapped you your
 """.split()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from captioner.model.beam import sample
 from captioner.model.decoders import merge
-from captioner.model.vocabulary import END, PAD, START, Vocabulary
+from captioner.model.vocabulary import END, OTHER_STYLE, PAD, START, Vocabulary
 from captioner.training.config import SelfCriticalConfig
 from captioner.training.corpora import Example
 from captioner.training.fit import Schedule
@@ -25,7 +25,9 @@ from captioner.training.selfcritical import (  # noqa: E402
     SelfCriticalModel,
     advantages,
     fit_self_critical,
+    make_reward,
 )
+from captioner.training.stages.parts import BundleParts  # noqa: E402
 
 CAPTIONS = [("a dog runs", "a brown dog in the snow"), ("a man sits", "an old man"), ("snow",)]
 VOCABULARY = Vocabulary.from_captions([c for some in CAPTIONS for c in some], minimum=1)
@@ -130,6 +132,51 @@ def test_a_resumed_run_is_the_same_run(tmp_path):
     )  # fmt: skip
     for ours, theirs in zip(resumed.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_captions_of_another_style_begin_with_its_token(tmp_path):
+    batches = PhotoBatches(
+        FEATURES,
+        EXAMPLES,
+        VOCABULARY,
+        sample_weights=np.ones(3, np.float32),
+        other_style={EXAMPLES[1].path},
+        size=3,
+        seed=0,
+    )
+    x, _ = batches(0, 0)
+    for photo, captions in zip(x["photos"], x["captions"], strict=True):
+        assert (captions[:, 0] == (OTHER_STYLE if photo == 1 else START)).all()
+    begun = []
+
+    def reward(photos, samples):
+        begun.extend(samples[:, :, 0].tolist())
+        return likes_dogs(photos, samples)
+
+    model = self_critical(reward)
+    model.compile(optimizer="adam", jit_compile=False)
+    model({"feature": x["feature"], "tokens": x["captions"][:, 0]})
+    model.train_on_batch(x)
+    assert begun == [[OTHER_STYLE if photo == 1 else START] * 8 for photo in x["photos"]]
+
+
+def test_the_reward_counts_phrases_within_their_style():
+    texts = ("a dog runs fast", "a man sits down", "a dog sits down", "the dog runs fast")
+    examples = [Example(Path(f"{n}.jpg"), (text,), "train") for n, text in enumerate(texts)]
+    vocabulary = Vocabulary.from_captions(texts, minimum=1)
+    parts = BundleParts(vocabulary, Heads())
+    sample = np.stack([vocabulary.encode("a dog runs down", 6), vocabulary.encode("a man", 6)])
+
+    def rewards(photos, other_style=()):
+        return make_reward(photos, parts, FEATURES, 0.0, other_style)(np.array([0]), sample[None])
+
+    apart = rewards(examples, {examples[2].path, examples[3].path})
+    np.testing.assert_allclose(apart, rewards(examples[:2]))
+    assert not np.allclose(apart, rewards(examples))
+
+
+class Heads:
+    joint_space = None
 
 
 def test_batches_use_each_photo_by_its_sample_weight():
