@@ -152,9 +152,16 @@ class Library:
         exact: bool = False,
         filters: Filters = NO_FILTERS,
         min_score: float | None = None,
+        like: StrPath | None = None,
     ) -> SearchResults:
-        """Find photos by words, or the newest ones if `query` is None; see `captioner.search`."""
-        return searching.search(
+        """Find photos by words, or the newest ones if `query` is None; see `captioner.search`.
+
+        Raises
+        ------
+        PhotoError
+            If the photo `like` cannot be read.
+        """
+        results = searching.search(
             self._index,
             query,
             bundle=self._options.bundle,
@@ -162,7 +169,10 @@ class Library:
             exact=exact,
             filters=filters,
             min_score=min_score,
+            like=None if like is None else Path(like),
+            describe=self._describe,
         )
+        return _results(results)
 
     def similar(
         self,
@@ -192,9 +202,7 @@ class Library:
             filters=filters,
             min_score=min_score,
         )
-        if isinstance(results, SearchResults):
-            return results
-        raise PhotoError(results.reason)
+        return _results(results)
 
     def photos(self, *, limit: int = 2**31, filters: Filters = NO_FILTERS) -> list[Hit]:
         """The photos of the library with their captions, newest first."""
@@ -224,3 +232,9 @@ class Library:
 
         [result] = describe([photo], self.describer())
         return result
+
+
+def _results(found: SearchResults | Failure) -> SearchResults:
+    if isinstance(found, SearchResults):
+        return found
+    raise PhotoError(found.reason)

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 from captioner.errors import UsageError
 from captioner.index import Filters, Hit, Index
-from captioner.index.search import MIN_SCORE
-from captioner.types import Failure
+from captioner.index.search import MIN_SCORE, ExamplePhoto
+from captioner.types import Description, Failure, Photo
 
 if TYPE_CHECKING:
-    from captioner.types import Description, Photo, QueryPlanner
+    from captioner.types import QueryPlanner
+
+Describe = Callable[[Photo], Description | Failure]
 
 NO_FILTERS = Filters()
 
@@ -59,7 +61,9 @@ def search(
     exact: bool = False,
     filters: Filters = NO_FILTERS,
     min_score: float | None = None,
-) -> SearchResults:
+    like: Path | None = None,
+    describe: Describe | None = None,
+) -> SearchResults | Failure:
     """Find photos from a few words, or the newest ones without words.
 
     Parameters
@@ -73,11 +77,20 @@ def search(
         Search only captions and human-authored texts, without the model.
     min_score
         Omit hits with a lower score, 0 to 1; None: `MIN_SCORE`.
+    like
+        A photo that the hits should look like, too. It is not a hit itself.
+    describe
+        Describes that photo if the index has no embedding of it.
+
+    Returns
+    -------
+    The hits, best first, or why the photo `like` cannot be read.
 
     Raises
     ------
     UsageError
-        If the query is empty or blank, or `exact` is set without one.
+        If the query is empty or blank, `exact` or `like` is set without one, both are set, or
+        `like` is a folder.
     CaptionerError
         If the index or the bundle cannot be read.
     """
@@ -86,7 +99,14 @@ def search(
             raise UsageError(
                 "an exact search requires a query.", "Pass words that the captions contain."
             )
+        if like is not None:
+            raise UsageError(
+                "a search by words and a photo requires words.",
+                "Pass words, or use `similar` to search by the photo alone.",
+            )
         return _with_advice(index, index.newest(limit=limit, filters=filters), "", {}, filters)
+    if exact and like is not None:
+        raise UsageError("an exact search cannot compare photos.", "Omit either --exact or --like.")
     model_id: str | None = None
     planner: QueryPlanner | None = None
     respelled: dict[str, str] = {}
@@ -95,6 +115,12 @@ def search(
 
         model_id, planner = load_planner(bundle)
         query, respelled = _respell(index, query, planner)
+    example: ExamplePhoto | None = None
+    if like is not None and model_id is not None:
+        found = _example(index, like, describe, model_id)
+        if isinstance(found, Failure):
+            return found
+        example = found
     threshold = MIN_SCORE if min_score is None else min_score
 
     def find(min_score: float, limit: int) -> list[Hit]:
@@ -106,6 +132,7 @@ def search(
             exact=exact,
             filters=filters,
             min_score=min_score,
+            example=example,
         )
 
     hits = find(threshold, limit)
@@ -117,7 +144,7 @@ def search(
 def similar(
     index: Index,
     photo: Path,
-    describe: Callable[[Photo], Description | Failure],
+    describe: Describe,
     *,
     bundle: Path | None = None,
     limit: int = 10,
@@ -145,32 +172,45 @@ def similar(
         If `photo` is a folder.
     """
     from captioner.model.query import load_planner
-    from captioner.photos.walk import walk
 
-    if photo.is_dir():
-        raise UsageError(f"{photo} is a folder.", "Name one photo.")
     model_id, _ = load_planner(bundle)
-    [found] = walk([photo])
-    indexed = isinstance(found, Failure) or not any(index.pending([found]))
-    vectors = index.vectors(photo, model_id) if indexed else None
-    content_hash: bytes | None = None
-    if vectors is None:
-        result = found if isinstance(found, Failure) else describe(found)
-        if isinstance(result, Failure):
-            return result
-        vectors, content_hash = result.vectors, result.content_hash
+    example = _example(index, photo, describe, model_id)
+    if isinstance(example, Failure):
+        return example
     hits = index.similar(
-        vectors.embedding,
+        example.embedding,
         model_id,
         limit=limit,
         exclude=photo,
-        content_hash=content_hash,
+        content_hash=example.content_hash,
         filters=filters,
     )
     matches = tuple(hit for hit in hits if (hit.score or 0) >= (min_score or 0))
     if matches:
         return SearchResults(matches)
     return SearchResults((), advice=Advice.MIN_SCORE if hits else Advice.FILTERS)
+
+
+def _example(
+    index: Index, photo: Path, describe: Describe | None, model_id: str
+) -> ExamplePhoto | Failure:
+    """The embedding of a photo, from the index if it is there, unchanged."""
+    from captioner.photos.walk import walk
+
+    if photo.is_dir():
+        raise UsageError(f"{photo} is a folder.", "Name one photo.")
+    [found] = walk([photo])
+    indexed = isinstance(found, Failure) or not any(index.pending([found]))
+    if indexed and (vectors := index.vectors(photo, model_id)):
+        return ExamplePhoto(vectors.embedding, photo)
+    if isinstance(found, Failure):
+        return found
+    if describe is None:
+        raise UsageError(f"{photo} is not in the index.", "Index it first.")
+    result = describe(found)
+    if isinstance(result, Failure):
+        return result
+    return ExamplePhoto(result.vectors.embedding, photo, result.content_hash)
 
 
 def _respell(index: Index, query: str, planner: QueryPlanner) -> tuple[str, dict[str, str]]:

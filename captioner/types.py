@@ -372,6 +372,34 @@ class QueryPlan:
             _along(vectors.word_hidden, self.word_directions),
         )
 
+    def with_photo(self, embedding: HalfArray, weight: float) -> QueryPlan:
+        """The same query, and photos that look like one with this embedding.
+
+        Their cosine is a further measure with this weight, 0 to 1; the others share the rest. The
+        log odds remain those of the words.
+        """
+        own, log_odds = self.measure, self.log_odds
+
+        def measure(cosines: FloatArray, logits: FloatArray) -> FloatArray:
+            return np.hstack([own(cosines[:, :-1], logits), cosines[:, -1:]])
+
+        direction = embedding.astype(np.float32)[:, None]
+        total = self.measure_weights.sum()
+        return QueryPlan(
+            np.hstack([self.joint_directions.reshape(len(direction), -1), direction]),
+            self.word_directions,
+            measure,
+            np.append(self.measure_weights * (1 - weight) / total, weight).astype(np.float32),
+            None if log_odds is None else lambda measures: log_odds(measures[:, :-1]),
+        )
+
+    @classmethod
+    def of_photo(cls, embedding: HalfArray) -> QueryPlan:
+        """Photos that look like one with this embedding: by the cosine alone."""
+        direction = embedding.astype(np.float32)[:, None]
+        no_words = np.empty((0, 0), np.float32)
+        return cls(direction, no_words, lambda cosines, _: cosines, np.ones(1, np.float32))
+
 
 def _along(vectors: HalfArray, directions: FloatArray) -> FloatArray:
     if not directions.size:

@@ -115,6 +115,24 @@ def test_similar_opens_no_photo_of_the_library(
     assert len(describer.encoded) == encoded + 1
 
 
+def test_a_search_may_name_a_photo_that_hits_look_like(
+    library: tuple[Library, RecordingDescriber], folder: Path, tmp_path: Path
+) -> None:
+    opened, describer = library
+    encoded = len(describer.encoded)
+    assert names(opened.search("photo", like=folder / "red.jpg"))[0] in ("green.jpg", "blue.jpg")
+    assert len(describer.encoded) == encoded
+    other = photo(tmp_path / "other.jpg", "blue")
+    assert names(opened.search("photo", like=other))[0] == "blue.jpg"
+    assert len(describer.encoded) == encoded + 1
+    (tmp_path / "text.jpg").write_text("no photo")
+    with pytest.raises(PhotoError):
+        opened.search("photo", like=tmp_path / "text.jpg")
+    for wrong in ({"query": None}, {"query": "photo", "exact": True}):
+        with pytest.raises(UsageError):
+            opened.search(**wrong, like=other)  # type: ignore[arg-type]
+
+
 def test_similar_to_what_is_no_photo(
     library: tuple[Library, RecordingDescriber], folder: Path, tmp_path: Path
 ) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, hits, options
+from captioner.cli import console, hits, loading, options
 from captioner.cli.exclusions import SearchCommand
 from captioner.errors import UsageError
 
@@ -31,6 +32,14 @@ def search(
         bool,
         typer.Option("--exact", help="Search only captions and your own words, without the model."),
     ] = False,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            "--like",
+            metavar="PHOTO",
+            help="Find photos that also look like this one, in the index or not.",
+        ),
+    ] = None,
     min_score: options.MinScore = None,
     folders: options.Folders = None,
     after: options.After = None,
@@ -47,6 +56,8 @@ def search(
     log_file: options.LogFile = None,
     database: options.Database = None,
     model: options.Model = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "int8",
 ) -> None:
     """Find photos in the index by words, or by where, when and how they were taken.
 
@@ -63,8 +74,10 @@ def search(
       captioner search beach -people
       captioner search '"red ball"' --limit 50
       captioner search beach --after 2024-05 --near 43.3,5.4,50
+      captioner search snow --like house.jpg
       captioner search -0 boats at night | xargs -0 cp -t boats
     """
+    from captioner.errors import PhotoError
     from captioner.index import Filters
     from captioner.library import Library
     from captioner.model.options import DescribeOptions
@@ -74,11 +87,21 @@ def search(
         raise UsageError("--exact requires words.", "Add words that the captions should contain.")
     form = hits.form(as_json=as_json, print_path=print_path, nul=nul, preview=preview)
     filters = Filters.parse(folders, after, before, camera, near, keyword)
-    with Library.open(database, options=DescribeOptions(bundle=model)) as library:
+    if like and not query:
+        raise UsageError("--like requires words.", "Add words, or use `captioner similar`.")
+    describe_options = DescribeOptions(bundle=model, device=device, precision=precision)
+    load = partial(loading.load, describe_options)
+    with Library.open(database, options=describe_options, load=load) as library:
         words = " ".join(query) if query else None
-        results = library.search(
-            words, limit=limit, exact=exact, filters=filters, min_score=min_score
-        )
+        try:
+            results = library.search(
+                words, limit=limit, exact=exact, filters=filters, min_score=min_score, like=like
+            )
+        except PhotoError as error:
+            console.cannot_read(like or "", error.reason)
+            if as_json:
+                console.json_line({"path": like, "error": error.reason})
+            raise typer.Exit(1) from None
         for word, similar in results.respelled.items():
             console.note(f"Searched for {console.shown(similar)} instead of {console.shown(word)}.")
         hits.print_hits(results.hits, form, preview=preview)

@@ -39,6 +39,7 @@ from captioner.index.hits import Hit
 from captioner.index.missing import IndexedPhoto, MissingPhoto, ScannedPaths
 from captioner.index.records import Record
 from captioner.index.scan import Change, Scan
+from captioner.index.search import ExamplePhoto
 from captioner.index.statistics import Counts, Statistics
 from captioner.index.writes import Writes
 from captioner.types import (
@@ -328,6 +329,7 @@ class Index:
         exact: bool = False,
         filters: Filters = NO_FILTERS,
         min_score: float = 0,
+        example: ExamplePhoto | None = None,
     ) -> list[Hit]:
         """The photos that match a query, best first; of identical files only one.
 
@@ -347,6 +349,8 @@ class Index:
             Find only photos that match them.
         min_score
             Leave out hits with a lower score.
+        example
+            A photo that hits should look like, too; ignored by `exact`.
 
         Returns
         -------
@@ -366,8 +370,9 @@ class Index:
             if exact:
                 return search.search_captions(connection, query, limit, filters, min_score)
             return search.search(
-                connection, self._chunks, query, planner, model_id, limit, filters, min_score
-            )
+                connection, self._chunks, query, planner, model_id, limit, filters, min_score,
+                example,
+            )  # fmt: skip
 
     def newest(self, *, limit: int = 10, filters: Filters = NO_FILTERS) -> list[Hit]:
         """The photos taken last; those without a date come after, in reverse order of storing."""

@@ -15,6 +15,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +42,8 @@ NAME_BONUS = 1.0
 WRITTEN_FIRST = 200.0
 NAMED_FIRST = 100.0
 """For all of the query in them: more than any photo can be above the mean."""
+EXAMPLE_WEIGHT = 0.5
+"""Of the likeness to an example photo; the words of the query have the rest."""
 RESCORED = 1000
 """Candidates, at least, that are scored again by their exact vectors."""
 
@@ -63,6 +66,16 @@ split matches, it leaves two in five without a hit; of those with a right photo,
 ten."""
 
 
+class ExamplePhoto(NamedTuple):
+    """A photo that hits of a search should look like; it is not a hit itself."""
+
+    embedding: HalfArray
+    """In the joint space of the model."""
+    path: Path
+    content_hash: bytes | None = None
+    """None if it is in the index."""
+
+
 def search(
     connection: sqlite3.Connection,
     chunks: ChunkCache,
@@ -72,13 +85,17 @@ def search(
     limit: int,
     filters: Filters,
     min_score: float = 0,
+    example: ExamplePhoto | None = None,
 ) -> list[Hit]:
     """The best matches by human-authored text, by the model's measures and by its texts."""
     parsed = parse_query(query)
     excluded = _excluded(connection, chunks, parsed, planner, model_id)
-    if not parsed.text:
+    if not (parsed.text or example):
         return newest(connection, limit, filters, excluded)
-    plan = planner(parsed.text) if planner else None
+    plan = planner(parsed.text) if planner and parsed.text else None
+    if example:
+        plan = _with_example(plan, example)
+        excluded = np.union1d(excluded, _copies(connection, example.path, example.content_hash))
     model = ModelScores.of_all(connection, chunks, plan, model_id)
     texts = fulltext.match_any(connection, parsed)
     human = fulltext.match_human_text(connection, parsed)
@@ -111,7 +128,8 @@ def search(
     probability = TEXT_PROBABILITY * text * np.where(whole, 1, 0.5)
     by_measures = _logistic(log_odds + TEXT_LOG_ODDS * whole[rescored])
     probability[rescored] = np.maximum(by_measures, TEXT_MIN_PROBABILITY * whole[rescored])
-    probability *= 1 - len(_unknown(parsed, texts, human, planner)) / len(parsed.keywords())
+    words = max(1, len(parsed.keywords()))
+    probability *= 1 - len(_unknown(parsed, texts, human, planner)) / words
     probability = 1 - (1 - probability) * (1 - NAME_PROBABILITY * named) * (
         1 - WRITTEN_PROBABILITY * written
     )
@@ -161,24 +179,27 @@ def similar(
     content_hash: bytes | None = None,
 ) -> list[Hit]:
     """The nearest neighbours of an embedding by cosine, without copies of its own photo."""
-    direction, no_words = embedding.astype(np.float32)[:, None], np.empty((0, 0), np.float32)
-    plan = QueryPlan(direction, no_words, lambda cosines, _: cosines, np.ones(1, np.float32))
+    plan = QueryPlan.of_photo(embedding)
     photos, measures = chunks.measure_all(connection, model_id, plan)
     scores = measures[:, 0]
     matching = _matching(connection, photos, filters)
-    same = select_ids(
-        connection,
-        "SELECT id FROM photos WHERE path = ?1 UNION SELECT id FROM photos WHERE content_hash IN "
-        "(SELECT content_hash FROM photos WHERE path = ?1 UNION SELECT ?2)",
-        [path_key(exclude) if exclude else None, content_hash],
-    )
-    matching &= ~np.isin(photos, same)
+    matching &= ~np.isin(photos, _copies(connection, exclude, content_hash))
     best = photos[_candidates(scores, matching, limit)]
     if not len(best):
         return []
     cosines = plan.measures(exact_vectors(connection, model_id, best))[:, 0]
     order = np.lexsort((best, -cosines))
     return _hits(connection, best[order], np.clip(cosines[order], 0, 1), limit)
+
+
+def _copies(connection: sqlite3.Connection, path: Path | None, content_hash: bytes | None) -> Ids:
+    """A photo and all that have the same content."""
+    return select_ids(
+        connection,
+        "SELECT id FROM photos WHERE path = ?1 UNION SELECT id FROM photos WHERE content_hash IN "
+        "(SELECT content_hash FROM photos WHERE path = ?1 UNION SELECT ?2)",
+        [path_key(path) if path else None, content_hash],
+    )
 
 
 def newest(
@@ -269,6 +290,12 @@ class NoModelScores:
     def rescore(self, photos: Ids) -> tuple[FloatArray, FloatArray]:
         """None."""
         return self.scores, self.scores
+
+
+def _with_example(plan: QueryPlan | None, example: ExamplePhoto) -> QueryPlan:
+    if plan is None:
+        return QueryPlan.of_photo(example.embedding)
+    return plan.with_photo(example.embedding, EXAMPLE_WEIGHT)
 
 
 def _human_text_bonus(written: FloatArray, named: FloatArray, shares: FloatArray) -> FloatArray:

@@ -328,6 +328,38 @@ class TestIndexAndSearch:
         [hit] = objects(run("similar", "album/green.JPG", "--json"))
         assert hit["path"] == str(folder / "album/blue.jpg")
 
+    def test_words_and_a_photo_together(self, run: Run, loads: Loads, folder: Path) -> None:
+        """All captions have the word "photo"; the example decides between them."""
+        run("index", ".")
+        loads.clear()
+        for colour in ("red", "green"):
+            example = colour_describer.photo(folder.parent / f"{colour} example.jpg", colour)
+            first, *_ = objects(run("search", "photo", "--like", str(example), "--json"))
+            assert first["caption"] == f"A {colour} photo."
+        assert len(loads) == 2
+        loads.clear()
+        found = objects(run("search", "photo", "--like", "red.jpg", "--json"))
+        assert not loads
+        assert str(folder / "red.jpg") not in [hit["path"] for hit in found]
+        # A person's words still come first, whatever the photo looks like.
+        run("edit", "album/blue.jpg", "The old photo album")
+        [first, *_] = objects(run("search", "album photo", "--like", "red.jpg", "--json"))
+        assert first["path"] == str(folder / "album/blue.jpg")
+
+    def test_a_photo_to_compare_with_needs_words_and_must_be_readable(
+        self, run: Run, folder: Path
+    ) -> None:
+        run("index", ".")
+        refused = run("search", "--like", "red.jpg")
+        assert refused.exit_code == 2
+        assert "captioner similar" in refused.stderr
+        assert run("search", "photo", "--exact", "--like", "red.jpg").exit_code == 2
+        assert run("search", "photo", "--like", "album").exit_code == 2
+        unreadable = run("search", "photo", "--like", "missing.jpg", "--json")
+        assert unreadable.exit_code == 1
+        assert "cannot read missing.jpg" in unreadable.stderr
+        assert objects(unreadable)[0]["path"] == "missing.jpg"
+
     def test_similar_to_what_cannot_be_read(self, run: Run, folder: Path) -> None:
         run("index", ".")
         result = run("similar", "missing.jpg", "--json")
