@@ -21,7 +21,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 SHARED = {
     "types", "errors", "app_paths", "offline", "authorship", "formats", "hashing", "filenames",
-    "regular_files", "system", "fusion", "__init__",
+    "regular_files", "system", "fusion", "keywords", "__init__",
 }  # fmt: skip
 ALLOWED = {
     "photos": set(),

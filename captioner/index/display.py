@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from captioner.types import keyword_text
+from captioner.keywords import keyword_order
+from captioner.types import Keyword, keyword_text
 
 Kind = Literal["sentence", "keywords"]
 Source = Literal["person", "model"]
@@ -60,7 +61,7 @@ def choose(
     in_file
         The caption in the photo's file or a sidecar.
     keywords
-        The model's, most probable first.
+        The model's, in their order.
     """
     if in_file and (not captions or captions[0][1] != "person"):
         return DisplayCaption(in_file, "sentence", "person", None)
@@ -87,22 +88,27 @@ def display_captions(
             f"SELECT photo, caption FROM facts WHERE photo {_IN_LIST}", [ids]
         ).fetchall()
     )
-    keywords: dict[int, list[str]] = {}
-    for photo, word in connection.execute(
-        f"SELECT photo, word FROM keywords WHERE photo {_IN_LIST} "
-        "ORDER BY photo, probability DESC, word",
-        [ids],
-    ):
-        keywords.setdefault(photo, []).append(word)
+    keywords = model_keywords(connection, wanted)
     return {
-        photo: choose(captions.get(photo, ()), in_files.get(photo), keywords.get(photo, ()))
+        photo: choose(
+            captions.get(photo, ()),
+            in_files.get(photo),
+            (keyword.word for keyword in keywords.get(photo, ())),
+        )
         for photo in wanted
     }
 
 
-def model_keywords(connection: sqlite3.Connection, photo: int) -> list[str]:
-    """The model's keywords of a photo, most probable first."""
-    rows = connection.execute(
-        "SELECT word FROM keywords WHERE photo = ? ORDER BY probability DESC, word", [photo]
-    )
-    return [word for (word,) in rows]
+def model_keywords(
+    connection: sqlite3.Connection, photos: Iterable[int]
+) -> dict[int, list[Keyword]]:
+    """The model's keywords of photos, in their order; photos without any are left out."""
+    found: dict[int, list[Keyword]] = {}
+    for photo, word, probability in connection.execute(
+        f"SELECT photo, word, round(probability, 4) FROM keywords WHERE photo {_IN_LIST}",
+        [json.dumps(list(photos))],
+    ):
+        found.setdefault(photo, []).append(Keyword(word, probability))
+    for keywords in found.values():
+        keywords.sort(key=lambda one: keyword_order(one.word, one.probability))
+    return found

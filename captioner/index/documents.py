@@ -57,7 +57,10 @@ def refresh(connection: sqlite3.Connection, photo: int) -> None:
             photo,
             join_texts([*displayed, *titles, *further, *tags]),
             join_texts(by_model if by_human else by_model[1:]),
-            " ".join(join_texts([word]) for word in model_keywords(connection, photo)),
+            " ".join(
+                join_texts([keyword.word])
+                for keyword in model_keywords(connection, [photo]).get(photo, ())
+            ),
         ],
     )
     connection.execute(

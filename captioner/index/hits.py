@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from captioner.index.display import display_captions
+from captioner.index.display import display_captions, model_keywords
 from captioner.types import Keyword
 
 _LIST = "(SELECT value FROM json_each(?))"
@@ -44,7 +44,7 @@ class Hit:
     longitude: float | None = None
     """Degrees, east positive."""
     keywords: tuple[Keyword, ...] = ()
-    """The model's, most probable first."""
+    """The model's: things before actions, each most probable first."""
     file_keywords: tuple[str, ...] = ()
     """Human-authored."""
     copies: tuple[str, ...] = ()
@@ -68,13 +68,7 @@ def load_hits(
             [ids],
         )
     }
-    keywords: dict[int, list[Keyword]] = {}
-    for photo, word, probability in connection.execute(
-        f"SELECT photo, word, round(probability, 4) FROM keywords WHERE photo IN {_LIST} "
-        "ORDER BY photo, probability DESC, word",
-        [ids],
-    ):
-        keywords.setdefault(photo, []).append(Keyword(word, probability))
+    keywords = model_keywords(connection, photos)
     captions = display_captions(connection, photos)
     copies: dict[bytes, list[str]] = {}
     for path, content in connection.execute(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TypedDict
 
 from captioner.filenames import spelled
-from captioner.index.display import CAPTIONS, choose
+from captioner.index.display import CAPTIONS, choose, model_keywords
 
 
 class Keyword(TypedDict):
@@ -46,7 +46,7 @@ class Record(TypedDict):
     alternatives: list[Alternative]
     """Further captions, best first; the model's if a human-authored one is displayed."""
     keywords: list[Keyword]
-    """The model's, most probable first."""
+    """The model's: things before actions, each most probable first."""
     model: str | None
     """Id of the model that described the photo."""
     format: str | None
@@ -93,10 +93,6 @@ _PHOTOS = """
     ORDER BY path
 """
 _CAPTIONS = CAPTIONS % "= ?"
-_KEYWORDS = """
-    SELECT word, round(probability, 4) FROM keywords
-    WHERE photo = ? ORDER BY probability DESC, word
-"""
 
 
 def records(connection: sqlite3.Connection) -> Iterator[Record]:
@@ -111,8 +107,8 @@ def records(connection: sqlite3.Connection) -> Iterator[Record]:
             for _, text, source, confidence in connection.execute(_CAPTIONS, [photo])
         ]
         keywords = [
-            Keyword(word=word, probability=probability)
-            for word, probability in connection.execute(_KEYWORDS, [photo])
+            Keyword(word=keyword.word, probability=keyword.probability)
+            for keyword in model_keywords(connection, [photo]).get(photo, ())
         ]
         best = choose(captions, file_caption, (keyword["word"] for keyword in keywords))
         others = captions[1:] if captions and captions[0][0] == best.text else captions

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from captioner.keywords import keyword_order
 from captioner.model.heads import log_probability
 from captioner.model.hypernyms import concepts_below
 from captioner.model.vocabulary import stem, words
-from captioner.model.word_classes import word_class
 from captioner.types import FloatArray, Keyword
 
 CONCEPT_PROBABILITY = 0.3
@@ -150,7 +150,9 @@ class Concepts:
             known = {stem(keyword.word) for keyword in from_captions}
             new = [keyword for entry, keyword in found if not known & self._single_stems(entry)]
             new = list({keyword.word: keyword for keyword in reversed(new)}.values())
-            both = sorted([*from_captions, *new], key=_keyword_order)
+            both = sorted(
+                [*from_captions, *new], key=lambda one: keyword_order(one.word, one.probability)
+            )
             out.append(tuple(both[:count]))
         return out
 
@@ -236,10 +238,6 @@ class Concepts:
         for column, entry in enumerate(entries):
             out[list(self._rows[entry]), column] = 1
         return out
-
-
-def _keyword_order(keyword: Keyword) -> tuple[bool, float]:
-    return word_class(keyword.word) == "action", -keyword.probability
 
 
 def log_any(logits: FloatArray) -> FloatArray:

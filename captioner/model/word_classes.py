@@ -10,23 +10,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Literal
 
+from captioner.keywords import ACTIONS
 from captioner.model.vocabulary import stem
 
 WordClass = Literal["thing", "action"]
-
-_ACTIONS = """
-applauding barking bathing begging biting blowing bouncing brushing camping carving celebrating
-chasing cheering chewing clapping climbing competing cooking cracking crashing crawling crossing
-crying cuddling cycling dancing digging dining diving dragging drawing driving eating embracing
-exercising feeding fighting fishing floating flying grazing grilling growling hiking hopping
-hugging hunting jogging juggling jumping kicking kissing kneeling knitting laughing leaping
-lecturing licking lifting listening marching meditating mowing nursing performing petting
-playing pouring praying preaching protesting pulling pushing racing reading repairing riding
-running sailing scratching sewing shaking shaving shooting shouting singing sleeping smiling
-smoking sniffing snorkeling speaking spinning splashing sprinting stretching studying surfing
-sweeping swimming talking teaching throwing tumbling vacuuming walking washing weaving
-whispering windsurfing working wrestling writing yawning yelling
-""".split()
 
 # Colours and patterns; sizes, ages and other qualities; postures; positions and parts of the
 # picture; what somebody merely has or does with something; numbers and grammar.
@@ -94,7 +81,7 @@ def word_class(word: str) -> WordClass | None:
 @cache
 def actions() -> dict[str, str]:
     """The form in -ing of each action, by its stem."""
-    return {stem(word): word for word in _ACTIONS}
+    return {stem(word): word for word in ACTIONS}
 
 
 @cache
