@@ -108,5 +108,6 @@ def test_weights_use_their_bits(bits, largest):
     step = np.abs(kernel).max(axis=(1, 2, 3), keepdims=True) / (127 if bits == 8 else 63.5)
     levels = rounded / step
     np.testing.assert_allclose(levels, np.rint(levels), atol=1e-3)
-    assert np.abs(levels).max() == pytest.approx(largest, abs=1e-3)
+    # The largest weight is halfway between 63 and 64 of the steps of 7 bits.
+    assert largest - (bits == 7) - 1e-3 <= np.abs(levels).max() <= largest + 1e-3
     assert np.abs(rounded - kernel).max() <= step.max() / 2 + 1e-6
