@@ -286,17 +286,18 @@ class TestCtrlC:
 class TestWatch:
     def test_what_happens_is_followed_until_ctrl_c(self, folder: Path) -> None:
         def wait(*expected: int) -> None:
+            found: tuple[int, int] | Exception | None = None
             for _ in range(1200):
-                if (folder.parent / "home/captioner.db").exists():
-                    try:
-                        with Index.open(folder.parent / "home/captioner.db") as index:
-                            counts = index.counts()
-                    except Exception:  # being made
-                        continue
-                    if (counts.photos, counts.missing) == expected:
-                        return
+                try:
+                    with Index.open(folder.parent / "home/captioner.db") as index:
+                        counts = index.counts()
+                    found = (counts.photos, counts.missing)
+                except Exception as error:  # not made yet, or being made
+                    found = error
+                if found == expected:
+                    return
                 time.sleep(0.1)
-            raise AssertionError(f"not {expected}")
+            raise AssertionError(f"not {expected}, but {found!r}")
 
         with process("watch", str(folder), "--settle", "0.2") as child:
             wait(3, 0)
