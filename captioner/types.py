@@ -248,7 +248,7 @@ class Description:
     captions: tuple[Caption, ...]
     """Best first; only those above the confidence threshold, so there may be none."""
     keywords: tuple[Keyword, ...]
-    """Most probable first."""
+    """Things before actions, each most probable first."""
     feature: HalfArray
     """(2048,): the encoder's output, stored so that another decoder needs no pixels."""
     vectors: SearchVectors
@@ -302,7 +302,7 @@ class StoredCaption:
     confidence: float
     """As of `Caption`; 1 if human-authored, 0 if there is no text."""
     keywords: tuple[str, ...]
-    """Most probable first."""
+    """Things before actions, each most probable first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,11 +394,13 @@ class QueryPlan:
         )
 
     @classmethod
-    def of_photo(cls, embedding: HalfArray) -> QueryPlan:
+    def of_photo(
+        cls, embedding: HalfArray, log_odds: Callable[[FloatArray], FloatArray] | None = None
+    ) -> QueryPlan:
         """Photos that look like one with this embedding: by the cosine alone."""
-        direction = embedding.astype(np.float32)[:, None]
-        no_words = np.empty((0, 0), np.float32)
-        return cls(direction, no_words, lambda cosines, _: cosines, np.ones(1, np.float32))
+        direction, no_words = embedding.astype(np.float32)[:, None], np.empty((0, 0), np.float32)
+        weight = np.ones(1, np.float32)
+        return cls(direction, no_words, lambda cosines, _: cosines, weight, log_odds)
 
 
 def _along(vectors: HalfArray, directions: FloatArray) -> FloatArray:

@@ -56,7 +56,8 @@ def train_cider(
         typer.Option(
             min=0.1,
             metavar="WEIGHT",
-            help="Sample weight of photos from --extra-data; those from --data have 1. "
+            help="Sample weight of photos from --extra-data and --extra-style; those from "
+            "--data have 1. "
             f"[default: {_DEFAULT.extra_weight:g}]",
         ),
     ] = None,
@@ -125,7 +126,9 @@ def train_cider(
     from captioner.training.outputs import Outputs
 
     console.configure_output(quiet=quiet, log_file=log_file)
-    training.require("--extra-data", bool(extra_data), extra_weight=extra_weight)
+    training.require(
+        "--extra-data or --extra-style", bool(extra_data or extra_style), extra_weight=extra_weight
+    )
     outputs = Outputs.of(out, work, force=force, resume=resume)
     data = find_data(data)
     training.check_outputs(outputs, {"--data": data, "BUNDLE": bundle}, extra_data, extra_style)

@@ -90,9 +90,14 @@ def search(
     """The best matches by human-authored text, by the model's measures and by its texts."""
     parsed = parse_query(query)
     excluded = _excluded(connection, chunks, parsed, planner, model_id)
-    if not (parsed.text or example):
+    if not parsed.text:
+        if example and model_id:
+            embedding, path, content = example
+            return similar(
+                connection, chunks, embedding, model_id, limit, path, filters, content, excluded
+            )
         return newest(connection, limit, filters, excluded)
-    plan = planner(parsed.text) if planner and parsed.text else None
+    plan = planner(parsed.text) if planner else None
     if example:
         plan = _with_example(plan, example)
         excluded = np.union1d(excluded, _copies(connection, example.path, example.content_hash))
@@ -128,8 +133,7 @@ def search(
     probability = TEXT_PROBABILITY * text * np.where(whole, 1, 0.5)
     by_measures = _logistic(log_odds + TEXT_LOG_ODDS * whole[rescored])
     probability[rescored] = np.maximum(by_measures, TEXT_MIN_PROBABILITY * whole[rescored])
-    words = max(1, len(parsed.keywords()))
-    probability *= 1 - len(_unknown(parsed, texts, human, planner)) / words
+    probability *= 1 - len(_unknown(parsed, texts, human, planner)) / len(parsed.keywords())
     probability = 1 - (1 - probability) * (1 - NAME_PROBABILITY * named) * (
         1 - WRITTEN_PROBABILITY * written
     )
@@ -177,6 +181,7 @@ def similar(
     exclude: Path | None,
     filters: Filters,
     content_hash: bytes | None = None,
+    excluded: Ids | None = None,
 ) -> list[Hit]:
     """The nearest neighbours of an embedding by cosine, without copies of its own photo."""
     plan = QueryPlan.of_photo(embedding)
@@ -184,6 +189,8 @@ def similar(
     scores = measures[:, 0]
     matching = _matching(connection, photos, filters)
     matching &= ~np.isin(photos, _copies(connection, exclude, content_hash))
+    if excluded is not None:
+        matching &= ~np.isin(photos, excluded)
     best = photos[_candidates(scores, matching, limit)]
     if not len(best):
         return []
@@ -293,8 +300,11 @@ class NoModelScores:
 
 
 def _with_example(plan: QueryPlan | None, example: ExamplePhoto) -> QueryPlan:
-    if plan is None:
-        return QueryPlan.of_photo(example.embedding)
+    """A query's plan that ranks by the likeness to a photo, too."""
+    if plan is None:  # The model knows none of the words: only texts can match them.
+        return QueryPlan.of_photo(
+            example.embedding, lambda cosines: np.full(len(cosines), -30, np.float32)
+        )
     return plan.with_photo(example.embedding, EXAMPLE_WEIGHT)
 
 

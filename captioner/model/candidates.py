@@ -56,6 +56,8 @@ class GenerationConfig:
     def manifest(self) -> dict[str, Any]:
         """The inverse of `from_manifest`."""
         fields = {key: getattr(self, field) for key, field in _FIELDS.items()}
+        if not self.other_style:
+            del fields["other_style"]  # as in bundles of the first version
         reranker = {_RERANKER: dict(self.reranker.weights)} if self.reranker else {}
         return fields | reranker
 

@@ -150,10 +150,9 @@ class Concepts:
             known = {stem(keyword.word) for keyword in from_captions}
             new = [keyword for entry, keyword in found if not known & self._single_stems(entry)]
             new = list({keyword.word: keyword for keyword in reversed(new)}.values())
-            both = sorted(
-                [*from_captions, *new], key=lambda one: keyword_order(one.word, one.probability)
-            )
-            out.append(tuple(both[:count]))
+            both = sorted([*from_captions, *new], key=lambda one: -one.probability)
+            both = sorted(both[:count], key=lambda one: keyword_order(one.word, one.probability))
+            out.append(tuple(both))
         return out
 
     def _probable(

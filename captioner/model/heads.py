@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from captioner.model.vocabulary import stem
-from captioner.model.word_classes import actions, word_class
+from captioner.model.word_classes import keyword_form, word_class
 from captioner.types import FloatArray, Keyword
 
 KEYWORD_PROBABILITY = 0.15
@@ -82,7 +82,7 @@ class WordHead:
     def _keywords(self) -> list[str]:
         """What is shown for each of `_keyword_columns`; actions in their form in -ing."""
         words = (self._display_words[column] for column in self._keyword_columns)
-        return [actions().get(stem(word), word) for word in words]
+        return [keyword_form(word) for word in words]
 
     def evidence(
         self, hidden: FloatArray, sentences: Sequence[Sequence[Sequence[str]]]

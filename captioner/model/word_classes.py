@@ -1,8 +1,8 @@
 """Which words of captions make good keywords: things and actions, not looks and positions.
 
 People search for what a photo shows ("dog", "beach", "running"), seldom for how it looks or how
-somebody stands. Words are classed by their Porter stem. A word in none of the lists is a thing, and
-so is one that may be a thing: a swing, a drink, a shop.
+somebody stands. A word in none of the lists is a thing, and so is one that may be a thing: a swing,
+a drink, a shop.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ WordClass = Literal["thing", "action"]
 
 # Colours and patterns; sizes, ages and other qualities; postures; positions and parts of the
 # picture; what somebody merely has or does with something; numbers and grammar.
-_NEVER = """
+_NEVER = frozenset(
+    """
 aqua beige black blond blonde blue bright brown brunette checkered colored colorful colourful
 dark dim faded golden gray green grey khaki light lit maroon multi-colored multicolored neon
 pale patterned pink plaid polka purple red reddish redheaded speckled spotted striped tan teal
@@ -67,23 +68,25 @@ much nine nothing off only other others out over relaxes second seven several sh
 somebody somebody's someone something such ten than themselves then there these third those
 three together too travels twelve unknown up upon very wading what while whilst whose will
 within without would wrapped you your
-""".split()
+    """.split()
+)
 
 
 def word_class(word: str) -> WordClass | None:
-    """The class of a word, by its stem; None if it makes no keyword."""
-    base = stem(word)
-    if base in _never():
+    """The class of a word; None if it makes no keyword."""
+    if word in _NEVER:
         return None
-    return "action" if base in actions() else "thing"
+    base = stem(word)
+    is_verb = word != base and word.endswith(("ing", "s"))
+    return "action" if is_verb and base in _actions() else "thing"
+
+
+def keyword_form(word: str) -> str:
+    """The word as a keyword: an action in its form in -ing."""
+    return _actions()[stem(word)] if word_class(word) == "action" else word
 
 
 @cache
-def actions() -> dict[str, str]:
+def _actions() -> dict[str, str]:
     """The form in -ing of each action, by its stem."""
-    return {stem(word): word for word in ACTIONS}
-
-
-@cache
-def _never() -> frozenset[str]:
-    return frozenset(map(stem, _NEVER))
+    return {stem(word): word for word in sorted(ACTIONS)}

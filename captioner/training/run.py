@@ -90,8 +90,9 @@ class RunBase:
 
     @property
     def object_names(self) -> tuple[str, ...]:
-        """All annotated objects, sorted."""
-        return tuple(sorted(set[str]().union(*self.objects.values())))
+        """The objects that are annotated in training photos, sorted."""
+        found = (self.objects.get(example.name, frozenset()) for example in self.train)
+        return tuple(sorted(set[str]().union(*found)))
 
     def captions(self) -> list[str]:
         """All captions of the training photos."""
@@ -124,6 +125,7 @@ class RunBase:
                 "--data": [self.corpus.record()],
                 "--extra-data": [corpus.record() for corpus in self.extra_data],
                 "--extra-style": [corpus.record() for corpus in self.extra_style],
+                "--objects": self._objects_record(),
             },
         }
         if self.resume and before:
@@ -139,6 +141,12 @@ class RunBase:
                 f"the checkpoints cannot be stored in {self.work}: {error.strerror or error}.",
                 "Free some space, or name another folder with --work.",
             ) from error
+
+    def _objects_record(self) -> list[dict[str, Any]]:
+        if not self.objects:
+            return []
+        names = {name for objects in self.objects.values() for name in objects}
+        return [{"name": f"{len(names)} objects", "photos": {"annotated": len(self.objects)}}]
 
     def show(self, history: Sequence[Metrics], part: str) -> None:
         """Learning curves of one part: one line per figure, and a PNG in the work folder."""
@@ -178,7 +186,7 @@ def _check_same_run(work: Path, before: dict[str, Any], now: dict[str, Any]) -> 
     changed += [
         f"{name} was {_data(before['data'].get(name))}, and is now {_data(corpora)}"
         for name, corpora in now["data"].items()
-        if before["data"].get(name) != corpora
+        if (before["data"].get(name) or []) != corpora
     ]
     if changed:
         begun = before.get("command") or "those that it was started with"

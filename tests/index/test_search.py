@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from captioner.errors import UsageError
 from captioner.index import Index
+from captioner.index.search import ExamplePhoto
 from captioner.types import Description, FloatArray, HalfArray, QueryPlan
 
 
@@ -266,3 +267,14 @@ def test_a_search_sees_one_state_of_the_index(tmp_path: Path) -> None:
         assert reader.search("dog", planner=planner, model_id="m") == []
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_an_example_ranks_but_words_decide_how_likely_a_hit_is(index: Index) -> None:
+    index.store([description("near", joint=(1, 0)), description("Zanzibar", joint=(0, 1))], "m")
+    example = ExamplePhoto(np.array([1, 0], np.float16), Path("/elsewhere.jpg"))
+    unknown = index.search(
+        "zanzibar", planner=lambda _: None, model_id="m", min_score=0.03, example=example
+    )
+    assert [Path(hit.path).name for hit in unknown] == ["Zanzibar"]
+    others = index.search("-zanzibar", planner=lambda _: None, model_id="m", example=example)
+    assert [(Path(hit.path).name, round(hit.score or 0)) for hit in others] == [("near", 1)]

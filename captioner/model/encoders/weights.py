@@ -21,7 +21,7 @@ def digest(arrays: Mapping[str, FloatArray]) -> str:
     total = hashlib.blake2b(digest_size=8)
     for name in sorted(arrays):
         total.update(name.encode())
-        total.update(arrays[name].astype(np.float16).tobytes())  # as a bundle stores them
+        total.update(arrays[name].astype(np.float16).tobytes())  # as a bundle rounds them
     return total.hexdigest()
 
 

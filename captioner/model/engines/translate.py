@@ -226,7 +226,7 @@ class _Translator:
     def _constant(self, kernel: FloatArray) -> ov.Node:
         """Weights, rounded to int8 in the int8 graph; the first axis is the output's."""
         kernel = np.ascontiguousarray(kernel)
-        if self._calibration is None:
+        if not (self._calibration and self._ranges):
             return op.constant(kernel)
         return quantise_weights(kernel, self._calibration.weight_bits)
 

@@ -29,11 +29,12 @@ class BundleParts:
 
     @classmethod
     def of(cls, bundle: Bundle) -> BundleParts:
-        """Read the parts of a bundle."""
+        """Read the parts of a bundle, without its reranker: that is fitted to its decoders."""
+        generation = GenerationConfig.from_manifest(bundle.manifest["describe"])
         return cls(
             Vocabulary(bundle.json(bundles.VOCABULARY)),
             TrainedHeads.of(bundle),
-            GenerationConfig.from_manifest(bundle.manifest["describe"]),
+            replace(generation, reranker=None, other_style=False),
         )
 
     def candidates(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,6 @@ _CONFIDENCE_CANDIDATES = 5
 """Of each photo, to fit confidence on: where the best is too uncertain, the next one is shown."""
 _RERANKER_VIEWS = 2
 """Views of each photo that the reranker is fitted on."""
-_BY_WEIGHTS, _BY_RERANKER = "weights chosen on dev", "reranker, cross-validated"
 OTHER_PHOTO_WEIGHT = 0.25
 """Sample weight of another photo's caption when confidence is fitted; a photo's own has 1."""
 
@@ -50,14 +49,24 @@ class Ensemble:
 
 
 @dataclass(frozen=True, slots=True)
+class CorpusCider:
+    """Mean CIDEr × 100 of the captions that are chosen for the held-out photos of a corpus."""
+
+    name: str
+    before: float
+    """By the weights chosen on dev."""
+    reranked: float
+    """By the reranker, cross-validated."""
+
+
+@dataclass(frozen=True, slots=True)
 class RerankerSelection:
     """How candidates are ranked: by learnt weights, or by those of the ensemble."""
 
     reranker: Reranker | None
     """None: there are too few held-out photos, or it chose worse on those it was not fitted to."""
-    ciders: dict[str, dict[str, float]]
-    """Mean CIDEr × 100 of the captions chosen on each corpus's held-out photos: by the weights
-    chosen on dev, and by the reranker, cross-validated."""
+    figures: tuple[CorpusCider, ...]
+    """Of all corpora with held-out photos, the main data first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,7 @@ class CaptionSelection:
         """CIDEr × 100 on dev; with a reranker that of cross-validation."""
         if self.ranking.reranker is None:
             return self.ensemble.cider
-        return next(iter(self.ranking.ciders.values()))[_BY_RERANKER]
+        return self.ranking.figures[0].reranked
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +128,7 @@ def select_captioning(
     fitted = _fit_confidence(run, parts, chosen, extractor)
     record = {
         "chosen on dev": {"decoders": list(ensemble.numbers), "rerank": rerank},
-        "reranker": ranking.ciders,
+        "reranker": [asdict(one) for one in ranking.figures],
     }
     return CaptionSelection(parts, chosen, ensemble, ranking, fitted, record | fitted.record)
 
@@ -173,11 +182,14 @@ def _fit_reranker(
     decoders: Sequence[TrainedDecoder],
     extractor: FeatureExtractor,
 ) -> RerankerSelection:
-    """Fit the reranker on the held-out photos of all data; keep it if it chooses better."""
-    held_out = {corpus.name: corpus.split("dev") for corpus in run.corpora}
-    held_out = {name: photos for name, photos in held_out.items() if photos}
-    if sum(map(len, held_out.values())) < reranking.MIN_PHOTOS:
-        return RerankerSelection(None, {})
+    """Fit the reranker on the held-out photos of all data; keep it if it chooses better.
+
+    It has to be better over all of them, and no worse than noise on the main data.
+    """
+    held_out = [(corpus.name, corpus.split("dev")) for corpus in run.corpora]
+    held_out = [(name, photos) for name, photos in held_out if photos]
+    if sum(len(photos) for _, photos in held_out) < reranking.MIN_PHOTOS:
+        return RerankerSelection(None, ())
     run.report("Fitting the reranker on the held-out photos of all data.")
     with_styles = replace(
         parts, generation=replace(parts.generation, other_style=bool(run.extra_style))
@@ -186,18 +198,17 @@ def _fit_reranker(
     evidence: list[FloatArray] = []
     rewards: list[FloatArray] = []
     owners: list[int] = []
-    before: dict[str, float] = {}
-    rows: dict[str, list[int]] = {}
+    before: list[float] = []
+    rows: list[range] = []
     first_photo = 0
-    for name, photos in held_out.items():
+    for _, photos in held_out:
         views = extractor.features(photos, _RERANKER_VIEWS).astype(np.float32)
         chosen = [candidates[0] for candidates in parts.candidates(steppers, views[:, 0])]
-        before[name] = float(tuning.cider_table([[one] for one in chosen], photos).mean())
+        before.append(float(tuning.cider_table([[one] for one in chosen], photos).mean()))
+        rows.append(range(len(owners), len(owners) + len(photos)))
         for view in range(_RERANKER_VIEWS):
             found = with_styles.candidates(steppers, views[:, view])
             table = tuning.cider_table(found, photos)
-            if not view:
-                rows[name] = list(range(len(owners), len(owners) + len(photos)))
             for number, candidates in enumerate(found):
                 vectors = parts.heads.joint_space.text([c.words for c in candidates])
                 evidence.append(ranking_evidence(candidates, vectors))
@@ -206,24 +217,20 @@ def _fit_reranker(
         first_photo += len(photos)
     rated = reranking.RatedCandidates.of(evidence, rewards)
     after = reranking.cross_validated(rated, owners, run.config.seed)
-    ciders = {
-        name: {
-            _BY_WEIGHTS: round(before[name], 2),
-            _BY_RERANKER: round(float(after[rows[name]].mean()), 2),
-        }
-        for name in held_out
-    }
-    sizes = np.array([len(photos) for photos in held_out.values()])
-    gains = np.array([one[_BY_RERANKER] - one[_BY_WEIGHTS] for one in ciders.values()])
+    figures = [
+        CorpusCider(name, round(old, 2), round(float(after[own].mean()), 2))
+        for (name, _), old, own in zip(held_out, before, rows, strict=True)
+    ]
     run.report(
         "CIDEr with the reranker: "
         + ", ".join(
-            f"{one[_BY_RERANKER]:.1f} instead of {one[_BY_WEIGHTS]:.1f} on {name}"
-            for name, one in ciders.items()
+            f"{one.reranked:.1f} instead of {one.before:.1f} on {one.name}" for one in figures
         )
     )
-    better = float(gains @ sizes) > 0
-    return RerankerSelection(reranking.fit_reranker(rated) if better else None, ciders)
+    sizes = np.array([len(photos) for _, photos in held_out])
+    gains = np.array([one.reranked - one.before for one in figures])
+    better = float(gains @ sizes) > 0 and gains[0] >= -tuning.CIDER_TOLERANCE
+    return RerankerSelection(reranking.fit_reranker(rated) if better else None, tuple(figures))
 
 
 def _fit_confidence(

@@ -26,9 +26,14 @@ def build_vocabularies(run: Run) -> Vocabularies:
     Raises
     ------
     CaptionerError
-        If no word occurs often enough to be learnt.
+        If no word occurs often enough to be learnt, or no annotated photo is trained on.
     """
     captions = run.captions()
+    if run.objects and not run.object_names:
+        raise CaptionerError(
+            "--objects: the file names no object in any of the photos to train on.",
+            "Name each photo by its file name, as the caption files do.",
+        )
     vocabulary = Vocabulary.from_captions(captions)
     lexicon = Lexicon.from_captions(
         captions, [class_of(sample.path) for sample in run.samples], run.object_names

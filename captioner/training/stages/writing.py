@@ -67,7 +67,7 @@ def write_bundle(
             "data": [corpus.record() for corpus in run.corpora],
             "sentences without photos": len(run.sentences),
             "concepts": len(run.samples),
-            "annotated photos": len(run.objects),
+            "annotated photos": sum(example.name in run.objects for example in run.train),
             "versions": {
                 "captioner": __version__,
                 **{name: version(name) for name in ("keras", "openvino", "numpy")},
