@@ -43,24 +43,8 @@ def train_cider(
     ] = Path("captioner-model"),
     data: training.Data = None,
     extra_data: training.ExtraData = None,
-    extra_style: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Photos with captions in a different style: used only to fit the confidence, on "
-            "their dev split (repeatable).",
-        ),
-    ] = None,
-    extra_weight: Annotated[
-        float | None,
-        typer.Option(
-            min=0.1,
-            metavar="WEIGHT",
-            help="Sample weight of photos from --extra-data and --extra-style; those from "
-            "--data have 1. "
-            f"[default: {_DEFAULT.extra_weight:g}]",
-        ),
-    ] = None,
+    extra_style: training.ExtraStyle = None,
+    extra_weight: training.ExtraWeight = None,
     epochs: Annotated[
         int, typer.Option(min=1, metavar="N", help="Epochs for each decoder.")
     ] = _DEFAULT.epochs,

@@ -486,8 +486,6 @@ DIFFERENT = {
     "--data": "train can also download it, and says which layouts it reads",
     "-0": "paths on standard input, or paths printed",
     "--null": "as -0",
-    "--extra-style": "train learns from it, train-cider measures on it",
-    "--extra-weight": "train has --extra-style, too",
     "--rate": "train has learning rates of other parts, too",
 }
 """Options of one name that mean as much but say more in some commands."""
