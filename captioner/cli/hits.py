@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+import typer
 
 from captioner.cli import console
-from captioner.errors import CaptionerError, UsageError
+from captioner.errors import CaptionerError, PhotoError, UsageError
 
 if TYPE_CHECKING:
     from captioner.index import Hit
@@ -166,3 +168,11 @@ def _preview(path: str) -> None:
         max(1, PREVIEW * pixels.height // longest),
     )
     Console().print(Picture(Image.fromarray(pixels.rgb).resize(shape), width=COLUMNS))
+
+
+def exit_unreadable(photo: str, error: PhotoError, *, as_json: bool) -> NoReturn:
+    """Report that the photo to compare with cannot be read, and exit with code 1."""
+    console.cannot_read(photo, error.reason)
+    if as_json:
+        console.json_line({"path": photo, "error": error.reason})
+    raise typer.Exit(1) from None

@@ -98,10 +98,7 @@ def search(
                 words, limit=limit, exact=exact, filters=filters, min_score=min_score, like=like
             )
         except PhotoError as error:
-            console.cannot_read(like or "", error.reason)
-            if as_json:
-                console.json_line({"path": like, "error": error.reason})
-            raise typer.Exit(1) from None
+            hits.exit_unreadable(like or "", error, as_json=as_json)
         for word, similar in results.respelled.items():
             console.note(f"Searched for {console.shown(similar)} instead of {console.shown(word)}.")
         hits.print_hits(results.hits, form, preview=preview)

@@ -63,10 +63,7 @@ def similar(
         try:
             results = library.similar(photo, limit=limit, filters=filters, min_score=min_score)
         except PhotoError as error:
-            console.cannot_read(photo, error.reason)
-            if as_json:
-                console.json_line({"path": photo, "error": error.reason})
-            raise typer.Exit(1) from None
+            hits.exit_unreadable(photo, error, as_json=as_json)
         hits.print_hits(results.hits, form, preview=preview)
     if results.advice is Advice.MIN_SCORE:
         console.note("No photo is that similar: try a lower --min-score.")

@@ -48,8 +48,8 @@ ExtraStyle = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="FOLDER",
-        help="Like --extra-data, for captions in a different style: the decoders keep both styles "
-        "apart (repeatable).",
+        help="Like --extra-data, for captions in a different style, which the decoders learn as "
+        "a second style (repeatable).",
     ),
 ]
 

@@ -93,7 +93,7 @@ def display_captions(
         photo: choose(
             captions.get(photo, ()),
             in_files.get(photo),
-            (keyword.word for keyword in keywords.get(photo, ())),
+            (keyword.word for keyword in keywords[photo]),
         )
         for photo in wanted
     }
@@ -102,13 +102,13 @@ def display_captions(
 def model_keywords(
     connection: sqlite3.Connection, photos: Iterable[int]
 ) -> dict[int, list[Keyword]]:
-    """The model's keywords of photos, in their order; photos without any are left out."""
-    found: dict[int, list[Keyword]] = {}
+    """The model's keywords of each photo, in their order."""
+    found: dict[int, list[Keyword]] = {photo: [] for photo in photos}
     for photo, word, probability in connection.execute(
         f"SELECT photo, word, round(probability, 4) FROM keywords WHERE photo {_IN_LIST}",
-        [json.dumps(list(photos))],
+        [json.dumps(list(found))],
     ):
-        found.setdefault(photo, []).append(Keyword(word, probability))
+        found[photo].append(Keyword(word, probability))
     for keywords in found.values():
         keywords.sort(key=lambda one: keyword_order(one.word, one.probability))
     return found

@@ -58,8 +58,7 @@ def refresh(connection: sqlite3.Connection, photo: int) -> None:
             join_texts([*displayed, *titles, *further, *tags]),
             join_texts(by_model if by_human else by_model[1:]),
             " ".join(
-                join_texts([keyword.word])
-                for keyword in model_keywords(connection, [photo]).get(photo, ())
+                join_texts([keyword.word]) for keyword in model_keywords(connection, [photo])[photo]
             ),
         ],
     )

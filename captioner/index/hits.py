@@ -94,7 +94,7 @@ def load_hits(
             camera=camera,
             latitude=latitude,
             longitude=longitude,
-            keywords=tuple(keywords.get(photo, ())),
+            keywords=tuple(keywords[photo]),
             file_keywords=tuple(json.loads(tags)),
             copies=tuple(other for other in copies.get(content, ()) if other != path),
         )

@@ -108,7 +108,7 @@ def records(connection: sqlite3.Connection) -> Iterator[Record]:
         ]
         keywords = [
             Keyword(word=keyword.word, probability=keyword.probability)
-            for keyword in model_keywords(connection, [photo]).get(photo, ())
+            for keyword in model_keywords(connection, [photo])[photo]
         ]
         best = choose(captions, file_caption, (keyword["word"] for keyword in keywords))
         others = captions[1:] if captions and captions[0][0] == best.text else captions

@@ -105,7 +105,7 @@ def stored_caption(connection: sqlite3.Connection, path: Path) -> StoredCaption 
     if not row:
         return None
     photo, size, mtime_ns, text, model_id, score = row
-    keywords = tuple(keyword.word for keyword in model_keywords(connection, [photo]).get(photo, ()))
+    keywords = tuple(keyword.word for keyword in model_keywords(connection, [photo])[photo])
     return StoredCaption(Photo(path, size, mtime_ns), text, model_id, float(score), keywords)
 
 

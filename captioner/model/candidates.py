@@ -154,9 +154,8 @@ class CandidateGenerator:
 
     def _search(self, features: Features, shortlist: IntArray) -> list[list[tuple[Sentence, bool]]]:
         """Sentences of each photo, all different, and whether each is in the other style."""
-        config, other_width = self.config, 0
-        if config.other_style:
-            other_width = config.beam_width // 2
+        config = self.config
+        other_width = config.beam_width // 2 if config.other_style else 0
         widths = {START: config.beam_width - other_width, OTHER_STYLE: other_width}
         found: list[dict[tuple[int, ...], tuple[Sentence, bool]]] = [{} for _ in features.pooled]
         for start, width in widths.items():

@@ -63,7 +63,7 @@ class SentenceBatches:
         float32 (photos,): how often an epoch uses each photo's captions, rounded; None: once.
     other_style
         Paths of photos whose captions are in another style. They begin with OTHER_STYLE instead of
-        START, so that the decoder keeps both styles apart.
+        START: the decoder learns two styles.
     """
 
     def __init__(

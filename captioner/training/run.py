@@ -43,7 +43,7 @@ class RunBase:
     extra_data: tuple[Corpus, ...] = ()
     """More photos to learn from: all but the dev split of each."""
     extra_style: tuple[Corpus, ...] = ()
-    """Yet more, captioned in another style, which the decoders keep apart from the first."""
+    """Yet more, captioned in another style, which the decoders learn as a second one."""
     sentences: tuple[str, ...] = ()
     """Captions without photos, to pre-train the decoders' language side."""
     samples: tuple[Example, ...] = ()
