@@ -41,6 +41,14 @@ def evaluate(
             '"relevant": ["a.jpg"]} (repeatable).',
         ),
     ] = None,
+    objects: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='Objects that annotators have marked in the photos: {"a.jpg": ["dog", "person"]}, '
+            "as for `captioner train`.",
+        ),
+    ] = None,
     html: Annotated[
         Path | None,
         typer.Option(
@@ -69,7 +77,8 @@ def evaluate(
     Captions: BLEU, ROUGE-L and CIDEr on plain lower-case words, METEOR if Java is installed, and
     the number of distinct words and sentences. Search: how high a photo ranks when its own captions
     are the query (R@1, 5 and 10, median rank), and how well queries from a file rank their relevant
-    photos (mAP, P@5). All figures are ×100, except counts and rank.
+    photos (mAP, P@5). Objects: precision and recall of the first five keywords, and how often
+    captions mention an object that is absent (CHAIR). All figures are ×100, except counts and rank.
 
     \b
     Examples:
@@ -78,7 +87,7 @@ def evaluate(
     """
     from captioner.model.options import DescribeOptions
     from captioner.model.query import load_planner
-    from captioner.training.corpora import find_data, read_corpus
+    from captioner.training.corpora import find_data, read_corpus, read_objects
     from captioner.training.evaluation import evaluate as measure
     from captioner.training.metrics import read_queries, scorers
 
@@ -86,6 +95,7 @@ def evaluate(
     # Report all input errors before the photos are described.
     scorers()
     query_sets = {str(file): read_queries(file) for file in queries or []}
+    annotated = read_objects(objects) if objects else {}
     if html:
         _check_writable(html, force=force)
     corpus = read_corpus(find_data(data))
@@ -94,6 +104,11 @@ def evaluate(
         raise CaptionerError(
             f"{corpus.name} has no photos in the {split} split ({corpus.how}).",
             "Name another one with --split.",
+        )
+    if objects and not any(example.name in annotated for example in examples):
+        raise CaptionerError(
+            f"{objects} lists the objects of none of these photos.",
+            "Use the file that was made for them.",
         )
     for warning in corpus.warnings:
         console.warning(f"{warning}.")
@@ -113,7 +128,7 @@ def evaluate(
     )
     console.note(f"{console.counted(len(described))} described; measuring captions and search.")
     with _real_search(described, rank, model_id) as search:
-        evaluation = measure(examples, described, rank, search, query_sets)
+        evaluation = measure(examples, described, rank, search, query_sets, annotated)
     if html:
         with outputs.replacing(html, "--html", force=force) as temporary:
             _write_sheet(temporary, evaluation, corpus, split, model_id)
@@ -264,4 +279,6 @@ def _figures(evaluation: Evaluation) -> list[tuple[str, list[tuple[str, str]]]]:
             skipped = f", {precision.left_out} skipped" if precision.left_out else ""
             heading = f"{precision.queries:,} queries of {Path(file).name}{skipped}, {ranking}"
             groups.append((heading, figures))
+    if objects := evaluation.objects:
+        groups.append((f"objects in {console.counted(objects.photos)}", objects.shown()))
     return groups

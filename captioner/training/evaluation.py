@@ -25,6 +25,7 @@ from captioner.training.metrics import (
     caption_scores,
     query_precision,
 )
+from captioner.training.object_metrics import ObjectFigures, measure_objects
 from captioner.types import Description, FloatArray, QueryPlanner, SearchVectors
 
 SEARCH, MODEL = "captioner search", "the model alone"
@@ -43,6 +44,8 @@ class Evaluation:
     """Every reference caption as a query, ranked by the model alone."""
     precisions: Mapping[str, Mapping[str, RetrievalPrecision]]
     """By query file, as given, then by name of the ranking."""
+    objects: ObjectFigures | None = None
+    """None: no objects are given, or none of the photos is annotated."""
 
     def record(self) -> dict[str, object]:
         """All figures, for JSON, rounded to two decimals."""
@@ -57,6 +60,7 @@ class Evaluation:
                 }
                 for file, precisions in self.precisions.items()
             ],
+            **({"objects": _rounded(self.objects)} if self.objects else {}),
         }
 
 
@@ -66,6 +70,7 @@ def evaluate(
     rank: QueryPlanner,
     search: Ranking,
     queries: Mapping[str, Sequence[JudgedQuery]],
+    objects: Mapping[str, frozenset[str]] | None = None,
 ) -> Evaluation:
     """Compute all metrics of descriptions, given their photos' reference captions.
 
@@ -82,6 +87,8 @@ def evaluate(
         The search of an index; scores photos in the order of `descriptions`.
     queries
         By query file.
+    objects
+        Annotated objects by photo name.
 
     Raises
     ------
@@ -110,6 +117,7 @@ def evaluate(
             }
             for file, judged in queries.items()
         },
+        objects=measure_objects(measured, descriptions, objects) if objects else None,
     )
 
 
@@ -129,5 +137,5 @@ def by_order(found: Sequence[int], count: int) -> FloatArray:
     return scores
 
 
-def _rounded(measures: Recall | RetrievalPrecision) -> dict[str, float]:
+def _rounded(measures: Recall | RetrievalPrecision | ObjectFigures) -> dict[str, float]:
     return {name: round(value, 2) for name, value in asdict(measures).items()}

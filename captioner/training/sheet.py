@@ -113,6 +113,12 @@ def _figures(evaluation: Evaluation) -> str:
             f"<table><tr><th>{_text(Path(file).name)}</th><th>mAP</th><th>P@5</th><th>queries</th></tr>"
             f"{lines}</table>"
         )
+    if objects := evaluation.objects:
+        parts += [
+            f"<h2>Objects</h2><p class=note>Keywords and captions of {objects.photos:,} photos "
+            "against the objects that annotators have marked.</p>",
+            _tiles(objects.shown()),
+        ]
     return "".join([*parts, "</section>"])
 
 

@@ -174,8 +174,11 @@ def command(*words: object) -> Result:
 
 
 def test_command_prints_one_object(walls: Path) -> None:
-    queries, page = walls / "queries.jsonl", walls / "sheet.html"
-    result = command("--data", walls, "--queries", queries, "--html", page, "--json")
+    queries, page, objects = (walls / name for name in ("queries.jsonl", "sheet.html", "o.json"))
+    objects.write_text('{"red.png": ["wall", "dog"], "blue.png": ["dog"]}')
+    result = command(
+        "--data", walls, "--queries", queries, "--objects", objects, "--html", page, "--json"
+    )
     assert result.exit_code == 1, result.output
     record = json.loads(result.stdout)
     assert (record["model"], record["data"], record["split"]) == ("colours", "walls", "dev")
@@ -184,10 +187,24 @@ def test_command_prints_one_object(walls: Path) -> None:
     assert record["captions"]["bleu_1"] == pytest.approx(100)
     assert record["whole_captions"]["at_1"] == 100
     assert record["query_files"][0]["search"]["mean_average"] == 100
+    # A reference of blue.png mentions its wall, so its caption is right about it.
+    assert record["objects"] == {
+        "keyword_precision_at_5": 0, "keyword_recall_at_5": 0,
+        "chair_objects": 0, "chair_captions": 0, "photos": 2,
+    }  # fmt: skip
     assert "broken.png" in result.stderr
     assert "1 photo (absent.png)" in result.stderr
     assert "METEOR is not computed" in result.stderr
     assert page.read_text("utf-8").count("<article>") == 3
+    assert "CHAIRs" in page.read_text("utf-8")
+
+
+def test_objects_of_other_photos(walls: Path) -> None:
+    objects = walls / "objects.json"
+    objects.write_text('{"another.png": ["dog"]}')
+    result = command("--data", walls, "--objects", objects)
+    assert result.exit_code == 1
+    assert "lists the objects of none of these photos" in result.stderr
 
 
 def test_command_prints_lines(walls: Path) -> None:
