@@ -42,6 +42,8 @@ class Parts:
     """Two candidates of each photo: the cosine tells which is right, if it is not misleading."""
 
     misleading: bool = False
+    right_in: frozenset[bool] = frozenset({False, True})
+    """Whether candidates are right without the other style, and with it."""
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     heads: Any = Heads
 
@@ -54,6 +56,8 @@ class Parts:
             )
             if self.misleading and number % 2:
                 right, wrong = replace(right, cosine=0.1), replace(wrong, cosine=0.9)
+            if self.generation.other_style not in self.right_in:
+                right = wrong
             out.append([wrong, right] if not self.misleading else [right, wrong])
         return out
 
@@ -66,12 +70,21 @@ class Extractor:
         return np.tile(np.array(numbers, np.float16)[:, None, None], (1, views, 1))
 
 
-def fitted(parts: Parts, *corpora: Corpus, monkeypatch: pytest.MonkeyPatch, least: int = 20) -> Any:
+def fitted(
+    parts: Parts,
+    *corpora: Corpus,
+    monkeypatch: pytest.MonkeyPatch,
+    least: int = 20,
+    extra_style: bool = False,
+) -> Any:
     monkeypatch.setattr(reranking, "MIN_PHOTOS", least)
     run = SimpleNamespace(
-        corpora=corpora, extra_style=(), config=SimpleNamespace(seed=1), report=lambda text: None
+        corpora=corpora,
+        extra_style=corpora if extra_style else (),
+        config=SimpleNamespace(seed=1),
+        report=lambda text: None,
     )
-    return selection._fit_reranker(run, parts, [], Extractor())  # type: ignore[arg-type]
+    return selection._choose_reranker(run, parts, [], Extractor())  # type: ignore[arg-type]
 
 
 def test_a_reranker_that_chooses_better_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,3 +108,19 @@ def test_a_reranker_that_cannot_choose_better_is_rejected(monkeypatch: pytest.Mo
     assert found.reranker is None
     [figures] = found.figures
     assert figures.reranked <= figures.before
+
+
+@pytest.mark.parametrize("other_style", [False, True])
+def test_candidates_in_the_other_style_where_they_help(
+    other_style: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = Parts(right_in=frozenset({other_style}))
+    found = fitted(parts, corpus("a", 25, 0), monkeypatch=monkeypatch, extra_style=True)
+    assert found.reranker
+    assert found.other_style == other_style
+
+
+def test_no_other_style_without_data_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = Parts(right_in=frozenset({True}))
+    found = fitted(parts, corpus("a", 25, 0), monkeypatch=monkeypatch)
+    assert (found.reranker, found.other_style) == (None, False)

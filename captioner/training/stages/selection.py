@@ -53,6 +53,7 @@ class CorpusCider:
     """Mean CIDEr × 100 of the captions that are chosen for the held-out photos of a corpus."""
 
     name: str
+    photos: int
     before: float
     """By the weights chosen on dev."""
     reranked: float
@@ -67,6 +68,14 @@ class RerankerSelection:
     """None: there are too few held-out photos, or it chose worse on those it was not fitted to."""
     figures: tuple[CorpusCider, ...]
     """Of all corpora with held-out photos, the main data first."""
+    other_style: bool = False
+    """Whether half of the candidates are in the style of the extra data."""
+
+    @property
+    def gain(self) -> float:
+        """Mean difference in CIDEr × 100 over the held-out photos of all data."""
+        photos = sum(one.photos for one in self.figures)
+        return sum(one.photos * (one.reranked - one.before) for one in self.figures) / photos
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +128,9 @@ def select_captioning(
     chosen = tuple(decoders[number - 1] for number in ensemble.numbers)
     generation = parts.generation.with_weights(ensemble.weights)
     parts = replace(parts, generation=generation)
-    ranking = _fit_reranker(run, parts, chosen, extractor)
+    ranking = _choose_reranker(run, parts, chosen, extractor)
     if ranking.reranker:
-        generation = replace(
-            generation, reranker=ranking.reranker, other_style=bool(run.extra_style)
-        )
+        generation = replace(generation, reranker=ranking.reranker, other_style=ranking.other_style)
         parts = replace(parts, generation=generation)
     fitted = _fit_confidence(run, parts, chosen, extractor)
     record = {
@@ -176,7 +183,7 @@ def _choose_ensemble(
     return best, {name: one.ciders for name, one in ensembles.items()}
 
 
-def _fit_reranker(
+def _choose_reranker(
     run: RunBase,
     parts: BundleParts,
     decoders: Sequence[TrainedDecoder],
@@ -184,16 +191,37 @@ def _fit_reranker(
 ) -> RerankerSelection:
     """Fit the reranker on the held-out photos of all data; keep it if it chooses better.
 
-    It has to be better over all of them, and no worse than noise on the main data.
+    It has to be better over all of them, and no worse than noise on the main data. Candidates in
+    the style of the extra data, instead of half of the others, are tried as well: they help a
+    decoder that learnt this style better than the main one.
     """
     held_out = [(corpus.name, corpus.split("dev")) for corpus in run.corpora]
     held_out = [(name, photos) for name, photos in held_out if photos]
     if sum(len(photos) for _, photos in held_out) < reranking.MIN_PHOTOS:
         return RerankerSelection(None, ())
     run.report("Fitting the reranker on the held-out photos of all data.")
-    with_styles = replace(
-        parts, generation=replace(parts.generation, other_style=bool(run.extra_style))
+    fitted = [
+        _fit_reranker(run, parts, decoders, extractor, held_out, other_style=other_style)
+        for other_style in ([False, True] if run.extra_style else [False])
+    ]
+    best = max(fitted, key=lambda one: one.gain)
+    better = best.gain > 0 and best.figures[0].reranked >= (
+        best.figures[0].before - tuning.CIDER_TOLERANCE
     )
+    return best if better else replace(best, reranker=None, other_style=False)
+
+
+def _fit_reranker(
+    run: RunBase,
+    parts: BundleParts,
+    decoders: Sequence[TrainedDecoder],
+    extractor: FeatureExtractor,
+    held_out: Sequence[tuple[str, Sequence[Example]]],
+    *,
+    other_style: bool,
+) -> RerankerSelection:
+    """Fit the reranker on photos by corpus, and cross-validate it."""
+    with_styles = replace(parts, generation=replace(parts.generation, other_style=other_style))
     steppers = [decoder.stepper() for decoder in decoders]
     evidence: list[FloatArray] = []
     rewards: list[FloatArray] = []
@@ -218,19 +246,16 @@ def _fit_reranker(
     rated = reranking.RatedCandidates.of(evidence, rewards)
     after = reranking.cross_validated(rated, owners, run.config.seed)
     figures = [
-        CorpusCider(name, round(old, 2), round(float(after[own].mean()), 2))
-        for (name, _), old, own in zip(held_out, before, rows, strict=True)
+        CorpusCider(name, len(photos), round(old, 2), round(float(after[own].mean()), 2))
+        for (name, photos), old, own in zip(held_out, before, rows, strict=True)
     ]
     run.report(
-        "CIDEr with the reranker: "
+        f"CIDEr with the reranker, candidates in {'both styles' if other_style else 'one style'}: "
         + ", ".join(
             f"{one.reranked:.1f} instead of {one.before:.1f} on {one.name}" for one in figures
         )
     )
-    sizes = np.array([len(photos) for _, photos in held_out])
-    gains = np.array([one.reranked - one.before for one in figures])
-    better = float(gains @ sizes) > 0 and gains[0] >= -tuning.CIDER_TOLERANCE
-    return RerankerSelection(reranking.fit_reranker(rated) if better else None, tuple(figures))
+    return RerankerSelection(reranking.fit_reranker(rated), tuple(figures), other_style)
 
 
 def _fit_confidence(
