@@ -130,7 +130,9 @@ def load(options: DescribeOptions) -> Model:
     if width < 1:
         raise UsageError(f"--beams {width}: the beam width has to be positive.", "Use 1 or more.")
     config = replace(config, beam_width=max(width, options.alternatives))
-    engine = start_engine(bundle, options.device, options.precision, options.batch_size)
+    engine = start_engine(
+        bundle, options.device, options.precision, options.batch_size, photos=options.photos
+    )
     return Model(
         bundle,
         engine,
