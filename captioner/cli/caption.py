@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, loading, options, updating
+from captioner.cli import console, loading, options, streams, updating
 from captioner.cli.interrupt import finishing
 from captioner.cli.paths import InputPaths
 from captioner.cli.progress import progress
@@ -57,6 +57,13 @@ def caption(
       captioner caption --json holiday/ > captions.jsonl
       find . -name '*.jpg' -print0 | captioner caption -0 -
     """
+    console.configure_output(quiet=quiet, log_file=log_file)
+    inputs = InputPaths(paths, nul=nul)
+    # Captions printed to the terminal show the progress themselves.
+    shows_progress = not (inputs.one_file or console.stdout_is_terminal())
+    if not shows_progress:
+        console.status("Loading the model...")
+
     from dataclasses import replace
 
     from captioner.model.options import DEFAULT_KEYWORDS, DescribeOptions
@@ -76,16 +83,15 @@ def caption(
 
     def load(photos: int | None) -> Describer:
         with bar.preparing("loading the model"):
-            return loading.load(replace(describe_options, photos=photos))
+            describer = loading.load(replace(describe_options, photos=photos))
+        streams.clear_status()
+        return describer
 
-    console.configure_output(quiet=quiet, log_file=log_file)
-    inputs = InputPaths(paths, nul=nul)
     selection = Selection(tuple(exclude or ()), include_hidden)
     skipped = updating.Skipped(inputs)
     total = failed = 0
-    # Captions printed to the terminal show the progress themselves.
     with (
-        progress(quiet=inputs.one_file or console.stdout_is_terminal()) as bar,
+        progress(quiet=not shows_progress) as bar,
         finishing() as stop,
         closing(_described(walk(inputs, selection, skipped), load, "-" in paths)) as results,
     ):
