@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from itertools import chain, takewhile
+from itertools import chain, islice, takewhile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, loading, options, updating
+from captioner.cli import console, loading, options, streams, updating
 from captioner.cli.interrupt import finishing
 from captioner.cli.paths import InputPaths
 from captioner.cli.progress import progress
@@ -57,6 +57,15 @@ def caption(
       captioner caption --json holiday/ > captions.jsonl
       find . -name '*.jpg' -print0 | captioner caption -0 -
     """
+    console.configure_output(quiet=quiet, log_file=log_file)
+    inputs = InputPaths(paths, nul=nul)
+    # Captions printed to the terminal show the progress themselves.
+    shows_progress = not (inputs.one_file or console.stdout_is_terminal())
+    if not shows_progress:
+        console.status("Loading the model...")
+
+    from dataclasses import replace
+
     from captioner.model.options import DEFAULT_KEYWORDS, DescribeOptions
     from captioner.photos.walk import Selection, walk
     from captioner.types import Failure
@@ -72,20 +81,19 @@ def caption(
         min_confidence=min_confidence,
     )
 
-    def load() -> Describer:
+    def load(photos: int | None) -> Describer:
         with bar.preparing("loading the model"):
-            return loading.load(describe_options)
+            describer = loading.load(replace(describe_options, photos=photos))
+        streams.clear_status()
+        return describer
 
-    console.configure_output(quiet=quiet, log_file=log_file)
-    inputs = InputPaths(paths, nul=nul)
     selection = Selection(tuple(exclude or ()), include_hidden)
     skipped = updating.Skipped(inputs)
     total = failed = 0
-    # Captions printed to the terminal show the progress themselves.
     with (
-        progress(quiet=inputs.one_file or console.stdout_is_terminal()) as bar,
+        progress(quiet=not shows_progress) as bar,
         finishing() as stop,
-        closing(_described(walk(inputs, selection, skipped), load)) as results,
+        closing(_described(walk(inputs, selection, skipped), load, "-" in paths)) as results,
     ):
         for result in takewhile(lambda _: not stop(), results):
             total += 1
@@ -120,17 +128,28 @@ def caption(
 
 
 def _described(
-    photos: Iterator[Photo | Failure], load: Callable[[], Describer]
+    photos: Iterator[Photo | Failure], load: Callable[[int | None], Describer], endless: bool
 ) -> Generator[Description | Failure, None, None]:
-    """Describe photos in order; the model is loaded once there is a photo for it."""
+    """Describe photos in order.
+
+    Parameters
+    ----------
+    load
+        Loads the model, once there is a photo for it, given their number if they are few.
+    endless
+        Whether to load the model without waiting to see if there are few photos.
+    """
     from captioner.execution import describe
+    from captioner.model.options import FEW_PHOTOS
     from captioner.types import Failure
 
     for photo in photos:
         if isinstance(photo, Failure):
             yield photo
         else:
-            yield from describe(chain([photo], photos), load())
+            first = [photo, *islice(photos, 0 if endless else FEW_PHOTOS)]
+            few = not endless and len(first) <= FEW_PHOTOS
+            yield from describe(chain(first, photos), load(len(first) if few else None))
 
 
 def _keyword_text(description: Description, keywords: int) -> str:

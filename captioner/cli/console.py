@@ -223,6 +223,20 @@ def note(text: str) -> None:
     _record("info", text)
 
 
+def status(text: str) -> None:
+    """Show on stderr what the command is doing, if that is a terminal, until the next message.
+
+    `streams.clear_status` removes it before output to stdout.
+    """
+    if not _quiet and stderr_is_live():
+        streams.show_status(text)
+
+
+def stderr_is_live() -> bool:
+    """Whether stderr is a terminal on which a line can be replaced."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def warning(text: str) -> None:
     """Print a warning to stderr; the command continues."""
     _print_message(f"captioner: {text}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from threading import Thread
 from threading import enumerate as running
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from captioner.cli import console, interrupt
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from captioner.model.describer import Model
     from captioner.model.options import DescribeOptions
 
+_CONVERTER = "openvino.tools.ovc"
+"""The part of OpenVINO that converts models of other programs: OpenVINO imports it if it is there,
+and that takes as long as the rest of its imports."""
 _THREAD = "loading the model"
 T = TypeVar("T")
 
@@ -21,16 +25,23 @@ def load(options: DescribeOptions) -> Model:
     """Load a model as `captioner.model.load` does, and warn if its precision is not available."""
     from captioner import model
 
-    loaded = interruptible(lambda: model.load(options))
+    sys.modules.setdefault(_CONVERTER, cast(Any, None))  # an import of it fails
+    loaded = interruptible(lambda: model.load(options), meanwhile=_import_decoding)
     if options.precision == "bfloat16" and loaded.engine.name == "OpenVINO float32":
         console.warning("--precision bfloat16 is not supported by this CPU; using float32.")
     return loaded
 
 
-def interruptible(work: Callable[[], T]) -> T:
+def _import_decoding() -> None:
+    """Import what opens photos, which every command that loads a model needs next."""
+    import captioner.photos.read  # noqa: F401
+
+
+def interruptible(work: Callable[[], T], meanwhile: Callable[[], None] = lambda: None) -> T:
     """Run a function that spends seconds in native code, where Python handles no signals.
 
-    It runs on another thread. A signal ends the wait for it, and the process.
+    It runs on another thread, and `meanwhile` on this one. A signal ends the wait for it, and the
+    process.
     """
     results: list[T] = []
     errors: list[BaseException] = []
@@ -44,6 +55,7 @@ def interruptible(work: Callable[[], T]) -> T:
     thread = Thread(target=run, name=_THREAD, daemon=True)
     thread.start()
     with interrupt.waiting():
+        meanwhile()
         while thread.is_alive():
             thread.join(0.2)  # On Windows, Ctrl-C does not end a join without a timeout.
     if errors:

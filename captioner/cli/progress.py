@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections import deque
@@ -76,7 +75,7 @@ def progress(*, quiet: bool = False, unit: str = "photo") -> Progress:
     """Create the progress display that suits stderr; none if quiet."""
     if quiet or console.is_quiet():
         return Progress(unit)
-    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+    if console.stderr_is_live():
         return _LiveLine(unit)
     return _Lines(unit)
 

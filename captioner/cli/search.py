@@ -89,7 +89,7 @@ def search(
     filters = Filters.parse(folders, after, before, camera, near, keyword)
     if like and not query:
         raise UsageError("--like requires words.", "Add words, or use `captioner similar`.")
-    describe_options = DescribeOptions(bundle=model, device=device, precision=precision)
+    describe_options = DescribeOptions(model, device, precision, photos=1)
     load = partial(loading.load, describe_options)
     with Library.open(database, options=describe_options, load=load) as library:
         words = " ".join(query) if query else None

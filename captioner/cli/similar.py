@@ -57,7 +57,7 @@ def similar(
     filters = Filters.parse(folders, after, before, camera, near, keyword)
     if Path(photo).is_dir():
         raise UsageError(f"{console.shown(photo)} is a folder.", "Name one photo.")
-    describe_options = DescribeOptions(bundle=model, device=device, precision=precision)
+    describe_options = DescribeOptions(model, device, precision, photos=1)
     load = partial(loading.load, describe_options)
     with Library.open(database, options=describe_options, load=load) as library:
         try:

@@ -19,6 +19,9 @@ _ESCAPE_HANDLER = "captioner.escape"
 _MIN_TERMINAL_SIZE = {"COLUMNS": 20, "LINES": 2}
 """Sizes below which COLUMNS and LINES are ignored."""
 
+_status = ""
+"""The status line that is on the terminal now."""
+
 
 def prepare() -> None:
     """Replace closed streams, and let stdout accept any text."""
@@ -104,7 +107,34 @@ def stdin_is_terminal() -> bool:
 
 
 def to_stderr(text: str) -> None:
-    """Write to stderr and flush. If it is closed or broken, the command continues without."""
+    """Write to stderr and flush. If it is closed or broken, the command continues without.
+
+    A status line is removed first.
+    """
+    clear_status()
+    _put(text)
+
+
+def show_status(text: str) -> None:
+    """Show one short line on stderr, a terminal, until something else is written there.
+
+    The cursor stays at its start, so that a signal handler's message replaces it.
+    """
+    global _status  # noqa: PLW0603 (global like stderr)
+    clear_status()
+    _status = text
+    _put(f"{text}\r")
+
+
+def clear_status() -> None:
+    """Remove the status line, if there is one."""
+    global _status  # noqa: PLW0603 (global like stderr)
+    if _status:
+        _put(" " * len(_status) + "\r")  # blanks, since not every console knows escape sequences
+    _status = ""
+
+
+def _put(text: str) -> None:
     try:
         sys.stderr.write(text)
         sys.stderr.flush()

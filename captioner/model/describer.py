@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -39,26 +41,22 @@ from captioner.types import (
 )
 
 
-class Model:
-    """A bundle and an engine: the `captioner.types.Describer` of this package."""
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a bundle that describe features: all but the encoder."""
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        engine: Engine,
-        config: GenerationConfig,
-        *,
-        alternatives: int,
-        keywords: int,
-        min_confidence: float | None,
-    ) -> None:
+    head: WordHead
+    concepts: Concepts
+    space: JointSpace
+    generator: CandidateGenerator
+
+    @classmethod
+    def read(cls, bundle: Bundle, config: GenerationConfig) -> Self:
+        """Read them; see `captioner.model.load` for the errors."""
         lexicon = bundle.json(LEXICON)
-        self.bundle, self.engine = bundle, engine
-        self.model_id, self.encoder_id = bundle.model_id, bundle.encoder_id
-        self.size, self.batch_size = bundle.size, engine.batch_size
-        self.head = WordHead(bundle.arrays(WORDS), lexicon["stems"], lexicon["surfaces"])
-        self.concepts = Concepts(bundle.json(CONCEPTS))
-        self.space = JointSpace(bundle.arrays(JOINT), lexicon["words"])
+        head = WordHead(bundle.arrays(WORDS), lexicon["stems"], lexicon["surfaces"])
+        concepts = Concepts(bundle.json(CONCEPTS))
+        space = JointSpace(bundle.arrays(JOINT), lexicon["words"])
         stepper = combine(
             [
                 decoders.get(entry["kind"]).stepper(bundle.arrays(entry["file"]))
@@ -66,7 +64,28 @@ class Model:
             ]
         )
         vocabulary = Vocabulary(bundle.json(VOCABULARY))
-        self.generator = CandidateGenerator(stepper, vocabulary, self.head, self.space, config)
+        generator = CandidateGenerator(stepper, vocabulary, head, space, config)
+        return cls(head, concepts, space, generator)
+
+
+class Model:
+    """A bundle and an engine: the `captioner.types.Describer` of this package."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        parts: Parts,
+        *,
+        alternatives: int,
+        keywords: int,
+        min_confidence: float | None,
+    ) -> None:
+        self.bundle, self.engine = bundle, engine
+        self.model_id, self.encoder_id = bundle.model_id, bundle.encoder_id
+        self.size, self.batch_size = bundle.size, engine.batch_size
+        self.head, self.concepts, self.space = parts.head, parts.concepts, parts.space
+        self.generator = parts.generator
         # The engine keeps every core busy: NumPy's threads would only compete with it.
         self._threads = ThreadpoolController()
         self._confidence = ConfidenceModel.from_manifest(bundle.manifest["confidence"])
@@ -130,11 +149,22 @@ def load(options: DescribeOptions) -> Model:
     if width < 1:
         raise UsageError(f"--beams {width}: the beam width has to be positive.", "Use 1 or more.")
     config = replace(config, beam_width=max(width, options.alternatives))
-    engine = start_engine(bundle, options.device, options.precision, options.batch_size)
+    # At the same time: most of an engine's start leaves the interpreter to others.
+    with ThreadPoolExecutor(1, "engine") as pool:
+        engine = pool.submit(
+            start_engine,
+            bundle,
+            options.device,
+            options.precision,
+            options.batch_size,
+            photos=options.photos,
+        )
+        with ThreadpoolController().limit(limits=1, user_api="blas"):
+            parts = Parts.read(bundle, config)
     return Model(
         bundle,
-        engine,
-        config,
+        engine.result(),
+        parts,
         alternatives=options.alternatives,
         keywords=options.keywords,
         min_confidence=options.min_confidence,

@@ -11,6 +11,9 @@ Precision = Literal["int8", "bfloat16", "float32"]
 
 DEFAULT_KEYWORDS = 8
 
+FEW_PHOTOS = 4
+"""On the CPU, up to so many are encoded one at a time: filling a batch up would take longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class DescribeOptions:
@@ -26,7 +29,9 @@ class DescribeOptions:
     precision
         CPU arithmetic of the encoder.
     batch_size
-        Photos per batch. None: what suits the device.
+        Photos per batch. None: what suits the device and the number of photos.
+    photos
+        How many photos there are to describe. None: not known, or more than `FEW_PHOTOS`.
     beam_width
         Hypotheses per photo during beam search. None: the bundle's own.
     alternatives
@@ -42,6 +47,7 @@ class DescribeOptions:
     device: Device = "auto"
     precision: Precision = "int8"
     batch_size: int | None = None
+    photos: int | None = None
     beam_width: int | None = None
     alternatives: int = 1
     keywords: int = DEFAULT_KEYWORDS

@@ -76,9 +76,10 @@ def word_class(word: str) -> WordClass | None:
     """The class of a word; None if it makes no keyword."""
     if word in _NEVER:
         return None
+    if not word.endswith(("ing", "s")):
+        return "thing"
     base = stem(word)
-    is_verb = word != base and word.endswith(("ing", "s"))
-    return "action" if is_verb and base in _actions() else "thing"
+    return "action" if word != base and base in _actions() else "thing"
 
 
 def keyword_form(word: str) -> str:

@@ -111,12 +111,24 @@ class TestCaption:
                 device="cpu",
                 precision="float32",
                 batch_size=3,
+                photos=1,
                 beam_width=7,
                 alternatives=1,
                 keywords=8,
                 min_confidence=None,
             )
         ]
+
+    def test_a_model_for_few_photos_knows_how_many(self, run: Run, loads: Loads) -> None:
+        assert run("caption", "missing.jpg", "red.jpg").exit_code == 1
+        assert run("caption", "album", "red.jpg").exit_code == 0
+        for number in range(2):
+            colour_describer.photo(Path(f"album/{number}.jpg"), "red")
+        many = run("caption", "album", "red.jpg")
+        assert many.exit_code == 0
+        assert len(many.stdout.splitlines()) == 5
+        assert run("caption", "-", input="red.jpg\n").exit_code == 0
+        assert [each.photos for each in loads] == [1, 3, None, None]
 
     def test_json(self, run: Run) -> None:
         [record] = objects(run("caption", "--json", "red.jpg", "--alternatives", "2"))

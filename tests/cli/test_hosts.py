@@ -232,7 +232,6 @@ def test_a_broken_cache_is_gone_without(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
     monkeypatch.setenv("CAPTIONER_HOME", str(tmp_path))
     monkeypatch.setattr(openvino, "OpenVINOEngine", Engine)
-    monkeypatch.setattr(engines.TrainedEncoder, "read", lambda *_, **__: None)
     bundle: Any = None
     assert isinstance(engines.start_engine(bundle, "cpu", "int8", None), Engine)
     assert caches == [tmp_path / "cache/openvino", None]

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import colour_describer
 import pytest
-from processes import ROOT
+from processes import ROOT, SUPPORT
 from typer.testing import CliRunner, Result
 
-from captioner.cli import progress
+from captioner.cli import console, progress
 from captioner.cli.app import app
 
 pty = pytest.importorskip("pty", reason="terminals are tested where there is pty")
@@ -36,20 +36,28 @@ with progress.progress() as bar:
 print("end", file=sys.stderr)
 """
 
+CAPTION = """
+import captioner.model, colour_describer
+from captioner.cli import main
+
+captioner.model.load = lambda _: colour_describer.ColourDescriber()
+main(["caption", {path!r}])
+"""
+
 _PIECE = re.compile(r"\x1b\[[\d;]*[A-Za-z]|[^\x1b]")
 
 
 class Terminal:
     """A terminal that wraps its last line anew when it is resized, as most of today's do."""
 
-    def __init__(self, width: int, **environment: str) -> None:
+    def __init__(self, width: int, code: str = RUN, **environment: str) -> None:
         self._ours, theirs = pty.openpty()
         self.width = 0
         self.resize(width)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN],
+            [sys.executable, "-c", code],
             stdin=subprocess.PIPE, stderr=theirs, text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", **environment},
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{SUPPORT}", "TERM": "xterm", **environment},
         )  # fmt: skip
         os.close(theirs)
         self.lines: list[str] = []
@@ -79,12 +87,12 @@ class Terminal:
             assert time.monotonic() < late, f"{self.line!r} never became {pattern}"
             self._read()
 
-    def end(self) -> None:
+    def end(self, exit_code: int = 0) -> None:
         assert self.process.stdin
         self.process.stdin.close()
         while self._read():
             pass
-        assert self.process.wait() == 0
+        assert self.process.wait() == exit_code
         os.close(self._ours)
 
     def _read(self) -> bool:
@@ -112,6 +120,43 @@ class Terminal:
         elif not piece.startswith("\x1b"):
             self.line = self.line[: self._column] + piece + self.line[self._column + 1 :]
             self._column += 1
+
+
+class TestStatus:
+    @pytest.mark.parametrize("setting", ["TERM=dumb", "quiet", "pipe"])
+    def test_is_only_for_terminals(
+        self, setting: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: setting != "pipe", raising=False)
+        monkeypatch.setenv("TERM", "dumb" if setting == "TERM=dumb" else "xterm")
+        console.configure_output(quiet=setting == "quiet")
+        console.status("Loading the model...")
+        assert capsys.readouterr().err == ""
+        console.configure_output()
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+        monkeypatch.setenv("TERM", "xterm")
+        console.status("Loading the model...")
+        assert capsys.readouterr().err == "Loading the model...\r"
+        console.streams.clear_status()
+        assert capsys.readouterr().err == f"{' ' * 20}\r"
+        console.streams.clear_status()
+        assert capsys.readouterr().err == ""
+
+    def test_one_photo_in_a_terminal(self, tmp_path: Path) -> None:
+        photo = colour_describer.photo(tmp_path / "red.jpg", "red")
+        terminal = Terminal(60, CAPTION.format(path=str(photo)))
+        terminal.see(r"^Loading the model\.\.\.$")
+        terminal.see(r"^ *$")
+        terminal.end()
+        assert terminal.lines == []
+
+    def test_gives_way_to_a_message(self, tmp_path: Path) -> None:
+        terminal = Terminal(90, CAPTION.format(path=str(tmp_path / "none.jpg")))
+        terminal.see(r"^Loading the model\.\.\.$")
+        terminal.end(exit_code=1)
+        [line] = terminal.lines
+        assert line.startswith("captioner: cannot read ")
+        assert "Loading" not in line + terminal.line
 
 
 class TestLiveLine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,22 +25,39 @@ def graph(factor: float = 3.0) -> ov.Model:
 
 
 class Core:
-    """OpenVINO, counting what it compiles."""
+    """OpenVINO, counting what it compiles.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    cpu, build
+        The CPU and the build of OpenVINO that it claims to be; None: the real ones.
+    """
+
+    def __init__(self, cpu: str | None = None, build: str | None = None) -> None:
         self.real = ov.Core()
         self.compiled = 0
+        self._cpu, self._build = cpu, build
 
     def compile_model(self, *arguments: Any) -> ov.CompiledModel:
         self.compiled += 1
         return self.real.compile_model(*arguments)
 
+    def get_property(self, device: str, name: str) -> Any:
+        if self._cpu and name == "FULL_DEVICE_NAME":
+            return self._cpu
+        return self.real.get_property(device, name)
+
+    def get_versions(self, device: str) -> Any:
+        if self._build:
+            return {device: SimpleNamespace(build_number=self._build)}
+        return self.real.get_versions(device)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
 
 
-def run(core: Core, folder: Path | None, factor: float = 3.0) -> float:
-    compiled = compile_cached(core, graph(factor), OPTIONS, folder)
+def run(core: Core, folder: Path, factor: float = 3.0) -> float:
+    compiled = compile_cached(core, str(factor), lambda: graph(factor), OPTIONS, folder)
     return float(next(iter(compiled(PHOTO).values()))[0, 0])
 
 
@@ -53,8 +71,31 @@ def test_other_weights_and_options_are_other_graphs(tmp_path: Path) -> None:
     core = Core()
     assert [run(core, tmp_path, factor) for factor in (3.0, 2.0, 3.0)] == [18.0, 12.0, 18.0]
     assert core.compiled == 2
-    compile_cached(core, graph(), {**OPTIONS, "PERFORMANCE_HINT": "LATENCY"}, tmp_path)
+    latency = {**OPTIONS, "PERFORMANCE_HINT": "LATENCY"}
+    compile_cached(core, "3.0", graph, latency, tmp_path)
     assert core.compiled == 3
+
+
+def test_what_is_in_the_cache_is_not_made(tmp_path: Path) -> None:
+    core = Core()
+    run(core, tmp_path)
+
+    def never() -> ov.Model:
+        raise AssertionError("the graph was made again")
+
+    compiled = compile_cached(core, "3.0", never, OPTIONS, tmp_path)
+    assert next(iter(compiled(PHOTO).values()))[0, 0] == 18.0
+    with pytest.raises(AssertionError, match="made again"):
+        compile_cached(core, "4.0", never, OPTIONS, tmp_path)
+
+
+@pytest.mark.parametrize("other", [Core(cpu="another CPU"), Core(build="2031.1.0")])
+def test_another_cpu_or_openvino_compiles_its_own(tmp_path: Path, other: Core) -> None:
+    core = Core()
+    for each in (core, other, core, other):
+        assert run(each, tmp_path) == 18.0
+    assert (core.compiled, other.compiled) == (1, 1)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "zeros", "digest", "foreign"])
@@ -97,7 +138,7 @@ def test_a_whole_file_that_openvino_refuses_is_replaced(tmp_path: Path) -> None:
 def test_without_a_folder_that_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     core = Core()
-    for folder in (None, tmp_path / "file", tmp_path / "file" / "below"):
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         assert run(core, folder) == 18.0
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 

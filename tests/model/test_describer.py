@@ -15,7 +15,7 @@ from captioner.model import bundle as bundles
 from captioner.model.bundle import Bundle
 from captioner.model.candidates import GenerationConfig
 from captioner.model.decoders.merge import MergeStepper
-from captioner.model.describer import Model
+from captioner.model.describer import Model, Parts
 from captioner.model.rerank import Candidate
 from captioner.model.vocabulary import END
 from captioner.types import DecodedPhoto, Photo
@@ -59,7 +59,7 @@ def opened(bundle, *, alternatives=1, min_confidence=0.0):
     return Model(
         bundle,
         NoEngine(),
-        GenerationConfig(beam_width=4, max_length=3),
+        Parts.read(bundle, GenerationConfig(beam_width=4, max_length=3)),
         alternatives=alternatives,
         keywords=3,
         min_confidence=min_confidence,

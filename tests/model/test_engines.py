@@ -81,14 +81,14 @@ def test_the_feature_map_on_both_engines(trained, photos, expected):
     np.testing.assert_allclose(np.log1p(first.grid.mean(axis=(1, 2))), expected, atol=1e-4)
 
 
-def test_int8_is_the_same_encoder_with_activation_ranges(trained, photos, expected, tmp_path):
+def test_int8_is_the_same_encoder_with_activation_ranges(trained, photos, expected):
     pytest.importorskip("nncf", reason="calibrating needs the extra captioner[train]")
     from captioner.model.engines.calibration import calibrate_int8
 
     trained = replace(trained, calibration=calibrate_int8(trained, photos))
     kinds = [node.get_type_name() for node in translate(trained, int8=True).get_ops()]
     assert kinds.count("FakeQuantize") > kinds.count("Convolution")
-    engine = OpenVINOEngine(trained, precision="int8", batch_size=8, cache=tmp_path / "cache")
+    engine = OpenVINOEngine(trained, precision="int8", batch_size=8)
     ours = next(engine.encode([photos])).pooled
     assert np.corrcoef(ours.ravel(), expected.ravel())[0, 1] > 0.98
     assert not np.array_equal(ours, expected)

@@ -51,6 +51,11 @@ def features(*rows: tuple[float, float, float]):
     return out
 
 
+def test_columns_are_those_of_the_stems(head):
+    words = ["run", "running", "runs", "dogs", "beach", "sea"]
+    assert head.columns_of(words).tolist() == [1, 1, 1, 0, 2, -1]
+
+
 def test_keywords_are_the_display_words_of_probable_stems(head):
     hidden = head.hidden(features((1, 0.8, 0), (0, 0, 0), (0.4, 0.45, 1)))
     found = head.keywords(hidden, 2)

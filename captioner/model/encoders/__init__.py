@@ -17,7 +17,7 @@ from captioner.model.encoders import xception
 from captioner.model.encoders.architecture import Architecture, Layer
 from captioner.model.encoders.interface import Encoder, Pretrained
 from captioner.model.encoders.registry import get, names, register
-from captioner.model.encoders.trained import Calibration, TrainedEncoder
+from captioner.model.encoders.trained import Calibration, StoredEncoder, TrainedEncoder
 from captioner.model.encoders.weights import digest, get_weights, set_trainable, set_weights
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Encoder",
     "Layer",
     "Pretrained",
+    "StoredEncoder",
     "TrainedEncoder",
     "digest",
     "get",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -74,13 +75,7 @@ class TrainedEncoder:
         CaptionerError
             If a file is missing or damaged, or the encoder is of a kind that is not registered.
         """
-        kind = bundle.manifest.get("encoder", {}).get("kind")
-        if kind not in registry.names():
-            raise CaptionerError(
-                f"{bundle.folder / MANIFEST} names the encoder {kind}, which is not registered.",
-                f"Import the module that registers it, or use a bundle with another encoder: "
-                f"{', '.join(registry.names())}.",
-            )
+        kind = _kind(bundle)
         return cls(
             registry.get(kind),
             bundle.size,
@@ -123,6 +118,49 @@ class TrainedEncoder:
     def texts(self) -> dict[str, Any]:
         """Its JSON files in a bundle, by name."""
         return {ARCHITECTURE: self.architecture.to_json()}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEncoder:
+    """The encoder of a bundle, of which nothing is read yet but the manifest."""
+
+    bundle: Bundle
+    int8: bool = True
+    """Whether to read its calibration."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of all that its features follow from, by the checksums in the manifest.
+
+        Raises
+        ------
+        CaptionerError
+            If the encoder is of a kind that is not registered.
+        """
+        kind = _kind(self.bundle)
+        manifest = self.bundle.manifest
+        files = [manifest["files"].get(name) for name in (ENCODER, ACTIVATION_RANGES, ARCHITECTURE)]
+        parts = [files, manifest.get("input"), manifest["encoder"]]
+        total = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+        if ARCHITECTURE not in manifest["files"]:
+            total.update(packaged_architecture(kind).read_bytes())
+        return total.hexdigest()
+
+    def read(self) -> TrainedEncoder:
+        """Read its files; raises as `TrainedEncoder.read`."""
+        return TrainedEncoder.read(self.bundle, int8=self.int8)
+
+
+def _kind(bundle: Bundle) -> str:
+    """The name of a bundle's encoder in the registry."""
+    kind: str = bundle.manifest.get("encoder", {}).get("kind")
+    if kind not in registry.names():
+        raise CaptionerError(
+            f"{bundle.folder / MANIFEST} names the encoder {kind}, which is not registered.",
+            f"Import the module that registers it, or use a bundle with another encoder: "
+            f"{', '.join(registry.names())}.",
+        )
+    return kind
 
 
 def _architecture(bundle: Bundle, kind: str) -> Architecture:

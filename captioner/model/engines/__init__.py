@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from captioner.app_paths import usable_cache
 from captioner.errors import UsageError
 from captioner.model.bundle import Bundle
-from captioner.model.encoders import TrainedEncoder
+from captioner.model.encoders import StoredEncoder, TrainedEncoder
+from captioner.model.options import FEW_PHOTOS
 from captioner.types import Features, PixelArray
 
 CPU_BATCH, GPU_BATCH = 16, 256
@@ -28,7 +30,13 @@ class Engine(Protocol):
 
 
 def start_engine(
-    bundle: Bundle, device: str, precision: str, batch_size: int | None, *, grid: bool = False
+    bundle: Bundle,
+    device: str,
+    precision: str,
+    batch_size: int | None,
+    *,
+    photos: int | None = None,
+    grid: bool = False,
 ) -> Engine:
     """Start the engine for a device with the encoder of a bundle.
 
@@ -40,7 +48,9 @@ def start_engine(
     precision
         Arithmetic of OpenVINO.
     batch_size
-        Photos per batch. None: what suits the device.
+        Photos per batch. None: what suits the device and the number of photos.
+    photos
+        How many photos there are to encode, if that is known.
     grid
         Compute the feature map as well.
 
@@ -69,15 +79,19 @@ def start_engine(
         return KerasEngine(TrainedEncoder.read(bundle, int8=False), batch_size=size, grid=grid)
     from captioner.model.engines.openvino import OpenVINOEngine
 
-    trained = TrainedEncoder.read(bundle, int8=precision == "int8")
+    encoder = StoredEncoder(bundle, int8=precision == "int8")
+    few = photos is not None and photos <= FEW_PHOTOS
+    if few and batch_size is None:
+        size = 1
+    start = partial(
+        OpenVINOEngine, encoder, precision=precision, batch_size=size, grid=grid, few=few
+    )
     if cache := usable_cache("openvino"):
         try:
-            return OpenVINOEngine(
-                trained, precision=precision, batch_size=size, grid=grid, cache=cache
-            )
+            return start(cache=cache)
         except (RuntimeError, OSError):  # the cache: its disk is full, or has an error
             pass
-    return OpenVINOEngine(trained, precision=precision, batch_size=size, grid=grid)
+    return start()
 
 
 def _gpu_likely() -> bool:

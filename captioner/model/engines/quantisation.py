@@ -49,7 +49,9 @@ def quantise_weights(kernel: FloatArray, bits: int) -> ov.Node:
         # A little more than twice: the largest weight would be halfway between 63 and 64, and the
         # way it is rounded differs between machines.
         high = high * np.float32(2.0002)
-    return op.fake_quantize(kernel, -high, high, -high, high, 255)
+    # A constant takes the array as it is; from a plain array OpenVINO would make a list first.
+    low, high = op.constant(-high), op.constant(high)
+    return op.fake_quantize(op.constant(kernel), low, high, low, high, 255)
 
 
 def limit_activations(model: ov.Model, activation_ranges: Mapping[str, FloatArray]) -> None:

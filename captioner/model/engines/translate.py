@@ -1,8 +1,8 @@
 """From a Keras network to an OpenVINO graph, for any encoder, without Keras.
 
 A bundle stores an encoder as its architecture (`encoder.json`) and its weights by layer path. From
-these two this module writes the graph at each start, in well under a second. The alternative, an
-OpenVINO IR file in the bundle, was not taken:
+these two this module makes the graph, once for each machine: `compiled` keeps it. The alternative,
+an OpenVINO IR file in the bundle, was not taken:
 
 - float32, bfloat16, int8 and Keras share one set of float16 weights; an IR would hold them again,
   and once more for int8, in a bundle that is meant to be small.
