@@ -14,8 +14,13 @@ from captioner.errors import UsageError
 from captioner.types import Describer, Description, Failure, Photo
 
 DEFAULT = "threads"
+MANY_CORES = 4
+"""From this many on, describing in several processes is faster than in one thread."""
 
-_MODULES = {"threads": "captioner.execution.threads"}
+_MODULES = {
+    "threads": "captioner.execution.threads",
+    "processes": "captioner.execution.processes",
+}
 """By name the module whose `EXECUTOR` is the executor, imported when it is asked for."""
 
 
@@ -76,6 +81,17 @@ def get(name: str | None = None) -> Executor:
         raise UsageError(f"there is no executor {name!r}.", f"Use one of {', '.join(names())}.")
     executor: Executor = import_module(_MODULES[name]).EXECUTOR
     return executor
+
+
+def suited() -> str:
+    """The name of the executor that suits this machine, for programs that may start processes.
+
+    Not for a library: a process that is started imports the main module again, which a script
+    without `if __name__ == "__main__"` does not expect.
+    """
+    from captioner.execution.threads import cores
+
+    return "processes" if cores() >= MANY_CORES else DEFAULT
 
 
 def describe(

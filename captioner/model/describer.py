@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property, partial
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -45,17 +46,13 @@ class Model:
     def __init__(
         self,
         bundle: Bundle,
-        engine: Engine,
         config: GenerationConfig,
-        *,
-        alternatives: int,
-        keywords: int,
-        min_confidence: float | None,
+        options: DescribeOptions,
     ) -> None:
         lexicon = bundle.json(LEXICON)
-        self.bundle, self.engine = bundle, engine
+        self.bundle, self._options = bundle, options
         self.model_id, self.encoder_id = bundle.model_id, bundle.encoder_id
-        self.size, self.batch_size = bundle.size, engine.batch_size
+        self.size = bundle.size
         self.head = WordHead(bundle.arrays(WORDS), lexicon["stems"], lexicon["surfaces"])
         self.concepts = Concepts(bundle.json(CONCEPTS))
         self.space = JointSpace(bundle.arrays(JOINT), lexicon["words"])
@@ -70,8 +67,25 @@ class Model:
         # The engine keeps every core busy: NumPy's threads would only compete with it.
         self._threads = ThreadpoolController()
         self._confidence = ConfidenceModel.from_manifest(bundle.manifest["confidence"])
-        self._threshold = self._confidence.threshold if min_confidence is None else min_confidence
-        self._alternatives, self._keywords = alternatives, keywords
+        self._threshold = (
+            self._confidence.threshold if options.min_confidence is None else options.min_confidence
+        )
+        self._alternatives, self._keywords = options.alternatives, options.keywords
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What runs the encoder; started on first use."""
+        options = self._options
+        return start_engine(self.bundle, options.device, options.precision, options.batch_size)
+
+    @property
+    def batch_size(self) -> int:
+        """Photos per batch, at most."""
+        return self.engine.batch_size
+
+    def loader(self) -> Callable[[], Model]:
+        """Loads the same model in another process; see `captioner.types.PortableDescriber`."""
+        return partial(load, replace(self._options, bundle=self.bundle.folder), start=False)
 
     def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
         """Features of each batch, in order; see `captioner.types.Describer`."""
@@ -122,20 +136,15 @@ class Model:
         )
 
 
-def load(options: DescribeOptions) -> Model:
-    """Open a bundle and start an engine for it; see `captioner.model.load` for its errors."""
+def load(options: DescribeOptions, *, start: bool = True) -> Model:
+    """Open a bundle and, with `start`, start an engine for it; see `captioner.model.load`."""
     bundle = Bundle.open(bundle_folder(options.bundle))
     config = GenerationConfig.from_manifest(bundle.manifest["describe"])
     width = config.beam_width if options.beam_width is None else options.beam_width
     if width < 1:
         raise UsageError(f"--beams {width}: the beam width has to be positive.", "Use 1 or more.")
     config = replace(config, beam_width=max(width, options.alternatives))
-    engine = start_engine(bundle, options.device, options.precision, options.batch_size)
-    return Model(
-        bundle,
-        engine,
-        config,
-        alternatives=options.alternatives,
-        keywords=options.keywords,
-        min_confidence=options.min_confidence,
-    )
+    model = Model(bundle, config, options)
+    if start:
+        _ = model.engine
+    return model
