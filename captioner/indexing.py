@@ -154,6 +154,7 @@ def update(
     stop: Callable[[], bool] = lambda: False,
     warn: Warn = lambda sidecar, reason: None,
     workers: int | None = None,
+    executor: str | None = None,
 ) -> UpdateSummary:
     """Bring an index up to date with a walk: describe new photos, recognise moved ones.
 
@@ -181,13 +182,15 @@ def update(
         Called with each sidecar that cannot be read, and the reason. Its photo is still indexed.
     workers
         Photos decoded at the same time; see `captioner.execution.Executor.describe`.
+    executor
+        The name of the executor that describes; None: the default one.
 
     Stores one batch at a time. On an interrupt, or any other exception, finished results are stored
     before it propagates.
     """
     plan = plan_update(index, found, options, below=roots, stop=stop)
     planned(len(plan.unreadable) + len(plan.sidecars) + len(plan.todo) + len(plan.recaption))
-    run = _Update(index, load, progress, stop, warn, workers)
+    run = _Update(index, load, progress, stop, warn, workers, executor)
     for failure in plan.unreadable:
         run.done(failure)
     run.read_sidecars(plan.sidecars)
@@ -259,6 +262,7 @@ class _Update:
         stop: Callable[[], bool],
         warn: Warn,
         workers: int | None,
+        executor: str | None,
     ) -> None:
         self.summary = UpdateSummary()
         self._index = index
@@ -267,6 +271,7 @@ class _Update:
         self._stop = stop
         self._warn = warn
         self._workers = workers
+        self._executor = executor
         self._describer: Describer | None = None
 
     def done(self, result: Result) -> None:
@@ -366,15 +371,14 @@ class _Update:
         first = next(photos, None)
         if first is None:
             return
-        from captioner.execution import (
-            describe,
-        )  # loads Pillow, which is needed only to open photos
+        from captioner import execution  # loads Pillow, which is needed only to open photos
 
+        executor = execution.get(self._executor)
         describer = self._describer_now()
         finished: list[Description | Failure] = []
         described, size = 0, describer.batch_size
         try:
-            results = describe(chain([first], photos), describer, workers=self._workers)
+            results = executor.describe(chain([first], photos), describer, workers=self._workers)
             with closing(results):
                 for result in results:
                     finished.append(result)

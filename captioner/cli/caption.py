@@ -43,6 +43,7 @@ def caption(
     model: options.Model = None,
     device: options.Device = "auto",
     precision: options.Precision = "int8",
+    executor: options.Executor = "auto",
 ) -> None:
     """Print a caption for each photo.
 
@@ -85,7 +86,7 @@ def caption(
     with (
         progress(quiet=inputs.one_file or console.stdout_is_terminal()) as bar,
         finishing() as stop,
-        closing(_described(walk(inputs, selection, skipped), load)) as results,
+        closing(_described(walk(inputs, selection, skipped), load, executor)) as results,
     ):
         for result in takewhile(lambda _: not stop(), results):
             total += 1
@@ -120,17 +121,18 @@ def caption(
 
 
 def _described(
-    photos: Iterator[Photo | Failure], load: Callable[[], Describer]
+    photos: Iterator[Photo | Failure], load: Callable[[], Describer], executor: str
 ) -> Generator[Description | Failure, None, None]:
     """Describe photos in order; the model is loaded once there is a photo for it."""
-    from captioner.execution import describe
+    from captioner import execution
     from captioner.types import Failure
 
     for photo in photos:
         if isinstance(photo, Failure):
             yield photo
         else:
-            yield from describe(chain([photo], photos), load())
+            chosen = execution.get(execution.suited() if executor == "auto" else executor)
+            yield from chosen.describe(chain([photo], photos), load())
 
 
 def _keyword_text(description: Description, keywords: int) -> str:

@@ -70,6 +70,7 @@ def index(
     model: options.Model = None,
     device: options.Device = "auto",
     precision: options.Precision = "int8",
+    executor: options.Executor = "auto",
 ) -> None:
     """Describe photos and store the descriptions in the index.
 
@@ -140,6 +141,7 @@ def index(
                 stop,
                 found=found if write else None,
                 everywhere=not paths,
+                executor=executor,
             )
             if write and not summary.stopped:
                 unwritten = _write(

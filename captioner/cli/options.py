@@ -108,6 +108,15 @@ BatchSize = Annotated[
     ),
 ]
 
+Executor = Annotated[
+    Literal["auto", "threads", "processes"],
+    typer.Option(
+        metavar="NAME",
+        help="Describe photos in threads, in processes, or whichever suits this machine (auto): "
+        "processes pay from four cores on.",
+    ),
+]
+
 Database = Annotated[
     Path | None,
     typer.Option(

@@ -69,6 +69,7 @@ def update(
     found: list[Photo] | None = None,
     everywhere: bool = False,
     with_time: bool = False,
+    executor: str = "auto",
 ) -> UpdateSummary:
     """Bring an index up to date with the input paths, and print a summary.
 
@@ -86,8 +87,10 @@ def update(
         Look for missing photos outside the input paths, too.
     with_time
         Print the time of day with the summary.
+    executor
+        The name of the executor that describes, or "auto".
     """
-    from captioner import indexing
+    from captioner import execution, indexing
     from captioner.photos.walk import listings
     from captioner.types import Description, Failure, Listing
 
@@ -136,6 +139,7 @@ def update(
                 progress=report,
                 stop=stop,
                 warn=warn,
+                executor=execution.suited() if executor == "auto" else executor,
             )
     except KeyboardInterrupt:
         console.note(f"{console.counted(described)} indexed; {_CONTINUE}")

@@ -89,7 +89,7 @@ def suited() -> str:
     Not for a library: a process that is started imports the main module again, which a script
     without `if __name__ == "__main__"` does not expect.
     """
-    from captioner.execution.threads import cores
+    from captioner.system.cores import cores
 
     return "processes" if cores() >= MANY_CORES else DEFAULT
 

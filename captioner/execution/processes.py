@@ -20,7 +20,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from threading import Thread
 
-from captioner.execution.threads import EncodedBatch, Progress, cores, run
+from captioner.execution.threads import EncodedBatch, Progress, run
+from captioner.system.cores import cores
 from captioner.types import Describer, Description, Failure, Photo, PortableDescriber
 
 FIRST_PHOTOS = 256

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from captioner.execution.decoding import decode
+from captioner.system.cores import cores
 from captioner.types import (
     DecodedPhoto,
     Describer,
@@ -154,13 +154,6 @@ def _batches(
             batch, count = [], 0
     if batch:
         yield batch
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _without_pixels(item: DecodedPhoto | Failure) -> DecodedPhoto | Failure:
