@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from captioner.index import (
     edits,
     facts,
     features,
+    merge,
     missing,
     mounts,
     records,
@@ -36,6 +37,7 @@ from captioner.index.edits import CurrentCaption
 from captioner.index.facts import SidecarFacts
 from captioner.index.filters import Filters
 from captioner.index.hits import Hit
+from captioner.index.merge import MergeSummary
 from captioner.index.missing import IndexedPhoto, MissingPhoto, ScannedPaths
 from captioner.index.records import Record
 from captioner.index.scan import Change, Scan
@@ -318,6 +320,39 @@ class Index:
         """Store what another model generated from stored features, in one transaction."""
         with database.explaining_errors(self.path), self._connection:
             store.store_recaptioned(self._connection, descriptions, model_id)
+
+    def merge(self, other: Path, summary: MergeSummary) -> None:
+        """Merge another index, batch by batch; see `captioner.index.merge`.
+
+        Merging it again, or the rest of it after an interrupt, changes nothing that is there.
+
+        Raises
+        ------
+        UsageError
+            If there is nothing to read at `other`.
+        CaptionerError
+            If it is of another version.
+        """
+        with (
+            closing(database.open_reader(other)) as connection,
+            database.explaining_errors(other),
+            database.snapshot(connection) as source,
+        ):
+            batches = merge.merge_index(self._connection, source, summary)
+            more = True
+            while more:
+                with database.explaining_errors(self.path), self._connection:
+                    more = next(batches, False) is not False
+
+    def merge_results(
+        self,
+        results: Sequence[Description | Failure],
+        bundle: BundleIds,
+        summary: MergeSummary,
+    ) -> None:
+        """Merge what a model made of photos elsewhere, in one transaction."""
+        with database.explaining_errors(self.path), self._connection:
+            merge.merge_results(self._connection, results, bundle, summary)
 
     def search(
         self,
