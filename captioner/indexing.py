@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from captioner.deduplication import BATCH_SIZE, batched, unrecognised
 from captioner.index import (
@@ -37,6 +38,9 @@ from captioner.types import (
     Photo,
     RecognisedPhoto,
 )
+
+if TYPE_CHECKING:
+    from captioner.execution import Executor
 
 Result = Description | Failure | RecognisedPhoto
 Progress = Callable[[Result], None]
@@ -154,7 +158,7 @@ def update(
     stop: Callable[[], bool] = lambda: False,
     warn: Warn = lambda sidecar, reason: None,
     workers: int | None = None,
-    executor: str | None = None,
+    executor: Callable[[], Executor] | None = None,
 ) -> UpdateSummary:
     """Bring an index up to date with a walk: describe new photos, recognise moved ones.
 
@@ -183,7 +187,8 @@ def update(
     workers
         Photos decoded at the same time; see `captioner.execution.Executor.describe`.
     executor
-        The name of the executor that describes; None: the default one.
+        Gives the executor that describes, called only if there is a photo to describe; None: the
+        default one.
 
     Stores one batch at a time. On an interrupt, or any other exception, finished results are stored
     before it propagates.
@@ -262,7 +267,7 @@ class _Update:
         stop: Callable[[], bool],
         warn: Warn,
         workers: int | None,
-        executor: str | None,
+        executor: Callable[[], Executor] | None,
     ) -> None:
         self.summary = UpdateSummary()
         self._index = index
@@ -373,10 +378,12 @@ class _Update:
             return
         from captioner import execution  # loads Pillow, which is needed only to open photos
 
-        executor = execution.get(self._executor)
+        executor = self._executor() if self._executor else execution.get()
+        staging = executor if isinstance(executor, execution.StagingExecutor) else None
         describer = self._describer_now()
         finished: list[Description | Failure] = []
-        described, size = 0, describer.batch_size
+        # An executor that stages results may not have started an engine here.
+        described, size = 0, BATCH_SIZE if staging else describer.batch_size
         try:
             results = executor.describe(chain([first], photos), describer, workers=self._workers)
             with closing(results):
@@ -389,8 +396,12 @@ class _Update:
                             self._store(finished)
                     elif len(finished) >= MAX_STORED:
                         self._store(finished)
+                    if staging and self._stop():
+                        break
         finally:
             self._store(finished)
+        if staging:
+            staging.stored()
 
     def _from_first_readable(self, photos: Iterator[Photo]) -> Iterator[Photo]:
         """Pass photos on from the first readable one: before it, no model needs to be loaded."""

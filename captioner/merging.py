@@ -68,7 +68,7 @@ def _files(index: Index, sources: Iterable[Path]) -> Iterable[Path]:
         if not source.is_dir():
             yield source
             continue
-        found = sorted(source.glob(f"*{parts.SUFFIX}"))
+        found = sorted(source.rglob(f"*{parts.SUFFIX}"))
         if not found:
             raise UsageError(
                 f"{source} is a folder without parts (*{parts.SUFFIX}).", "Name the database in it."

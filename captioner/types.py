@@ -455,3 +455,8 @@ class PortableDescriber(Describer, Protocol):
     def loader(self) -> Callable[[], Describer]:
         """Loads the same describer wherever it is pickled to; starts no engine until it encodes."""
         ...
+
+    @property
+    def settings(self) -> str:
+        """What descriptions depend on beside the bundle, as text."""
+        ...

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, loading, options, updating
+from captioner.cli import console, executors, loading, options, updating
 from captioner.cli.interrupt import finishing
 from captioner.cli.paths import InputPaths
 from captioner.cli.progress import progress
 
 if TYPE_CHECKING:
+    from captioner.execution import Executor
     from captioner.types import Describer, Description, Failure, Photo
 
 
@@ -44,6 +45,7 @@ def caption(
     device: options.Device = "auto",
     precision: options.Precision = "int8",
     executor: options.Executor = "auto",
+    staging: options.Staging = None,
 ) -> None:
     """Print a caption for each photo.
 
@@ -75,9 +77,10 @@ def caption(
 
     def load() -> Describer:
         with bar.preparing("loading the model"):
-            return loading.load(describe_options)
+            return loading.load(describe_options, start=executor != "ray")
 
     console.configure_output(quiet=quiet, log_file=log_file)
+    chosen = executors.chosen(executor, staging)
     inputs = InputPaths(paths, nul=nul)
     selection = Selection(tuple(exclude or ()), include_hidden)
     skipped = updating.Skipped(inputs)
@@ -86,7 +89,7 @@ def caption(
     with (
         progress(quiet=inputs.one_file or console.stdout_is_terminal()) as bar,
         finishing() as stop,
-        closing(_described(walk(inputs, selection, skipped), load, executor)) as results,
+        closing(_described(walk(inputs, selection, skipped), load, chosen)) as results,
     ):
         for result in takewhile(lambda _: not stop(), results):
             total += 1
@@ -121,18 +124,22 @@ def caption(
 
 
 def _described(
-    photos: Iterator[Photo | Failure], load: Callable[[], Describer], executor: str
+    photos: Iterator[Photo | Failure],
+    load: Callable[[], Describer],
+    choose: Callable[[], Executor],
 ) -> Generator[Description | Failure, None, None]:
     """Describe photos in order; the model is loaded once there is a photo for it."""
-    from captioner import execution
+    from captioner.execution import StagingExecutor
     from captioner.types import Failure
 
     for photo in photos:
         if isinstance(photo, Failure):
             yield photo
         else:
-            chosen = execution.get(execution.suited() if executor == "auto" else executor)
-            yield from chosen.describe(chain([photo], photos), load())
+            executor = choose()
+            yield from executor.describe(chain([photo], photos), load())
+            if isinstance(executor, StagingExecutor):
+                executor.stored()
 
 
 def _keyword_text(description: Description, keywords: int) -> str:

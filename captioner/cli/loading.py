@@ -17,10 +17,12 @@ _THREAD = "loading the model"
 T = TypeVar("T")
 
 
-def load(options: DescribeOptions) -> Model:
+def load(options: DescribeOptions, *, start: bool = True) -> Model:
     """Load a model as `captioner.model.load` does, and warn if its precision is not available."""
     from captioner import model
 
+    if not start:
+        return interruptible(lambda: model.load(options, start=False))
     loaded = interruptible(lambda: model.load(options))
     if options.precision == "bfloat16" and loaded.engine.name == "OpenVINO float32":
         console.warning("--precision bfloat16 is not supported by this CPU; using float32.")

@@ -14,6 +14,7 @@ from captioner.errors import UsageError
 
 if TYPE_CHECKING:
     from captioner.cli.paths import InputPaths
+    from captioner.execution import Executor
     from captioner.index import Counts, Index
     from captioner.indexing import Result, UpdateOptions, UpdateSummary
     from captioner.photos.walk import Selection
@@ -69,7 +70,7 @@ def update(
     found: list[Photo] | None = None,
     everywhere: bool = False,
     with_time: bool = False,
-    executor: str = "auto",
+    executor: Callable[[], Executor] | None = None,
 ) -> UpdateSummary:
     """Bring an index up to date with the input paths, and print a summary.
 
@@ -88,9 +89,10 @@ def update(
     with_time
         Print the time of day with the summary.
     executor
-        The name of the executor that describes, or "auto".
+        Gives the executor that describes; None: what suits this machine.
     """
-    from captioner import execution, indexing
+    from captioner import indexing
+    from captioner.cli import executors
     from captioner.photos.walk import listings
     from captioner.types import Description, Failure, Listing
 
@@ -139,7 +141,7 @@ def update(
                 progress=report,
                 stop=stop,
                 warn=warn,
-                executor=execution.suited() if executor == "auto" else executor,
+                executor=executor or executors.chosen("auto"),
             )
     except KeyboardInterrupt:
         console.note(f"{console.counted(described)} indexed; {_CONTINUE}")

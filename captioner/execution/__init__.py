@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from importlib import import_module
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from captioner.errors import UsageError
 from captioner.types import Describer, Description, Failure, Photo
@@ -20,6 +20,7 @@ MANY_CORES = 4
 _MODULES = {
     "threads": "captioner.execution.threads",
     "processes": "captioner.execution.processes",
+    "ray": "captioner.execution.ray",
 }
 """By name the module whose `EXECUTOR` is the executor, imported when it is asked for."""
 
@@ -55,6 +56,18 @@ class Executor(Protocol):
         CaptionerError
             What the describer raises, since it concerns more than one photo.
         """
+        ...
+
+
+@runtime_checkable
+class StagingExecutor(Executor, Protocol):
+    """An executor that takes all photos first, and keeps results somewhere until they are stored.
+
+    Whoever wants to stop closes its generator.
+    """
+
+    def stored(self) -> None:
+        """All results yielded so far are stored: what was kept of them may go."""
         ...
 
 

@@ -87,6 +87,11 @@ class Model:
         """Loads the same model in another process; see `captioner.types.PortableDescriber`."""
         return partial(load, replace(self._options, bundle=self.bundle.folder), start=False)
 
+    @property
+    def settings(self) -> str:
+        """What descriptions depend on beside the bundle; see `PortableDescriber`."""
+        return repr(replace(self._options, bundle=None, batch_size=None))
+
     def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
         """Features of each batch, in order; see `captioner.types.Describer`."""
         return (features.pooled for features in self.engine.encode(batches))

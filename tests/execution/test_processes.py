@@ -59,6 +59,7 @@ def test_the_same_results_in_the_same_order(folder: Path, number: int) -> None:
 def test_photos_of_killed_processes_are_described_in_this_one(folder: Path) -> None:
     describer = PortableDescriber(folder / "processes", deadly="020.jpg")
     assert in_processes(folder, describer, 2) == in_threads(folder)
+    assert (folder / "processes/killed").exists()
 
 
 def test_a_describer_that_cannot_be_sent_describes_here(folder: Path) -> None:
