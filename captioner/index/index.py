@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from captioner.errors import CaptionerError
+from captioner.fusion import Moments
 from captioner.index import (
     chunks,
     database,
@@ -365,6 +366,7 @@ class Index:
         filters: Filters = NO_FILTERS,
         min_score: float = 0,
         example: ExamplePhoto | None = None,
+        collection: Moments | None = None,
     ) -> list[Hit]:
         """The photos that match a query, best first; of identical files only one.
 
@@ -386,6 +388,8 @@ class Index:
             Leave out hits with a lower score.
         example
             A photo that hits should look like, too; ignored by `exact`.
+        collection
+            The moments of the collection that this index is a part of; None if it is all of it.
 
         Returns
         -------
@@ -406,8 +410,22 @@ class Index:
                 return search.search_captions(connection, query, limit, filters, min_score)
             return search.search(
                 connection, self._chunks, query, planner, model_id, limit, filters, min_score,
-                example,
+                example, collection,
             )  # fmt: skip
+
+    def moments(
+        self,
+        query: str,
+        planner: QueryPlanner,
+        model_id: str,
+        example: ExamplePhoto | None = None,
+    ) -> Moments | None:
+        """The moments of what `search` ranks by, for a search of several indexes as one."""
+        with (
+            database.explaining_errors(self.path),
+            database.snapshot(self._connection) as connection,
+        ):
+            return search.moments(connection, self._chunks, query, planner, model_id, example)
 
     def newest(self, *, limit: int = 10, filters: Filters = NO_FILTERS) -> list[Hit]:
         """The photos taken last; those without a date come after, in reverse order of storing."""
@@ -459,6 +477,11 @@ class Index:
         """The search vectors of a photo by a model; None if it has not described the photo."""
         with database.explaining_errors(self.path):
             return search.vectors(self._connection, path, model_id)
+
+    def content_hash(self, path: Path) -> bytes | None:
+        """The content hash of a photo; None if the index does not know it."""
+        with database.explaining_errors(self.path):
+            return search.content_hash(self._connection, path)
 
     def stored_caption(self, path: Path) -> StoredCaption | None:
         """The caption and keywords of a photo, for writing them elsewhere; None without either."""
