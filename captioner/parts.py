@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -101,15 +101,26 @@ def read(source: BinaryIO | Path, name: str) -> Part:
 _AGAIN = "Copy it again, or make it again."
 
 
-def _row(result: Description | Failure) -> dict[str, object]:
-    photo = result.photo
-    assert photo
-    row: dict[str, object] = {
+def photo_row(photo: Photo) -> dict[str, Any]:
+    """A photo as columns of a row."""
+    return {
         "path": os.fsencode(photo.path_str),
         "size": photo.size,
         "mtime_ns": photo.mtime_ns,
         "sidecars": json.dumps(photo.sidecars),
     }
+
+
+def photo_of(row: Mapping[str, Any]) -> Photo:
+    """The inverse of `photo_row`; other columns are ignored."""
+    sidecars = tuple(Sidecar(*one) for one in json.loads(row["sidecars"]))
+    return Photo(os.fsdecode(row["path"]), row["size"], row["mtime_ns"], sidecars)
+
+
+def _row(result: Description | Failure) -> dict[str, object]:
+    photo = result.photo
+    assert photo
+    row = photo_row(photo)
     if isinstance(result, Failure):
         return row | {"reason": result.reason, "transient": result.transient}
     return row | {
@@ -127,8 +138,7 @@ def _row(result: Description | Failure) -> dict[str, object]:
 
 
 def _result(row: dict[str, Any]) -> Description | Failure:
-    sidecars = tuple(Sidecar(*one) for one in json.loads(row["sidecars"]))
-    photo = Photo(os.fsdecode(row["path"]), row["size"], row["mtime_ns"], sidecars)
+    photo = photo_of(row)
     if row["reason"] is not None:
         return Failure(photo.path, row["reason"], photo, bool(row["transient"]))
     facts = json.loads(row["facts"])

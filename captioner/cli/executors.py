@@ -36,7 +36,8 @@ def chosen(
         return partial(execution.get, execution.suited() if name == "auto" else name)
 
     def make() -> Executor:
-        from captioner.execution.ray import RayExecutor, default_staging
+        from captioner.execution.ray import RayExecutor
+        from captioner.execution.staging import default_staging
 
         return RayExecutor(default_staging(database) if database and not staging else staging)
 

@@ -13,8 +13,6 @@ same bundle at the same path, and the paths of the photos.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import logging
 import os
@@ -30,11 +28,11 @@ from captioner import parts
 from captioner.app_paths import usable_cache
 from captioner.errors import CaptionerError, UsageError
 from captioner.execution.decoding import decode
+from captioner.execution.staging import Key, Staging, about, key
 from captioner.execution.threads import Progress
 from captioner.photos.remote import file_system
 from captioner.system.cores import cores
 from captioner.types import (
-    BundleIds,
     DecodedPhoto,
     Describer,
     Description,
@@ -42,7 +40,6 @@ from captioner.types import (
     Failure,
     Photo,
     PortableDescriber,
-    Sidecar,
 )
 
 BLOCK = 512
@@ -50,8 +47,6 @@ BLOCK = 512
 _CHUNK = 64
 """Photos that are described at once."""
 _NO_PIXELS = np.empty((0, 0, 3), np.uint8)
-_Key = tuple[str, int, int]
-"""Path, size and modification time: a photo's file as it was described."""
 
 
 class RayExecutor:
@@ -95,17 +90,21 @@ class RayExecutor:
         """
         if not isinstance(describer, PortableDescriber):
             raise UsageError("this model cannot be loaded on other machines.", "Use threads.")
-        todo: dict[_Key, Photo] = {}
+        todo: dict[Key, Photo] = {}
         for photo in photos:
             if isinstance(photo, Failure):
                 yield from _reported([photo], progress)
             else:
-                todo[_key(photo)] = photo
-        staging = _Staging(self._staging, describer)
+                todo[key(photo)] = photo
+        staging = Staging(self._staging, describer)
         for name in staging.finished():
             yield from _reported(self._take_up(staging, name, todo, old=True), progress)
         if todo:
-            for name in _finished_parts(list(todo.values()), describer, staging, workers):
+            sent = [
+                Photo(path, size, mtime_ns, photo.sidecars)
+                for (path, size, mtime_ns), photo in todo.items()
+            ]
+            for name in _finished_parts(sent, describer, staging, workers):
                 yield from _reported(self._take_up(staging, name, todo), progress)
         lost = "no machine of the cluster has described it. It will be tried again."
         left = (Failure(photo.path, lost, photo, transient=True) for photo in todo.values())
@@ -125,7 +124,7 @@ class RayExecutor:
         self._yielded.clear()
 
     def _take_up(
-        self, staging: _Staging, name: str, todo: dict[_Key, Photo], *, old: bool = False
+        self, staging: Staging, name: str, todo: dict[Key, Photo], *, old: bool = False
     ) -> Iterator[Description | Failure]:
         """The results in a part that are still to be done.
 
@@ -136,9 +135,10 @@ class RayExecutor:
         for result in staging.read(name):
             if old and isinstance(result, Failure) and result.transient:
                 continue
-            if result.photo and todo.pop(_key(result.photo), None):
+            photo = todo.pop(key(result.photo), None) if result.photo else None
+            if photo:
                 taken += 1
-                yield result
+                yield about(result, photo)
         if taken:
             self._yielded.append(staging.file(name))
 
@@ -146,53 +146,8 @@ class RayExecutor:
 EXECUTOR = RayExecutor()
 
 
-class _Staging:
-    """A folder of the parts of one model with one set of options, by any fsspec file system."""
-
-    def __init__(self, folder: str, describer: PortableDescriber) -> None:
-        self.bundle = BundleIds(describer.model_id, describer.encoder_id)
-        settings = hashlib.sha256(describer.settings.encode()).hexdigest()[:8]
-        self._root = folder
-        self._name = f"{describer.model_id}-{settings}"
-
-    def file(self, name: str) -> str:
-        """The path of a part in its file system."""
-        _, root = file_system(self._root)
-        return f"{root.rstrip('/')}/{self._name}/{name}"
-
-    def finished(self) -> list[str]:
-        """The names of the parts that an earlier run has finished."""
-        system, _ = file_system(self._root)
-        folder = self.file("").rstrip("/")
-        if not system.exists(folder):
-            return []
-        names = (str(path).rpartition("/")[2] for path in system.ls(folder, detail=False))
-        return sorted(name for name in names if name.endswith(parts.SUFFIX))
-
-    def read(self, name: str) -> list[Description | Failure]:
-        """The results in a part."""
-        system, _ = file_system(self._root)
-        content = system.cat_file(self.file(name))
-        return parts.read(io.BytesIO(content), name).results
-
-    def write(self, results: list[Description | Failure]) -> str:
-        """Write a part; its name, which depends on its photos alone."""
-        system, _ = file_system(self._root)
-        keys = [_key(result.photo) for result in results if result.photo]
-        name = f"part-{hashlib.sha256(repr(keys).encode()).hexdigest()[:24]}{parts.SUFFIX}"
-        content = io.BytesIO()
-        parts.write(content, results, self.bundle)
-        system.makedirs(self.file("").rstrip("/"), exist_ok=True)
-        # Under another name first: in a bucket an object is complete anyway, elsewhere a file is
-        # complete once it has been renamed.
-        temporary = self.file(f".{name}.{os.getpid()}")
-        system.pipe_file(temporary, content.getvalue())
-        system.mv(temporary, self.file(name))
-        return name
-
-
 def _finished_parts(
-    photos: list[Photo], describer: PortableDescriber, staging: _Staging, workers: int | None
+    photos: list[Photo], describer: PortableDescriber, staging: Staging, workers: int | None
 ) -> Iterator[str]:
     """The names of the parts of all photos, each once it is finished."""
     ray = _ray()
@@ -227,7 +182,7 @@ def _dataset(
     data: Any,
     photos: list[Photo],
     describer: PortableDescriber,
-    staging: _Staging,
+    staging: Staging,
     resources: dict[str, float],
     machines: int,
     workers: int | None,
@@ -246,7 +201,7 @@ def _dataset(
     engine = {"num_gpus": 1} if gpus else {"num_cpus": 0}
     describing = max(1, cpus // 4) if workers is None else workers
     return (
-        data.from_items([_row(photo) for photo in photos], override_num_blocks=blocks)
+        data.from_items([parts.photo_row(photo) for photo in photos], override_num_blocks=blocks)
         .map_batches(
             _Decode(size), batch_size=None, batch_format="pyarrow", num_cpus=1 if cpus > 1 else 0.5
         )
@@ -298,7 +253,7 @@ class _Decode:
         return _table(rows, _DECODED)
 
     def _decode(self, row: dict[str, Any]) -> dict[str, Any]:
-        decoded = decode(_photo(row), self._size)
+        decoded = decode(parts.photo_of(row), self._size)
         if isinstance(decoded, Failure):
             return row | {"reason": decoded.reason, "transient": decoded.transient}
         return row | {
@@ -340,7 +295,7 @@ class _Encode:
 class _Describe:
     """An actor that describes blocks, and writes each as a part."""
 
-    def __init__(self, load: _Load, staging: _Staging) -> None:
+    def __init__(self, load: _Load, staging: Staging) -> None:
         self._describer = load()
         self._staging = staging
 
@@ -349,7 +304,7 @@ class _Describe:
         results: list[Description | Failure] = [
             Failure(photo.path, row["reason"], photo, bool(row["transient"]))
             for row in rows
-            if row["reason"] is not None and (photo := _photo(row))
+            if row["reason"] is not None and (photo := parts.photo_of(row))
         ]
         readable = [row for row in rows if row["features"] is not None]
         for first in range(0, len(readable), _CHUNK):
@@ -377,37 +332,18 @@ def _table(rows: list[dict[str, Any]], columns: dict[str, str]) -> Any:
     return pa.Table.from_pylist(rows, schema)
 
 
-def _row(photo: Photo) -> dict[str, Any]:
-    return {
-        "path": os.fsencode(photo.path_str),
-        "size": photo.size,
-        "mtime_ns": photo.mtime_ns,
-        "sidecars": json.dumps(photo.sidecars),
-    }
-
-
-def _photo(row: dict[str, Any]) -> Photo:
-    sidecars = tuple(Sidecar(*one) for one in json.loads(row["sidecars"]))
-    return Photo(os.fsdecode(row["path"]), row["size"], row["mtime_ns"], sidecars)
-
-
 def _decoded(row: dict[str, Any]) -> DecodedPhoto:
     facts = json.loads(row["facts"])
+    facts |= {name: tuple(facts[name]) for name in ("keywords", "others")}
     return DecodedPhoto(
-        photo=_photo(row),
+        photo=parts.photo_of(row),
         rgb=_NO_PIXELS,
         width=row["width"],
         height=row["height"],
         format=row["format"],
         content_hash=row["content_hash"],
-        facts=Facts(
-            **facts | {name: tuple(facts[name]) for name in ("keywords", "others")},
-        ),
+        facts=Facts(**facts),
     )
-
-
-def _key(photo: Photo) -> _Key:
-    return photo.path_str, photo.size, photo.mtime_ns
 
 
 def _reported(
@@ -420,6 +356,8 @@ def _reported(
 
 
 def _ray() -> Any:
+    # Ray's own notes are about its insides; its errors are raised.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
         import ray.data
@@ -465,8 +403,3 @@ def _explained(error: BaseException) -> Exception:
         f"Ray gave up: {what.rstrip('.')}.",
         "Run the same command again: finished parts are kept.",
     )
-
-
-def default_staging(database: Path) -> str:
-    """The staging folder of an index: next to its database."""
-    return os.fspath(database.absolute().with_name(database.name + ".parts"))

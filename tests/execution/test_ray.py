@@ -120,6 +120,16 @@ class TestRows:
         assert indexed(folder / "ray.db", folder / "photos", describer, executor).unchanged == 24
         assert len(described(folder)) == 23
 
+    def test_photos_keep_the_names_they_were_given(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(folder)
+        executor = RayExecutor("parts")
+        results = executor.describe(walked(Path("photos")), PortableDescriber(folder / "processes"))
+        names = sorted(str(one.photo and one.photo.path_str) for one in results)
+        assert names[0] == "photos/0/000.jpg"
+        assert len(names) == 24
+
     def test_a_killed_worker_is_replaced(self, folder: Path) -> None:
         describer = PortableDescriber(folder / "processes", deadly="010.jpg")
         executor = RayExecutor(str(folder / "parts"))
