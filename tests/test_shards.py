@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import fake_descriptions
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from captioner.cli.app import app
 from captioner.index import Filters, Index
 from captioner.search import Advice, SearchResults, search, similar
 from captioner.types import Description, Facts, Failure, Photo, QueryPlan
@@ -165,3 +168,19 @@ def test_filters_hold_in_all(tmp_path: Path) -> None:
     results = search(shards, "dog", filters=filters)
     assert isinstance(results, SearchResults)
     assert results.advice is Advice.FILTERS
+
+
+def test_the_command_names_the_database_of_each_hit(tmp_path: Path) -> None:
+    words = ["search", "--exact", "dog"]
+    for name in ("a", "b"):
+        index(tmp_path / f"{name}.db", [one(f"{name}.jpg")]).close()
+        words += ["--db", str(tmp_path / f"{name}.db")]
+    lines = CliRunner().invoke(app, words).stdout.splitlines()
+    assert sorted(line.split("\t")[0::3] for line in lines) == [
+        ["/photos/a.jpg", str(tmp_path / "a.db")],
+        ["/photos/b.jpg", str(tmp_path / "b.db")],
+    ]
+    records = CliRunner().invoke(app, [*words, "--json"]).stdout.splitlines()
+    assert {json.loads(record)["database"] for record in records} == {words[4], words[6]}
+    alone = CliRunner().invoke(app, [*words[:5], "--json"]).stdout
+    assert "database" not in json.loads(alone)
