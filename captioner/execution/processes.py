@@ -26,6 +26,8 @@ from captioner.types import Describer, Description, Failure, Photo, PortableDesc
 
 FIRST_PHOTOS = 256
 """Described in this process before others are started, which takes a second or two."""
+MOST = 16
+"""Processes, at most: each takes 200 MB, and more than threads can decode for would wait."""
 CHUNK = 64
 """Photos that a process describes at once: more would not be faster."""
 _AHEAD = 2
@@ -41,7 +43,7 @@ class ProcessExecutor:
     Parameters
     ----------
     processes
-        How many; None: one less than there are cores.
+        How many; None: one less than there are cores, at most `MOST`.
     first
         Photos that are described before the processes are started.
     """
@@ -61,7 +63,7 @@ class ProcessExecutor:
         workers: int | None = None,
     ) -> Generator[Description | Failure, None, None]:
         """Describe photos in their order; see `ThreadExecutor.describe`."""
-        processes = max(1, cores() - 1) if self._processes is None else self._processes
+        processes = self._processes or min(MOST, max(1, cores() - 1))
         pool = _Pool(describer, processes, self._first)
         try:
             yield from run(photos, describer, pool.describe_all, progress=progress, workers=workers)
