@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from captioner.deduplication import BATCH_SIZE, batched, unrecognised
 from captioner.index import (
@@ -37,6 +38,9 @@ from captioner.types import (
     Photo,
     RecognisedPhoto,
 )
+
+if TYPE_CHECKING:
+    from captioner.execution import Executor
 
 Result = Description | Failure | RecognisedPhoto
 Progress = Callable[[Result], None]
@@ -154,6 +158,7 @@ def update(
     stop: Callable[[], bool] = lambda: False,
     warn: Warn = lambda sidecar, reason: None,
     workers: int | None = None,
+    executor: Callable[[], Executor] | None = None,
 ) -> UpdateSummary:
     """Bring an index up to date with a walk: describe new photos, recognise moved ones.
 
@@ -181,13 +186,16 @@ def update(
         Called with each sidecar that cannot be read, and the reason. Its photo is still indexed.
     workers
         Photos decoded at the same time; see `captioner.execution.Executor.describe`.
+    executor
+        Gives the executor that describes, called only if there is a photo to describe; None: the
+        default one.
 
     Stores one batch at a time. On an interrupt, or any other exception, finished results are stored
     before it propagates.
     """
     plan = plan_update(index, found, options, below=roots, stop=stop)
     planned(len(plan.unreadable) + len(plan.sidecars) + len(plan.todo) + len(plan.recaption))
-    run = _Update(index, load, progress, stop, warn, workers)
+    run = _Update(index, load, progress, stop, warn, workers, executor)
     for failure in plan.unreadable:
         run.done(failure)
     run.read_sidecars(plan.sidecars)
@@ -259,6 +267,7 @@ class _Update:
         stop: Callable[[], bool],
         warn: Warn,
         workers: int | None,
+        executor: Callable[[], Executor] | None,
     ) -> None:
         self.summary = UpdateSummary()
         self._index = index
@@ -267,6 +276,7 @@ class _Update:
         self._stop = stop
         self._warn = warn
         self._workers = workers
+        self._executor = executor
         self._describer: Describer | None = None
 
     def done(self, result: Result) -> None:
@@ -366,15 +376,16 @@ class _Update:
         first = next(photos, None)
         if first is None:
             return
-        from captioner.execution import (
-            describe,
-        )  # loads Pillow, which is needed only to open photos
+        from captioner import execution  # loads Pillow, which is needed only to open photos
 
+        executor = self._executor() if self._executor else execution.get()
+        staging = executor if isinstance(executor, execution.StagingExecutor) else None
         describer = self._describer_now()
         finished: list[Description | Failure] = []
-        described, size = 0, describer.batch_size
+        # An executor that stages results may not have started an engine here.
+        described, size = 0, BATCH_SIZE if staging else describer.batch_size
         try:
-            results = describe(chain([first], photos), describer, workers=self._workers)
+            results = executor.describe(chain([first], photos), describer, workers=self._workers)
             with closing(results):
                 for result in results:
                     finished.append(result)
@@ -385,8 +396,12 @@ class _Update:
                             self._store(finished)
                     elif len(finished) >= MAX_STORED:
                         self._store(finished)
+                    if staging and self._stop():
+                        break
         finally:
             self._store(finished)
+        if staging:
+            staging.stored()
 
     def _from_first_readable(self, photos: Iterator[Photo]) -> Iterator[Photo]:
         """Pass photos on from the first readable one: before it, no model needs to be loaded."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from captioner import search as searching
 from captioner.app_paths import database_path
-from captioner.errors import PhotoError
+from captioner.errors import PhotoError, UsageError
 from captioner.index import Filters, Hit, Index, Statistics
 from captioner.model.options import DEFAULT_OPTIONS, DescribeOptions
 from captioner.search import NO_FILTERS, SearchResults
@@ -32,7 +33,7 @@ class Library:
     Parameters
     ----------
     index
-        The open index; `Library.open` opens one.
+        The open index, or several to search as one; `Library.open` opens them.
     options
         Which bundle describes and searches, and on which device.
     load
@@ -41,11 +42,12 @@ class Library:
 
     def __init__(
         self,
-        index: Index,
+        index: Index | Sequence[Index],
         options: DescribeOptions = DEFAULT_OPTIONS,
         load: Callable[[], Describer] | None = None,
     ) -> None:
-        self._index = index
+        self._indexes = [index] if isinstance(index, Index) else list(index)
+        self._index = self._indexes[0]
         self._options = options
         self._load = load
         self._describer: Describer | None = None
@@ -53,7 +55,7 @@ class Library:
     @classmethod
     def open(
         cls,
-        database: StrPath | None = None,
+        database: StrPath | Sequence[StrPath] | None = None,
         *,
         write: bool = False,
         options: DescribeOptions = DEFAULT_OPTIONS,
@@ -65,18 +67,30 @@ class Library:
         ----------
         database
             The index file. None: `CAPTIONER_DB`, or the default path that `captioner info` prints.
+            Several are searched and ranked as one; all else that a library does is done in the
+            first.
         write
             Create the file if it is missing, and lock it against other writers.
 
         Raises
         ------
         UsageError
-            If there is nothing to read.
+            If there is nothing to read, or several are to be written.
         CaptionerError
             If another process is writing, or the file is not an index or has a newer version.
         """
-        path = database_path() if database is None else Path(database)
-        return cls(Index.open(path, write=write), options, load)
+        if database is None:
+            paths = [database_path()]
+        elif isinstance(database, str | os.PathLike):
+            paths = [Path(database)]
+        else:
+            paths = [Path(one) for one in database] or [database_path()]
+        if write and len(paths) > 1:
+            raise UsageError("only one database can be written at a time.", "Name one.")
+        with ExitStack() as opened:
+            indexes = [opened.enter_context(Index.open(path, write=write)) for path in paths]
+            opened.pop_all()
+        return cls(indexes, options, load)
 
     def __enter__(self) -> Self:
         return self
@@ -87,11 +101,13 @@ class Library:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._index.__exit__(kind, error, trace)
+        for index in self._indexes:
+            index.__exit__(kind, error, trace)
 
     def close(self) -> None:
         """Close the index file."""
-        self._index.close()
+        for index in self._indexes:
+            index.close()
 
     @property
     def path(self) -> Path:
@@ -162,7 +178,7 @@ class Library:
             If the photo `like` cannot be read.
         """
         results = searching.search(
-            self._index,
+            self._indexes,
             query,
             bundle=self._options.bundle,
             limit=limit,
@@ -194,7 +210,7 @@ class Library:
             If it is a folder.
         """
         results = searching.similar(
-            self._index,
+            self._indexes,
             Path(photo),
             self._describe,
             bundle=self._options.bundle,

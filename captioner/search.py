@@ -6,15 +6,18 @@ query plan that `captioner.model.query` derives from the words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from captioner.errors import UsageError
+from captioner.fusion import Moments
 from captioner.index import Filters, Hit, Index
-from captioner.index.search import MIN_SCORE, ExamplePhoto
+from captioner.index.search import MIN_SCORE, ExamplePhoto, non_increasing
 from captioner.types import Description, Failure, Photo
 
 if TYPE_CHECKING:
@@ -53,7 +56,7 @@ class SearchResults:
 
 
 def search(
-    index: Index,
+    index: Index | Sequence[Index],
     query: str | None = None,
     *,
     bundle: Path | None = None,
@@ -68,6 +71,8 @@ def search(
 
     Parameters
     ----------
+    index
+        Or several, which are searched and ranked as one.
     query
         Words or a sentence; "quoted phrases" must be in a text, -words must not. None: the newest
         photos.
@@ -94,6 +99,7 @@ def search(
     CaptionerError
         If the index or the bundle cannot be read.
     """
+    indexes = _all(index)
     if query is None:  # not "": an unset variable must not list the newest photos
         if exact:
             raise UsageError(
@@ -104,7 +110,8 @@ def search(
                 "a search by words and a photo requires words.",
                 "Pass words, or use `similar` to search by the photo alone.",
             )
-        return _with_advice(index, index.newest(limit=limit, filters=filters), "", {}, filters)
+        newest = [one.newest(limit=limit, filters=filters) for one in indexes]
+        return _with_advice(indexes, _merged(indexes, newest, limit, newest=True), "", {}, filters)
     if exact and like is not None:
         raise UsageError("an exact search cannot compare photos.", "Omit either --exact or --like.")
     model_id: str | None = None
@@ -114,35 +121,45 @@ def search(
         from captioner.model.query import load_planner
 
         model_id, planner = load_planner(bundle)
-        query, respelled = _respell(index, query, planner)
+        query, respelled = _respell(indexes, query, planner)
     example: ExamplePhoto | None = None
     if like is not None and model_id is not None:
-        found = _example(index, like, describe, model_id)
+        found = _example(indexes, like, describe, model_id)
         if isinstance(found, Failure):
             return found
         example = found
     threshold = MIN_SCORE if min_score is None else min_score
+    collection: Moments | None = None
+    if planner and model_id and len(indexes) > 1:
+        moments = [one.moments(query, planner, model_id, example) for one in indexes]
+        known = [one for one in moments if one]
+        collection = Moments.pooled(known) if known else None
 
     def find(min_score: float, limit: int) -> list[Hit]:
-        return index.search(
-            query,
-            planner=planner,
-            model_id=model_id,
-            limit=limit,
-            exact=exact,
-            filters=filters,
-            min_score=min_score,
-            example=example,
-        )
+        found = [
+            one.search(
+                query,
+                planner=planner,
+                model_id=model_id,
+                limit=limit,
+                exact=exact,
+                filters=filters,
+                min_score=min_score,
+                example=example,
+                collection=collection,
+            )
+            for one in indexes
+        ]
+        return _merged(indexes, found, limit)
 
     hits = find(threshold, limit)
     if not hits and threshold > 0 and find(0, 1):
         return SearchResults((), query, respelled, Advice.MIN_SCORE)
-    return _with_advice(index, hits, query, respelled, filters, exact=exact)
+    return _with_advice(indexes, hits, query, respelled, filters, exact=exact)
 
 
 def similar(
-    index: Index,
+    index: Index | Sequence[Index],
     photo: Path,
     describe: Describe,
     *,
@@ -157,8 +174,10 @@ def similar(
 
     Parameters
     ----------
+    index
+        Or several, which are searched and ranked as one.
     describe
-        Describes the photo if the index has no embedding of it.
+        Describes the photo if no index has an embedding of it.
     min_score
         Omit hits with a lower cosine similarity, 0 to 1.
 
@@ -174,35 +193,80 @@ def similar(
     from captioner.model.query import load_planner
 
     model_id, _ = load_planner(bundle)
-    example = _example(index, photo, describe, model_id)
+    indexes = _all(index)
+    example = _example(indexes, photo, describe, model_id)
     if isinstance(example, Failure):
         return example
-    hits = index.similar(
-        example.embedding,
-        model_id,
-        limit=limit,
-        exclude=photo,
-        content_hash=example.content_hash,
-        filters=filters,
-    )
+    found = [
+        one.similar(
+            example.embedding,
+            model_id,
+            limit=limit,
+            exclude=photo,
+            content_hash=example.content_hash,
+            filters=filters,
+        )
+        for one in indexes
+    ]
+    hits = _merged(indexes, found, limit)
     matches = tuple(hit for hit in hits if (hit.score or 0) >= (min_score or 0))
     if matches:
         return SearchResults(matches)
     return SearchResults((), advice=Advice.MIN_SCORE if hits else Advice.FILTERS)
 
 
+def _all(index: Index | Sequence[Index]) -> Sequence[Index]:
+    return [index] if isinstance(index, Index) else index
+
+
+def _merged(
+    indexes: Sequence[Index], found: Sequence[list[Hit]], limit: int, *, newest: bool = False
+) -> list[Hit]:
+    """The best hits of several indexes in one order, identical files once."""
+    if len(indexes) == 1:
+        return found[0]
+    hits = [
+        replace(hit, database=str(index.path))
+        for index, some in zip(indexes, found, strict=True)
+        for hit in some
+    ]
+    # The sort is stable: equal hits stay in the order of the indexes.
+    if newest:
+        hits.sort(key=lambda hit: hit.taken_at or "", reverse=True)
+    else:
+        hits.sort(key=lambda hit: -(hit.rank or 0))
+    merged: dict[object, Hit] = {}
+    for hit in hits:
+        content = hit.content_hash or (hit.database, hit.path)
+        if content not in merged:
+            merged[content] = hit
+        else:
+            first = merged[content]
+            paths = (*first.copies, *(path for path in (hit.path, *hit.copies)))
+            copies = tuple(path for path in dict.fromkeys(paths) if path != first.path)
+            merged[content] = replace(first, copies=copies)
+    best = list(merged.values())[:limit]
+    scores = [hit.score for hit in best]
+    if None not in scores:
+        falling = non_increasing(np.array(scores, np.float32)).tolist()
+        best = [replace(hit, score=score) for hit, score in zip(best, falling, strict=True)]
+    return best
+
+
 def _example(
-    index: Index, photo: Path, describe: Describe | None, model_id: str
+    indexes: Sequence[Index], photo: Path, describe: Describe | None, model_id: str
 ) -> ExamplePhoto | Failure:
-    """The embedding of a photo, from the index if it is there, unchanged."""
+    """The embedding of a photo, from an index if it is there, unchanged."""
     from captioner.photos.walk import walk
 
     if photo.is_dir():
         raise UsageError(f"{photo} is a folder.", "Name one photo.")
     [found] = walk([photo])
-    indexed = isinstance(found, Failure) or not any(index.pending([found]))
-    if indexed and (vectors := index.vectors(photo, model_id)):
-        return ExamplePhoto(vectors.embedding, photo)
+    for index in indexes:
+        indexed = isinstance(found, Failure) or not any(index.pending([found]))
+        if indexed and (vectors := index.vectors(photo, model_id)):
+            content_hash = index.content_hash(photo) if len(indexes) > 1 else None
+            return ExamplePhoto(vectors.embedding, photo, content_hash)
     if isinstance(found, Failure):
         return found
     if describe is None:
@@ -213,12 +277,23 @@ def _example(
     return ExamplePhoto(result.vectors.embedding, photo, result.content_hash)
 
 
-def _respell(index: Index, query: str, planner: QueryPlanner) -> tuple[str, dict[str, str]]:
-    return index.respell(query, lambda word: planner(word) is not None)
+def _respell(
+    indexes: Sequence[Index], query: str, planner: QueryPlanner
+) -> tuple[str, dict[str, str]]:
+    """Replace the words that neither the model nor any index knows."""
+
+    def is_known(word: str) -> bool:
+        return planner(word) is not None
+
+    found = [index.respell(query, is_known) for index in indexes]
+    if len(found) == 1:
+        return found[0]
+    unknown = set.intersection(*(set(respelled) for _, respelled in found))
+    return indexes[0].respell(query, lambda word: is_known(word) or word not in unknown)
 
 
 def _with_advice(
-    index: Index,
+    indexes: Sequence[Index],
     hits: list[Hit],
     query: str,
     respelled: Mapping[str, str],
@@ -229,10 +304,10 @@ def _with_advice(
     """The results, with advice if there are no hits."""
     if hits:
         return SearchResults(tuple(hits), query, respelled)
-    counts = index.counts()
-    if not counts.described:
+    counts = [index.counts() for index in indexes]
+    if not any(one.described for one in counts):
         advice = Advice.EMPTY_INDEX
-    elif filters and not index.newest(limit=1, filters=filters):
+    elif filters and not any(index.newest(limit=1, filters=filters) for index in indexes):
         advice = Advice.FILTERS
     elif exact:
         advice = Advice.EXACT
@@ -240,4 +315,4 @@ def _with_advice(
         advice = Advice.QUOTES
     else:
         advice = Advice.UNKNOWN_WORDS
-    return SearchResults((), query, respelled, advice, counts.missing)
+    return SearchResults((), query, respelled, advice, sum(one.missing for one in counts))

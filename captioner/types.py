@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, Protocol, Self
+from typing import Final, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -445,4 +445,18 @@ class Describer(Protocol):
 
     def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
         """Captions, keywords and search vectors of decoded photos with their features (N, 2048)."""
+        ...
+
+
+@runtime_checkable
+class PortableDescriber(Describer, Protocol):
+    """A describer that can be loaded again in other processes, on this machine or another."""
+
+    def loader(self) -> Callable[[], Describer]:
+        """Loads the same describer wherever it is pickled to; starts no engine until it encodes."""
+        ...
+
+    @property
+    def settings(self) -> str:
+        """What descriptions depend on beside the bundle, as text."""
         ...

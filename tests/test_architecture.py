@@ -21,7 +21,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 SHARED = {
     "types", "errors", "app_paths", "offline", "authorship", "formats", "hashing", "filenames",
-    "regular_files", "system", "fusion", "keywords", "__init__",
+    "regular_files", "system", "fusion", "keywords", "parts", "__init__",
 }  # fmt: skip
 ALLOWED = {
     "photos": set(),
@@ -31,6 +31,7 @@ ALLOWED = {
     "execution": {"photos"},
     "deduplication": {"index"},
     "indexing": {"deduplication", "execution", "index", "photos"},
+    "merging": {"index"},
     "search": {"index", "model", "photos"},
     "library": {"execution", "index", "indexing", "model", "photos", "search"},
     "training": {"photos", "model"},
@@ -38,7 +39,7 @@ ALLOWED = {
     "__main__": {"cli"},
     "cli": {
         "photos", "model", "index", "metadata", "execution", "indexing", "library", "search",
-        "deduplication", "training", "api",
+        "deduplication", "training", "api", "merging",
     },
 }  # fmt: skip
 

@@ -29,7 +29,7 @@ from captioner.errors import CaptionerError, UsageError
 # are underscores there.
 COMMANDS = (
     "caption", "index", "watch", "prune", "forget", "search", "similar", "write", "undo", "show",
-    "edit", "stats", "export", "train", "train-cider", "evaluate", "info",
+    "edit", "merge", "stats", "export", "train", "train-cider", "evaluate", "info",
 )  # fmt: skip
 
 _STREAM_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, loading, options, streams, updating
+from captioner.cli import console, executors, loading, options, streams, updating
 from captioner.cli.interrupt import finishing
 from captioner.cli.paths import InputPaths
 from captioner.cli.progress import progress
 
 if TYPE_CHECKING:
+    from captioner.execution import Executor
     from captioner.types import Describer, Description, Failure, Photo
 
 
@@ -43,6 +44,8 @@ def caption(
     model: options.Model = None,
     device: options.Device = "auto",
     precision: options.Precision = "int8",
+    executor: options.Executor = "auto",
+    staging: options.Staging = None,
 ) -> None:
     """Print a caption for each photo.
 
@@ -83,17 +86,22 @@ def caption(
 
     def load(photos: int | None) -> Describer:
         with bar.preparing("loading the model"):
-            describer = loading.load(replace(describe_options, photos=photos))
+            describer = loading.load(
+                replace(describe_options, photos=photos), start=executor != "ray"
+            )
         streams.clear_status()
         return describer
 
+    chosen = executors.chosen(executor, staging)
     selection = Selection(tuple(exclude or ()), include_hidden)
     skipped = updating.Skipped(inputs)
     total = failed = 0
     with (
         progress(quiet=not shows_progress) as bar,
         finishing() as stop,
-        closing(_described(walk(inputs, selection, skipped), load, "-" in paths)) as results,
+        closing(
+            _described(walk(inputs, selection, skipped), load, chosen, endless="-" in paths)
+        ) as results,
     ):
         for result in takewhile(lambda _: not stop(), results):
             total += 1
@@ -128,18 +136,24 @@ def caption(
 
 
 def _described(
-    photos: Iterator[Photo | Failure], load: Callable[[int | None], Describer], endless: bool
+    photos: Iterator[Photo | Failure],
+    load: Callable[[int | None], Describer],
+    choose: Callable[[], Executor],
+    *,
+    endless: bool,
 ) -> Generator[Description | Failure, None, None]:
-    """Describe photos in order.
+    """Describe photos, in order if the executor keeps it.
 
     Parameters
     ----------
     load
         Loads the model, once there is a photo for it, given their number if they are few.
+    choose
+        Makes the executor, once there is a photo for it.
     endless
         Whether to load the model without waiting to see if there are few photos.
     """
-    from captioner.execution import describe
+    from captioner.execution import StagingExecutor
     from captioner.model.options import FEW_PHOTOS
     from captioner.types import Failure
 
@@ -149,7 +163,11 @@ def _described(
         else:
             first = [photo, *islice(photos, 0 if endless else FEW_PHOTOS)]
             few = not endless and len(first) <= FEW_PHOTOS
-            yield from describe(chain(first, photos), load(len(first) if few else None))
+            executor = choose()
+            describer = load(len(first) if few else None)
+            yield from executor.describe(chain(first, photos), describer)
+            if isinstance(executor, StagingExecutor):
+                executor.stored()
 
 
 def _keyword_text(description: Description, keywords: int) -> str:

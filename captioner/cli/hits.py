@@ -72,12 +72,13 @@ def print_hits(hits: Sequence[Hit], form: Form, *, preview: bool = False) -> Non
                 _preview(hit.path)
         else:
             caption = hit.caption or console.NOT_RECOGNISED
-            console.line(hit.path, caption, "" if score is None else f"{score:.4f}")
+            database = (hit.database,) if hit.database else ()
+            console.line(hit.path, caption, "" if score is None else f"{score:.4f}", *database)
     sys.stdout.flush()
 
 
 def _record(hit: Hit, score: float | None) -> dict[str, object]:
-    return {
+    record: dict[str, object] = {
         "path": hit.path,
         "caption": hit.caption or None,
         "kind": hit.kind,
@@ -96,6 +97,9 @@ def _record(hit: Hit, score: float | None) -> dict[str, object]:
         "file_keywords": list(hit.file_keywords),
         "copies": list(hit.copies),
     }
+    if hit.database:
+        record["database"] = hit.database
+    return record
 
 
 def _footer(hit: Hit) -> str:
@@ -104,6 +108,7 @@ def _footer(hit: Hit) -> str:
     notes += [f"your {what}" for what in hit.matched if what in {"title", "keyword"}]
     notes += ["its name"] if "name" in hit.matched else []
     copies = len(hit.copies)
+    notes += [f"in {hit.database}"] if hit.database else []
     notes += [f"{copies} more {'copy' if copies == 1 else 'copies'}"] if copies else []
     return f"({', '.join(notes)})" if notes else ""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, loading, options, updating
+from captioner.cli import console, executors, loading, options, updating
 from captioner.cli.interrupt import finishing
 from captioner.cli.paths import InputPaths, relative_to_roots
 from captioner.errors import UsageError
@@ -70,6 +70,8 @@ def index(
     model: options.Model = None,
     device: options.Device = "auto",
     precision: options.Precision = "int8",
+    executor: options.Executor = "auto",
+    staging: options.Staging = None,
 ) -> None:
     """Describe photos and store the descriptions in the index.
 
@@ -88,6 +90,11 @@ def index(
     In folders, hidden files and folders are skipped, as are those that a .captionerignore file in
     the same folder or above it excludes (.gitignore syntax). A photo reached by several paths is
     indexed once.
+
+    A folder may be a URI that fsspec can read, such as s3://bucket/photos (needs captioner[ray]).
+    With --executor ray, the machines of a Ray cluster describe the photos (set RAY_ADDRESS), each
+    with captioner and the same paths; this process stores what they have finished. A run that was
+    killed goes on with the same command.
 
     \b
     Examples:
@@ -120,6 +127,7 @@ def index(
             batch_size=batch_size,
             min_confidence=min_confidence,
         ),
+        start=executor != "ray",
     )
     if dry_run:
         with _open_or_empty(path) as opened:
@@ -140,6 +148,7 @@ def index(
                 stop,
                 found=found if write else None,
                 everywhere=not paths,
+                executor=executors.chosen(executor, staging, path),
             )
             if write and not summary.stopped:
                 unwritten = _write(

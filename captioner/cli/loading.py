@@ -21,10 +21,12 @@ _THREAD = "loading the model"
 T = TypeVar("T")
 
 
-def load(options: DescribeOptions) -> Model:
+def load(options: DescribeOptions, *, start: bool = True) -> Model:
     """Load a model as `captioner.model.load` does, and warn if its precision is not available."""
     from captioner import model
 
+    if not start:
+        return interruptible(lambda: model.load(options, start=False))
     sys.modules.setdefault(_CONVERTER, cast(Any, None))  # an import of it fails
     loaded = interruptible(lambda: model.load(options), meanwhile=_import_decoding)
     if options.precision == "bfloat16" and loaded.engine.name == "OpenVINO float32":

@@ -108,10 +108,39 @@ BatchSize = Annotated[
     ),
 ]
 
+Executor = Annotated[
+    Literal["auto", "threads", "processes", "ray"],
+    typer.Option(
+        metavar="NAME",
+        help="Describe photos in: threads; processes, one per core; auto, which of these suits "
+        "this machine; or ray, on the machines of a Ray cluster (needs captioner[ray]).",
+    ),
+]
+
+Staging = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="With --executor ray: keep finished parts in this folder or bucket, which all "
+        "machines can reach, until they are stored.",
+        show_default="next to the database",
+    ),
+]
+
 Database = Annotated[
     Path | None,
     typer.Option(
         "--db", metavar="FILE", help="Use this database instead of CAPTIONER_DB or the default."
+    ),
+]
+
+Databases = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--db",
+        metavar="FILE",
+        help="Search this database instead of CAPTIONER_DB or the default (repeatable: all of them "
+        "as one).",
     ),
 ]
 

@@ -47,16 +47,17 @@ def check_options(values: Mapping[str, object], options: Mapping[str, str]) -> N
     if chosen or ("database" in values and (written or "CAPTIONER_DB" in os.environ)):
         from captioner.app_paths import database_path
 
-        database = chosen if isinstance(chosen, Path) else database_path()
-        _check_database(database)
-        for name, path in written:
-            for ending in DATABASE_SUFFIXES:
-                own = database.with_name(database.name + ending) if ending else database
-                if database.name and _same(path, own):
-                    raise UsageError(
-                        f"{_shown(path)} is the database, or one of its files.",
-                        f"Use another file for {options[name]}.",
-                    )
+        several = chosen if isinstance(chosen, list | tuple) else [chosen]
+        for database in [one for one in several if isinstance(one, Path)] or [database_path()]:
+            _check_database(database)
+            for name, path in written:
+                for ending in DATABASE_SUFFIXES:
+                    own = database.with_name(database.name + ending) if ending else database
+                    if database.name and _same(path, own):
+                        raise UsageError(
+                            f"{_shown(path)} is the database, or one of its files.",
+                            f"Use another file for {options[name]}.",
+                        )
     for number, (name, path) in enumerate(written):
         for other, another in [*written[number + 1 :], *(p for p in named if p[0] not in WRITTEN)]:
             if other != "database" and _same(path, another):

@@ -10,7 +10,7 @@ from pathlib import Path
 from captioner.app_paths import home_folder
 from captioner.cli import interrupt, streams
 from captioner.errors import UsageError
-from captioner.system.paths import absolute, decoded
+from captioner.system.paths import absolute, decoded, remote_uri
 
 _HERE = Path()
 
@@ -107,6 +107,7 @@ class InputPaths:
             len(self.arguments) == 1
             and self.arguments[0] != "-"
             and not Path(self.arguments[0]).is_dir()
+            and not (remote_uri(self.arguments[0]) and not Path(self.arguments[0]).suffix)
         )
 
     def spelled(self, path: Path) -> str:

@@ -54,7 +54,7 @@ def search(
     open_them: options.Open = False,
     quiet: options.Quiet = False,
     log_file: options.LogFile = None,
-    database: options.Database = None,
+    database: options.Databases = None,
     model: options.Model = None,
     device: options.Device = "auto",
     precision: options.Precision = "int8",

@@ -14,6 +14,7 @@ from captioner.errors import UsageError
 
 if TYPE_CHECKING:
     from captioner.cli.paths import InputPaths
+    from captioner.execution import Executor
     from captioner.index import Counts, Index
     from captioner.indexing import Result, UpdateOptions, UpdateSummary
     from captioner.photos.walk import Selection
@@ -69,6 +70,7 @@ def update(
     found: list[Photo] | None = None,
     everywhere: bool = False,
     with_time: bool = False,
+    executor: Callable[[], Executor] | None = None,
 ) -> UpdateSummary:
     """Bring an index up to date with the input paths, and print a summary.
 
@@ -86,8 +88,11 @@ def update(
         Look for missing photos outside the input paths, too.
     with_time
         Print the time of day with the summary.
+    executor
+        Gives the executor that describes; None: what suits this machine.
     """
     from captioner import indexing
+    from captioner.cli import executors
     from captioner.photos.walk import listings
     from captioner.types import Description, Failure, Listing
 
@@ -136,6 +141,7 @@ def update(
                 progress=report,
                 stop=stop,
                 warn=warn,
+                executor=executor or executors.chosen("auto"),
             )
     except KeyboardInterrupt:
         console.note(f"{console.counted(described)} indexed; {_CONTINUE}")

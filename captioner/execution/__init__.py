@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from importlib import import_module
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from captioner.errors import UsageError
 from captioner.types import Describer, Description, Failure, Photo
 
 DEFAULT = "threads"
+MANY_CORES = 4
+"""From this many on, describing in several processes is faster than in one thread."""
 
-_MODULES = {"threads": "captioner.execution.threads"}
+_MODULES = {
+    "threads": "captioner.execution.threads",
+    "processes": "captioner.execution.processes",
+    "ray": "captioner.execution.ray",
+}
 """By name the module whose `EXECUTOR` is the executor, imported when it is asked for."""
 
 
@@ -53,6 +59,18 @@ class Executor(Protocol):
         ...
 
 
+@runtime_checkable
+class StagingExecutor(Executor, Protocol):
+    """An executor that takes all photos first, and keeps results somewhere until they are stored.
+
+    Whoever wants to stop closes its generator.
+    """
+
+    def stored(self) -> None:
+        """All results yielded so far are stored: what was kept of them may go."""
+        ...
+
+
 def register(name: str, module: str) -> None:
     """Add an executor: the module's `EXECUTOR`, imported when it is asked for."""
     _MODULES[name] = module
@@ -76,6 +94,17 @@ def get(name: str | None = None) -> Executor:
         raise UsageError(f"there is no executor {name!r}.", f"Use one of {', '.join(names())}.")
     executor: Executor = import_module(_MODULES[name]).EXECUTOR
     return executor
+
+
+def suited() -> str:
+    """The name of the executor that suits this machine, for programs that may start processes.
+
+    Not for a library: a process that is started imports the main module again, which a script
+    without `if __name__ == "__main__"` does not expect.
+    """
+    from captioner.system.cores import cores
+
+    return "processes" if cores() >= MANY_CORES else DEFAULT
 
 
 def describe(

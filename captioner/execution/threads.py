@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
 from captioner.execution.decoding import decode
-from captioner.types import DecodedPhoto, Describer, Description, Failure, Photo, PixelArray
+from captioner.system.cores import cores
+from captioner.types import (
+    DecodedPhoto,
+    Describer,
+    Description,
+    Failure,
+    FloatArray,
+    Photo,
+    PixelArray,
+)
 
 Progress = Callable[[Description | Failure], None]
+EncodedBatch = tuple[list[DecodedPhoto], FloatArray]
+"""Photos of a batch without their pixels, and their features (N, 2048)."""
+
+_NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 
 
 class ThreadExecutor:
@@ -44,40 +57,68 @@ class ThreadExecutor:
         there are cores, since some wait for the disk. Closing the generator, or an interrupt, ends
         the threads.
         """
-        progress = progress or _ignore
-        workers = workers or _cores() + 2
-        in_flight: deque[list[DecodedPhoto | Failure]] = deque()
 
-        def batches(decoded: Iterable[DecodedPhoto | Failure]) -> Iterator[PixelArray]:
-            """Yield the pixels of each batch; `in_flight` holds the photos they belong to."""
-            for batch in _batches(decoded, describer.batch_size, progress):
-                in_flight.append(batch)
-                pixels = [item.rgb for item in batch if isinstance(item, DecodedPhoto)]
-                if pixels:  # otherwise nothing but failures at the end
-                    yield np.stack(pixels)
+        def describe_all(encoded: Iterable[EncodedBatch]) -> Iterator[list[Description]]:
+            return (describer.describe(*batch) for batch in encoded)
 
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-        try:
-            ahead = describer.batch_size + workers
-            decoded = _decode_ahead(photos, describer.size, pool, ahead)
-            for features in describer.encode(batches(decoded)):
-                batch = in_flight.popleft()
-                readable = [item for item in batch if isinstance(item, DecodedPhoto)]
-                descriptions = iter(describer.describe(readable, features))
-                for item in batch:
-                    if isinstance(item, Failure):
-                        yield item
-                    else:
-                        description = next(descriptions)
-                        progress(description)
-                        yield description
-            for batch in in_flight:
-                yield from (item for item in batch if isinstance(item, Failure))
-        finally:
-            pool.shutdown(cancel_futures=True)
+        yield from run(photos, describer, describe_all, progress=progress, workers=workers)
 
 
 EXECUTOR = ThreadExecutor()
+
+
+def run(
+    photos: Iterable[Photo | Failure],
+    describer: Describer,
+    describe_all: Callable[[Iterable[EncodedBatch]], Iterator[list[Description]]],
+    *,
+    progress: Progress | None = None,
+    workers: int | None = None,
+) -> Generator[Description | Failure, None, None]:
+    """The pipeline of executors on one machine; see `ThreadExecutor.describe`.
+
+    Parameters
+    ----------
+    describe_all
+        Gives the descriptions of each batch, in order. It may take some batches ahead.
+    """
+    progress = progress or _ignore
+    workers = workers or cores() + 2
+    in_flight: deque[list[DecodedPhoto | Failure]] = deque()
+    in_description: deque[list[DecodedPhoto | Failure]] = deque()
+
+    def batches(decoded: Iterable[DecodedPhoto | Failure]) -> Iterator[PixelArray]:
+        """Yield the pixels of each batch; `in_flight` holds the photos they belong to."""
+        for batch in _batches(decoded, describer.batch_size, progress):
+            in_flight.append(batch)
+            pixels = [item.rgb for item in batch if isinstance(item, DecodedPhoto)]
+            if pixels:  # otherwise nothing but failures at the end
+                yield np.stack(pixels)
+
+    def encoded(decoded: Iterable[DecodedPhoto | Failure]) -> Iterator[EncodedBatch]:
+        """Yield the photos of each batch, without their pixels, and their features."""
+        for features in describer.encode(batches(decoded)):
+            batch = [_without_pixels(item) for item in in_flight.popleft()]
+            in_description.append(batch)
+            yield [item for item in batch if isinstance(item, DecodedPhoto)], features
+
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    try:
+        ahead = describer.batch_size + workers
+        decoded = _decode_ahead(photos, describer.size, pool, ahead)
+        for descriptions in describe_all(encoded(decoded)):
+            remaining = iter(descriptions)
+            for item in in_description.popleft():
+                if isinstance(item, Failure):
+                    yield item
+                else:
+                    description = next(remaining)
+                    progress(description)
+                    yield description
+        for batch in in_flight:
+            yield from (item for item in batch if isinstance(item, Failure))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _decode_ahead(
@@ -115,11 +156,8 @@ def _batches(
         yield batch
 
 
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _without_pixels(item: DecodedPhoto | Failure) -> DecodedPhoto | Failure:
+    return item if isinstance(item, Failure) else replace(item, rgb=_NO_PIXELS)
 
 
 def _ignore(result: Description | Failure) -> None:

@@ -6,6 +6,7 @@ from captioner.index.facts import SidecarFacts
 from captioner.index.filters import Filters
 from captioner.index.hits import Hit
 from captioner.index.index import Index
+from captioner.index.merge import MergeSummary
 from captioner.index.missing import IndexedPhoto, MissingPhoto, ScannedPaths
 from captioner.index.records import Record
 from captioner.index.scan import Change, Scan
@@ -20,6 +21,7 @@ __all__ = [
     "Hit",
     "Index",
     "IndexedPhoto",
+    "MergeSummary",
     "MissingPhoto",
     "Record",
     "Scan",

@@ -111,6 +111,14 @@ def load(connection: sqlite3.Connection, photo: Path) -> Facts | None:
     return _facts(dict(zip(_COLUMNS, row, strict=True))) if row else None
 
 
+def by_id(connection: sqlite3.Connection, photo: int) -> Facts:
+    """All facts of a photo with this id."""
+    row = connection.execute(
+        f"SELECT {', '.join(_COLUMNS)} FROM facts WHERE photo = ?", [photo]
+    ).fetchone()
+    return _facts(dict(zip(_COLUMNS, row, strict=True))) if row else Facts()
+
+
 def copy(connection: sqlite3.Connection, source: int, target: int) -> None:
     """Give a photo the embedded facts of another with the same content, without its sidecars."""
     delete(connection, target)

@@ -49,15 +49,28 @@ class Hit:
     """Human-authored."""
     copies: tuple[str, ...] = ()
     """Other paths with the same content."""
+    content_hash: bytes | None = None
+    rank: float | None = None
+    """What hits are ranked by; comparable between the parts of one collection."""
+    database: str | None = None
+    """The index that it is in, if several were searched."""
 
 
 def load_hits(
     connection: sqlite3.Connection,
     photos: Sequence[int],
-    scores: Sequence[float | None],
+    scores: Sequence[tuple[float | None, float | None]],
     matched: Mapping[int, Sequence[str]] = MappingProxyType({}),
 ) -> list[Hit]:
-    """Load photos as hits, in their order; `matched` gives the human-authored fields that match."""
+    """Load photos as hits, in their order.
+
+    Parameters
+    ----------
+    scores
+        Score and rank of each.
+    matched
+        The human-authored fields that match.
+    """
     ids = json.dumps(list(photos))
     rows = {
         photo: rest
@@ -78,7 +91,7 @@ def load_hits(
     ):
         copies.setdefault(content, []).append(os.fsdecode(path))
 
-    def hit(photo: int, score: float | None) -> Hit:
+    def hit(photo: int, score: float | None, rank: float | None) -> Hit:
         name, content, title, tags, taken_at, camera, latitude, longitude = rows[photo]
         path, best = os.fsdecode(name), captions[photo]
         return Hit(
@@ -97,6 +110,8 @@ def load_hits(
             keywords=tuple(keywords[photo]),
             file_keywords=tuple(json.loads(tags)),
             copies=tuple(other for other in copies.get(content, ()) if other != path),
+            content_hash=content,
+            rank=rank,
         )
 
-    return [hit(photo, score) for photo, score in zip(photos, scores, strict=True)]
+    return [hit(photo, *score) for photo, score in zip(photos, scores, strict=True)]

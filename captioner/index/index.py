@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from captioner.errors import CaptionerError
+from captioner.fusion import Moments
 from captioner.index import (
     chunks,
     database,
@@ -20,6 +21,7 @@ from captioner.index import (
     edits,
     facts,
     features,
+    merge,
     missing,
     mounts,
     records,
@@ -36,6 +38,7 @@ from captioner.index.edits import CurrentCaption
 from captioner.index.facts import SidecarFacts
 from captioner.index.filters import Filters
 from captioner.index.hits import Hit
+from captioner.index.merge import MergeSummary
 from captioner.index.missing import IndexedPhoto, MissingPhoto, ScannedPaths
 from captioner.index.records import Record
 from captioner.index.scan import Change, Scan
@@ -319,6 +322,39 @@ class Index:
         with database.explaining_errors(self.path), self._connection:
             store.store_recaptioned(self._connection, descriptions, model_id)
 
+    def merge(self, other: Path, summary: MergeSummary) -> None:
+        """Merge another index, batch by batch; see `captioner.index.merge`.
+
+        Merging it again, or the rest of it after an interrupt, changes nothing that is there.
+
+        Raises
+        ------
+        UsageError
+            If there is nothing to read at `other`.
+        CaptionerError
+            If it is of another version.
+        """
+        with (
+            closing(database.open_reader(other)) as connection,
+            database.explaining_errors(other),
+            database.snapshot(connection) as source,
+        ):
+            batches = merge.merge_index(self._connection, source, summary)
+            more = True
+            while more:
+                with database.explaining_errors(self.path), self._connection:
+                    more = next(batches, False) is not False
+
+    def merge_results(
+        self,
+        results: Sequence[Description | Failure],
+        bundle: BundleIds,
+        summary: MergeSummary,
+    ) -> None:
+        """Merge what a model made of photos elsewhere, in one transaction."""
+        with database.explaining_errors(self.path), self._connection:
+            merge.merge_results(self._connection, results, bundle, summary)
+
     def search(
         self,
         query: str,
@@ -330,6 +366,7 @@ class Index:
         filters: Filters = NO_FILTERS,
         min_score: float = 0,
         example: ExamplePhoto | None = None,
+        collection: Moments | None = None,
     ) -> list[Hit]:
         """The photos that match a query, best first; of identical files only one.
 
@@ -351,6 +388,8 @@ class Index:
             Leave out hits with a lower score.
         example
             A photo that hits should look like, too; ignored by `exact`.
+        collection
+            The moments of the collection that this index is a part of; None if it is all of it.
 
         Returns
         -------
@@ -371,8 +410,22 @@ class Index:
                 return search.search_captions(connection, query, limit, filters, min_score)
             return search.search(
                 connection, self._chunks, query, planner, model_id, limit, filters, min_score,
-                example,
+                example, collection,
             )  # fmt: skip
+
+    def moments(
+        self,
+        query: str,
+        planner: QueryPlanner,
+        model_id: str,
+        example: ExamplePhoto | None = None,
+    ) -> Moments | None:
+        """The moments of what `search` ranks by, for a search of several indexes as one."""
+        with (
+            database.explaining_errors(self.path),
+            database.snapshot(self._connection) as connection,
+        ):
+            return search.moments(connection, self._chunks, query, planner, model_id, example)
 
     def newest(self, *, limit: int = 10, filters: Filters = NO_FILTERS) -> list[Hit]:
         """The photos taken last; those without a date come after, in reverse order of storing."""
@@ -424,6 +477,11 @@ class Index:
         """The search vectors of a photo by a model; None if it has not described the photo."""
         with database.explaining_errors(self.path):
             return search.vectors(self._connection, path, model_id)
+
+    def content_hash(self, path: Path) -> bytes | None:
+        """The content hash of a photo; None if the index does not know it."""
+        with database.explaining_errors(self.path):
+            return search.content_hash(self._connection, path)
 
     def stored_caption(self, path: Path) -> StoredCaption | None:
         """The caption and keywords of a photo, for writing them elsewhere; None without either."""

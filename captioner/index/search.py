@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from captioner.fusion import ScoreFusion
+from captioner.fusion import Moments, ScoreFusion
 from captioner.index import fulltext
 from captioner.index.chunks import ChunkCache, exact_vectors
 from captioner.index.database import Ids, path_key, select_ids
@@ -86,6 +86,7 @@ def search(
     filters: Filters,
     min_score: float = 0,
     example: ExamplePhoto | None = None,
+    collection: Moments | None = None,
 ) -> list[Hit]:
     """The best matches by human-authored text, by the model's measures and by its texts."""
     parsed = parse_query(query)
@@ -101,7 +102,7 @@ def search(
     if example:
         plan = _with_example(plan, example)
         excluded = np.union1d(excluded, _copies(connection, example.path, example.content_hash))
-    model = ModelScores.of_all(connection, chunks, plan, model_id)
+    model = ModelScores.of_all(connection, chunks, plan, model_id, collection)
     texts = fulltext.match_any(connection, parsed)
     human = fulltext.match_human_text(connection, parsed)
     photos = model.photos
@@ -138,9 +139,29 @@ def search(
         1 - WRITTEN_PROBABILITY * written
     )
     order = best[np.lexsort((photos[best], -scores[best]))]
-    falling = _non_increasing(probability[order])
+    falling = non_increasing(probability[order])
     enough = falling >= min_score
-    return _hits(connection, photos[order][enough], falling[enough], limit, parsed)
+    best_first = photos[order][enough]
+    return _hits(connection, best_first, falling[enough], limit, parsed, scores[order][enough])
+
+
+def moments(
+    connection: sqlite3.Connection,
+    chunks: ChunkCache,
+    query: str,
+    planner: QueryPlanner,
+    model_id: str,
+    example: ExamplePhoto | None = None,
+) -> Moments | None:
+    """Of the measures by which `search` ranks; None if there are none."""
+    text = parse_query(query).text
+    plan = planner(text) if text else None
+    if example and text:
+        plan = _with_example(plan, example)
+    if plan is None:
+        return None
+    photos, measures = chunks.measure_all(connection, model_id, plan)
+    return Moments.of(measures) if len(photos) else None
 
 
 def search_captions(
@@ -169,7 +190,8 @@ def search_captions(
     by_model = TEXT_PROBABILITY + (1 - TEXT_PROBABILITY) / 2 * shares
     probability = np.where(written, 1, by_model)[order]
     enough = probability >= min_score
-    return _hits(connection, photos[order][enough], probability[enough], limit, parsed)
+    best_first = photos[order][enough]
+    return _hits(connection, best_first, probability[enough], limit, parsed, scores[order][enough])
 
 
 def similar(
@@ -230,6 +252,14 @@ def vectors(connection: sqlite3.Connection, path: Path, model_id: str) -> Search
     return SearchVectors(*(np.frombuffer(blob, "<f2") for blob in row)) if row else None
 
 
+def content_hash(connection: sqlite3.Connection, path: Path) -> bytes | None:
+    """The content hash of a photo; None if it is not known."""
+    row = connection.execute(
+        "SELECT content_hash FROM photos WHERE path = ?", [path_key(path)]
+    ).fetchone()
+    return row[0] if row else None
+
+
 class ModelScores:
     """A query's scores over all photos that a model described: approximate, and exact for some."""
 
@@ -240,11 +270,16 @@ class ModelScores:
         plan: QueryPlan,
         photos: Ids,
         measures: FloatArray,
+        collection: Moments | None = None,
     ) -> None:
         self._connection = connection
         self._model_id = model_id
         self._plan = plan
-        self._fusion = ScoreFusion.fit(measures, plan.measure_weights, unit_variance=True)
+        weights = plan.measure_weights
+        if collection:  # of which this index is a part
+            self._fusion = ScoreFusion.of_collection(collection, weights)
+        else:
+            self._fusion = ScoreFusion.fit(measures, weights, unit_variance=True)
         self.photos = photos
         """(N,), ascending."""
         self.measures = measures
@@ -259,6 +294,7 @@ class ModelScores:
         chunks: ChunkCache,
         plan: QueryPlan | None,
         model_id: str | None,
+        collection: Moments | None = None,
     ) -> ModelScores | NoModelScores:
         """Score all photos that a model described; none without a plan, a model or such photos."""
         if not (plan and model_id):
@@ -266,7 +302,7 @@ class ModelScores:
         photos, measures = chunks.measure_all(connection, model_id, plan)
         if not len(photos):
             return NoModelScores()
-        return cls(connection, model_id, plan, photos, measures)
+        return cls(connection, model_id, plan, photos, measures, collection)
 
     def log_odds(self, measures: FloatArray) -> FloatArray:
         """(N, P) → (N,): log odds that a photo shows what is asked for."""
@@ -347,7 +383,7 @@ def _logistic(log_odds: FloatArray) -> FloatArray:
     return (1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))).astype(np.float32)
 
 
-def _non_increasing(values: FloatArray) -> FloatArray:
+def non_increasing(values: FloatArray) -> FloatArray:
     """Isotonic regression by pooling adjacent violators: the nearest values that never rise."""
     means: list[float] = []
     sizes: list[int] = []
@@ -395,13 +431,19 @@ def _hits(
     scores: FloatArray | None,
     limit: int,
     query: ParsedQuery | None = None,
+    ranks: FloatArray | None = None,
 ) -> list[Hit]:
     """The first `limit` photos, identical files once: the best one represents its copies."""
-    found: dict[int, float | None] = {}
+    ranks = scores if ranks is None else ranks
+    found: dict[int, tuple[float | None, float | None]] = {}
     seen: set[bytes] = set()
     for position, (photo, content) in enumerate(_content_hashes(connection, photos)):
         if content is None or content not in seen:
-            found[photo] = None if scores is None else float(scores[position])
+            found[photo] = (
+                (None, None)
+                if scores is None or ranks is None
+                else (float(scores[position]), float(ranks[position]))
+            )
         if content is not None:
             seen.add(content)
         if len(found) == limit:

@@ -42,7 +42,7 @@ def store_recaptioned(
             "SELECT id, encoder FROM photos JOIN features ON photo = id WHERE path = ?",
             [path_key(description.photo.path)],
         ).fetchone()
-        _delete_description(connection, photo)
+        delete_description(connection, photo)
         _insert_description(connection, photo, description, model_id, encoder_id)
         documents.refresh(connection, photo)
 
@@ -58,7 +58,7 @@ def copy(connection: sqlite3.Connection, source: int, photo: Photo) -> None:
         [path_key(photo.path), source],
     )
     target = _photo_id(connection, photo)
-    _delete_description(connection, target)
+    delete_description(connection, target)
     facts.copy(connection, source, target)
     connection.execute(
         "INSERT INTO captions (photo, source, model_id, rank, text, score, log_probability) "
@@ -104,7 +104,7 @@ def _upsert_photo(
         row,
     )
     number = _photo_id(connection, photo)
-    _delete_description(connection, number)
+    delete_description(connection, number)
     facts.delete(connection, number)
     return number
 
@@ -115,7 +115,7 @@ def _photo_id(connection: sqlite3.Connection, photo: Photo) -> int:
     return int(number)
 
 
-def _delete_description(connection: sqlite3.Connection, photo: int) -> None:
+def delete_description(connection: sqlite3.Connection, photo: int) -> None:
     """Delete what models generated for a photo."""
     connection.execute("DELETE FROM captions WHERE photo = ? AND source = 'model'", [photo])
     for table in ("keywords", "features", "vectors"):

@@ -17,8 +17,10 @@ __all__ = ["DescribeOptions", "load", "weights"]
 offline.prepare()
 
 
-def load(options: DescribeOptions = DEFAULT_OPTIONS) -> Model:
-    """Load a bundle and start the engine that runs its encoder.
+def load(options: DescribeOptions = DEFAULT_OPTIONS, *, start: bool = True) -> Model:
+    """Load a bundle and, with `start`, start the engine that runs its encoder.
+
+    Otherwise the engine is started when it is first needed, perhaps in another process.
 
     Raises
     ------
@@ -30,7 +32,7 @@ def load(options: DescribeOptions = DEFAULT_OPTIONS) -> Model:
     # The query side of search is in this package, too, and must not pay for the engines.
     from captioner.model import describer
 
-    return describer.load(options)
+    return describer.load(options, start=start)
 
 
 def weights(bundle: Path | None = None) -> BundleIds:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Self
 
 import numpy as np
@@ -71,26 +72,39 @@ class Parts:
 class Model:
     """A bundle and an engine: the `captioner.types.Describer` of this package."""
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        engine: Engine,
-        parts: Parts,
-        *,
-        alternatives: int,
-        keywords: int,
-        min_confidence: float | None,
-    ) -> None:
-        self.bundle, self.engine = bundle, engine
+    def __init__(self, bundle: Bundle, parts: Parts, options: DescribeOptions) -> None:
+        self.bundle, self._options = bundle, options
         self.model_id, self.encoder_id = bundle.model_id, bundle.encoder_id
-        self.size, self.batch_size = bundle.size, engine.batch_size
+        self.size = bundle.size
         self.head, self.concepts, self.space = parts.head, parts.concepts, parts.space
         self.generator = parts.generator
         # The engine keeps every core busy: NumPy's threads would only compete with it.
         self._threads = ThreadpoolController()
         self._confidence = ConfidenceModel.from_manifest(bundle.manifest["confidence"])
-        self._threshold = self._confidence.threshold if min_confidence is None else min_confidence
-        self._alternatives, self._keywords = alternatives, keywords
+        self._threshold = (
+            self._confidence.threshold if options.min_confidence is None else options.min_confidence
+        )
+        self._alternatives, self._keywords = options.alternatives, options.keywords
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What runs the encoder; started on first use, unless it is given before."""
+        return _engine(self.bundle, self._options)
+
+    @property
+    def batch_size(self) -> int:
+        """Photos per batch, at most."""
+        return self.engine.batch_size
+
+    def loader(self) -> Callable[[], Model]:
+        """Loads the same model in another process; see `captioner.types.PortableDescriber`."""
+        options = replace(self._options, bundle=self.bundle.folder, photos=None)
+        return partial(load, options, start=False)
+
+    @property
+    def settings(self) -> str:
+        """What descriptions depend on beside the bundle; see `PortableDescriber`."""
+        return repr(replace(self._options, bundle=None, batch_size=None, photos=None))
 
     def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
         """Features of each batch, in order; see `captioner.types.Describer`."""
@@ -141,8 +155,8 @@ class Model:
         )
 
 
-def load(options: DescribeOptions) -> Model:
-    """Open a bundle and start an engine for it; see `captioner.model.load` for its errors."""
+def load(options: DescribeOptions, *, start: bool = True) -> Model:
+    """Open a bundle and, with `start`, start an engine for it; see `captioner.model.load`."""
     bundle = Bundle.open(bundle_folder(options.bundle))
     config = GenerationConfig.from_manifest(bundle.manifest["describe"])
     width = config.beam_width if options.beam_width is None else options.beam_width
@@ -151,21 +165,15 @@ def load(options: DescribeOptions) -> Model:
     config = replace(config, beam_width=max(width, options.alternatives))
     # At the same time: most of an engine's start leaves the interpreter to others.
     with ThreadPoolExecutor(1, "engine") as pool:
-        engine = pool.submit(
-            start_engine,
-            bundle,
-            options.device,
-            options.precision,
-            options.batch_size,
-            photos=options.photos,
-        )
+        engine = pool.submit(_engine, bundle, options) if start else None
         with ThreadpoolController().limit(limits=1, user_api="blas"):
-            parts = Parts.read(bundle, config)
-    return Model(
-        bundle,
-        engine.result(),
-        parts,
-        alternatives=options.alternatives,
-        keywords=options.keywords,
-        min_confidence=options.min_confidence,
+            model = Model(bundle, Parts.read(bundle, config), options)
+        if engine:
+            model.engine = engine.result()
+    return model
+
+
+def _engine(bundle: Bundle, options: DescribeOptions) -> Engine:
+    return start_engine(
+        bundle, options.device, options.precision, options.batch_size, photos=options.photos
     )

@@ -199,7 +199,7 @@ def _captions(blocks: MetadataBlocks) -> Iterator[str]:
         (False, [tag_text(tags, "EXIF UserComment"), tag_text(tags, "Image XPComment")]),
         (False, [tag_text(tags, "Image XPSubject"), *png, blocks.comment]),
     ):
-        for text in texts:
+        for text in filter(None, texts):
             plain = _human_part(normalise(text), own)
             if (
                 authorship.may_be_human_authored(plain, in_xmp=is_xmp)
@@ -245,7 +245,7 @@ def _further_texts(blocks: MetadataBlocks) -> Iterator[str]:
 
 def _single_lines(texts: Iterable[str]) -> Iterator[str]:
     """Texts with single spaces, without placeholders."""
-    for text in texts:
+    for text in filter(None, texts):
         plain = " ".join(normalise(text).split())
         if not is_placeholder(plain):
             yield plain[:_MAX_TEXT_LENGTH]

@@ -73,6 +73,11 @@ class IgnoreRules:
                     levels.append((spec, prefix))
         return cls(tuple(levels), fixed)
 
+    @classmethod
+    def without_files(cls, exclude: Sequence[str]) -> Self:
+        """The rules for a remote folder: `exclude` alone."""
+        return cls(((patterns(exclude, None), ""),), 1) if exclude else cls()
+
     def inside(self, folder: Path, names: Container[str]) -> Self:
         """These rules with those of the folder's own ignore file, if it is among `names`.
 

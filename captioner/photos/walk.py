@@ -16,7 +16,7 @@ from captioner.photos.ignore_rules import IGNORE_FILE, NO_MEDIA, IgnoreRules, is
 from captioner.photos.path_errors import explain, explain_link
 from captioner.photos.sidecars import SidecarFinder
 from captioner.regular_files import NEITHER
-from captioner.system.paths import absolute, is_marked_hidden, verbatim
+from captioner.system.paths import absolute, is_marked_hidden, remote_uri, verbatim
 from captioner.types import Failure, Listing, Photo, Sidecar
 
 
@@ -133,6 +133,12 @@ class _Walker:
         """Of the folders of photos that were named one by one."""
 
     def under(self, start: Path) -> Iterator[Listing | Failure]:
+        if uri := remote_uri(start):
+            from captioner.photos import remote
+
+            rules = IgnoreRules.without_files(self._exclude)
+            yield from remote.listings(uri, rules, include_hidden=self._include_hidden)
+            return
         try:
             status = verbatim(start).stat()
             if stat.S_ISREG(status.st_mode):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import unicodedata
 from collections.abc import Collection
@@ -17,6 +18,8 @@ _path = os.path
 
 _VERBATIM = "\\\\?\\"
 """Prefix of a path that Windows uses verbatim, of any length and with any name."""
+_REMOTE = re.compile(r"([a-z][a-z0-9+.]+):/+(.+)", re.DOTALL)
+"""A scheme has two letters or more: one letter is a drive of Windows."""
 _MAX_LENGTH = 247
 """Characters of a path that every Windows opens without that prefix."""
 _FORBIDDEN = frozenset('<>:"|?*')
@@ -26,12 +29,28 @@ _RESERVED = frozenset(
 )
 
 
+def remote_uri(path: Path | str) -> str | None:
+    """The URI of a file in a bucket or on another machine ("s3://bucket/a.jpg"); None if local.
+
+    A `Path` loses one of the slashes of a URI; it is back in the result.
+    """
+    text = os.fspath(path)
+    match = _REMOTE.match(text) if ":/" in text else None
+    if match is None or os.path.lexists(match[1] + ":"):
+        return None
+    return f"{match[1]}://{match[2]}"
+
+
 def absolute(path: Path | str) -> str:
     """The absolute path of a file in its canonical spelling, by which the index knows it.
+
+    That of a remote file is its URI.
 
     Links are not followed. If the file system takes several spellings for the same name (upper and
     lower case; composed and decomposed accents), the canonical one is that in the folder listing.
     """
+    if uri := remote_uri(path):
+        return uri
     if not (system.WINDOWS or system.MAC):
         return _path.abspath(path)
     text = _absolute(os.fspath(path))

@@ -48,8 +48,8 @@ def test_threads_are_the_default_and_keep_the_order() -> None:
 
 
 def test_an_unknown_name_is_refused() -> None:
-    with pytest.raises(UsageError, match="no executor 'ray'"):
-        execution.get("ray")
+    with pytest.raises(UsageError, match="no executor 'dask'"):
+        execution.get("dask")
 
 
 def test_an_executor_outside_the_package_replaces_threads(refusing: str, tmp_path: Path) -> None:

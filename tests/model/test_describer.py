@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import bigram
@@ -10,7 +11,7 @@ import pytest
 
 from captioner.app_paths import bundle_folder
 from captioner.errors import CaptionerError, UsageError
-from captioner.model import DescribeOptions, decoders, load
+from captioner.model import DescribeOptions, decoders, describer, load
 from captioner.model import bundle as bundles
 from captioner.model.bundle import Bundle
 from captioner.model.candidates import GenerationConfig
@@ -25,13 +26,6 @@ SHARED = (
 )  # fmt: skip
 WORD = 4
 """Token of the most frequent word."""
-
-
-class NoEngine:
-    name, batch_size = "none", 4
-
-    def encode(self, batches):
-        raise AssertionError("features are given")
 
 
 def write(folder, kind):
@@ -58,11 +52,10 @@ def write(folder, kind):
 def opened(bundle, *, alternatives=1, min_confidence=0.0):
     return Model(
         bundle,
-        NoEngine(),
         Parts.read(bundle, GenerationConfig(beam_width=4, max_length=3)),
-        alternatives=alternatives,
-        keywords=3,
-        min_confidence=min_confidence,
+        DescribeOptions(
+            alternatives=alternatives, keywords=3, min_confidence=min_confidence, device="cpu"
+        ),
     )
 
 
@@ -119,3 +112,17 @@ def test_the_bundle_that_ships_has_one_merge_decoder():
 def test_a_beam_width_below_one_is_refused():
     with pytest.raises(UsageError, match="beam width has to be positive"):
         load(DescribeOptions(device="cpu", beam_width=0))
+
+
+def test_a_model_is_loaded_again_elsewhere_without_its_engine():
+    model = describer.load(DescribeOptions(device="cpu"), start=False)
+    again = pickle.loads(pickle.dumps(model.loader()))()
+    features = np.random.default_rng(0).random((3, 2048), np.float32)
+    photo = DecodedPhoto(
+        Photo("dog.jpg", 1, 1), np.zeros((0, 0, 3), np.uint8), 4, 3, "JPEG", b"0" * 20
+    )
+    assert "engine" not in vars(again)
+    assert again.model_id == model.model_id
+    assert [d.captions for d in again.describe([photo] * 3, features)] == [
+        d.captions for d in model.describe([photo] * 3, features)
+    ]
