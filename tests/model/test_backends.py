@@ -96,6 +96,24 @@ def test_two_devices_give_openvinos_features_and_captions(
     ]
 
 
+@pytest.mark.parametrize("backend", INSTALLED[1:])
+def test_training_steps_and_resumed_runs(backend: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "pytest", "-m", "training", "-p", "no:cacheprovider",
+            "tests/training/test_finetune.py",
+            "tests/training/test_fit.py::test_resumed_run_is_the_same_run",
+        ],
+        capture_output=True, text=True, check=False, timeout=500, cwd=ROOT,
+        env={
+            **os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "-1",
+            "CAPTIONER_HOME": str(tmp_path), "PYTHONPATH": str(ROOT),
+        },
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "10 passed" in done.stdout
+
+
 @pytest.mark.parametrize("backend", INSTALLED)
 def test_a_gpu_that_is_not_there(backend: str, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("KERAS_BACKEND", backend)

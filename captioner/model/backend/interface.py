@@ -56,6 +56,23 @@ class Runtime(Protocol):
     errors: tuple[type[Exception], ...]
     """What it raises if a device fails or runs out of memory."""
 
+    def jit_compile(self, *, fuses: bool) -> bool:
+        """Keras' `jit_compile` for the training steps of a model.
+
+        Parameters
+        ----------
+        fuses
+            Whether it is a convolutional network, which gains from fused layers on GPUs.
+        """
+        ...
+
+    def seed_step(self, step: int) -> None:
+        """Make the random numbers of a training step depend on the step, if nothing else does.
+
+        A run that is resumed then has the same ones.
+        """
+        ...
+
     def gpus(self) -> Sequence[Device]:
         """All GPUs that it sees; empty if there are none, or their drivers do not work."""
         ...

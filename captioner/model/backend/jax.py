@@ -25,6 +25,15 @@ _GPU_OPTIONS = {"xla_gpu_autotune_level": 1}
 4), which takes most of the time of a compilation."""
 
 
+def jit_compile(*, fuses: bool) -> bool:
+    """Always: Keras' training steps on JAX are eager otherwise."""
+    return True
+
+
+def seed_step(step: int) -> None:
+    """Nothing: the state of random numbers is part of the model."""
+
+
 def gpus() -> Sequence[Device]:
     """GPUs that JAX can use; see `interface.Runtime`."""
     return _devices("gpu")

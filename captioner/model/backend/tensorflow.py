@@ -22,6 +22,15 @@ policy = "mixed_bfloat16"
 errors: tuple[type[Exception], ...] = (tf.errors.OpError, RuntimeError)
 
 
+def jit_compile(*, fuses: bool) -> bool:
+    """XLA on GPUs alone; the plain graph has CUDA's own LSTM, which is faster than XLA's."""
+    return fuses and bool(gpus())
+
+
+def seed_step(step: int) -> None:
+    """Nothing: the state of random numbers is part of the model."""
+
+
 def gpus() -> Sequence[Device]:
     """GPUs that TensorFlow can use; see `interface.Runtime`."""
     try:

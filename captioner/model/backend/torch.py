@@ -25,6 +25,16 @@ _MPS = "mps"
 policy = "float32" if torch.backends.mps.is_available() else "mixed_bfloat16"
 
 
+def jit_compile(*, fuses: bool) -> bool:
+    """Never: Dynamo compiles a program for each layer of Keras, up to its limit."""
+    return False
+
+
+def seed_step(step: int) -> None:
+    """PyTorch keeps the state of random numbers outside the model."""
+    torch.manual_seed(step)
+
+
 def gpus() -> Sequence[Device]:
     """CUDA's and ROCm's GPUs, or Apple's; see `interface.Runtime`."""
     try:
@@ -53,7 +63,8 @@ def cpus() -> Sequence[Device]:
 
 
 def prepare() -> None:
-    """Nothing: PyTorch compiles nothing here."""
+    """Let cuDNN choose its algorithms by their time: almost all batches have one shape."""
+    torch.backends.cudnn.benchmark = True
 
 
 def replica(network: keras.Model, device: Device) -> _Eager:
@@ -70,7 +81,6 @@ class _Eager:
         self._device = torch.device(device.name.replace("gpu", "cuda"))
         self._copying = None
         if self._device.type == "cuda":
-            torch.backends.cudnn.benchmark = True  # all batches have one shape
             self._copying = torch.cuda.Stream(self._device)
 
     def start(self, pixels: PixelArray) -> Any:
