@@ -81,7 +81,8 @@ def test_two_devices_give_openvinos_features_and_captions(
         },
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert not done.stderr
+    assert "Traceback" not in done.stderr
+    assert backend == "tensorflow" or not done.stderr  # its optimiser logs of two replicas
     found = json.loads(done.stdout)
     assert BACKENDS[backend] in found["engine"]
     assert len(found["devices"]) == 2

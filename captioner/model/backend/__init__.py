@@ -118,9 +118,13 @@ except Exception as _error:
 
 def runtime() -> Runtime:
     """Devices of the back end in use, and what runs networks on them."""
-    with _silent_stderr():
-        module = cast(Runtime, import_module(f"{__name__}.{keras.backend.backend()}"))
-    module.prepare()
+    name = f"{__name__}.{keras.backend.backend()}"
+    if name in sys.modules:
+        return cast(Runtime, sys.modules[name])
+    with _silent_stderr():  # of drivers that are missing, when devices are first looked for
+        module = cast(Runtime, import_module(name))
+        module.prepare()
+        module.gpus()
     return module
 
 

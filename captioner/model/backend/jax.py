@@ -64,8 +64,12 @@ def _free_memory(device: Any) -> int | None:
 
 
 def prepare() -> None:
-    """Keep compiled programs; a folder that the user has chosen stays."""
-    if not jax.config.jax_compilation_cache_dir and (folder := usable_cache("jax")):
+    """Keep what is compiled for GPUs; a folder that the user has chosen stays.
+
+    Programs for CPUs are not kept: one of a newer CPU would crash an older one.
+    """
+    chosen = jax.config.jax_compilation_cache_dir
+    if not chosen and gpus() and (folder := usable_cache("jax")):
         jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
