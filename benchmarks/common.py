@@ -168,7 +168,7 @@ def report(title: str, rows: Sequence[Row], notes: Sequence[str], *, as_json: bo
         is_text = any(isinstance(row.get(column), str) for row in rows)
         table.add_column(column, justify="left" if is_text else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(_shown(row.get(column)) for column in columns))
+        table.add_row(*(shown(row.get(column)) for column in columns))
     console = Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False)
     console.print(table)
     for note in notes:
@@ -176,7 +176,8 @@ def report(title: str, rows: Sequence[Row], notes: Sequence[str], *, as_json: bo
     console.print(machine())
 
 
-def _shown(value: str | float | None) -> str:
+def shown(value: str | float | None) -> str:
+    """A cell of a table."""
     if isinstance(value, float):
         digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 4
         return f"{value:,.{digits}f}"
@@ -189,7 +190,7 @@ def machine() -> str:
     if hasattr(os, "getloadavg"):
         parts.append(f"load {os.getloadavg()[0]:.1f}")
     parts.append(f"Python {platform.python_version()}")
-    for package in ("numpy", "openvino", "keras", "tensorflow"):
+    for package in ("numpy", "openvino", "keras", "tensorflow", "jax", "torch"):
         try:
             parts.append(f"{package} {version(package)}")
         except PackageNotFoundError:

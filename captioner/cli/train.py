@@ -142,6 +142,15 @@ def train(
             f"[default: {_DEFAULT.encoder.fine_tune_rate:g}]",
         ),
     ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="N",
+            help="Photos per step of fine-tuning. The learning rate is for 32 and grows with the "
+            "square root of N. [default: 32, and up to 256 on a GPU]",
+        ),
+    ] = None,
     head_epochs: Annotated[
         int,
         typer.Option(min=1, metavar="N", help="Epochs for the word head and the joint space."),
@@ -198,7 +207,7 @@ def train(
     console.configure_output(quiet=quiet, log_file=log_file)
     training.require(
         "--fine-tune N", fine_tune > 0,
-        fine_tune_epochs=fine_tune_epochs, fine_tune_rate=fine_tune_rate,
+        fine_tune_epochs=fine_tune_epochs, fine_tune_rate=fine_tune_rate, batch_size=batch_size,
     )  # fmt: skip
     training.require("--concepts", concepts is not None, teacher=teacher)
     training.require(
@@ -214,6 +223,7 @@ def train(
             source=encoder,
             size=size,
             fine_tune=fine_tune,
+            batch_size=batch_size,
             **training.specified(fine_tune_epochs=fine_tune_epochs, fine_tune_rate=fine_tune_rate),
         ),
         heads=HeadConfig(epochs=head_epochs),

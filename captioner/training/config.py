@@ -28,7 +28,9 @@ class EncoderConfig:
     """Blocks to fine-tune, counted from the output; 0 keeps the encoder as it is."""
     fine_tune_epochs: int = _option(5, "--fine-tune-epochs")
     fine_tune_rate: float = _option(1.5e-4, "--fine-tune-rate")
-    """Peak learning rate."""
+    """Peak learning rate for 32 photos per step; it grows with the square root of their number."""
+    batch_size: int | None = _option(None, "--batch-size")
+    """Photos per step of fine-tuning; None: what suits the device."""
     fine_tune_size: int = 192
     """Width and height of the augmented photos, pixels."""
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from captioner.model import decoders
-from captioner.model.backend import keras, ops
+from captioner.model.backend import keras, ops, runtime
 from captioner.model.decoders import merge
 from captioner.model.vocabulary import OTHER_STYLE, PAD, UNKNOWN, Vocabulary, words
 from captioner.training.corpora import Example
@@ -170,7 +170,7 @@ def fit_decoder(
             schedule.learning_rate, weight_decay=0.01, global_clipnorm=1.0
         ),
         loss=smoothed_cross_entropy,
-        jit_compile=False,
+        jit_compile=runtime().jit_compile(fuses=False),
     )
 
     def validate() -> Metrics:

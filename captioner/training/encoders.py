@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,11 @@ from safetensors.numpy import load_file, save_file
 from captioner.errors import UsageError
 from captioner.model import bundle as bundles
 from captioner.model import encoders
-from captioner.model.backend import keras
+from captioner.model.backend import keras, precision, runtime
 from captioner.model.encoders import TrainedEncoder
 from captioner.model.engines.calibration import calibrate_int8, calibration_of
 from captioner.training.features import load_pixels
-from captioner.training.finetune import PixelBatches
+from captioner.training.finetune import BATCH, PixelBatches, batch_for
 from captioner.training.fit import Metrics, Schedule, fit
 from captioner.training.heads import (
     DevRanks,
@@ -93,6 +94,20 @@ def fit_heads(
     return heads
 
 
+def fine_tuning(trained: TrainedEncoder, lexicon: Lexicon, stages: int, size: int) -> Heads:
+    """New heads over an encoder whose last stages are trained, on GPUs in mixed precision.
+
+    Parameters
+    ----------
+    size
+        Width and height of the photos, pixels.
+    """
+    with precision(runtime().policy if runtime().gpus() else "float32"):
+        encoder = trained.network(size)
+    encoders.set_trainable(encoder, trained.encoder, stages)
+    return Heads(lexicon, trained.feature_size, encoder)
+
+
 def fit_encoder(
     run: Run, lexicon: Lexicon, targets: TrainingTargets, trained: TrainedEncoder
 ) -> tuple[TrainedEncoder, list[Metrics]]:
@@ -110,11 +125,16 @@ def fit_encoder(
     extractor = FeatureExtractor.of(run, replace(trained, size=config.fine_tune_size))
     heads = fit_heads(run, lexicon, targets, extractor, 1, "warm-up")
     keras.utils.set_random_seed(seed)
-    encoder = trained.network(config.fine_tune_size)
-    encoders.set_trainable(encoder, trained.encoder, config.fine_tune)
-    end_to_end = Heads(lexicon, trained.feature_size, encoder)
-    batches = PixelBatches(targets, photo_size=config.fine_tune_size, seed=seed)
-    schedule = Schedule(config.fine_tune_epochs, batches.steps, config.fine_tune_rate)
+    end_to_end = fine_tuning(trained, lexicon, config.fine_tune, config.fine_tune_size)
+    encoder = end_to_end.encoder
+    gpus = runtime().gpus()
+    size = config.batch_size or batch_for(gpus, config.fine_tune_size)
+    if gpus:
+        run.report(f"Fine-tuning on {gpus[0].label}: {size} photos per step, {runtime().policy}.")
+    batches = PixelBatches(targets, photo_size=config.fine_tune_size, size=size, seed=seed)
+    # Malladi et al. 2022, "On the SDEs and scaling rules for adaptive gradient algorithms".
+    rate = config.fine_tune_rate * math.sqrt(size / BATCH)
+    schedule = Schedule(config.fine_tune_epochs, batches.steps, rate)
     end_to_end.compile_for(schedule.learning_rate)
     end_to_end(batches(0, 0)[0])  # builds every variable
     copy_heads(end_to_end, heads)

@@ -1,4 +1,4 @@
-"""Features of a corpus, extracted once on the OpenVINO engine and cached on disk."""
+"""Features of a corpus, extracted once and cached on disk."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def extract(
 
 def _batches(paths: Sequence[Path], size: int, views: int, count: int) -> Iterator[PixelArray]:
     jobs = [(path, view) for path in paths for view in range(views)]
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(max(2, os.cpu_count() or 1)) as pool:
         for start in range(0, len(jobs), count):
             part = jobs[start : start + count]
             yield np.stack(list(pool.map(lambda job: load_pixels(job[0], size, job[1]), part)))

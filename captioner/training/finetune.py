@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
+from captioner.model.backend.interface import Device
 from captioner.photos.decode import model_input, upright
 from captioner.training.heads import TrainingTargets
 from captioner.types import FloatArray, PixelArray
+
+BATCH = 32
+"""Photos per step on CPUs; the learning rate of fine-tuning is that of this many."""
+_GPU_BATCH = 256
+_PHOTO_BYTES = 160 << 20
+"""GPU memory for a photo of 192 × 192 pixels in training: its feature maps, kept for the gradient,
+with room to spare."""
+
+
+def batch_for(devices: Sequence[Device], size: int) -> int:
+    """Photos per step that suit the first of a back end's GPUs; `BATCH` if there are none.
+
+    Parameters
+    ----------
+    size
+        Width and height of a photo, pixels.
+
+    Returns
+    -------
+    A power of two.
+    """
+    if not devices:
+        return BATCH
+    if devices[0].free_memory is None:
+        return 2 * BATCH
+    fit = devices[0].free_memory // round(_PHOTO_BYTES * (size / 192) ** 2)
+    return min(_GPU_BATCH, 1 << max(3, int(fit).bit_length() - 1))
 
 
 def augment(image: Image.Image, size: int, random: np.random.Generator) -> PixelArray:
@@ -41,7 +71,7 @@ class PixelBatches:
     """Augmented photos, each with one of its captions, and captions of other photos as negatives.
 
     Captions cost little compared with photos: a thousand negatives a batch make the contrastive
-    task hard although only a few photos fit in one step.
+    task hard although only a few photos fit in one step. Each core decodes and augments photos.
     """
 
     def __init__(
@@ -49,14 +79,15 @@ class PixelBatches:
         targets: TrainingTargets,
         *,
         photo_size: int,
-        size: int = 32,
-        sentences: int = 1024,
+        size: int = BATCH,
+        sentences: int | None = None,
         seed: int,
     ) -> None:
+        sentences = max(1024, 16 * size) if sentences is None else sentences
         self.targets, self.photo_size, self.size, self.seed = targets, photo_size, size, seed
         self.sentences = min(sentences, int(targets.captioned.sum()))
         self.steps = max(1, len(targets) // size)
-        self._pool = ThreadPoolExecutor(2)
+        self._pool = ThreadPoolExecutor(max(2, os.cpu_count() or 1), thread_name_prefix="augment")
 
     def __call__(self, epoch: int, step: int) -> tuple[dict[str, Any], FloatArray]:
         """Step `step` of a random order of all photos that the epoch fixes."""

@@ -12,6 +12,7 @@ import math
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from captioner.errors import CaptionerError
-from captioner.model.backend import keras
+from captioner.model.backend import keras, runtime
 from captioner.training import curves
 from captioner.training.progress import Advance, Progress
 
@@ -33,6 +34,9 @@ Batch = tuple[Any, Any]
 Metrics = dict[str, float]
 CHECKPOINT_SECONDS = 600.0
 """At most this much work is lost when a process is killed."""
+BATCHES_AHEAD = 2
+"""Batches that are prepared during a step: while one waits for its last photos, the cores are free
+for the next."""
 _SHOWN = ("loss", "cider", "words", "reward", "likelihood", "both_r10", "extra_both_r10")
 """Figures shown after each epoch; the curves show all of them."""
 
@@ -94,7 +98,7 @@ def fit(
     model
         Compiled; trained by `train_on_batch`.
     batch
-        (epoch, step) → (x, y); called ahead of time on another thread.
+        (epoch, step) → (x, y); called ahead of time on other threads, two at a time.
     validate
         Measures the model on the dev split, after each epoch.
     metric
@@ -151,16 +155,23 @@ def _train(
     """Train to the end. Wherever an interrupt stops it, model and state agree."""
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     part = folder.name.replace("-", " ")
-    with ThreadPoolExecutor(1) as ahead:
+    backend = runtime()
+    with ThreadPoolExecutor(BATCHES_AHEAD) as ahead:
         while state.epoch < schedule.epochs and not state.finished:
             started = saved = time.monotonic()
             name = f"{part}, epoch {state.epoch + 1} of {schedule.epochs}"
-            upcoming = ahead.submit(batch, state.epoch, state.step)
-            for step in range(state.step, schedule.steps):
-                x, y = upcoming.result()
-                if step + 1 < schedule.steps:
-                    upcoming = ahead.submit(batch, state.epoch, step + 1)
-                model.optimizer.learning_rate = schedule.rate(state.epoch * schedule.steps + step)
+            first = state.step
+            upcoming = deque(
+                ahead.submit(batch, state.epoch, step)
+                for step in range(first, min(first + BATCHES_AHEAD, schedule.steps))
+            )
+            for step in range(first, schedule.steps):
+                x, y = upcoming.popleft().result()
+                if step + BATCHES_AHEAD < schedule.steps:
+                    upcoming.append(ahead.submit(batch, state.epoch, step + BATCHES_AHEAD))
+                number = state.epoch * schedule.steps + step
+                model.optimizer.learning_rate = schedule.rate(number)
+                backend.seed_step(number)
                 model.reset_metrics()
                 with _uninterrupted():
                     state.loss_sum += float(model.train_on_batch(x, y, return_dict=True)["loss"])

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from captioner.fusion import standardise
 from captioner.model import head_networks
-from captioner.model.backend import keras, layers, ops
+from captioner.model.backend import keras, layers, ops, runtime
 from captioner.model.vocabulary import stem, words
 from captioner.training.corpora import Example
 from captioner.types import FloatArray, HalfArray
@@ -260,13 +260,14 @@ class Heads(keras.Model):
         logits = y_pred["words"]
         target = ops.cast(y, "float32")
         entropy = ops.relu(logits) - logits * target + ops.softplus(-ops.abs(logits))
-        captioned = x["captioned"]
+        # PyTorch's trainer of Keras passes arrays of NumPy on as they are.
+        captioned = ops.convert_to_tensor(x["captioned"])
         count = ops.sum(captioned) + 1e-6
         word_loss = ops.sum(captioned * ops.sum(entropy[:, : self.stems], axis=-1)) / count
         concepts = entropy[:, self.stems : entropy.shape[1] - self.objects]
         concept_loss = ops.mean(ops.sum(concepts, axis=-1))
         if self.objects:
-            annotated = x["annotated"]
+            annotated = ops.convert_to_tensor(x["annotated"])
             known = ops.sum(annotated * ops.sum(entropy[:, -self.objects :], axis=-1))
             concept_loss += known / (ops.sum(annotated) + 1e-6)
         photos = ops.shape(y_pred["image"])[0]
@@ -283,10 +284,10 @@ class Heads(keras.Model):
         return self._word_weight * (word_loss + concept_loss) + contrast
 
     def compile_for(self, rate: float, decay: float = 0.01) -> None:
-        """AdamW, gradients clipped; no XLA, which is slower on CPUs."""
+        """AdamW, gradients clipped; compiled where that pays."""
         self.compile(
             optimizer=keras.optimizers.AdamW(rate, weight_decay=decay, global_clipnorm=1.0),
-            jit_compile=False,
+            jit_compile=runtime().jit_compile(fuses=self.encoder is not None),
         )
 
 

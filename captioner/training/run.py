@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 
 from captioner.errors import CaptionerError
+from captioner.model.backend import runtime
 from captioner.model.encoders import TrainedEncoder, digest
+from captioner.model.engines import CPU_BATCH, Engine
+from captioner.model.engines.keras import KerasEngine
 from captioner.model.engines.openvino import OpenVINOEngine
 from captioner.training import curves
 from captioner.training.config import RunConfig, SelfCriticalConfig, TrainingConfig
@@ -209,26 +212,30 @@ def _data(corpora: Sequence[dict[str, Any]] | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FeatureExtractor:
-    """An encoder on the fast engine, its features cached under a name for its weights."""
+    """An encoder on the fastest engine, its features cached under a name for its weights."""
 
     run: RunBase
-    engine: OpenVINOEngine
+    engine: Engine
     identity: str
     size: int
     feature_size: int
 
     @classmethod
     def of(cls, run: RunBase, trained: TrainedEncoder) -> FeatureExtractor:
-        """Start the encoder: in int8, or in float32 if its weights still change.
+        """Start the encoder: in int8, or if its weights still change on a GPU or in float32.
 
         Weights that still change are not calibrated.
         """
-        calibration = trained.calibration
-        precision = "int8" if calibration else "float32"
-        engine = OpenVINOEngine(trained, precision=precision, batch_size=16)
         identity = digest(trained.weights)
-        if calibration:
+        engine: Engine
+        if calibration := trained.calibration:
+            engine = OpenVINOEngine(trained, precision="int8", batch_size=CPU_BATCH)
             identity += f" {calibration.weight_bits} {digest(calibration.activation_ranges)}"
+        elif gpus := runtime().gpus():
+            engine = KerasEngine(trained, devices=gpus)
+            identity += f" {runtime().policy}"
+        else:
+            engine = OpenVINOEngine(trained, precision="float32", batch_size=CPU_BATCH)
         return cls(run, engine, identity, trained.size, trained.feature_size)
 
     def features(self, examples: Sequence[Example], views: int = 1) -> HalfArray:

@@ -18,7 +18,7 @@ import numpy as np
 
 from captioner.model import decoders as kinds
 from captioner.model import destination
-from captioner.model.backend import keras, ops
+from captioner.model.backend import keras, ops, runtime
 from captioner.model.beam import sample
 from captioner.model.bundle import Bundle
 from captioner.model.decoders import Decoder
@@ -332,7 +332,7 @@ def fit_self_critical(
         optimizer=keras.optimizers.AdamW(
             schedule.learning_rate, weight_decay=0.01, global_clipnorm=1.0
         ),
-        jit_compile=False,
+        jit_compile=runtime().jit_compile(fuses=False),
     )
     feature = np.zeros((1, batches.features.shape[-1]), np.float32)
     example = {"feature": feature, "tokens": np.full((1, 2), START)}

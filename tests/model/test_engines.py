@@ -16,6 +16,7 @@ from captioner.model.engines.translate import translate
 
 pytestmark = pytest.mark.training
 
+pytest.importorskip("keras")
 keras_engine = pytest.importorskip("captioner.model.engines.keras")
 SIZE = 96
 

@@ -10,6 +10,7 @@ import pytest
 
 from captioner.errors import CaptionerError
 
+pytest.importorskip("keras")
 heads = pytest.importorskip("captioner.training.heads")
 
 from captioner.model.concepts import Concepts  # noqa: E402

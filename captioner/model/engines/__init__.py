@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from captioner.app_paths import usable_cache
-from captioner.errors import UsageError
+from captioner.errors import CaptionerError, CaptionerWarning, UsageError
 from captioner.model.bundle import Bundle
 from captioner.model.encoders import StoredEncoder, TrainedEncoder
 from captioner.model.options import FEW_PHOTOS
 from captioner.types import Features, PixelArray
 
-CPU_BATCH, GPU_BATCH = 16, 256
+CPU_BATCH = 16
 
 
 class Engine(Protocol):
@@ -43,8 +45,8 @@ def start_engine(
     Parameters
     ----------
     device
-        "cpu" is OpenVINO, "gpu" and "keras" are Keras; "auto" is a GPU if the Keras backend has
-        one, and OpenVINO otherwise.
+        "cpu" is OpenVINO, "gpu" and "keras" are Keras; "auto" is a GPU if Keras' back end sees one
+        that works, and OpenVINO otherwise.
     precision
         Arithmetic of OpenVINO.
     batch_size
@@ -57,26 +59,20 @@ def start_engine(
     Raises
     ------
     UsageError
-        If a GPU is asked for and there is none.
+        If a GPU is asked for and there is none, or Keras' back end is not installed.
     CaptionerError
         If the bundle's encoder is damaged, unknown, or cannot run there.
     """
     if device == "gpu" or (device == "auto" and _gpu_likely()):
-        from captioner.model.engines.keras import KerasEngine, gpu_present
-
-        if gpu_present():
-            trained = TrainedEncoder.read(bundle, int8=False)
-            return KerasEngine(trained, batch_size=batch_size or GPU_BATCH, grid=grid)
-        if device == "gpu":
-            raise UsageError(
-                "--device gpu: the Keras backend sees no GPU.",
-                "Run pip install 'captioner[gpu]' on a machine with one, or use --device cpu.",
-            )
-    size = batch_size or CPU_BATCH
+        engine = _gpu_engine(bundle, batch_size, grid=grid, required=device == "gpu")
+        if engine is not None:
+            return engine
     if device == "keras":
         from captioner.model.engines.keras import KerasEngine
 
-        return KerasEngine(TrainedEncoder.read(bundle, int8=False), batch_size=size, grid=grid)
+        trained = TrainedEncoder.read(bundle, int8=False)
+        return KerasEngine(trained, batch_size=batch_size, grid=grid)
+    size = batch_size or CPU_BATCH
     from captioner.model.engines.openvino import OpenVINOEngine
 
     encoder = StoredEncoder(bundle, int8=precision == "int8")
@@ -94,6 +90,46 @@ def start_engine(
     return start()
 
 
+def _gpu_engine(
+    bundle: Bundle, batch_size: int | None, *, grid: bool, required: bool
+) -> Engine | None:
+    """The Keras engine on all GPUs; None if there is none that works and it is not required."""
+    try:
+        from captioner.model.backend import runtime
+        from captioner.model.engines.keras import KerasEngine
+
+        keras = runtime()
+        gpus = keras.gpus()
+        if required and not gpus:
+            raise UsageError(
+                f"--device gpu: {keras.label}, which Keras runs on, sees no GPU.",
+                f"Run {keras.install} on a machine with a GPU, choose another back end with "
+                "KERAS_BACKEND, or use --device cpu.",
+            )
+    except UsageError:
+        if required:
+            raise
+        return None
+    if not gpus:
+        return None
+    trained = TrainedEncoder.read(bundle, int8=False)
+    try:
+        return KerasEngine(trained, batch_size=batch_size, grid=grid, devices=gpus)
+    except CaptionerError as error:
+        if required:
+            raise
+        warnings.warn(f"{error.reason} Using the CPU.", CaptionerWarning, stacklevel=2)
+        return None
+
+
+_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""Of NVIDIA, of AMD, and of either in Windows' Subsystem for Linux."""
+
+
 def _gpu_likely() -> bool:
-    # Importing a Keras backend takes seconds: do so only if there is a driver.
-    return Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists()
+    # Importing a back end of Keras takes seconds: do so only if there is a driver.
+    if sys.platform == "win32":
+        from ctypes.util import find_library
+
+        return find_library("nvcuda") is not None
+    return any(Path(driver).exists() for driver in _DRIVERS)
