@@ -1,4 +1,4 @@
-"""(g) The encoder and its fine-tuning on this machine's GPU, by each back end of Keras.
+"""(k) The encoder and its fine-tuning on this machine's GPU, by each back end of Keras.
 
 Photos per second from batches of pixels in memory to features in memory, and the seconds to the
 first batch, for Keras on PyTorch, JAX and TensorFlow as captioner runs it (the average of several

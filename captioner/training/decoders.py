@@ -45,7 +45,9 @@ def smoothed_cross_entropy(target: Any, logits: Any) -> Any:
     """
     counts = ops.cast(ops.logical_and(target != PAD, target != UNKNOWN), "float32")
     log_p = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
-    own = ops.take_along_axis(log_p, ops.expand_dims(target, -1), axis=-1)[..., 0]
+    # Keras passes targets on as float32 on JAX and PyTorch.
+    tokens = ops.cast(target, "int32")
+    own = ops.take_along_axis(log_p, ops.expand_dims(tokens, -1), axis=-1)[..., 0]
     entropy = -(1 - LABEL_SMOOTHING) * own - LABEL_SMOOTHING * ops.mean(log_p, axis=-1)
     return entropy * counts / (ops.mean(counts) + 1e-9)
 

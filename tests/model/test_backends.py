@@ -125,15 +125,20 @@ def test_a_gpu_that_is_not_there(backend: str, tmp_path: Path, monkeypatch: Any)
     assert "Traceback" not in done.stderr
 
 
-def caption_without(module: str, *words: object, home: Path, backend: str) -> Any:
-    """Run `captioner caption` without a package, as on a machine with a GPU's driver."""
+def caption_without(
+    module: str, *words: object, home: Path, backend: str, photo: str = str(ROOT / "example.jpg")
+) -> Any:
+    """Run `captioner caption` without a package, as on a machine with a GPU's driver.
+
+    The photo "-" is the example photo on standard input, of which nobody knows that it is one.
+    """
     code = (
         f"import sys; sys.modules[{module!r}] = None; import captioner.model.engines as engines; "
         "engines._DRIVERS = ('/',); from captioner.cli import main; main(sys.argv[1:])"
     )
     return subprocess.run(
-        [sys.executable, "-c", code, "caption", *map(str, words), str(ROOT / "example.jpg")],
-        capture_output=True, text=True, check=False,
+        [sys.executable, "-c", code, "caption", *map(str, words), photo],
+        capture_output=True, text=True, check=False, input=str(ROOT / "example.jpg"),
         env={
             **os.environ, "KERAS_BACKEND": backend,
             "CAPTIONER_HOME": str(home), "PYTHONPATH": str(ROOT),
@@ -166,7 +171,7 @@ def test_without_keras(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("missing", "backend"), [("keras", ""), ("jax", "jax")])
 def test_auto_then_uses_the_cpu(missing: str, backend: str, tmp_path: Path) -> None:
-    done = caption_without(missing, home=tmp_path, backend=backend)
+    done = caption_without(missing, home=tmp_path, backend=backend, photo="-")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("A man")
+    assert "\tA man" in done.stdout
     assert not done.stderr

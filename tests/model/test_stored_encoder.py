@@ -13,6 +13,7 @@ import pytest
 
 from captioner.errors import CaptionerError
 from captioner.model import bundle as bundles
+from captioner.model import engines
 from captioner.model.bundle import ARCHITECTURE, ENCODER, Bundle
 from captioner.model.encoders import Architecture, Layer, StoredEncoder, TrainedEncoder, xception
 from captioner.model.engines import CPU_BATCH, openvino, start_engine, translate
@@ -160,6 +161,24 @@ def test_few_photos_are_encoded_one_at_a_time(
     sizes = [batch_size(count) for count in (1, FEW_PHOTOS, FEW_PHOTOS + 1, None)]
     assert sizes == [1, 1, CPU_BATCH, CPU_BATCH]
     assert batch_size(1, chosen=3) == 3
+
+
+def test_a_gpu_is_not_started_for_few_photos_unless_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAPTIONER_HOME", str(tmp_path / "home"))
+    bundle = write(tmp_path / "bundle")
+    gpu: Any = object()
+    monkeypatch.setattr(engines, "_gpu_likely", lambda: True)
+    monkeypatch.setattr(engines, "_gpu_engine", lambda *_, **__: gpu)
+
+    def on_gpu(device: str, photos: int | None) -> bool:
+        return start_engine(bundle, device, "float32", None, photos=photos) is gpu
+
+    assert [on_gpu("auto", count) for count in (1, FEW_PHOTOS, FEW_PHOTOS + 1, None)] == [
+        False, False, True, True,
+    ]  # fmt: skip
+    assert on_gpu("gpu", 1)
 
 
 def _in_a_process(folder: Path, cache: Path) -> FloatArray:

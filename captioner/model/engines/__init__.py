@@ -46,7 +46,7 @@ def start_engine(
     ----------
     device
         "cpu" is OpenVINO, "gpu" and "keras" are Keras; "auto" is a GPU if Keras' back end sees one
-        that works, and OpenVINO otherwise.
+        that works and there are more than a few photos, and OpenVINO otherwise.
     precision
         Arithmetic of OpenVINO.
     batch_size
@@ -63,7 +63,9 @@ def start_engine(
     CaptionerError
         If the bundle's encoder is damaged, unknown, or cannot run there.
     """
-    if device == "gpu" or (device == "auto" and _gpu_likely()):
+    few = photos is not None and photos <= FEW_PHOTOS
+    # A GPU takes seconds to start, and OpenVINO less than a second for few photos.
+    if device == "gpu" or (device == "auto" and not few and _gpu_likely()):
         engine = _gpu_engine(bundle, batch_size, grid=grid, required=device == "gpu")
         if engine is not None:
             return engine
@@ -76,7 +78,6 @@ def start_engine(
     from captioner.model.engines.openvino import OpenVINOEngine
 
     encoder = StoredEncoder(bundle, int8=precision == "int8")
-    few = photos is not None and photos <= FEW_PHOTOS
     if few and batch_size is None:
         size = 1
     start = partial(
