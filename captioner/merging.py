@@ -22,8 +22,10 @@ def merge(
 ) -> MergeSummary:
     """Merge indexes and parts into an index.
 
-    Photos are the same if their paths and contents are; of two contents at one path, the newer one
-    is kept. What people wrote is kept from all sides. Merging the same again changes nothing.
+    Photos are the same if their paths and contents are, and what people wrote about one is then
+    kept from all sides. Two contents at one path are two pictures, and the newer one is kept;
+    the older one if a person captioned it in the index and not in the source. Captions that are
+    not taken over are in `MergeSummary.others`. Merging the same again changes nothing.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from captioner import parts
 from captioner.cli.app import app
 from captioner.errors import CaptionerError, UsageError
-from captioner.index import Index, MergeSummary
+from captioner.index import Index, MergeSummary, OtherPicture
 from captioner.index.missing import ScannedPaths
 from captioner.merging import merge
 from captioner.types import BundleIds, Description, Facts, Failure, Photo, Sidecar
@@ -115,21 +115,55 @@ def test_captions_by_people_are_kept_from_all_sides(make: Make) -> None:
     assert captions(one, "b.jpg") == ["The lake", "A dog runs."]
 
 
+OLD = described("a.jpg", "A dog.", content=b"old", keywords=("Rex",), caption="Our dog")
+NEW = described("a.jpg", "A cat.", content=b"new", mtime_ns=2, keywords=("Tom",))
+
+
 @pytest.mark.parametrize("newer_here", [True, False])
-def test_of_two_contents_the_newer_one_is_kept_with_all_that_people_wrote(
+def test_of_two_pictures_at_one_path_the_newer_one_is_kept_by_itself(
     make: Make, newer_here: bool
 ) -> None:
-    old = described("a.jpg", "A dog.", content=b"old", keywords=("Rex",), caption="Our dog")
-    new = described("a.jpg", "A cat.", content=b"new", mtime_ns=2, keywords=("Tom",))
-    here = make("here", new if newer_here else old, a="Hand-written here")
-    there = make("there", old if newer_here else new, a="Hand-written there")
-    merged(here, there)
+    here = make("here", NEW if newer_here else OLD)
+    there = make("there", OLD if newer_here else NEW)
+    summary = merged(here, there)
+    assert (summary.updated, summary.others) == (0 if newer_here else 1, [])
     assert merged(here, there).unchanged == 1
-    [row] = rows(here)
-    assert row["content_hash"] == b"new".ljust(20).hex()
-    assert set(row["file_keywords"]) == {"Rex", "Tom"}  # type: ignore[call-overload]
-    assert row["file_caption"] == "Our dog"
-    assert captions(here, "a.jpg") == ["Hand-written here", "Hand-written there", "A cat."]
+    assert rows(here) == rows(make("alone", NEW))
+
+
+def test_an_older_picture_keeps_its_caption_where_it_is(make: Make) -> None:
+    here, there = make("here", NEW, a="Tom asleep"), make("there", OLD, a="Rex runs")
+    for _ in range(2):
+        summary = merged(here, there)
+        assert summary.others == [
+            OtherPicture("/photos/a.jpg", str(there), ("Rex runs",), here=False)
+        ]
+        assert captions(here, "a.jpg") == ["Tom asleep", "A cat."]
+    assert captions(there, "a.jpg") == ["Rex runs", "A dog."]
+
+
+def test_a_picture_that_was_captioned_here_stays_until_the_caption_is_removed(
+    make: Make,
+) -> None:
+    here, there = make("here", OLD, a="Rex runs"), make("there", NEW, a="Tom asleep")
+    before = rows(here)
+    for _ in range(2):
+        summary = merged(here, there)
+        assert summary.others == [
+            OtherPicture("/photos/a.jpg", str(there), ("Rex runs",), here=True)
+        ]
+        assert rows(here) == before
+    with Index.open(here, write=True) as index:
+        index.set_caption(Path("/photos/a.jpg"), "")
+    assert merged(here, there).updated == 1
+    assert captions(here, "a.jpg") == ["Tom asleep", "A cat."]
+
+
+def test_a_photo_that_was_changed_elsewhere_brings_its_caption_along(make: Make) -> None:
+    here, there = make("here", OLD, a="Rex runs"), make("there", NEW, a="Rex runs")
+    summary = merged(here, there)
+    assert (summary.updated, summary.others) == (1, [])
+    assert captions(here, "a.jpg") == ["Rex runs", "A cat."]
 
 
 def test_a_photo_that_could_be_read_elsewhere_replaces_a_failure(make: Make) -> None:
@@ -221,3 +255,14 @@ def test_the_command(make: Make, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [*words, str(tmp_path / "no.db")])
     assert result.exit_code == 2
     assert "there is nothing at" in result.stderr
+
+
+def test_the_command_says_which_captions_are_not_taken_over(make: Make) -> None:
+    here, there = make("here", NEW, a="Tom asleep"), make("there", OLD, a="Rex runs")
+    result = CliRunner().invoke(app, ["merge", str(there), "--db", str(here)])
+    assert result.exit_code == 0
+    assert "a.jpg is another, older picture in" in result.stderr
+    assert '"Rex runs" stays in' in " ".join(result.stderr.split())
+    result = CliRunner().invoke(app, ["merge", str(here), "--db", str(there)])
+    assert result.exit_code == 0
+    assert 'is kept for your caption "Rex runs"' in " ".join(result.stderr.split())

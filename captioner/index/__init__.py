@@ -6,7 +6,7 @@ from captioner.index.facts import SidecarFacts
 from captioner.index.filters import Filters
 from captioner.index.hits import Hit
 from captioner.index.index import Index
-from captioner.index.merge import MergeSummary
+from captioner.index.merge import MergeSummary, OtherPicture
 from captioner.index.missing import IndexedPhoto, MissingPhoto, ScannedPaths
 from captioner.index.records import Record
 from captioner.index.scan import Change, Scan
@@ -23,6 +23,7 @@ __all__ = [
     "IndexedPhoto",
     "MergeSummary",
     "MissingPhoto",
+    "OtherPicture",
     "Record",
     "Scan",
     "ScannedPaths",

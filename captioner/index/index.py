@@ -339,7 +339,7 @@ class Index:
             database.explaining_errors(other),
             database.snapshot(connection) as source,
         ):
-            batches = merge.merge_index(self._connection, source, summary)
+            batches = merge.merge_index(self._connection, source, str(other), summary)
             more = True
             while more:
                 with database.explaining_errors(self.path), self._connection:

@@ -1,7 +1,8 @@
 """Merging: all that another index, or a part, knows of its photos, brought into an index.
 
 Photos are the same if their paths and contents are. What people wrote is never lost: where both
-sides have a caption, both are kept. Every function runs inside its caller's transaction.
+sides have a caption, both are kept. At one path with two contents are two pictures: the newer one
+stays, and neither gets the other's captions. Every function runs inside its caller's transaction.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from typing import Any
 
@@ -24,6 +25,19 @@ _TABLES = ("keywords", "features", "vectors", "facts", "sidecars")
 _BY_MODEL = "AND source = 'model'"
 
 
+@dataclass(frozen=True, slots=True)
+class OtherPicture:
+    """Two pictures at one path, of which a person captioned the one that is not taken over."""
+
+    path: str
+    source: str
+    """The index that was merged."""
+    captions: tuple[str, ...]
+    """The human-authored ones that stay where they are."""
+    here: bool
+    """Whether they are in the index merged into, which then keeps its picture, although older."""
+
+
 @dataclass
 class MergeSummary:
     """How many photos a merge brought or changed."""
@@ -32,6 +46,7 @@ class MergeSummary:
     updated: int = 0
     """Known by their paths, and now with another content, or with further captions of people."""
     unchanged: int = 0
+    others: list[OtherPicture] = field(default_factory=list)
 
     def count(self, outcome: str) -> None:
         """Count one photo: "added", "updated" or "unchanged"."""
@@ -39,10 +54,10 @@ class MergeSummary:
 
 
 def merge_index(
-    connection: sqlite3.Connection, source: sqlite3.Connection, summary: MergeSummary
+    connection: sqlite3.Connection, source: sqlite3.Connection, name: str, summary: MergeSummary
 ) -> Iterator[None]:
-    """Merge another index; yields after each batch, so that the caller can commit."""
-    return _Merger(connection, source).merge(summary)
+    """Merge another index of this name; yields after each batch, so that the caller can commit."""
+    return _Merger(connection, source, name).merge(summary)
 
 
 def merge_results(
@@ -92,9 +107,12 @@ def _is_news(
 class _Merger:
     """Merges one index into another."""
 
-    def __init__(self, connection: sqlite3.Connection, source: sqlite3.Connection) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, source: sqlite3.Connection, name: str
+    ) -> None:
         self._connection = connection
         self._source = source
+        self._name = name
         self._columns = {
             table: [name for _, name, *_ in source.execute(f"PRAGMA table_info ({table})")]
             for table in (*_TABLES, "photos", "captions", "writes")
@@ -105,7 +123,7 @@ class _Merger:
         names = self._columns["photos"]
         photos = self._source.execute(f"SELECT {', '.join(names)} FROM photos ORDER BY id")
         while batch := [dict(zip(names, row, strict=True)) for row in islice(photos, _BATCH)]:
-            outcomes = [self._merge_photo(row.pop("id"), row) for row in batch]
+            outcomes = [self._merge_photo(row.pop("id"), row, summary) for row in batch]
             added = (r["path"] for r, how in zip(batch, outcomes, strict=True) if how == "added")
             _keep_out_of_reach(self._connection, added)
             for how in outcomes:
@@ -118,7 +136,7 @@ class _Merger:
         )
         yield
 
-    def _merge_photo(self, number: int, row: dict[str, Any]) -> str:
+    def _merge_photo(self, number: int, row: dict[str, Any], summary: MergeSummary) -> str:
         """Merge the photo with an id in the source; "added", "updated" or "unchanged"."""
         connection = self._connection
         known = connection.execute(
@@ -135,12 +153,20 @@ class _Merger:
             documents.refresh(connection, photo)
             return "added"
         photo, content_hash, status, mtime_ns, recorded_at = known
-        before = facts.by_id(connection, photo)
         same = content_hash == row["content_hash"]
         newer = (row["status"] == "described", row["mtime_ns"], row["recorded_at"]) > (
             status == "described", mtime_ns, recorded_at,
         )  # fmt: skip
         changed = newer and not same
+        if None not in (content_hash, row["content_hash"]) and not same:
+            ours, theirs = _by_people(connection, photo), _by_people(self._source, number)
+            kept, left = (theirs, ours) if newer else (ours, theirs)
+            if lost := [text for text in left if text not in kept]:
+                path = os.fsdecode(row["path"])
+                other = OtherPicture(path, self._name, tuple(lost), here=newer)
+                summary.others.append(other)
+            if lost or not newer:
+                return "unchanged"
         if changed:
             connection.execute(
                 f"UPDATE photos SET {', '.join(f'{name} = ?' for name in row)} WHERE id = ?",
@@ -149,10 +175,8 @@ class _Merger:
             store.delete_description(connection, photo)
             facts.delete(connection, photo)
             self._copy(number, photo)
-            other = before
-        else:
-            other = facts.by_id(self._source, number)
-        changed |= self._combine_facts(photo, number, other if same else _by_people(other))
+        if same:
+            changed |= self._combine_facts(photo, number, facts.by_id(self._source, number))
         changed |= self._add_captions(number, photo)
         if changed:
             documents.refresh(connection, photo)
@@ -172,9 +196,8 @@ class _Merger:
 
     def _add_captions(self, number: int, photo: int) -> bool:
         """Add the human-authored captions that a photo lacks, after those it has."""
-        select = "SELECT text FROM captions WHERE photo = ? AND source = 'person' ORDER BY rank"
-        texts = [text for (text,) in self._connection.execute(select, [photo])]
-        new = [text for (text,) in self._source.execute(select, [number]) if text not in texts]
+        texts = _by_people(self._connection, photo)
+        new = [text for text in _by_people(self._source, number) if text not in texts]
         self._connection.executemany(
             "INSERT INTO captions (photo, source, rank, text) VALUES (?, 'person', ?, ?)",
             ((photo, rank, text) for rank, text in enumerate(new, len(texts))),
@@ -197,14 +220,10 @@ class _Merger:
         return True
 
 
-def _by_people(all_facts: Facts) -> Facts:
-    """What people wrote, without what is true of one content only."""
-    return Facts(
-        caption=all_facts.caption,
-        keywords=all_facts.keywords,
-        title=all_facts.title,
-        others=all_facts.others,
-    )
+def _by_people(connection: sqlite3.Connection, photo: int) -> list[str]:
+    """The human-authored captions of a photo, first the one that is shown."""
+    select = "SELECT text FROM captions WHERE photo = ? AND source = 'person' ORDER BY rank"
+    return [text for (text,) in connection.execute(select, [photo])]
 
 
 def _combined(known: Facts, other: Facts) -> Facts:
