@@ -23,7 +23,7 @@ ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'capt
 moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
 boto3 = pytest.importorskip("boto3", reason="boto3 is not installed")
 
-from captioner.execution import ray as ray_executor  # noqa: E402
+from captioner.execution import cluster as clusters  # noqa: E402
 from captioner.execution import threads  # noqa: E402
 from captioner.execution.ray import RayExecutor  # noqa: E402
 
@@ -56,7 +56,7 @@ def server() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def cluster(server: str) -> Iterator[None]:
     """Ray with two cores, for all tests: it takes seconds to start."""
-    ray_executor.start(ray, 2)
+    clusters.start(ray, 2)
     yield
     ray.shutdown()
 

@@ -97,22 +97,33 @@ def test_two_devices_give_openvinos_features_and_captions(
     ]
 
 
-@pytest.mark.parametrize("backend", INSTALLED[1:])
-def test_training_steps_and_resumed_runs(backend: str, tmp_path: Path) -> None:
+def run_tests(backend: str, home: Path, *tests: str) -> str:
+    """Run tests of training on a back end; what pytest prints."""
     done = subprocess.run(
-        [
-            sys.executable, "-m", "pytest", "-m", "training", "-p", "no:cacheprovider",
-            "tests/training/test_finetune.py",
-            "tests/training/test_fit.py::test_resumed_run_is_the_same_run",
-        ],
+        [sys.executable, "-m", "pytest", "-m", "training", "-p", "no:cacheprovider", "-rs", *tests],
         capture_output=True, text=True, check=False, timeout=500, cwd=ROOT,
         env={
             **os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "-1",
-            "CAPTIONER_HOME": str(tmp_path), "PYTHONPATH": str(ROOT),
+            "CAPTIONER_HOME": str(home), "PYTHONPATH": str(ROOT),
         },
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:]
-    assert "10 passed" in done.stdout
+    assert "skipped" not in done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize("backend", INSTALLED[1:])
+def test_training_steps_and_resumed_runs(backend: str, tmp_path: Path) -> None:
+    resumed = "tests/training/test_fit.py::test_resumed_run_is_the_same_run"
+    printed = run_tests(backend, tmp_path, "tests/training/test_finetune.py", resumed)
+    assert "10 passed" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["decoders", "selfcritical", "other_kinds"])
+@pytest.mark.parametrize("backend", INSTALLED[1:])
+def test_training_everything_else(backend: str, name: str, tmp_path: Path) -> None:
+    assert "passed" in run_tests(backend, tmp_path, f"tests/training/test_{name}.py")
 
 
 @pytest.mark.parametrize("backend", INSTALLED)

@@ -183,6 +183,7 @@ COMMANDS: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "stats": (("stats",), ()),
     "export": (("export", "--output", "photos.csv"), ("photos.csv",)),
     "backup": (("export", "--backup", "copy.db"), ("copy.db",)),
+    "merge": (("merge", "copy.db", "--db", "merged/all.db"), ("merged",)),
     "watch": (("watch", "photos"), ()),
     "prune": (("prune", "--yes", "--log-file", "prune.log"), ("prune.log",)),
     "info": (("info",), ()),
@@ -202,11 +203,11 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
 
 @pytest.fixture(scope="module")
 def ran(machine: Machine) -> Iterator[Callable[[str], Ran]]:
-    """Each command, run once, after `index`."""
+    """Each command, run once, after `index` and what else it needs."""
     done: dict[str, Ran] = {}
 
     def once(name: str) -> Ran:
-        for one in dict.fromkeys(["index", name]):
+        for one in dict.fromkeys(["index", *(["backup"] if name == "merge" else []), name]):
             if one not in done:
                 words, named = COMMANDS[one]
                 program = [ROOT / "main.py"] if one == "main.py" else ["-m", "captioner"]

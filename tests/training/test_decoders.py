@@ -48,7 +48,7 @@ def test_five_captions_are_memorised(corpus, tmp_path, tied):
     arrays, history = fit_decoder(
         batches, vocabulary, "merge",
         merge.Sizes(embedding=48, lstm=64, fusion=48, tied=tied, dropout=0.0),
-        Schedule(100, batches.steps, 0.02),
+        Schedule(200, batches.steps, 0.01),
         dev=batches, measure=lambda arrays: {"cider": float(next(epochs))}, seed=1,
         folder=tmp_path, resume=False, progress=Silent(),
     )  # fmt: skip
