@@ -120,6 +120,7 @@ class TestRows:
         assert indexed(folder / "ray.db", folder / "photos", describer, executor).unchanged == 24
         assert len(described(folder)) == 23
 
+    @pytest.mark.slow
     def test_photos_keep_the_names_they_were_given(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -137,6 +138,7 @@ class TestRows:
         assert (folder / "processes/killed").exists()
         assert rows(folder / "ray.db") == by_threads(folder, folder / "photos")
 
+    @pytest.mark.slow
     def test_finished_parts_are_taken_up(self, folder: Path) -> None:
         describer = PortableDescriber(folder / "processes")
         results = RayExecutor(str(folder / "parts")).describe(walked(folder / "photos"), describer)
