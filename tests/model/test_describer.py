@@ -101,7 +101,10 @@ def test_where_the_best_candidate_is_uncertain_a_simpler_one_is_shown(tmp_path, 
     dog = Candidate(("a", "dog"), -7.0, 0.6, 1.0, 0.9, -0.1)
     ranked = [bold, plain, dog, plain]
     assert [c.text for c in model._captions(ranked)] == ["A man.", "A dog."]
-    first_alone = opened(write(tmp_path / "old", "bigram"), min_confidence=0.5)
+    old = replace(
+        bundle, manifest={**bundle.manifest, "confidence": {**confidence, "candidates": 1}}
+    )
+    first_alone = opened(old, min_confidence=0.5)
     assert first_alone._captions(ranked) == ()
     everything = opened(bundle, alternatives=2, min_confidence=0.0)
     assert [c.text for c in everything._captions(ranked)] == ["A man juggles knives.", "A man."]
