@@ -28,5 +28,5 @@ def test_every_block_runs(
     for block in blocks:
         exec(compile(block, "docs/python.md", "exec"), {})
     printed = capsys.readouterr().out
-    assert "example.jpg A man is looking at the camera." in printed
+    assert "example.jpg A man is looking through a telescope." in printed
     assert "1 new, 0 unchanged, 0 unreadable" in printed

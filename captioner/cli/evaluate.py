@@ -41,14 +41,7 @@ def evaluate(
             '"relevant": ["a.jpg"]} (repeatable).',
         ),
     ] = None,
-    objects: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help='Objects that annotators have marked in the photos: {"a.jpg": ["dog", "person"]}, '
-            "as for `captioner train`.",
-        ),
-    ] = None,
+    objects: options.Objects = None,
     html: Annotated[
         Path | None,
         typer.Option(

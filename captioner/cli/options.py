@@ -7,6 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
+Objects = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Objects that annotators have marked in photos, as JSON "
+        '({"photo.jpg": ["dog", "person"]}).',
+    ),
+]
+
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON, one object per line; see docs/json.md.")
 ]

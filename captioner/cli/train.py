@@ -94,14 +94,7 @@ def train(
             "(n02691156_airliner.jpg): keywords and search for things that captions never name.",
         ),
     ] = None,
-    objects: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Objects that annotators have marked in photos, as JSON "
-            '({"photo.jpg": ["dog", "person"]}): more keywords, and a better search for them.',
-        ),
-    ] = None,
+    objects: shared.Objects = None,
     teacher: Annotated[
         str | None,
         typer.Option(

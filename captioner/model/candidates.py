@@ -25,6 +25,9 @@ class GenerationConfig:
     """Hypotheses per photo; each becomes a candidate."""
     other_style: bool = False
     """Whether half of the hypotheses are in the style of the extra data."""
+    fallback_style: bool = False
+    """Whether a photo without a confident caption gets candidates in the style of the extra data:
+    where that style is plainer, its captions are shorter and safer."""
     length_penalty: float = 0.7
     """Exponent of the length in a sentence's score."""
     joint_weight: float = 3.0
@@ -56,8 +59,9 @@ class GenerationConfig:
     def manifest(self) -> dict[str, Any]:
         """The inverse of `from_manifest`."""
         fields = {key: getattr(self, field) for key, field in _FIELDS.items()}
-        if not self.other_style:
-            del fields["other_style"]  # as in bundles of the first version
+        for style in ("other_style", "fallback_style"):
+            if not fields[style]:
+                del fields[style]  # as in bundles of the first version
         reranker = {_RERANKER: dict(self.reranker.weights)} if self.reranker else {}
         return fields | reranker
 
@@ -65,6 +69,7 @@ class GenerationConfig:
 _FIELDS = {
     "beams": "beam_width",
     "other_style": "other_style",
+    "fallback_style": "fallback_style",
     "length_exponent": "length_penalty",
     "joint": "joint_weight",
     "support": "pmi_weight",
@@ -121,7 +126,27 @@ class CandidateGenerator:
         embeddings
             The photos in the joint space (N, D).
         """
-        found = self._search(features, self.shortlist(hidden))
+        config = self.config
+        other_width = config.beam_width // 2 if config.other_style else 0
+        widths = {START: config.beam_width - other_width, OTHER_STYLE: other_width}
+        return self._candidates(features, hidden, embeddings, widths)
+
+    def fallback(
+        self, features: Features, hidden: FloatArray, embeddings: FloatArray
+    ) -> list[list[Candidate]]:
+        """Candidates in the style of the extra data, half as many; see `candidates`."""
+        widths = {OTHER_STYLE: max(1, self.config.beam_width // 2)}
+        return self._candidates(features, hidden, embeddings, widths)
+
+    def _candidates(
+        self,
+        features: Features,
+        hidden: FloatArray,
+        embeddings: FloatArray,
+        widths: Mapping[int, int],
+    ) -> list[list[Candidate]]:
+        """Candidates, with the beam width of each style, by its start token."""
+        found = self._search(features, self.shortlist(hidden), widths)
         sentences = [
             [tuple(self._vocabulary.decode(s.tokens)) for s, _ in photo] for photo in found
         ]
@@ -152,11 +177,11 @@ class CandidateGenerator:
             pmi_weight=config.pmi_weight,
         )
 
-    def _search(self, features: Features, shortlist: IntArray) -> list[list[tuple[Sentence, bool]]]:
+    def _search(
+        self, features: Features, shortlist: IntArray, widths: Mapping[int, int]
+    ) -> list[list[tuple[Sentence, bool]]]:
         """Sentences of each photo, all different, and whether each is in the other style."""
         config = self.config
-        other_width = config.beam_width // 2 if config.other_style else 0
-        widths = {START: config.beam_width - other_width, OTHER_STYLE: other_width}
         found: list[dict[tuple[int, ...], tuple[Sentence, bool]]] = [{} for _ in features.pooled]
         for start, width in widths.items():
             if not width:

@@ -19,7 +19,7 @@ from captioner.model.hypernyms import concepts_below
 from captioner.model.vocabulary import stem, words
 from captioner.types import FloatArray, Keyword
 
-CONCEPT_PROBABILITY = 0.3
+CONCEPT_PROBABILITY = 0.4
 """Concepts less probable than this are not shown as keywords."""
 
 _MAX_NAME_LENGTH = 4

@@ -118,7 +118,7 @@ class Model:
     def _describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
         embeddings = self.space.image(features)
         hidden = self.head.hidden(features)
-        candidates = self.generator.candidates(Features(features), hidden, embeddings)
+        captions = self._captions_of(features, hidden, embeddings)
         words = self.head.keywords(hidden, self._keywords)
         concepts = self.head.concept_probabilities(hidden)
         keywords = self.concepts.keywords(concepts, words, self._keywords)
@@ -129,7 +129,7 @@ class Model:
                 height=one.height,
                 format=one.format,
                 content_hash=one.content_hash,
-                captions=self._captions(candidates[row]),
+                captions=captions[row],
                 keywords=keywords[row],
                 feature=features[row].astype(np.float16),
                 vectors=SearchVectors(
@@ -139,6 +139,21 @@ class Model:
             )
             for row, one in enumerate(pixels)
         ]
+
+    def _captions_of(
+        self, features: FloatArray, hidden: FloatArray, embeddings: FloatArray
+    ) -> list[tuple[Caption, ...]]:
+        """Captions of each photo with enough confidence, best first."""
+        candidates = self.generator.candidates(Features(features), hidden, embeddings)
+        captions = [self._captions(some) for some in candidates]
+        unsure = [row for row, some in enumerate(captions) if not some]
+        if unsure and self.generator.config.fallback_style:
+            found = self.generator.fallback(
+                Features(features[unsure]), hidden[unsure], embeddings[unsure]
+            )
+            for row, some in zip(unsure, found, strict=True):
+                captions[row] = self._captions(some)
+        return captions
 
     def _captions(self, candidates: Sequence[Candidate]) -> tuple[Caption, ...]:
         # Where the best candidate is too uncertain, a simpler one may be certain enough.

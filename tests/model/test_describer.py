@@ -94,10 +94,41 @@ def test_where_the_best_candidate_is_uncertain_a_simpler_one_is_shown(tmp_path, 
     dog = Candidate(("a", "dog"), -7.0, 0.6, 1.0, 0.9, -0.1)
     ranked = [bold, plain, dog, plain]
     assert [c.text for c in model._captions(ranked)] == ["A man.", "A dog."]
-    first_alone = opened(write(tmp_path / "old", "bigram"), min_confidence=0.5)
+    old = replace(
+        bundle, manifest={**bundle.manifest, "confidence": {**confidence, "candidates": 1}}
+    )
+    first_alone = opened(old, min_confidence=0.5)
     assert first_alone._captions(ranked) == ()
     everything = opened(bundle, alternatives=2, min_confidence=0.0)
     assert [c.text for c in everything._captions(ranked)] == ["A man juggles knives.", "A man."]
+
+
+class TwoGenerators:
+    """Candidates of one style that are certain for the first photo, of the other for all."""
+
+    def __init__(self, fallback_style):
+        self.config = GenerationConfig(fallback_style=fallback_style)
+
+    def candidates(self, features, hidden, embeddings):
+        cosines = [0.9] + [-9.0] * (len(hidden) - 1)
+        return [[Candidate(("a", "man"), -6.0, cosine, 1.0, 0.9, -0.1)] for cosine in cosines]
+
+    def fallback(self, features, hidden, embeddings):
+        assert len(features) == len(hidden) == len(embeddings) == 2
+        return [
+            [Candidate(("a", "dog"), -6.0, float(row[0]), 1.0, 0.9, -0.1, other_style=True)]
+            for row in hidden
+        ]
+
+
+@pytest.mark.parametrize("fallback_style", [False, True])
+def test_photos_without_a_sure_caption_get_one_in_the_other_style(fallback_style):
+    model = opened(Bundle.open(bundle_folder(None)), min_confidence=0.5)
+    model.generator = TwoGenerators(fallback_style)
+    hidden = np.array([[9.0], [0.9], [-9.0]], np.float32)  # the last one stays without
+    captions = model._captions_of(np.zeros((3, 2048), np.float32), hidden, hidden)
+    dog = ["A dog."] if fallback_style else []
+    assert [[c.text for c in some] for some in captions] == [["A man."], dog, []]
 
 
 def test_the_bundle_that_ships_has_one_merge_decoder():

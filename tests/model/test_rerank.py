@@ -185,3 +185,7 @@ def test_half_of_the_hypotheses_may_be_in_the_other_style(width: int):
     assert likely[False] == ("the", "dog")
     if width > 1:
         assert likely[True] == ("a", "dog")
+    fallback = generator.fallback(features, one, np.zeros((1, 5), np.float32))[0]
+    assert len(fallback) == max(1, width // 2)
+    assert all(c.other_style for c in fallback)
+    assert max(fallback, key=lambda c: c.log_probability).words == ("a", "dog")

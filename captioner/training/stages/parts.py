@@ -34,7 +34,7 @@ class BundleParts:
         return cls(
             Vocabulary(bundle.json(bundles.VOCABULARY)),
             TrainedHeads.of(bundle),
-            replace(generation, reranker=None, other_style=False),
+            replace(generation, reranker=None, other_style=False, fallback_style=False),
         )
 
     def candidates(

@@ -129,9 +129,13 @@ def select_captioning(
     generation = parts.generation.with_weights(ensemble.weights)
     parts = replace(parts, generation=generation)
     ranking = _choose_reranker(run, parts, chosen, extractor)
-    if ranking.reranker:
-        generation = replace(generation, reranker=ranking.reranker, other_style=ranking.other_style)
-        parts = replace(parts, generation=generation)
+    generation = replace(
+        generation,
+        reranker=ranking.reranker,
+        other_style=ranking.other_style,
+        fallback_style=bool(run.extra_style) and not ranking.other_style,
+    )
+    parts = replace(parts, generation=generation)
     fitted = _fit_confidence(run, parts, chosen, extractor)
     record = {
         "chosen on dev": {"decoders": list(ensemble.numbers), "rerank": rerank},
