@@ -486,6 +486,8 @@ DIFFERENT = {
     "--data": "train can also download it, and says which layouts it reads",
     "-0": "paths on standard input, or paths printed",
     "--null": "as -0",
+    "--batch-size": "of the model, or of training",
+    "--db": "one to write to, or all that are searched as one",
     "--rate": "train has learning rates of other parts, too",
 }
 """Options of one name that mean as much but say more in some commands."""
