@@ -149,7 +149,7 @@ def measure_objects(
         The objects of each annotated photo, by its file name.
     """
     found = ObjectWords(name for names in annotated.values() for name in names)
-    keywords_named = keywords_right = present = recalled = 0
+    keywords_named = keywords_right = present = 0
     mentioned = absent = captions_with_absent = photos = 0
     for example, description in zip(examples, descriptions, strict=True):
         if example.name not in annotated:
@@ -162,7 +162,6 @@ def measure_objects(
         keywords_named += len(of_keywords)
         keywords_right += len(of_keywords & there)
         present += len(there)
-        recalled += len(of_keywords & there)
         in_caption = found.named(description.captions[0].text)
         missing = in_caption - there.union(*map(found.named, example.captions))
         mentioned += len(in_caption)
@@ -172,7 +171,7 @@ def measure_objects(
         return None
     return ObjectFigures(
         keyword_precision_at_5=_percent(keywords_right, keywords_named),
-        keyword_recall_at_5=_percent(recalled, present),
+        keyword_recall_at_5=_percent(keywords_right, present),
         chair_objects=_percent(absent, mentioned),
         chair_captions=_percent(captions_with_absent, photos),
         photos=photos,

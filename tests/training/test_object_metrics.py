@@ -3,12 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
+import fake_descriptions
 import pytest
 
 from captioner.training.corpora import Example
 from captioner.training.object_metrics import ObjectWords, measure_objects
-from captioner.types import Caption, Description, Keyword, Photo, SearchVectors
+from captioner.types import Description
 
 OBJECTS = ObjectWords(
     ["person", "dog", "hot dog", "bus", "dining table", "tennis racket", "orange"]
@@ -32,17 +32,7 @@ def test_named_objects(text: str, named: set[str]) -> None:
 
 
 def described(name: str, caption: str, *keywords: str) -> Description:
-    return Description(
-        photo=Photo(Path(name), 1, 1),
-        width=4,
-        height=3,
-        format="JPEG",
-        content_hash=b"",
-        captions=(Caption(caption, 0.5, -9.0),),
-        keywords=tuple(Keyword(word, 0.9) for word in keywords),
-        feature=np.zeros(2048, np.float16),
-        vectors=SearchVectors(np.zeros(256, np.float16), np.zeros(8, np.float16)),
-    )
+    return fake_descriptions.description(name, caption, keywords=keywords)
 
 
 def test_shares_of_annotated_photos() -> None:

@@ -138,12 +138,9 @@ class StoredEncoder:
             If the encoder is of a kind that is not registered.
         """
         kind = _kind(self.bundle)
-        manifest = self.bundle.manifest
-        files = [manifest["files"].get(name) for name in (ENCODER, ACTIVATION_RANGES, ARCHITECTURE)]
-        parts = [files, manifest.get("input"), manifest["encoder"]]
-        total = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
-        if ARCHITECTURE not in manifest["files"]:
-            total.update(packaged_architecture(kind).read_bytes())
+        total = hashlib.sha256(self.bundle.encoder_id.encode())
+        stored = self.bundle.manifest["files"].get(ARCHITECTURE)
+        total.update(stored.encode() if stored else packaged_architecture(kind).read_bytes())
         return total.hexdigest()
 
     def read(self) -> TrainedEncoder:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from captioner.model.decoders import Stepper
 from captioner.model.rerank import (
     EVIDENCE,
     Candidate,
@@ -204,8 +205,10 @@ def _choose_reranker(
     if sum(len(photos) for _, photos in held_out) < reranking.MIN_PHOTOS:
         return RerankerSelection(None, ())
     run.report("Fitting the reranker on the held-out photos of all data.")
+    steppers = [decoder.stepper() for decoder in decoders]
+    before = [_mean_cider(parts, steppers, photos, extractor) for _, photos in held_out]
     fitted = [
-        _fit_reranker(run, parts, decoders, extractor, held_out, other_style=other_style)
+        _fit_reranker(run, parts, steppers, extractor, held_out, before, other_style=other_style)
         for other_style in ([False, True] if run.extra_style else [False])
     ]
     best = max(fitted, key=lambda one: one.gain)
@@ -215,28 +218,43 @@ def _choose_reranker(
     return best if better else replace(best, reranker=None, other_style=False)
 
 
+def _mean_cider(
+    parts: BundleParts,
+    steppers: Sequence[Stepper],
+    photos: Sequence[Example],
+    extractor: FeatureExtractor,
+) -> float:
+    """Mean CIDEr × 100 of the captions that are chosen for photos."""
+    features = extractor.features(photos, _RERANKER_VIEWS)[:, 0].astype(np.float32)
+    chosen = [candidates[:1] for candidates in parts.candidates(steppers, features)]
+    return float(tuning.cider_table(chosen, photos).mean())
+
+
 def _fit_reranker(
     run: RunBase,
     parts: BundleParts,
-    decoders: Sequence[TrainedDecoder],
+    steppers: Sequence[Stepper],
     extractor: FeatureExtractor,
     held_out: Sequence[tuple[str, Sequence[Example]]],
+    before: Sequence[float],
     *,
     other_style: bool,
 ) -> RerankerSelection:
-    """Fit the reranker on photos by corpus, and cross-validate it."""
+    """Fit the reranker on photos by corpus, and cross-validate it.
+
+    Parameters
+    ----------
+    before
+        CIDEr × 100 on each corpus by the weights chosen on dev.
+    """
     with_styles = replace(parts, generation=replace(parts.generation, other_style=other_style))
-    steppers = [decoder.stepper() for decoder in decoders]
     evidence: list[FloatArray] = []
     rewards: list[FloatArray] = []
     owners: list[int] = []
-    before: list[float] = []
     rows: list[range] = []
     first_photo = 0
     for _, photos in held_out:
         views = extractor.features(photos, _RERANKER_VIEWS).astype(np.float32)
-        chosen = [candidates[0] for candidates in parts.candidates(steppers, views[:, 0])]
-        before.append(float(tuning.cider_table([[one] for one in chosen], photos).mean()))
         rows.append(range(len(owners), len(owners) + len(photos)))
         for view in range(_RERANKER_VIEWS):
             found = with_styles.candidates(steppers, views[:, view])
