@@ -34,12 +34,13 @@ ALLOWED = {
     "merging": {"index"},
     "search": {"index", "model", "photos"},
     "library": {"execution", "index", "indexing", "model", "photos", "search"},
+    "writing": {"index", "metadata"},
     "training": {"photos", "model"},
     "api": {"photos", "model", "execution"},
     "__main__": {"cli"},
     "cli": {
         "photos", "model", "index", "metadata", "execution", "indexing", "library", "search",
-        "deduplication", "training", "api", "merging",
+        "deduplication", "training", "api", "merging", "writing",
     },
 }  # fmt: skip
 

@@ -198,7 +198,7 @@ def _schema(pa: Any) -> Any:
             pa.struct([("caption", text), ("source", text), ("confidence", real)])
         ),
         "keywords": pa.list_(pa.struct([("word", text), ("probability", real)])),
-        "file_keywords": pa.list_(text),
+        **dict.fromkeys(("file_keywords", "edited_keywords", "rejected_keywords"), pa.list_(text)),
         **dict.fromkeys(("width", "height", "size", "mtime_ns"), number),
         **dict.fromkeys(("confidence", "latitude", "longitude"), real),
     }

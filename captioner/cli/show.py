@@ -192,6 +192,8 @@ def _of_model(known: StoredCaption) -> Iterator[Statement]:
             model=known.model_id,
             values={"confidence": confidence},
         )
+    if known.edited_keywords:
+        yield Statement("keywords", None, ", ".join(known.edited_keywords), "person")
     if known.keywords:
         yield Statement("keywords", None, ", ".join(known.keywords), "model")
 

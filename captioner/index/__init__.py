@@ -1,6 +1,6 @@
 """The index: an SQLite database that stores what every photo shows, and searches it."""
 
-from captioner.index.display import DisplayCaption
+from captioner.index.display import DisplayCaption, KeywordEdits
 from captioner.index.edits import CurrentCaption
 from captioner.index.facts import SidecarFacts
 from captioner.index.filters import Filters
@@ -21,6 +21,7 @@ __all__ = [
     "Hit",
     "Index",
     "IndexedPhoto",
+    "KeywordEdits",
     "MergeSummary",
     "MissingPhoto",
     "OtherPicture",

@@ -1,10 +1,11 @@
-"""Human-authored captions in the index: next to a model's, shown first, never overwritten."""
+"""Human-authored captions and keywords in the index: next to a model's, and never overwritten."""
 
 from __future__ import annotations
 
 import sqlite3
 import unicodedata
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,27 +35,63 @@ def current_caption(connection: sqlite3.Connection, photo: Path) -> CurrentCapti
 
 
 def set_caption(path: Path, photo: Path, text: str) -> None:
-    """Replace the human-authored caption of a photo; remove it if the text is empty.
+    """Replace the human-authored caption of a photo; remove it if the text is empty."""
+    text = _one_line(text)
+    with _editing(path, photo) as (connection, number):
+        if number is None:
+            return
+        connection.execute("DELETE FROM captions WHERE photo = ? AND source = 'person'", [number])
+        if text:
+            connection.execute(
+                "INSERT INTO captions (photo, source, rank, text) VALUES (?, 'person', 0, ?)",
+                [number, text],
+            )
+
+
+def edit_keywords(path: Path, photo: Path, add: Iterable[str], remove: Iterable[str]) -> None:
+    """Add keywords to a photo and remove others; see `Index.edit_keywords`."""
+    with _editing(path, photo) as (connection, number):
+        if number is None:
+            return
+        for word in filter(None, map(_keyword, add)):
+            connection.execute(
+                "INSERT INTO keyword_edits (photo, word, rejected) VALUES (?, ?, 0) "
+                "ON CONFLICT DO UPDATE SET word = excluded.word, rejected = 0",
+                [number, word],
+            )
+        for word in filter(None, map(_keyword, remove)):
+            connection.execute(
+                "DELETE FROM keyword_edits WHERE photo = ? AND word = ?", [number, word]
+            )
+            connection.execute(
+                "INSERT INTO keyword_edits (photo, word, rejected) "
+                "SELECT photo, word, 1 FROM keywords "
+                "WHERE photo = ? AND word = ? COLLATE NOCASE LIMIT 1",
+                [number, word],
+            )
+
+
+@contextmanager
+def _editing(path: Path, photo: Path) -> Iterator[tuple[sqlite3.Connection, int | None]]:
+    """A transaction of one photo's edits, and the photo's id; None if the index has no such photo.
 
     Without the writer's lock: nobody should have to wait until a run over 300,000 photos is done.
     SQLite's own locks suffice for one transaction that takes them at its beginning.
     """
-    text = _one_line(text)
     address = sqlite_uri(path, "mode=rw")
     with closing(sqlite3.connect(address, uri=True, timeout=TIMEOUT)) as connection, connection:
         connection.execute("BEGIN IMMEDIATE")
         row = connection.execute(
             "SELECT id FROM photos WHERE path = ?", [path_key(photo)]
         ).fetchone()
-        if not row:
-            return
-        connection.execute("DELETE FROM captions WHERE photo = ? AND source = 'person'", row)
-        if text:
-            connection.execute(
-                "INSERT INTO captions (photo, source, rank, text) VALUES (?, 'person', 0, ?)",
-                [*row, text],
-            )
-        documents.refresh(connection, *row)
+        number = int(row[0]) if row else None
+        yield connection, number
+        if number is not None:
+            documents.refresh(connection, number)
+
+
+def _keyword(word: str) -> str:
+    return unicodedata.normalize("NFC", _one_line(word))
 
 
 def _one_line(text: str) -> str:

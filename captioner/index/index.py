@@ -534,6 +534,25 @@ class Index:
         with database.explaining_errors(self.path):
             edits.set_caption(self.path, photo, text)
 
+    def edit_keywords(
+        self, photo: Path, *, add: Iterable[str] = (), remove: Iterable[str] = ()
+    ) -> None:
+        """Add human-authored keywords to a photo, and remove some of its keywords.
+
+        One that a model found is rejected by removing it: it is left out everywhere, whatever a
+        model finds later, until it is added again. Those in the photo's file stay. Possible
+        whenever `set_caption` is.
+
+        Parameters
+        ----------
+        photo
+            One that the index knows; for others, nothing is stored.
+        add, remove
+            Neither case nor spaces around them matter.
+        """
+        with database.explaining_errors(self.path):
+            edits.edit_keywords(self.path, photo, add, remove)
+
     def statistics(self) -> Statistics:
         """Counts of photos by state, format, camera, year, keyword and model."""
         with (

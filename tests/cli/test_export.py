@@ -78,7 +78,7 @@ class TestRecords:
             missing_reason=None, taken_at="2024-05-06T07:08:09", taken_offset="+02:00",
             camera="Canon EOS R6", lens="50 mm", latitude=54.9, longitude=8.3, file_title=None,
             file_caption="Süd",
-            file_keywords=["a", "b"], kind="sentence",
+            file_keywords=["a", "b"], kind="sentence", edited_keywords=[], rejected_keywords=[],
         )  # fmt: skip
         assert (broken["status"], broken["reason"]) == ("failed", "it is empty.")
         assert (broken["caption"], broken["content_hash"], broken["keywords"]) == (None, None, [])
