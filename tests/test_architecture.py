@@ -34,13 +34,17 @@ ALLOWED = {
     "merging": {"index"},
     "search": {"index", "model", "photos"},
     "library": {"execution", "index", "indexing", "model", "photos", "search"},
+    "corrections": {"index"},
+    "review": {"index", "model"},
+    "statements": {"metadata", "photos"},
     "writing": {"index", "metadata"},
     "training": {"photos", "model"},
     "api": {"photos", "model", "execution"},
     "__main__": {"cli"},
     "cli": {
         "photos", "model", "index", "metadata", "execution", "indexing", "library", "search",
-        "deduplication", "training", "api", "merging", "writing",
+        "deduplication", "training", "api", "merging", "corrections", "statements",
+        "writing",
     },
 }  # fmt: skip
 

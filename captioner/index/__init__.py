@@ -1,7 +1,8 @@
 """The index: an SQLite database that stores what every photo shows, and searches it."""
 
+from captioner.index.details import HeldCaption, PhotoDetails
 from captioner.index.display import DisplayCaption, KeywordEdits
-from captioner.index.edits import CurrentCaption
+from captioner.index.edits import Correction, CurrentCaption
 from captioner.index.facts import SidecarFacts
 from captioner.index.filters import Filters
 from captioner.index.hits import Hit
@@ -11,13 +12,17 @@ from captioner.index.missing import IndexedPhoto, MissingPhoto, ScannedPaths
 from captioner.index.records import Record
 from captioner.index.scan import Change, Scan
 from captioner.index.statistics import Counts, Statistics
+from captioner.index.uncertain import Described, Unreviewed
 
 __all__ = [
     "Change",
+    "Correction",
     "Counts",
     "CurrentCaption",
+    "Described",
     "DisplayCaption",
     "Filters",
+    "HeldCaption",
     "Hit",
     "Index",
     "IndexedPhoto",
@@ -25,9 +30,11 @@ __all__ = [
     "MergeSummary",
     "MissingPhoto",
     "OtherPicture",
+    "PhotoDetails",
     "Record",
     "Scan",
     "ScannedPaths",
     "SidecarFacts",
     "Statistics",
+    "Unreviewed",
 ]

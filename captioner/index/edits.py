@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from captioner.index import documents
 from captioner.index.database import TIMEOUT, path_key
 from captioner.index.display import JOIN_BEST_CAPTION
 from captioner.system.paths import sqlite_uri
+from captioner.types import Photo
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,31 @@ def current_caption(connection: sqlite3.Connection, photo: Path) -> CurrentCapti
         [path_key(photo)],
     ).fetchone()
     return CurrentCaption(row[0], bool(row[1])) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A photo with captions by a person in the index."""
+
+    photo: Photo
+    """As it was when it was indexed."""
+    content_hash: bytes
+    captions: tuple[str, ...]
+
+
+def corrections(connection: sqlite3.Connection) -> list[Correction]:
+    """The photos with captions by a person, by path; missing ones and failures are left out."""
+    rows = connection.execute(
+        "SELECT path, size, mtime_ns, content_hash, text FROM captions "
+        "JOIN photos ON photos.id = captions.photo WHERE source = 'person' "
+        "AND content_hash IS NOT NULL AND missing_since IS NULL ORDER BY path, rank"
+    )
+    return [
+        Correction(
+            Photo(os.fsdecode(path), size, mtime_ns), content_hash, tuple(row[-1] for row in some)
+        )
+        for (path, size, mtime_ns, content_hash), some in groupby(rows, key=lambda row: row[:4])
+    ]
 
 
 def set_caption(path: Path, photo: Path, text: str) -> None:
