@@ -143,8 +143,8 @@ def _collect(index: Index) -> _Corpus:
             "no photo has a caption of yours.",
             "Write one with `captioner edit`, or review captions with `captioner browse`.",
         )
-    captions = sum(len(one.captions) for one in found.values())
-    return _Corpus(found, CorpusSummary(len(found), captions, tuple(absent), tuple(changed)))
+    number = sum(len(one.captions) for one in found.values())
+    return _Corpus(found, CorpusSummary(len(found), number, tuple(absent), tuple(changed)))
 
 
 def _quoted(caption: str) -> str:

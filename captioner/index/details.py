@@ -82,7 +82,10 @@ def details(connection: sqlite3.Connection, photo: int) -> PhotoDetails | None:
     ).fetchone()
     if row is None:
         return None
-    path, described, reason, size, mtime_ns, content_hash, *rest = row
+    (
+        path, described, reason, size, mtime_ns, content_hash, width, height, format_,
+        recorded_at, missing_since, missing_reason, model_id, encoder_id,
+    ) = row  # fmt: skip
     captions = connection.execute(
         "SELECT text, source, model_id, score, log_probability FROM captions WHERE photo = ? "
         "ORDER BY source = 'person' DESC, rank",
@@ -94,12 +97,25 @@ def details(connection: sqlite3.Connection, photo: int) -> PhotoDetails | None:
         [content_hash, photo],
     )
     return PhotoDetails(
-        photo, Path(os.fsdecode(path)), bool(described), reason, size, mtime_ns, content_hash,
-        *rest,
+        id=photo,
+        path=Path(os.fsdecode(path)),
+        described=bool(described),
+        reason=reason,
+        size=size,
+        mtime_ns=mtime_ns,
+        content_hash=content_hash,
+        width=width,
+        height=height,
+        format=format_,
+        recorded_at=recorded_at,
+        missing_since=missing_since,
+        missing_reason=missing_reason,
+        model_id=model_id,
+        encoder_id=encoder_id,
         caption=display_captions(connection, [photo])[photo],
         captions=tuple(HeldCaption(*caption) for caption in captions),
         keywords=tuple(model_keywords(connection, [photo])[photo]),
         keyword_edits=keyword_edits(connection, [photo]).get(photo, KeywordEdits()),
         facts=facts.by_id(connection, photo),
         copies=tuple((number, Path(os.fsdecode(other))) for number, other in copies),
-    )  # fmt: skip
+    )
