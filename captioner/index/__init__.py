@@ -1,5 +1,6 @@
 """The index: an SQLite database that stores what every photo shows, and searches it."""
 
+from captioner.index.chunks import ChunkCache
 from captioner.index.details import HeldCaption, PhotoDetails
 from captioner.index.display import DisplayCaption, KeywordEdits
 from captioner.index.edits import Correction, CurrentCaption
@@ -10,12 +11,14 @@ from captioner.index.index import Index
 from captioner.index.merge import MergeSummary, OtherPicture
 from captioner.index.missing import IndexedPhoto, MissingPhoto, ScannedPaths
 from captioner.index.records import Record
+from captioner.index.rows import PhotoRow
 from captioner.index.scan import Change, Scan
 from captioner.index.statistics import Counts, Statistics
 from captioner.index.uncertain import Described, Unreviewed
 
 __all__ = [
     "Change",
+    "ChunkCache",
     "Correction",
     "Counts",
     "CurrentCaption",
@@ -31,6 +34,7 @@ __all__ = [
     "MissingPhoto",
     "OtherPicture",
     "PhotoDetails",
+    "PhotoRow",
     "Record",
     "Scan",
     "ScannedPaths",

@@ -56,6 +56,8 @@ class Hit:
     """The index that it is in, if several were searched."""
     edited_keywords: tuple[str, ...] = ()
     """Human-authored, in the index."""
+    id: int = 0
+    """Its row in the index."""
 
 
 def load_hits(
@@ -116,6 +118,7 @@ def load_hits(
             content_hash=content,
             rank=rank,
             edited_keywords=edits[photo].added if photo in edits else (),
+            id=photo,
         )
 
     return [hit(photo, *score) for photo, score in zip(photos, scores, strict=True)]
