@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from captioner.errors import CaptionerError, UsageError
 from captioner.index import Index, PhotoDetails
@@ -26,6 +26,7 @@ Outcome = Literal["accepted", "corrected", "skipped"]
 _READ_AGAIN = "Recaption the photos with `captioner index --recaption`, which reads them again."
 
 
+@runtime_checkable
 class Suggester(Protocol):
     """A model as reviewing uses it: sentences from stored features, without an engine."""
 
