@@ -3,7 +3,7 @@
 import { get, send } from "/static/api.js";
 import { showError, toast } from "/static/dialogs.js";
 import { keys } from "/static/keys.js";
-import { showSuggestions } from "/static/suggestions.js";
+import { showSuggestions } from "/static/sentences.js";
 
 const item = document.getElementById("item");
 const message = document.getElementById("message");
