@@ -132,18 +132,23 @@ def _sentences(workspace: Workspace, index: Index, details: PhotoDetails) -> tup
             name = f"{choice.name}: " if several else ""
             note = f"{name}{error}"
             continue
-        found += [
-            {
-                "text": one.caption.text,
-                "confidence": one.caption.confidence,
-                "log_probability": one.caption.log_probability,
-                "cosine": one.cosine,
-                "words": one.mean_word_probability,
-                "trusted": one.trusted,
-                "model": choice.name if several else "",
-            }
-            for one in (considered[:3] if several else considered)
-        ]
+        for one in considered[:3] if several else considered:
+            caption = one.caption
+            same = next((other for other in found if other["text"] == caption.text), None)
+            if same:
+                same["model"] = f"{same['model']}, {choice.name}"
+                continue
+            found.append(
+                {
+                    "text": caption.text,
+                    "confidence": caption.confidence,
+                    "log_probability": caption.log_probability,
+                    "cosine": one.cosine,
+                    "words": one.mean_word_probability,
+                    "trusted": one.trusted,
+                    "model": choice.name if several else "",
+                }
+            )
     if not found:
         found = [
             {"text": one.text, "confidence": one.confidence, "trusted": True}
