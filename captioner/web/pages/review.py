@@ -70,7 +70,7 @@ def decide(request: Request, body: Body) -> Response:
     workspace = workspace_of(request)
     caption, outcome = body.text("text"), body.choice("outcome", OUTCOMES)
     with workspace.reader() as reader:
-        index, details = find(reader, body.number("number"))
+        index, details = _reviewed(reader, body.number("number"))
         workspace.review.decide(
             index, details, caption, "accepted" if outcome == "accepted" else "corrected"
         )
@@ -81,7 +81,7 @@ def skip(request: Request, body: Body) -> Response:
     """Leave a photo as it is; it is not shown again in this session."""
     workspace = workspace_of(request)
     with workspace.reader() as reader:
-        _, details = find(reader, body.number("number"))
+        _, details = _reviewed(reader, body.number("number"))
         workspace.review.skip(details)
         return json_response(_progress(workspace))
 
@@ -115,8 +115,21 @@ def export(request: Request) -> Response:
     return StreamingResponse(
         pieces,
         media_type="application/zip",
-        headers={"Content-Disposition": 'attachment; filename="captioner-corrections.zip"'},
+        headers={
+            "Content-Disposition": 'attachment; filename="captioner-corrections.zip"',
+            "Content-Encoding": "identity",  # photos are compressed already
+        },
     )
+
+
+def _reviewed(reader: Reader, number: int) -> tuple[Index, PhotoDetails]:
+    """A photo of the first index, which is the one that is reviewed."""
+    index, details = find(reader, number)
+    if index is not reader.index:
+        raise UsageError(
+            "only photos of the first database are reviewed.", "Start with this database first."
+        )
+    return index, details
 
 
 def _sentences(workspace: Workspace, index: Index, details: PhotoDetails) -> tuple[Sentences, str]:
