@@ -1,8 +1,11 @@
 """The index: an SQLite database that stores what every photo shows, and searches it."""
 
 from captioner.index.display import DisplayCaption
+from captioner.index.distributions import Distributions, Place
+from captioner.index.duplicates import DuplicateGroup, DuplicatePhoto
 from captioner.index.edits import CurrentCaption
 from captioner.index.facts import SidecarFacts
+from captioner.index.failures import FailedPhoto, FailureGroup
 from captioner.index.filters import Filters
 from captioner.index.hits import Hit
 from captioner.index.index import Index
@@ -17,6 +20,11 @@ __all__ = [
     "Counts",
     "CurrentCaption",
     "DisplayCaption",
+    "Distributions",
+    "DuplicateGroup",
+    "DuplicatePhoto",
+    "FailedPhoto",
+    "FailureGroup",
     "Filters",
     "Hit",
     "Index",
@@ -24,6 +32,7 @@ __all__ = [
     "MergeSummary",
     "MissingPhoto",
     "OtherPicture",
+    "Place",
     "Record",
     "Scan",
     "ScannedPaths",
