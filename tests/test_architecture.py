@@ -21,7 +21,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 SHARED = {
     "types", "errors", "app_paths", "offline", "authorship", "formats", "hashing", "filenames",
-    "regular_files", "system", "fusion", "keywords", "parts", "__init__",
+    "regular_files", "system", "fusion", "keywords", "pace", "parts", "__init__",
 }  # fmt: skip
 ALLOWED = {
     "photos": set(),
@@ -30,6 +30,7 @@ ALLOWED = {
     "metadata": set(),
     "execution": {"photos"},
     "deduplication": {"index"},
+    "jobs": {"execution", "index", "indexing", "photos"},
     "indexing": {"deduplication", "execution", "index", "photos"},
     "merging": {"index"},
     "search": {"index", "model", "photos"},

@@ -148,13 +148,13 @@ def _folders(connection: sqlite3.Connection) -> dict[str, int]:
     Paths are in the order of their bytes, so that each folder's photos come in one piece: its first
     path is looked up, the others are counted by the database.
     """
-    others = [
+    # Sorted here: the index of paths would be slower, as it does not have the other columns.
+    others = sorted(
         path
         for (path,) in connection.execute(
-            "SELECT path FROM photos WHERE missing_since IS NOT NULL OR status != 'described' "
-            "ORDER BY path"
+            "SELECT path FROM photos WHERE missing_since IS NOT NULL OR status != 'described'"
         )
-    ]
+    )
     found: dict[bytes, int] = {}
 
     def count(folder: bytes, start: bytes, end: bytes) -> None:
