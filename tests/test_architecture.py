@@ -33,6 +33,7 @@ ALLOWED = {
     "jobs": {"execution", "index", "indexing", "photos"},
     "indexing": {"deduplication", "execution", "index", "photos"},
     "merging": {"index"},
+    "comparison": {"model", "photos"},
     "search": {"index", "model", "photos"},
     "library": {"execution", "index", "indexing", "model", "photos", "search"},
     "training": {"photos", "model"},

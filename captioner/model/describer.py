@@ -96,6 +96,19 @@ class Model:
         """Photos per batch, at most."""
         return self.engine.batch_size
 
+    @property
+    def threshold(self) -> float:
+        """The confidence from which on a caption is trusted."""
+        return self._threshold
+
+    def with_min_confidence(self, min_confidence: float) -> Model:
+        """The same model and engine with another threshold of confidence, 0 to 1."""
+        options = replace(self._options, min_confidence=min_confidence)
+        parts = Parts(self.head, self.concepts, self.space, self.generator)
+        other = Model(self.bundle, parts, options)
+        other.engine = self.engine
+        return other
+
     def loader(self) -> Callable[[], Model]:
         """Loads the same model in another process; see `captioner.types.PortableDescriber`."""
         options = replace(self._options, bundle=self.bundle.folder, photos=None)

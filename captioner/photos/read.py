@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from io import BufferedReader
 from itertools import chain
+from typing import BinaryIO
 
 from captioner.errors import PhotoError, PhotoUnavailableError
 from captioner.hashing import new_hash
@@ -84,6 +85,44 @@ def read(photo: Photo, size: int) -> DecodedPhoto:
         raise PhotoUnavailableError(explain(error)) from error
     return DecodedPhoto(
         photo=photo,
+        rgb=image.rgb,
+        width=image.width,
+        height=image.height,
+        format=kind,
+        content_hash=content_hash.digest(),
+        facts=image.facts,
+    )
+
+
+def read_stream(file: BinaryIO, name: str, size: int) -> DecodedPhoto:
+    """Decode a photo that is no file of the user's, such as an upload, as `read` does.
+
+    Whatever its format, it is decoded in the sandbox: it may come from anyone.
+
+    Parameters
+    ----------
+    file
+        At its beginning, and seekable.
+    name
+        Stands for its path.
+    size
+        Side of the model input, pixels.
+
+    Raises
+    ------
+    PhotoError
+        With a reason that completes "cannot read NAME: …", and a remedy if there is one.
+    """
+    try:
+        kind = formats.detect_format(file)
+        file.seek(0)
+        content_hash = new_hash()
+        image = sandbox.decode_in_sandbox(_chunks(file, content_hash), kind, size)
+        length = file.tell()
+    except OSError as error:
+        raise PhotoUnavailableError(explain(error)) from error
+    return DecodedPhoto(
+        photo=Photo(name, length, 0),
         rgb=image.rgb,
         width=image.width,
         height=image.height,
@@ -176,7 +215,7 @@ def _max_scans(jpeg: bytes) -> int:
     return 0
 
 
-def _chunks(file: BufferedReader, content_hash: hashlib.blake2b) -> Iterator[bytes]:
+def _chunks(file: BinaryIO, content_hash: hashlib.blake2b) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK):
         content_hash.update(chunk)
         yield chunk
