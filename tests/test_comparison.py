@@ -6,6 +6,8 @@ import io
 import struct
 import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,33 +16,37 @@ from colour_describer import ColourDescriber
 from PIL import Image
 
 from captioner import comparison
-from captioner.comparison import ALTERNATIVES, Comparison
+from captioner.comparison import ALTERNATIVES, AdjustableModel, Borrow, ComparedPhoto
 from captioner.errors import PhotoError
-from captioner.model.options import DescribeOptions
 
 
 class Model(ColourDescriber):
     """Recognises colours, and trusts captions from a threshold on."""
 
-    def __init__(self, options: DescribeOptions, threshold: float) -> None:
-        super().__init__(alternatives=options.alternatives, min_confidence=threshold)
-        self._options = options
+    def __init__(self, threshold: float, alternatives: int = 1, size: int = 16) -> None:
+        super().__init__(alternatives=alternatives, min_confidence=threshold)
+        self.size, self._threshold = size, threshold
 
-    def with_min_confidence(self, min_confidence: float) -> Model:
-        return Model(self._options, min_confidence)
+    def adjusted(self, *, alternatives: int, min_confidence: float | None) -> Model:
+        least = self._threshold if min_confidence is None else min_confidence
+        return Model(least, alternatives, self.size)
 
 
-def compare(*thresholds: float, size: int = 16) -> Comparison:
-    """A comparison of models with these thresholds, as if from folders named a, b, …"""
-    options = []
+def always(model: AdjustableModel) -> Borrow:
+    @contextmanager
+    def borrow() -> Iterator[AdjustableModel]:
+        yield model
 
-    def load(asked: DescribeOptions) -> Model:
-        options.append(asked)
-        model = Model(asked, thresholds[len(options) - 1])
-        model.size = size * len(options)
-        return model
+    return borrow
 
-    return Comparison([Path(f"models/{chr(97 + n)}") for n in range(len(thresholds))], load)
+
+def compare(file: io.BytesIO, *thresholds: float) -> ComparedPhoto:
+    """By models with these thresholds, named a, b, …, of different input sizes."""
+    models = {
+        chr(97 + number): always(Model(threshold, size=16 + number))
+        for number, threshold in enumerate(thresholds)
+    }
+    return comparison.compare(file, "upload", models)
 
 
 def picture(
@@ -53,12 +59,11 @@ def picture(
 
 
 def test_each_model_says_what_it_thinks() -> None:
-    models = compare(0.5, 0.95)
-    assert models.names == ["a", "b"]
-    photo = models.describe(picture())
+    made = compare(picture(), 0.5, 0.95)
+    photo = made.photo
     assert (photo.format, photo.width, photo.height) == ("JPEG", 60, 40)
-    assert photo.pixels.shape == (16, 16, 3)
-    sure, unsure = photo.results
+    assert photo.rgb.shape == (16, 16, 3)
+    sure, unsure = made.results
     assert (sure.model, unsure.model) == ("a", "b")
     assert sure.is_trusted
     assert [one.text for one in sure.captions] == ["A red photo."]
@@ -66,30 +71,20 @@ def test_each_model_says_what_it_thinks() -> None:
     assert [one.text for one in unsure.captions][:2] == ["A red photo.", "A green photo."]
     assert len(unsure.captions) <= ALTERNATIVES
     assert [one.word for one in unsure.keywords] == ["red", "green"]
-    assert min(photo.seconds, sure.seconds, unsure.seconds) > 0
+    assert min(made.seconds, sure.seconds, unsure.seconds) > 0
 
 
-def test_a_model_is_named_by_its_folder_and_never_twice_the_same(tmp_path: Path) -> None:
-    paths = [tmp_path / "x/base", tmp_path / "y/base", tmp_path / "z/base", tmp_path / "other"]
-    assert Comparison(paths, lambda _: Model(_, 0)).names == [
-        "base",
-        "base (2)",
-        "base (3)",
-        "other",
-    ]
-
-
-def test_photos_are_upright(tmp_path: Path) -> None:
+def test_photos_are_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    photo = compare(0.1).describe(picture(exif=exif))
+    photo = compare(picture(exif=exif), 0.1).photo
     assert (photo.width, photo.height) == (40, 60)
 
 
 def test_nothing_is_written_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    compare(0.1).describe(picture("PNG"))
+    compare(picture("PNG"), 0.1)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -123,7 +118,7 @@ def bomb(width: int, height: int) -> io.BytesIO:
 )
 def test_what_is_no_photo_is_refused_with_the_reason(content: io.BytesIO, reason: str) -> None:
     with pytest.raises(PhotoError, match=reason):
-        compare(0.1).describe(content)
+        compare(content, 0.1)
 
 
 def test_too_many_bytes_are_refused_before_any_model_is_loaded(
@@ -131,30 +126,30 @@ def test_too_many_bytes_are_refused_before_any_model_is_loaded(
 ) -> None:
     monkeypatch.setattr(comparison, "MAX_BYTES", 1 << 20)
 
-    def load(options: DescribeOptions) -> Model:
+    def borrow() -> None:
         raise AssertionError
 
     with pytest.raises(PhotoError, match="more than 1 MiB"):
-        Comparison([None], load).describe(io.BytesIO(bytes((1 << 20) + 1)))
+        comparison.compare(io.BytesIO(bytes((1 << 20) + 1)), "upload", {"a": borrow})  # type: ignore[dict-item]
 
 
-def test_the_models_that_ship_and_the_command_line_say_the_same() -> None:
-    from captioner import Captioner, model
+def test_the_model_that_ships_says_the_same_as_on_the_command_line() -> None:
+    from captioner import Captioner, DescribeOptions, Description, model
 
     root = Path(__file__).parents[1]
     if not (root / "weights/base/bundle.json").is_file():
         pytest.skip("there is no weights/base yet")
-    models = Comparison([root / "weights/base", root / "weights/base"], model.load)
+    loaded = model.load(DescribeOptions(root / "weights/base", photos=1))
     with (root / "example.jpg").open("rb") as file:
-        photo = models.describe(file)
+        made = comparison.compare(file, "upload", {"one": always(loaded), "two": always(loaded)})
     [described] = Captioner.load(root / "weights/base").caption(root / "example.jpg")
-    first, second = photo.results
-    assert [first.model, second.model] == ["base", "base (2)"]
+    assert isinstance(described, Description)
+    first, second = made.results
     assert first.captions == second.captions
-    assert first.captions[0].text == described.text  # type: ignore[union-attr]
+    assert first.captions[0].text == described.text
     assert len(first.captions) == ALTERNATIVES
     np.testing.assert_allclose(
         [one.probability for one in first.keywords],
-        [one.probability for one in described.keywords],  # type: ignore[union-attr]
+        [one.probability for one in described.keywords],
         atol=0.02,
     )

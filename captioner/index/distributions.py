@@ -11,7 +11,7 @@ import re
 import sqlite3
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +63,32 @@ class Distributions:
     confidence: tuple[int, ...]
     """Photos with a model's sentence by its confidence, in `CONFIDENCE_BINS` bins."""
     places: tuple[Place, ...]
+
+    @classmethod
+    def combined(cls, parts: Sequence[Distributions]) -> Distributions:
+        """Those of several indexes together. Photos that are in more than one count in each."""
+        if len(parts) == 1:
+            return parts[0]
+
+        def total(*every: Mapping[str, int]) -> Counter[str]:
+            found = Counter[str]()
+            for one in every:
+                found.update(one)
+            return found
+
+        places = sorted(
+            (place for one in parts for place in one.places), key=lambda place: -place.photos
+        )
+        return cls(
+            photos=sum(one.photos for one in parts),
+            months=dict(sorted(total(*(one.months for one in parts)).items())),
+            cameras=_most_frequent(total(*(one.cameras for one in parts))),
+            lenses=_most_frequent(total(*(one.lenses for one in parts))),
+            folders=_most_frequent(total(*(one.folders for one in parts))),
+            keywords=_most_frequent(total(*(one.keywords for one in parts)), MAX_KEYWORDS),
+            confidence=tuple(map(sum, zip(*(one.confidence for one in parts), strict=True))),
+            places=tuple(places),
+        )
 
     @property
     def years(self) -> dict[str, int]:

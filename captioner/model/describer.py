@@ -96,14 +96,12 @@ class Model:
         """Photos per batch, at most."""
         return self.engine.batch_size
 
-    @property
-    def threshold(self) -> float:
-        """The confidence from which on a caption is trusted."""
-        return self._threshold
+    def adjusted(self, *, alternatives: int, min_confidence: float | None) -> Model:
+        """The same model and engine, which returns more captions or others; see `DescribeOptions`.
 
-    def with_min_confidence(self, min_confidence: float) -> Model:
-        """The same model and engine with another threshold of confidence, 0 to 1."""
-        options = replace(self._options, min_confidence=min_confidence)
+        Not to be used at the same time as this one.
+        """
+        options = replace(self._options, alternatives=alternatives, min_confidence=min_confidence)
         parts = Parts(self.head, self.concepts, self.space, self.generator)
         other = Model(self.bundle, parts, options)
         other.engine = self.engine

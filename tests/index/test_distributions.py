@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fake_descriptions import description, failure
 
-from captioner.index import Filters, Index
+from captioner.index import Distributions, Filters, Index
 from captioner.index.distributions import CONFIDENCE_BINS
 from captioner.types import Caption, Facts
 
@@ -107,3 +107,15 @@ def test_an_empty_index_has_nothing_to_count(tmp_path: Path) -> None:
         made = opened.distributions()
     assert made.years == {}
     assert (made.photos, sum(made.confidence), made.places) == (0, 0, ())
+
+
+def test_those_of_several_indexes_add_up(index: Index) -> None:
+    one = index.distributions()
+    both = Distributions.combined([one, one])
+    assert both.photos == 2 * one.photos
+    assert both.years == {year: 2 * number for year, number in one.years.items()}
+    assert both.cameras == {camera: 2 * number for camera, number in one.cameras.items()}
+    assert both.keywords == {word: 2 * number for word, number in one.keywords.items()}
+    assert both.confidence == tuple(2 * number for number in one.confidence)
+    assert sum(place.photos for place in both.places) == 2 * 3
+    assert Distributions.combined([one]) is one

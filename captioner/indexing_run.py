@@ -1,7 +1,7 @@
-"""Jobs: an index brought up to date with folders in the background, with progress to watch.
+"""Indexing runs: an index brought up to date with folders, while other threads watch.
 
-What `captioner index` does in the foreground. One job at a time; it goes on whether anyone watches
-or not, and a stop keeps what is done.
+What `captioner index` does with a progress display in a terminal. The thread that calls `run` does
+the work; `progress` and `problems` may be called from any other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from captioner.errors import CaptionerError, UsageError
 from captioner.index import Index
@@ -30,14 +30,13 @@ if TYPE_CHECKING:
     from captioner.indexing import Result
     from captioner.types import Describer
 
-State = Literal[
-    "waiting", "looking", "loading", "running", "finishing", "done", "stopped", "failed"
-]
-"""Of a job: not begun, walking through folders, loading the model, describing photos, finishing
-those in progress after a stop, complete, stopped by a person, ended by an error."""
+State = Literal["looking", "loading", "running", "done", "stopped", "failed"]
+"""Of a run: walking through folders, loading the model, describing photos; complete, stopped by a
+person, ended by an error."""
 
+DEFAULT_OPTIONS = UpdateOptions()
 KEPT_PROBLEMS = 500
-"""Problems of a job that are kept to be shown, the latest; all failures are in the index."""
+"""Problems of a run that are kept to be shown, the latest; all failures are in the index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +52,8 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is."""
+    """How far a run is."""
 
-    number: int
-    """Of the job, from 1."""
     state: State
     folders: tuple[str, ...]
     found: int = 0
@@ -87,15 +84,13 @@ class Progress:
         return self.state in ("done", "stopped", "failed")
 
 
-class IndexingJob:
-    """One update of an index in a thread of its own.
+class IndexingRun:
+    """One update of an index.
 
     Parameters
     ----------
-    number
-        Of the job.
     database
-        The index to update.
+        The index to update; created if it does not exist.
     folders
         The folders to walk; none: all that were indexed before.
     load
@@ -108,38 +103,20 @@ class IndexingJob:
 
     def __init__(
         self,
-        number: int,
         database: Path,
         folders: Sequence[Path],
         load: Callable[[], Describer],
-        executor: Callable[[], Executor] | None,
-        options: UpdateOptions,
+        *,
+        executor: Callable[[], Executor] | None = None,
+        options: UpdateOptions = DEFAULT_OPTIONS,
     ) -> None:
         self._database, self._folders = database, list(folders)
         self._load, self._executor, self._options = load, executor, options
         self._lock = threading.Lock()
-        self._progress = Progress(number, "waiting", tuple(map(str, folders)))
+        self._progress = Progress("looking", tuple(map(str, folders)))
         self._pace = Pace()
         self._began = time.monotonic()
         self._problems: deque[Problem] = deque(maxlen=KEPT_PROBLEMS)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="indexing", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop after the photos in progress; what is done is stored."""
-        self._stopping.set()
-        with self._lock:
-            if self._progress.state in ("looking", "loading", "running"):
-                self._progress = replace(self._progress, state="finishing")
-
-    def join(self, seconds: float | None = None) -> bool:
-        """Wait for the end; False if it has not come within so many seconds."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
 
     def progress(self) -> Progress:
         """How far it is now."""
@@ -167,23 +144,38 @@ class IndexingJob:
             new = min(max(number - seen, 0), len(self._problems))
             return list(islice(self._problems, len(self._problems) - new, None)), number
 
-    def _run(self) -> None:
+    def run(self, stop: Callable[[], bool] = lambda: False) -> UpdateSummary:
+        """Do it, in the calling thread.
+
+        Parameters
+        ----------
+        stop
+            Called between two photos; once it returns True, those in progress are finished and
+            stored.
+
+        Raises
+        ------
+        CaptionerError
+            If the index cannot be written, or the model cannot be loaded.
+        """
         try:
             with Index.open(self._database, write=True) as index:
-                summary = self._update(index)
+                summary = self._update(index, stop)
         except CaptionerError as error:
             self._end("failed", reason=error.reason, remedy=error.remedy)
-        except Exception as error:  # a bug must not leave a job that seems to run for ever
+            raise
+        except BaseException as error:  # a bug must not look like a run that never ends
             what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             self._end("failed", reason=f"Unexpected {what}.", remedy="Please report this.")
-        else:
-            self._end("stopped" if summary.stopped else "done", summary=summary)
+            raise
+        self._end("stopped" if summary.stopped else "done", summary=summary)
+        return summary
 
-    def _update(self, index: Index) -> UpdateSummary:
+    def _update(self, index: Index, stop: Callable[[], bool]) -> UpdateSummary:
         folders = self._folders or index.roots()
         if not folders:
             raise UsageError("no folder was indexed before.", "Name one.")
-        self._set(state="looking", folders=tuple(map(str, folders)))
+        self._set(folders=tuple(map(str, folders)))
         return update(
             index,
             self._walk(folders),
@@ -193,7 +185,7 @@ class IndexingJob:
             options=self._options,
             planned=self._planned,
             progress=self._done,
-            stop=self._stopping.is_set,
+            stop=stop,
             warn=self._warn,
             executor=self._executor,
         )
@@ -201,9 +193,7 @@ class IndexingJob:
     def _walk(self, folders: Sequence[Path]) -> Iterator[Listing | Failure]:
         for one in listings(folders, skipped=self._warn):
             if isinstance(one, Listing):
-                with self._lock:
-                    found = self._progress.found + len(one)
-                    self._progress = replace(self._progress, found=found)
+                self._set(found=self._progress.found + len(one))
             yield one
 
     def _warn(self, path: Path, reason: str) -> None:
@@ -240,91 +230,19 @@ class IndexingJob:
             self._progress = replace(self._progress, done=done, current=str(path))
             self._pace.done()
 
-    def _set(self, *, state: State, **changes: object) -> None:
-        """Change the state, unless a stop has been asked for."""
+    def _set(self, **changes: Any) -> None:
         with self._lock:
-            if self._stopping.is_set():
-                state = "finishing"
-            self._progress = replace(self._progress, state=state, **changes)  # type: ignore[arg-type]
+            self._progress = replace(self._progress, **changes)
 
-    def _end(self, state: State, **how: object) -> None:
-        with self._lock:
-            self._progress = replace(
-                self._progress,
-                state=state,
-                seconds=time.monotonic() - self._began,
-                photos_per_second=self._pace.per_second(),
-                seconds_left=None,
-                current="",
-                **how,  # type: ignore[arg-type]
-            )
-
-
-class Jobs:
-    """Runs indexing jobs of one index, one at a time, and remembers the latest.
-
-    Parameters
-    ----------
-    database
-        The index; created if it does not exist.
-    load
-        Loads the model that describes photos.
-    executor
-        Gives the executor that describes; None: the default one.
-    """
-
-    def __init__(
-        self,
-        database: Path,
-        load: Callable[[], Describer],
-        executor: Callable[[], Executor] | None = None,
-    ) -> None:
-        self._database, self._load, self._executor = database, load, executor
-        self._lock = threading.Lock()
-        self._job: IndexingJob | None = None
-        self._closed = False
-
-    @property
-    def latest(self) -> IndexingJob | None:
-        """The job that runs, or else the last one; None if there was none."""
-        return self._job
-
-    def start(self, folders: Sequence[Path] = (), *, retry_failed: bool = False) -> IndexingJob:
-        """Start a job for some folders, or for all that were indexed before.
-
-        Raises
-        ------
-        UsageError
-            If another job runs, or a path is not an existing folder of this computer.
-        """
-        checked = [existing_folder(folder) for folder in folders]
-        with self._lock:
-            if self._closed:
-                raise UsageError("the server is being stopped.", "Start it again.")
-            if self._job and not self._job.progress().is_over:
-                raise UsageError(
-                    "photos are being indexed already.", "Wait until that is done, or stop it."
-                )
-            number = self._job.progress().number + 1 if self._job else 1
-            options = UpdateOptions(retry_failed=retry_failed)
-            self._job = IndexingJob(
-                number, self._database, checked, self._load, self._executor, options
-            )
-            self._job.start()
-            return self._job
-
-    def close(self, seconds: float | None = None) -> bool:
-        """Stop a running job and wait until it has stored what is done; start no other.
-
-        Returns whether it ended within so many seconds.
-        """
-        with self._lock:
-            self._closed = True
-            job = self._job
-        if job is None:
-            return True
-        job.stop()
-        return job.join(seconds)
+    def _end(self, state: State, **how: Any) -> None:
+        self._set(
+            state=state,
+            seconds=time.monotonic() - self._began,
+            photos_per_second=self._pace.per_second(),
+            seconds_left=None,
+            current="",
+            **how,
+        )
 
 
 def existing_folder(typed: Path | str) -> Path:

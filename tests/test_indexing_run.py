@@ -1,9 +1,9 @@
-"""Indexing in the background: progress, problems as they come, stops that keep what is done."""
+"""Indexing while others watch: progress, problems as they come, stops that keep what is done."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,8 @@ from recording_describer import RecordingDescriber
 
 from captioner.errors import CaptionerError, UsageError
 from captioner.index import Index
-from captioner.jobs import IndexingJob, Jobs, existing_folder
+from captioner.indexing import UpdateOptions
+from captioner.indexing_run import IndexingRun, existing_folder
 from captioner.types import Describer
 
 SECONDS = 60.0
@@ -45,104 +46,98 @@ def database(tmp_path: Path) -> Path:
     return tmp_path / "captioner.db"
 
 
+Make = Callable[..., IndexingRun]
+
+
 @pytest.fixture
-def make(database: Path) -> Iterator[Callable[..., Jobs]]:
-    made: list[Jobs] = []
+def make(database: Path) -> Make:
+    def make(
+        *folders: Path, load: Callable[[], Describer] = RecordingDescriber, retry: bool = False
+    ) -> IndexingRun:
+        return IndexingRun(database, folders, load, options=UpdateOptions(retry_failed=retry))
 
-    def make(load: Callable[[], Describer] = RecordingDescriber) -> Jobs:
-        made.append(Jobs(database, load))
-        return made[-1]
-
-    yield make
-    for jobs in made:
-        jobs.close(SECONDS)
+    return make
 
 
-def ended(job: IndexingJob) -> IndexingJob:
-    assert job.join(SECONDS)
-    assert job.progress().is_over
-    return job
+def ended(run: IndexingRun) -> IndexingRun:
+    run.run()
+    assert run.progress().is_over
+    return run
 
 
 def test_a_folder_is_indexed_and_what_fails_is_said(
-    make: Callable[..., Jobs], folder: Path, database: Path
+    make: Make, folder: Path, database: Path
 ) -> None:
     (folder / "3.jpg").write_bytes(b"")
     (folder / "link.jpg").symlink_to("nowhere")
-    job = ended(make().start([folder]))
-    progress = job.progress()
+    run = ended(make(folder))
+    progress = run.progress()
     assert (progress.state, progress.total, progress.done, progress.found) == ("done", 8, 8, 8)
     assert progress.summary is not None
     assert (progress.summary.described, progress.summary.failed, progress.failed) == (7, 1, 1)
-    problems, number = job.problems()
+    problems, number = run.problems()
     assert number == progress.problems == 2
     assert {Path(one.path).name: one.is_photo for one in problems} == {
         "3.jpg": True,
         "link.jpg": False,
     }
     assert all(one.reason.endswith(".") for one in problems)
-    assert job.problems(seen=1) == (problems[1:], 2)
-    assert job.problems(seen=2) == ([], 2)
+    assert run.problems(seen=1) == (problems[1:], 2)
+    assert run.problems(seen=2) == ([], 2)
     with Index.open(database) as index:
         assert index.counts().described == 7
 
 
 def test_progress_is_there_while_it_runs_and_a_stop_keeps_what_is_done(
-    make: Callable[..., Jobs], folder: Path, database: Path
+    make: Make, folder: Path, database: Path
 ) -> None:
-    gate = Gate()
-    jobs = make(gate.load)
-    job = jobs.start([folder])
+    gate, stop = Gate(), threading.Event()
+    run = make(folder, load=gate.load)
+    thread = threading.Thread(target=run.run, args=[stop.is_set])
+    thread.start()
     assert gate.reached.acquire(timeout=SECONDS)
     gate.opened.release()
     assert gate.reached.acquire(timeout=SECONDS)  # the first two are described
-    progress = job.progress()
+    progress = run.progress()
     assert (progress.state, progress.total, progress.is_over) == ("running", 8, False)
-    assert jobs.latest is job
-    with pytest.raises(UsageError, match="already"):
-        jobs.start([folder])
-    job.stop()
-    assert job.progress().state == "finishing"
+    stop.set()
     for _ in range(4):
         gate.opened.release()
-    assert ended(job).progress().state == "stopped"
+    thread.join(SECONDS)
+    assert run.progress().state == "stopped"
     with Index.open(database) as index:
         stored = index.counts().described
-    assert stored == job.progress().done
+    assert stored == run.progress().done
     assert 2 <= stored <= 8
-    again = ended(make().start([folder]))
-    assert again.progress().done == 8 - stored
+    assert ended(make(folder)).progress().done == 8 - stored
     with Index.open(database) as index:
         assert index.counts().described == 8
 
 
-def test_without_folders_all_that_were_indexed_are_indexed_again(
-    make: Callable[..., Jobs], folder: Path, database: Path
-) -> None:
-    jobs = make()
-    job = ended(jobs.start())
-    assert job.progress().state == "failed"
-    assert job.progress().reason == "no folder was indexed before."
-    ended(jobs.start([folder]))
+def test_without_folders_all_that_were_indexed_are_indexed_again(make: Make, folder: Path) -> None:
+    with pytest.raises(UsageError, match="no folder was indexed before"):
+        make().run()
+    ended(make(folder))
     (folder / "0.jpg").unlink()
     photo(folder / "new.jpg", "red")
-    progress = ended(jobs.start()).progress()
-    assert (progress.number, progress.state, progress.folders) == (3, "done", (str(folder),))
+    progress = ended(make()).progress()
+    assert (progress.state, progress.folders) == ("done", (str(folder),))
     assert progress.summary is not None
     assert (progress.summary.described, progress.summary.missing) == (1, 1)
 
 
-def test_failed_photos_are_tried_again_on_request(make: Callable[..., Jobs], folder: Path) -> None:
+def test_failed_photos_are_tried_again_on_request(make: Make, folder: Path) -> None:
     (folder / "3.jpg").write_bytes(b"")
-    jobs = make()
-    ended(jobs.start([folder]))
-    assert ended(jobs.start([folder])).progress().failed == 0
-    assert ended(jobs.start([folder], retry_failed=True)).progress().failed == 1
+    ended(make(folder))
+    assert ended(make(folder)).progress().failed == 0
+    assert ended(make(folder, retry=True)).progress().failed == 1
 
 
-def test_a_second_writer_is_named(make: Callable[..., Jobs], folder: Path, database: Path) -> None:
-    with Index.open(database, write=True):
-        progress = ended(make().start([folder])).progress()
+def test_a_second_writer_is_named(make: Make, folder: Path, database: Path) -> None:
+    run = make(folder)
+    with Index.open(database, write=True), pytest.raises(CaptionerError):
+        run.run()
+    progress = run.progress()
     assert progress.state == "failed"
     assert "is being written to by process" in progress.reason
     assert progress.remedy.startswith("Wait until it has finished")
@@ -155,31 +150,17 @@ def test_a_second_writer_is_named(make: Callable[..., Jobs], folder: Path, datab
         (KeyError("bug"), "Unexpected KeyError: 'bug'."),
     ],
 )
-def test_an_error_ends_the_job_and_is_said(
-    make: Callable[..., Jobs], folder: Path, error: Exception, reason: str
+def test_an_error_ends_the_run_and_is_said(
+    make: Make, folder: Path, error: Exception, reason: str
 ) -> None:
     def load() -> Describer:
         raise error
 
-    progress = ended(make(load).start([folder])).progress()
-    assert (progress.state, progress.reason) == ("failed", reason)
-    assert progress.remedy
-
-
-def test_closing_stops_what_runs_and_starts_no_other(
-    make: Callable[..., Jobs], folder: Path
-) -> None:
-    gate = Gate()
-    jobs = make(gate.load)
-    job = jobs.start([folder])
-    assert gate.reached.acquire(timeout=SECONDS)
-    assert not jobs.close(seconds=0)
-    for _ in range(4):
-        gate.opened.release()
-    assert jobs.close(SECONDS)
-    assert job.progress().state == "stopped"
-    with pytest.raises(UsageError, match="being stopped"):
-        jobs.start([folder])
+    run = make(folder, load=load)
+    with pytest.raises(type(error)):
+        run.run()
+    assert (run.progress().state, run.progress().reason) == ("failed", reason)
+    assert run.progress().remedy
 
 
 def test_a_path_has_to_be_that_of_an_existing_folder(
