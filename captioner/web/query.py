@@ -27,14 +27,14 @@ class Query:
     after: str = ""
     before: str = ""
     camera: str = ""
-    lens: str = ""
     near: str = ""
-    confidence: str = ""
     keywords: tuple[str, ...] = ()
     like: int | None = None
     """The number of a photo that the others should look like."""
     example: str = ""
     """The name of a photo that was dropped onto the page, as `Examples` gave it."""
+    lens: str = ""
+    confidence: str = ""
 
     @classmethod
     def of(cls, parameters: QueryParams) -> Self:
