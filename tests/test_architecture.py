@@ -37,17 +37,23 @@ ALLOWED = {
     "comparison": {"model", "photos"},
     "search": {"index", "model", "photos"},
     "library": {"execution", "index", "indexing", "model", "photos", "search"},
+    "corrections": {"index"},
+    "review": {"index", "model"},
+    "statements": {"metadata", "photos"},
+    "writing": {"index", "metadata"},
     "rendering": {"photos"},
     "web": {
         "library", "search", "indexing", "index", "model", "photos", "metadata", "execution",
-        "deduplication", "rendering", "indexing_run", "comparison",
+        "deduplication", "rendering", "indexing_run", "comparison", "corrections", "review",
+        "statements", "writing",
     },
     "training": {"photos", "model", "rendering"},
     "api": {"photos", "model", "execution"},
     "__main__": {"cli"},
     "cli": {
         "photos", "model", "index", "metadata", "execution", "indexing", "library", "search",
-        "deduplication", "training", "api", "merging", "web",
+        "deduplication", "training", "api", "merging", "corrections", "statements",
+        "writing", "web",
     },
 }  # fmt: skip
 

@@ -1,10 +1,11 @@
 """The index: an SQLite database that stores what every photo shows, and searches it."""
 
 from captioner.index.chunks import ChunkCache
-from captioner.index.display import DisplayCaption
+from captioner.index.details import HeldCaption, PhotoDetails
+from captioner.index.display import DisplayCaption, KeywordEdits
 from captioner.index.distributions import Distributions, Place
 from captioner.index.duplicates import DuplicateGroup, DuplicatePhoto
-from captioner.index.edits import CurrentCaption
+from captioner.index.edits import Correction, CurrentCaption
 from captioner.index.facts import SidecarFacts
 from captioner.index.failures import FailedPhoto, FailureGroup
 from captioner.index.filters import Filters
@@ -16,12 +17,15 @@ from captioner.index.records import Record
 from captioner.index.rows import PhotoRow
 from captioner.index.scan import Change, Scan
 from captioner.index.statistics import Counts, Statistics
+from captioner.index.uncertain import Described, Unreviewed
 
 __all__ = [
     "Change",
     "ChunkCache",
+    "Correction",
     "Counts",
     "CurrentCaption",
+    "Described",
     "DisplayCaption",
     "Distributions",
     "DuplicateGroup",
@@ -29,12 +33,15 @@ __all__ = [
     "FailedPhoto",
     "FailureGroup",
     "Filters",
+    "HeldCaption",
     "Hit",
     "Index",
     "IndexedPhoto",
+    "KeywordEdits",
     "MergeSummary",
     "MissingPhoto",
     "OtherPicture",
+    "PhotoDetails",
     "PhotoRow",
     "Place",
     "Record",
@@ -42,4 +49,5 @@ __all__ = [
     "ScannedPaths",
     "SidecarFacts",
     "Statistics",
+    "Unreviewed",
 ]

@@ -15,6 +15,7 @@ from captioner.errors import CaptionerError, PhotoError
 from captioner.index import ChunkCache, Hit, Index, PhotoRow
 from captioner.model.options import DEFAULT_OPTIONS, DescribeOptions
 from captioner.rendering.thumbnails import ThumbnailCache
+from captioner.review import DisagreementFinder, Review, Suggester
 from captioner.types import DecodedPhoto, Describer, Description, Failure, Photo, QueryPlanner
 from captioner.web.indexing import Indexer
 from captioner.web.jobs import Jobs
@@ -65,6 +66,11 @@ class Reader:
                 f"there is no photo number {number} in the index.", "Search for it again."
             )
         return found
+
+    def close(self) -> None:
+        """Close the indexes."""
+        for index in self.indexes:
+            index.close()
 
     def hits(self, numbers: Sequence[int]) -> list[tuple[int, Hit]]:
         """What is shown of photos, with their numbers and in their order; absent ones omitted."""
@@ -117,6 +123,8 @@ class Workspace:
         )
         self.thumbnails = thumbnails or ThumbnailCache()
         self.jobs = Jobs()
+        self.review = Review()
+        self.finder: DisagreementFinder | None = None
         self._load = load or _load
         self.indexer = Indexer(self.databases[0], self.jobs, self._load_for_indexing)
         self._describers: dict[int, Describer] = {}
@@ -125,8 +133,8 @@ class Workspace:
         self._idle: queue.LifoQueue[Reader] = queue.LifoQueue()
         self._planner: tuple[str, QueryPlanner] | None = None
         self._planner_lock = threading.Lock()
-        self._open = ExitStack()
-        self._open_lock = threading.Lock()
+        self._closed = False
+        self._lock = threading.Lock()
 
     @property
     def bundle(self) -> Path | None:
@@ -154,12 +162,15 @@ class Workspace:
                         for path, chunks in zip(self.databases, self._chunks, strict=True)
                     ]
                 )
-                with self._open_lock:
-                    self._open.push(opened.pop_all())
+                opened.pop_all()
         try:
             yield reader
         finally:
-            self._idle.put(reader)
+            with self._lock:
+                if self._closed:
+                    reader.close()
+                else:
+                    self._idle.put(reader)
 
     @contextmanager
     def writer(self) -> Iterator[Index]:
@@ -217,6 +228,22 @@ class Workspace:
         with self._model_locks[number]:
             yield self._loaded(choice)
 
+    @contextmanager
+    def suggester(self, number: int = 0) -> Iterator[Suggester]:
+        """Borrow a loaded model for its suggestions from stored features, one thread at a time.
+
+        Raises
+        ------
+        CaptionerError
+            If there is no such model, or it cannot be loaded.
+        """
+        choice = self.choice(number)
+        with self._model_locks[number]:
+            model = self._loaded(choice)
+            if not isinstance(model, Suggester):
+                raise CaptionerError("this model suggests no sentences.")
+            yield model
+
     def describe(self, photo: Photo, number: int = 0) -> Description | Failure:
         """Describe a photo's file by a model. Stores nothing."""
         from captioner.photos.read import read
@@ -232,10 +259,15 @@ class Workspace:
         return self._describe(number, photo, lambda size: read_open(photo, file, size))
 
     def close(self) -> None:
-        """Stop all jobs and close all indexes."""
+        """Stop all jobs and close all indexes; those in use, when they are returned.
+
+        A connection must not be closed while another thread is using it.
+        """
         self.jobs.close()
-        with self._open_lock:
-            self._open.close()
+        with self._lock:
+            self._closed = True
+            while not self._idle.empty():
+                self._idle.get_nowait().close()
 
     def _load_for_indexing(self) -> Describer:
         """The first model once more, for many photos: it is busy for hours."""
