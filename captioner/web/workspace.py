@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +17,7 @@ from captioner.model.options import DEFAULT_OPTIONS, DescribeOptions
 from captioner.rendering.thumbnails import ThumbnailCache
 from captioner.review import DisagreementFinder, Review, Suggester
 from captioner.types import DecodedPhoto, Describer, Description, Failure, Photo, QueryPlanner
+from captioner.web.indexing import Indexer
 from captioner.web.jobs import Jobs
 
 Load = Callable[[DescribeOptions], Describer]
@@ -125,6 +126,7 @@ class Workspace:
         self.review = Review()
         self.finder: DisagreementFinder | None = None
         self._load = load or _load
+        self.indexer = Indexer(self.databases[0], self.jobs, self._load_for_indexing)
         self._describers: dict[int, Describer] = {}
         self._model_locks = [threading.Lock() for _ in models]
         self._chunks = [ChunkCache() for _ in self.databases]
@@ -220,6 +222,13 @@ class Workspace:
             return self._loaded(choice)
 
     @contextmanager
+    def model(self, number: int = 0) -> Iterator[Describer]:
+        """Borrow a loaded model, which nobody else uses meanwhile; see `describer`."""
+        choice = self.choice(number)
+        with self._model_locks[number]:
+            yield self._loaded(choice)
+
+    @contextmanager
     def suggester(self, number: int = 0) -> Iterator[Suggester]:
         """Borrow a loaded model for its suggestions from stored features, one thread at a time.
 
@@ -259,6 +268,10 @@ class Workspace:
             self._closed = True
             while not self._idle.empty():
                 self._idle.get_nowait().close()
+
+    def _load_for_indexing(self) -> Describer:
+        """The first model once more, for many photos: it is busy for hours."""
+        return self._load(replace(self.models[0].options, photos=None))
 
     def _loaded(self, choice: ModelChoice) -> Describer:
         if choice.number not in self._describers:
