@@ -25,6 +25,7 @@ from captioner.index import (
     missing,
     mounts,
     records,
+    rows,
     search,
     spelling,
     statistics,
@@ -41,6 +42,7 @@ from captioner.index.hits import Hit
 from captioner.index.merge import MergeSummary
 from captioner.index.missing import IndexedPhoto, MissingPhoto, ScannedPaths
 from captioner.index.records import Record
+from captioner.index.rows import PhotoRow
 from captioner.index.scan import Change, Scan
 from captioner.index.search import ExamplePhoto
 from captioner.index.statistics import Counts, Statistics
@@ -72,20 +74,31 @@ class Index:
     """
 
     def __init__(
-        self, path: Path, connection: sqlite3.Connection, resources: ExitStack, *, write: bool
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        resources: ExitStack,
+        *,
+        write: bool,
+        chunks: ChunkCache | None = None,
     ) -> None:
         self.path = path
         self._write = write
         self._connection = connection
         self._resources = resources
-        self._chunks = ChunkCache()
+        self._chunks = chunks or ChunkCache()
 
     @classmethod
-    def open(cls, path: Path, *, write: bool = False) -> Self:
+    def open(cls, path: Path, *, write: bool = False, chunks: ChunkCache | None = None) -> Self:
         """Open the database at `path`.
 
         For reading it must exist, is never written, and never waits for a writer. For writing it
         is created or migrated first, and no other process may write until this one is done.
+
+        Parameters
+        ----------
+        chunks
+            The memory of its vectors, which several readers of one database may share.
 
         Raises
         ------
@@ -110,7 +123,7 @@ class Index:
                             "Upgrade it with `captioner index FOLDER`; nothing in it is lost.",
                         )
                     documents.rebuild(connection)
-            return cls(path, connection, resources.pop_all(), write=write)
+            return cls(path, connection, resources.pop_all(), write=write, chunks=chunks)
 
     @property
     def network_filesystem(self) -> str | None:
@@ -472,6 +485,19 @@ class Index:
                 filters,
                 content_hash,
             )
+
+    def photo_row(self, number: int) -> PhotoRow | None:
+        """The photo in a row; None if there is no such row."""
+        with database.explaining_errors(self.path):
+            return rows.photo_row(self._connection, number)
+
+    def hits(self, numbers: Sequence[int]) -> list[Hit]:
+        """Photos in the order of their row numbers, as hits without a score."""
+        with (
+            database.explaining_errors(self.path),
+            database.snapshot(self._connection) as connection,
+        ):
+            return rows.hits(connection, numbers)
 
     def vectors(self, path: Path, model_id: str) -> SearchVectors | None:
         """The search vectors of a photo by a model; None if it has not described the photo."""
