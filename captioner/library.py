@@ -228,6 +228,12 @@ class Library:
         """Store your caption of a photo, shown before the model's; "" removes it."""
         self._index.set_caption(Path(photo), caption)
 
+    def edit_keywords(
+        self, photo: StrPath, *, add: Iterable[str] = (), remove: Iterable[str] = ()
+    ) -> None:
+        """Add keywords of yours to a photo, and remove yours or the model's for good."""
+        self._index.edit_keywords(Path(photo), add=add, remove=remove)
+
     def stats(self) -> Statistics:
         """How many photos the library has, by status, model, camera and year."""
         return self._index.statistics()

@@ -302,7 +302,9 @@ class StoredCaption:
     confidence: float
     """As of `Caption`; 1 if human-authored, 0 if there is no text."""
     keywords: tuple[str, ...]
-    """Things before actions, each most probable first."""
+    """The model's: things before actions, each most probable first."""
+    edited_keywords: tuple[str, ...] = ()
+    """Human-authored, in the index."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,17 +35,22 @@ ALLOWED = {
     "merging": {"index"},
     "search": {"index", "model", "photos"},
     "library": {"execution", "index", "indexing", "model", "photos", "search"},
+    "corrections": {"index"},
+    "review": {"index", "model"},
+    "statements": {"metadata", "photos"},
+    "writing": {"index", "metadata"},
     "rendering": {"photos"},
     "web": {
         "library", "search", "indexing", "index", "model", "photos", "metadata", "execution",
-        "deduplication", "rendering",
+        "deduplication", "rendering", "corrections", "review", "statements", "writing",
     },
     "training": {"photos", "model", "rendering"},
     "api": {"photos", "model", "execution"},
     "__main__": {"cli"},
     "cli": {
         "photos", "model", "index", "metadata", "execution", "indexing", "library", "search",
-        "deduplication", "training", "api", "merging", "web",
+        "deduplication", "training", "api", "merging", "corrections", "statements",
+        "writing", "web",
     },
 }  # fmt: skip
 

@@ -91,7 +91,7 @@ def browse(
     password = _password(password_file, required=not is_loopback(host))
     bundles: list[Path | None] = [*model] if model else [None]
     models = [DescribeOptions(bundle, device, precision, photos=1) for bundle in bundles]
-    workspace = Workspace(database or (), models, loading.load)
+    workspace = Workspace(database or (), models, partial(loading.load, start=False))
     for path in workspace.databases[:1]:
         ensure_database(path)
     with workspace.reader():  # an index that cannot be read is an error now, not on the page

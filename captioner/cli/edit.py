@@ -1,9 +1,10 @@
-"""`captioner edit`: a caption written by the user, instead of the model's."""
+"""`captioner edit`: a caption and keywords by the user, before the model's."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ from captioner.errors import CaptionerError, UsageError
 from captioner.system.paths import absolute, quoted
 
 if TYPE_CHECKING:
-    from captioner.index import CurrentCaption
+    from captioner.index import CurrentCaption, Index
 
 COMMAND = TextCommand
 _SCISSORS = "# ------------------- everything below this line is ignored -------------------"
@@ -34,21 +35,35 @@ def edit(
     remove: Annotated[
         bool, typer.Option("--remove", help="Remove your caption and use the model's again.")
     ] = False,
+    add_keywords: Annotated[
+        list[str] | None,
+        typer.Option("--add-keyword", metavar="WORD", help="Add a keyword of yours (repeatable)."),
+    ] = None,
+    remove_keywords: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--remove-keyword",
+            metavar="WORD",
+            help="Remove a keyword, yours or the model's (repeatable).",
+        ),
+    ] = None,
     quiet: options.Quiet = False,
     log_file: options.LogFile = None,
     database: options.Database = None,
 ) -> None:
-    """Write your own caption for a photo.
+    """Write your own caption for a photo, or change its keywords.
 
     Your caption is shown and searched instead of the model's, and no other run or model
     overwrites it. It is stored in the index; `captioner write` writes it to a sidecar or the
-    photo. VISUAL or EDITOR selects your editor. Line breaks become spaces.
+    photo. VISUAL or EDITOR selects your editor. Line breaks become spaces. The same applies to your
+    keywords; a keyword of the model that you remove stays removed.
 
     \b
     Examples:
       captioner edit beach.jpg "Rex and Emma on the beach at Sylt"
       captioner edit beach.jpg
       captioner edit beach.jpg --remove
+      captioner edit beach.jpg --add-keyword Sylt --remove-keyword boat
     """
     from captioner.app_paths import database_path
     from captioner.index import Index
@@ -64,6 +79,10 @@ def edit(
         before = index.current_caption(path)
         if before is None:
             raise UsageError(f"{name} is not in the index.", _how_to_add(path))
+        if add_keywords or remove_keywords:
+            _edit_keywords(index, path, name, add_keywords or [], remove_keywords or [])
+            if text is None and not remove:
+                return
         if remove and not before.by_person:
             console.note(f"{name} has no caption of yours.")
             return
@@ -87,6 +106,18 @@ def edit(
             "The caption written to its file or sidecar is still there: change it with "
             "`captioner write --existing replace`, or remove it with `captioner undo`."
         )
+
+
+def _edit_keywords(
+    index: Index, path: Path, name: str, add: Sequence[str], remove: Sequence[str]
+) -> None:
+    if not all(word.strip() for word in (*add, *remove)):
+        raise UsageError("the keyword is empty.", "Write a word after the option.")
+    index.edit_keywords(path, add=add, remove=remove)
+    stored = index.stored_caption(path)
+    words = (*stored.edited_keywords, *stored.keywords) if stored else ()
+    shown = ", ".join(dict.fromkeys(map(console.shown, words)))
+    console.note(f"{name}: {shown}" if shown else f"{name} has no keywords.")
 
 
 def _how_to_add(path: Path) -> str:

@@ -51,6 +51,18 @@ def export(
             help="Copy the database itself, even while another process writes to it.",
         ),
     ] = None,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write photos with captions of yours as a data set for `captioner train "
+            "--extra-data`, into a new folder.",
+        ),
+    ] = None,
+    copy: Annotated[
+        bool,
+        typer.Option("--copy", help="With --corrections: copy the photos instead of linking them."),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     quiet: options.Quiet = False,
     log_file: options.LogFile = None,
@@ -60,13 +72,15 @@ def export(
 
     One record per photo, ordered by path: captions, keywords, camera data, failures.
     docs/export.md explains each column. In CSV, lists are JSON. Parquet needs
-    `pip install 'captioner[export]'`. A backup is itself a database that --db accepts.
+    `pip install 'captioner[export]'`. A backup is itself a database that --db accepts. With
+    --corrections, a model can learn from what you corrected; docs/training.md explains how.
 
     \b
     Examples:
       captioner export | jq -r 'select(.status == "failed") | .path'
       captioner export --output photos.csv
       captioner export --backup captioner-backup.db
+      captioner export --corrections my-captions
     """
     from captioner.app_paths import database_path
 
@@ -74,6 +88,16 @@ def export(
     path = database or database_path()
     if output == Path("-"):
         output = None
+    if copy and not corrections:
+        raise UsageError("--copy requires --corrections.", "Name a folder with --corrections.")
+    if corrections:
+        if format_ or output or backup:
+            raise UsageError(
+                "--corrections writes a data set, without --format, --output or --backup.",
+                "Use it alone.",
+            )
+        _export_corrections(path, corrections, copy=copy)
+        return
     if backup:
         if format_ or output:
             raise UsageError(
@@ -198,13 +222,32 @@ def _schema(pa: Any) -> Any:
             pa.struct([("caption", text), ("source", text), ("confidence", real)])
         ),
         "keywords": pa.list_(pa.struct([("word", text), ("probability", real)])),
-        "file_keywords": pa.list_(text),
+        **dict.fromkeys(("file_keywords", "edited_keywords", "rejected_keywords"), pa.list_(text)),
         **dict.fromkeys(("width", "height", "size", "mtime_ns"), number),
         **dict.fromkeys(("confidence", "latitude", "longitude"), real),
     }
     from captioner.index import Record
 
     return pa.schema([(name, types.get(name, text)) for name in Record.__annotations__])
+
+
+def _export_corrections(path: Path, folder: Path, *, copy: bool) -> None:
+    from captioner.corrections import export
+    from captioner.index import Index
+
+    with Index.open(path) as index:
+        summary = export(index, folder, copy=copy)
+    for reason, paths in (
+        ("it is not there", summary.absent),
+        ("it has changed since it was indexed; run `captioner index` again", summary.changed),
+    ):
+        for skipped in paths:
+            console.warning(f"skipped {console.shown(skipped)}: {reason}.")
+    name = console.shown(str(folder))
+    console.note(
+        f"{console.counted(summary.photos)} with {console.counted(summary.captions, 'caption')} "
+        f"written to {name}. Train with them: captioner train --extra-data {name}"
+    )
 
 
 def _back_up(path: Path, target: Path, *, force: bool) -> None:

@@ -96,6 +96,7 @@ def _record(hit: Hit, score: float | None) -> dict[str, object]:
         ],
         "file_keywords": list(hit.file_keywords),
         "copies": list(hit.copies),
+        "edited_keywords": list(hit.edited_keywords),
     }
     if hit.database:
         record["database"] = hit.database

@@ -173,8 +173,9 @@ def _write(
     min_confidence: float | None,
 ) -> int:
     """Write the captions of photos; return how many could not be written."""
-    from captioner.cli.write import WriteSelection, write_all
+    from captioner.cli.write import write_all
     from captioner.metadata.outcome import WriteOptions
+    from captioner.writing import WriteSelection
 
     photos = list(dict.fromkeys(photos))
     write_options = WriteOptions(in_place=in_place)

@@ -16,7 +16,7 @@ from captioner.cli import console, options, updating
 from captioner.cli.interrupt import finishing
 from captioner.cli.paths import InputPaths
 from captioner.cli.progress import progress
-from captioner.cli.write import KeepTimes, NoSync, record, refresh
+from captioner.cli.write import KeepTimes, NoSync, record
 
 if TYPE_CHECKING:
     from captioner.index.writes import Writes
@@ -56,8 +56,8 @@ def undo(
     """
     from captioner.app_paths import database_path
     from captioner.metadata.outcome import WriteOptions, WriteStatus
-    from captioner.metadata.writer import CaptionWriter
     from captioner.types import Failure
+    from captioner.writing import IndexWriter
 
     console.configure_output(quiet=quiet, log_file=log_file)
     inputs = InputPaths(paths or [], nul=nul)
@@ -75,7 +75,7 @@ def undo(
         )
         with (
             finishing() as stop,
-            CaptionWriter(records, write_options) as writer,
+            IndexWriter(index, write_options) as writer,
             progress(quiet=dry_run) as bar,
         ):
             for photo in takewhile(lambda _: not stop(), photos):
@@ -86,7 +86,7 @@ def undo(
                     if as_json:
                         console.json_line({"path": path, "error": photo.reason})
                     continue
-                for outcome in writer.undo(photo.path):
+                for outcome in writer.undo(photo):
                     tally[outcome.status] += 1
                     if as_json:
                         console.json_line(record(inputs, outcome, dry_run=dry_run))
@@ -99,8 +99,6 @@ def undo(
                     if outcome.error:
                         where = console.shown(inputs.spell_beside(outcome.target, outcome.photo))
                         console.warning(f"{where} is left unchanged: {outcome.error}")
-                    elif outcome.is_photo and not dry_run:
-                        refresh(records, photo)
                 bar.done(path)
     would = "would be " if dry_run else ""
     console.note(f"{console.counted(tally[WriteStatus.UNDONE], 'file')} {would}restored.")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sized
-from dataclasses import dataclass, replace
-from datetime import datetime
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -19,10 +17,9 @@ from captioner.cli.progress import progress
 
 if TYPE_CHECKING:
     from captioner.index import Index
-    from captioner.index.writes import Writes
-    from captioner.metadata.fields import CaptionData
     from captioner.metadata.outcome import UnreadableMetadata, WriteOptions, WriteOutcome
-    from captioner.types import Failure, Photo, StoredCaption
+    from captioner.types import Failure, Photo
+    from captioner.writing import WriteSelection
 
 NoSync = Annotated[
     bool,
@@ -40,28 +37,6 @@ KeepTimes = Annotated[
 
 
 _WOULD = {"written": "would_write", "undone": "would_undo"}
-
-
-@dataclass(frozen=True, slots=True)
-class WriteSelection:
-    """What to write of the captions in the index."""
-
-    field: Literal["description", "alt", "both"] = "description"
-    keywords: int = 0
-    min_confidence: float = 0
-
-    def caption_data(self, stored: StoredCaption) -> CaptionData:
-        """The caption to write for one photo; a human-authored one has no model."""
-        from captioner.metadata.fields import CaptionData, shorten_alt_text
-
-        has_alt_text = stored.text and self.field in ("alt", "both")
-        return CaptionData(
-            description=stored.text if self.field in ("description", "both") else None,
-            alt_text=shorten_alt_text(stored.text) if stored.text and has_alt_text else None,
-            keywords=stored.keywords[: self.keywords],
-            model=stored.model_id,
-            date=datetime.now().astimezone().isoformat(timespec="seconds"),
-        )
 
 
 def write(
@@ -122,6 +97,7 @@ def write(
     from captioner.app_paths import database_path
     from captioner.metadata.outcome import WriteOptions
     from captioner.photos.walk import walk
+    from captioner.writing import WriteSelection
 
     console.configure_output(quiet=quiet, log_file=log_file)
     write_options = WriteOptions(
@@ -167,17 +143,15 @@ def write_all(
     stop
         Called before each photo; stops if it returns True.
     """
-    from captioner.metadata.outcome import WriteStatus
-    from captioner.metadata.writer import CaptionWriter
     from captioner.types import Failure
+    from captioner.writing import IndexWriter, NothingToWrite
 
     dry_run = write_options.dry_run
     tally: Counter[str] = Counter()
     table = (
         Table() if write_options.dry_run and not as_json and console.stdout_is_terminal() else None
     )
-    records = index.writes(sync=write_options.sync)
-    with CaptionWriter(records, write_options) as writer, progress(quiet=dry_run) as bar:
+    with IndexWriter(index, write_options, selection) as writer, progress(quiet=dry_run) as bar:
         if isinstance(photos, Sized):
             bar.planned(len(photos))
         for photo in takewhile(lambda _: not stop(), photos):
@@ -186,15 +160,11 @@ def write_all(
             if isinstance(photo, Failure):
                 kind, result = "failed", {"path": path, "error": photo.reason}
                 console.cannot_read(path, photo.reason)
-            elif isinstance(stored := _stored_caption(index, photo, selection), str):
-                kind, result = stored, {"path": path, "state": stored}
+            elif isinstance(outcome := writer.write(photo), NothingToWrite):
+                kind, result = outcome.value, {"path": path, "state": outcome.value}
             else:
-                outcome = writer.write(photo.path, selection.caption_data(stored))
                 kind, result = _kind(outcome), record(inputs, outcome, dry_run=dry_run)
                 _report(inputs, outcome, table, dry_run=dry_run and not as_json)
-                is_written = outcome.status is WriteStatus.WRITTEN and not dry_run
-                if is_written and outcome.is_photo:
-                    refresh(records, photo)
             tally[kind] += 1
             if as_json:
                 console.json_line(result)
@@ -205,35 +175,6 @@ def write_all(
     if stop():
         console.note("Stopped: run the same command again to continue.")
     return tally
-
-
-def _stored_caption(index: Index, photo: Photo, selection: WriteSelection) -> StoredCaption | str:
-    """The caption in the index of a photo as it is now; otherwise why there is none to write."""
-    stored = index.stored_caption(photo.path)
-    if not stored:
-        return "unknown"
-    if (stored.photo.size, stored.photo.mtime_ns) != (photo.size, photo.mtime_ns):
-        return "changed"
-    if stored.text and stored.confidence >= selection.min_confidence:
-        return stored
-    # Keywords have thresholds of their own, whatever the confidence of the caption.
-    return replace(stored, text=None) if selection.keywords and stored.keywords else "unsure"
-
-
-def refresh(records: Writes, before: Photo) -> None:
-    """Store size, date and hash of a photo after a write in the index.
-
-    If it was moved or deleted since, the next `captioner index` notices.
-    """
-    from captioner.hashing import hash_file
-    from captioner.types import Photo
-
-    try:
-        after = Photo.of(before.path, before.path.stat())
-        content_hash = hash_file(before.path)
-    except OSError:
-        return
-    records.update_photo(before, after, content_hash)
 
 
 def record(inputs: InputPaths, outcome: WriteOutcome, *, dry_run: bool) -> dict[str, object]:

@@ -1,8 +1,9 @@
 """The index: an SQLite database that stores what every photo shows, and searches it."""
 
 from captioner.index.chunks import ChunkCache
-from captioner.index.display import DisplayCaption
-from captioner.index.edits import CurrentCaption
+from captioner.index.details import HeldCaption, PhotoDetails
+from captioner.index.display import DisplayCaption, KeywordEdits
+from captioner.index.edits import Correction, CurrentCaption
 from captioner.index.facts import SidecarFacts
 from captioner.index.filters import Filters
 from captioner.index.hits import Hit
@@ -13,24 +14,31 @@ from captioner.index.records import Record
 from captioner.index.rows import PhotoRow
 from captioner.index.scan import Change, Scan
 from captioner.index.statistics import Counts, Statistics
+from captioner.index.uncertain import Described, Unreviewed
 
 __all__ = [
     "Change",
     "ChunkCache",
+    "Correction",
     "Counts",
     "CurrentCaption",
+    "Described",
     "DisplayCaption",
     "Filters",
+    "HeldCaption",
     "Hit",
     "Index",
     "IndexedPhoto",
+    "KeywordEdits",
     "MergeSummary",
     "MissingPhoto",
     "OtherPicture",
+    "PhotoDetails",
     "PhotoRow",
     "Record",
     "Scan",
     "ScannedPaths",
     "SidecarFacts",
     "Statistics",
+    "Unreviewed",
 ]

@@ -46,13 +46,28 @@ class DisplayCaption:
     """How likely a model's sentence is to fit, 0 to 1; None for anything else."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeywordEdits:
+    """What a person changed in the keywords of a photo, in the order of the changes."""
+
+    added: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
+    """The model's that are wrong, and left out everywhere."""
+
+
+_NO_EDITS = KeywordEdits()
+
+
 def choose(
-    captions: Sequence[CaptionRow], in_file: str | None, keywords: Iterable[str]
+    captions: Sequence[CaptionRow],
+    in_file: str | None,
+    edited_keywords: Sequence[str],
+    keywords: Iterable[str],
 ) -> DisplayCaption:
     """Choose the caption to show.
 
     Human-authored captions come first: those in the index, then those in the photo's file or a
-    sidecar. Then comes the model's best sentence, and last its keywords.
+    sidecar. Then comes the model's best sentence, and last keywords: a person's, else the model's.
 
     Parameters
     ----------
@@ -60,6 +75,8 @@ def choose(
         Those in the index, best first.
     in_file
         The caption in the photo's file or a sidecar.
+    edited_keywords
+        A person's, in the index.
     keywords
         The model's, in their order.
     """
@@ -68,6 +85,8 @@ def choose(
     if captions:
         text, source, confidence = captions[0]
         return DisplayCaption(text, "sentence", source, confidence)
+    if edited_keywords:
+        return DisplayCaption(keyword_text(edited_keywords), "keywords", "person", None)
     words = keyword_text(keywords)
     if words:
         return DisplayCaption(words, "keywords", "model", None)
@@ -89,10 +108,12 @@ def display_captions(
         ).fetchall()
     )
     keywords = model_keywords(connection, wanted)
+    edits = keyword_edits(connection, wanted)
     return {
         photo: choose(
             captions.get(photo, ()),
             in_files.get(photo),
+            edits.get(photo, _NO_EDITS).added,
             (keyword.word for keyword in keywords[photo]),
         )
         for photo in wanted
@@ -102,13 +123,27 @@ def display_captions(
 def model_keywords(
     connection: sqlite3.Connection, photos: Iterable[int]
 ) -> dict[int, list[Keyword]]:
-    """The model's keywords of each photo, in their order."""
+    """The model's keywords of each photo, in their order, without those that a person rejected."""
     found: dict[int, list[Keyword]] = {photo: [] for photo in photos}
     for photo, word, probability in connection.execute(
-        f"SELECT photo, word, round(probability, 4) FROM keywords WHERE photo {_IN_LIST}",
+        f"SELECT photo, word, round(probability, 4) FROM model_keywords WHERE photo {_IN_LIST}",
         [json.dumps(list(found))],
     ):
         found[photo].append(Keyword(word, probability))
     for keywords in found.values():
         keywords.sort(key=lambda one: keyword_order(one.word, one.probability))
     return found
+
+
+def keyword_edits(connection: sqlite3.Connection, photos: Iterable[int]) -> dict[int, KeywordEdits]:
+    """What a person changed in the keywords of photos, by their ids; nothing where nothing was."""
+    found: dict[int, tuple[list[str], list[str]]] = {}
+    for photo, word, rejected in connection.execute(
+        f"SELECT photo, word, rejected FROM keyword_edits WHERE photo {_IN_LIST} ORDER BY id",
+        [json.dumps(list(photos))],
+    ):
+        found.setdefault(photo, ([], []))[bool(rejected)].append(word)
+    return {
+        photo: KeywordEdits(tuple(added), tuple(rejected))
+        for photo, (added, rejected) in found.items()
+    }

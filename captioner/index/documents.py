@@ -43,7 +43,10 @@ def refresh(connection: sqlite3.Connection, photo: int) -> None:
     ).fetchall()
     edited = [text for source, text in captions if source == "person"]
     by_model = [text for source, text in captions if source == "model"]
-    tags, further = _texts(keywords), _texts(others)
+    edited_tags = connection.execute(
+        "SELECT word FROM keyword_edits WHERE photo = ? AND NOT rejected ORDER BY id", [photo]
+    )
+    tags, further = [*_texts(keywords), *(word for (word,) in edited_tags)], _texts(others)
     by_human = [*edited, *(text for text in (caption,) if text)]
     displayed = by_human or by_model[:1]
     for table in ("texts", "person_texts", "person_keywords"):

@@ -130,7 +130,7 @@ class Filters:
         for word in self.keywords:
             # A model has a few thousand words: these are normalised, not every photo's.
             yield (
-                f"{_MODEL_WORDS} SELECT photo FROM keywords WHERE word COLLATE NOCASE IN "
+                f"{_MODEL_WORDS} SELECT photo FROM model_keywords WHERE word COLLATE NOCASE IN "
                 "(SELECT word FROM known_words WHERE folded(word) = ?1) UNION "
                 "SELECT photo FROM person_keywords WHERE folded = ?1",
                 [normalise_keyword(word)],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from captioner.index.display import display_captions, model_keywords
+from captioner.index.display import display_captions, keyword_edits, model_keywords
 from captioner.types import Keyword
 
 _LIST = "(SELECT value FROM json_each(?))"
@@ -46,7 +46,7 @@ class Hit:
     keywords: tuple[Keyword, ...] = ()
     """The model's: things before actions, each most probable first."""
     file_keywords: tuple[str, ...] = ()
-    """Human-authored."""
+    """Human-authored, in the file or a sidecar."""
     copies: tuple[str, ...] = ()
     """Other paths with the same content."""
     content_hash: bytes | None = None
@@ -54,6 +54,8 @@ class Hit:
     """What hits are ranked by; comparable between the parts of one collection."""
     database: str | None = None
     """The index that it is in, if several were searched."""
+    edited_keywords: tuple[str, ...] = ()
+    """Human-authored, in the index."""
     id: int = 0
     """Its row in the index."""
 
@@ -85,6 +87,7 @@ def load_hits(
     }
     keywords = model_keywords(connection, photos)
     captions = display_captions(connection, photos)
+    edits = keyword_edits(connection, photos)
     copies: dict[bytes, list[str]] = {}
     for path, content in connection.execute(
         "SELECT path, content_hash FROM photos WHERE missing_since IS NULL AND content_hash IN "
@@ -114,6 +117,7 @@ def load_hits(
             copies=tuple(other for other in copies.get(content, ()) if other != path),
             content_hash=content,
             rank=rank,
+            edited_keywords=edits[photo].added if photo in edits else (),
             id=photo,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from captioner.fusion import Moments
 from captioner.index import (
     chunks,
     database,
+    details,
     documents,
     duplicates,
     edits,
@@ -30,12 +31,14 @@ from captioner.index import (
     spelling,
     statistics,
     store,
+    uncertain,
     writes,
 )
 from captioner.index.absence import is_below
 from captioner.index.chunks import ChunkCache
+from captioner.index.details import PhotoDetails
 from captioner.index.display import DisplayCaption, display_captions
-from captioner.index.edits import CurrentCaption
+from captioner.index.edits import Correction, CurrentCaption
 from captioner.index.facts import SidecarFacts
 from captioner.index.filters import Filters
 from captioner.index.hits import Hit
@@ -46,6 +49,7 @@ from captioner.index.rows import PhotoRow
 from captioner.index.scan import Change, Scan
 from captioner.index.search import ExamplePhoto
 from captioner.index.statistics import Counts, Statistics
+from captioner.index.uncertain import Described, Unreviewed
 from captioner.index.writes import Writes
 from captioner.types import (
     BundleIds,
@@ -559,6 +563,62 @@ class Index:
         """
         with database.explaining_errors(self.path):
             edits.set_caption(self.path, photo, text)
+
+    def edit_keywords(
+        self, photo: Path, *, add: Iterable[str] = (), remove: Iterable[str] = ()
+    ) -> None:
+        """Add human-authored keywords to a photo, and remove some of its keywords.
+
+        One that a model found is rejected by removing it: it is left out everywhere, whatever a
+        model finds later, until it is added again. Those in the photo's file stay. Possible
+        whenever `set_caption` is.
+
+        Parameters
+        ----------
+        photo
+            One that the index knows; for others, nothing is stored.
+        add, remove
+            Neither case nor spaces around them matter.
+        """
+        with database.explaining_errors(self.path):
+            edits.edit_keywords(self.path, photo, add, remove)
+
+    def details(self, photo: int) -> PhotoDetails | None:
+        """All that the index holds of the photo with this id; None if there is none."""
+        with (
+            database.explaining_errors(self.path),
+            database.snapshot(self._connection) as connection,
+        ):
+            return details.details(connection, photo)
+
+    def least_certain(self, limit: int, without: Collection[int] = ()) -> list[int]:
+        """Ids of the photos whose captions the model is least certain of, those first.
+
+        Only photos without a human-authored caption, and none that is missing. `without` are ids
+        to leave out.
+        """
+        with database.explaining_errors(self.path):
+            return uncertain.least_certain(self._connection, limit, without)
+
+    def wordless(self, limit: int, without: Collection[int] = ()) -> list[int]:
+        """Ids of the photos for which the model trusts no sentence, otherwise as above."""
+        with database.explaining_errors(self.path):
+            return uncertain.wordless(self._connection, limit, without)
+
+    def described(self, encoder_id: str, after: int, limit: int) -> list[Described]:
+        """Photos to review with features of an encoder, by id, those after the id `after`."""
+        with database.explaining_errors(self.path):
+            return uncertain.described(self._connection, encoder_id, after, limit)
+
+    def unreviewed(self) -> Unreviewed:
+        """How many photos there are to review."""
+        with database.explaining_errors(self.path):
+            return uncertain.count(self._connection)
+
+    def corrections(self) -> list[Correction]:
+        """The photos with captions by a person in the index, by path; see `Correction`."""
+        with database.explaining_errors(self.path):
+            return edits.corrections(self._connection)
 
     def statistics(self) -> Statistics:
         """Counts of photos by state, format, camera, year, keyword and model."""

@@ -149,7 +149,7 @@ class _Merger:
             ).lastrowid
             assert photo is not None
             self._copy(number, photo)
-            self._add_captions(number, photo)
+            self._add_edits(number, photo)
             documents.refresh(connection, photo)
             return "added"
         photo, content_hash, status, mtime_ns, recorded_at = known
@@ -177,7 +177,7 @@ class _Merger:
             self._copy(number, photo)
         if same:
             changed |= self._combine_facts(photo, number, facts.by_id(self._source, number))
-        changed |= self._add_captions(number, photo)
+        changed |= self._add_edits(number, photo)
         if changed:
             documents.refresh(connection, photo)
         return "updated" if changed else "unchanged"
@@ -194,15 +194,21 @@ class _Merger:
                 ),
             )
 
-    def _add_captions(self, number: int, photo: int) -> bool:
-        """Add the human-authored captions that a photo lacks, after those it has."""
+    def _add_edits(self, number: int, photo: int) -> bool:
+        """Add the human-authored captions and keywords that a photo lacks, after those it has."""
         texts = _by_people(self._connection, photo)
         new = [text for text in _by_people(self._source, number) if text not in texts]
         self._connection.executemany(
             "INSERT INTO captions (photo, source, rank, text) VALUES (?, 'person', ?, ?)",
             ((photo, rank, text) for rank, text in enumerate(new, len(texts))),
         )
-        return bool(new)
+        keywords = self._connection.executemany(
+            f"INSERT OR IGNORE INTO keyword_edits (photo, word, rejected) VALUES ({photo}, ?, ?)",
+            self._source.execute(
+                "SELECT word, rejected FROM keyword_edits WHERE photo = ? ORDER BY id", [number]
+            ),
+        )
+        return bool(new) or keywords.rowcount > 0
 
     def _combine_facts(self, photo: int, number: int, other: Facts) -> bool:
         """Add to a photo's facts; those of the same photo in the source are from a sidecar."""

@@ -270,6 +270,27 @@ def m009_missing(db: Database) -> None:
     """)
 
 
+def m010_keyword_edits(db: Database) -> None:
+    """Keywords that a person added or rejected; an index of captions by confidence."""
+    db.executescript("""
+        -- Kept when a model describes the photo again, as a person's captions are.
+        CREATE TABLE keyword_edits (
+            id INTEGER PRIMARY KEY,
+            photo INTEGER NOT NULL REFERENCES photos (id) ON DELETE CASCADE,
+            word TEXT NOT NULL COLLATE NOCASE,
+            rejected INTEGER NOT NULL,      -- 0: added; 1: a model's, which is wrong
+            UNIQUE (photo, word)
+        );
+        -- A model's keywords without those that a person rejected.
+        CREATE VIEW model_keywords AS
+            SELECT photo, word, probability FROM keywords WHERE NOT EXISTS (
+                SELECT 1 FROM keyword_edits WHERE keyword_edits.photo = keywords.photo
+                AND keyword_edits.word = keywords.word AND rejected
+            );
+        CREATE INDEX captions_score ON captions (score) WHERE source = 'model' AND rank = 0;
+    """)
+
+
 STEPS: tuple[Callable[[Database], None], ...] = (
     m001_photos,
     m002_writes,
@@ -280,6 +301,7 @@ STEPS: tuple[Callable[[Database], None], ...] = (
     m007_sidecars,
     m008_words,
     m009_missing,
+    m010_keyword_edits,
 )
 
 

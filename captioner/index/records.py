@@ -8,7 +8,13 @@ from collections.abc import Iterator
 from typing import TypedDict
 
 from captioner.filenames import spelled
-from captioner.index.display import CAPTIONS, choose, model_keywords
+from captioner.index.display import (
+    CAPTIONS,
+    KeywordEdits,
+    choose,
+    keyword_edits,
+    model_keywords,
+)
 
 
 class Keyword(TypedDict):
@@ -80,6 +86,10 @@ class Record(TypedDict):
     file_keywords: list[str]
     kind: str | None
     """What `caption` is: "sentence" or "keywords"."""
+    edited_keywords: list[str]
+    """Human-authored, in the index."""
+    rejected_keywords: list[str]
+    """The model's that a person removed; not in `keywords`."""
 
 
 _PHOTOS = """
@@ -110,7 +120,10 @@ def records(connection: sqlite3.Connection) -> Iterator[Record]:
             Keyword(word=keyword.word, probability=keyword.probability)
             for keyword in model_keywords(connection, [photo])[photo]
         ]
-        best = choose(captions, file_caption, (keyword["word"] for keyword in keywords))
+        edited = keyword_edits(connection, [photo]).get(photo, KeywordEdits())
+        best = choose(
+            captions, file_caption, edited.added, (keyword["word"] for keyword in keywords)
+        )
         others = captions[1:] if captions and captions[0][0] == best.text else captions
         text, exact = spelled(path)
         yield Record(
@@ -146,4 +159,6 @@ def records(connection: sqlite3.Connection) -> Iterator[Record]:
             file_caption=file_caption,
             file_keywords=json.loads(file_keywords),
             kind=best.kind,
+            edited_keywords=list(edited.added),
+            rejected_keywords=list(edited.rejected),
         )

@@ -121,7 +121,7 @@ def statistics(connection: sqlite3.Connection, path: Path) -> Statistics:
         ),
         reasons=_reasons(connection),
         keywords=counted(
-            "SELECT word, count(*) FROM keywords GROUP BY word ORDER BY count(*) DESC, word"
+            "SELECT word, count(*) FROM model_keywords GROUP BY word ORDER BY count(*) DESC, word"
         ),
         cameras=counted(
             "SELECT camera, count(*) FROM facts WHERE camera IS NOT NULL "

@@ -50,7 +50,7 @@ def store_recaptioned(
 def copy(connection: sqlite3.Connection, source: int, photo: Photo) -> None:
     """Give a photo everything known about another one with the same content.
 
-    Human-authored captions too, unless the photo has one of its own.
+    Human-authored captions too, unless the photo has one of its own, and keywords.
     """
     connection.execute(
         f"INSERT INTO photos (path, {_CONTENT}) SELECT ?, {_CONTENT} FROM photos WHERE id = ? "
@@ -64,6 +64,11 @@ def copy(connection: sqlite3.Connection, source: int, photo: Photo) -> None:
         "INSERT INTO captions (photo, source, model_id, rank, text, score, log_probability) "
         "SELECT ?1, source, model_id, rank, text, score, log_probability FROM captions "
         "WHERE photo = ?2 AND source NOT IN (SELECT source FROM captions WHERE photo = ?1)",
+        [target, source],
+    )
+    connection.execute(
+        "INSERT OR IGNORE INTO keyword_edits (photo, word, rejected) "
+        "SELECT ?, word, rejected FROM keyword_edits WHERE photo = ? ORDER BY id",
         [target, source],
     )
     for table in ("keywords", "features", "vectors"):

@@ -8,7 +8,12 @@ from pathlib import Path
 
 from captioner.index import database
 from captioner.index.database import now, path_key
-from captioner.index.display import JOIN_BEST_CAPTION, model_keywords
+from captioner.index.display import (
+    JOIN_BEST_CAPTION,
+    KeywordEdits,
+    keyword_edits,
+    model_keywords,
+)
 from captioner.types import FileWrite, Photo, StoredCaption
 
 
@@ -106,7 +111,10 @@ def stored_caption(connection: sqlite3.Connection, path: Path) -> StoredCaption 
         return None
     photo, size, mtime_ns, text, model_id, score = row
     keywords = tuple(keyword.word for keyword in model_keywords(connection, [photo])[photo])
-    return StoredCaption(Photo(path, size, mtime_ns), text, model_id, float(score), keywords)
+    edits = keyword_edits(connection, [photo]).get(photo, KeywordEdits())
+    return StoredCaption(
+        Photo(path, size, mtime_ns), text, model_id, float(score), keywords, edits.added
+    )
 
 
 def described_paths(connection: sqlite3.Connection) -> list[Path]:

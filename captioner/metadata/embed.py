@@ -122,7 +122,7 @@ def _edit_photoshop(
         return None
     is_replaced = append_to is None and _may_replace_iptc(metadata)
     description = caption.description if is_replaced else None
-    return iptc.edit_resources(before.photoshop, description, caption.keywords)
+    return iptc.edit_resources(before.photoshop, description, caption.all_keywords)
 
 
 def _may_replace_exif(metadata: FileMetadata) -> bool:
@@ -178,7 +178,7 @@ def _verify(
         alt_texts = [text.text for text in new.alt_texts]
         _require(alt_texts == [caption.alt_text], "the alternative text would be missing")
     _require(
-        {word.lower() for word in caption.keywords} <= {word.lower() for word in new.keywords},
+        {word.lower() for word in caption.all_keywords} <= {word.lower() for word in new.keywords},
         "keywords would be missing",
     )
     if append_to is None:

@@ -25,7 +25,7 @@ class CaptionData:
     description: str | None = None
     alt_text: str | None = None
     keywords: tuple[str, ...] = ()
-    """Always a model's."""
+    """A model's."""
     model: str | None = None
     """The id of the model that generated caption and alternative text; None if human-authored."""
     date: str = ""
@@ -36,6 +36,14 @@ class CaptionData:
     replaces_edits: bool = False
     """Whether to replace human-authored texts that captioner wrote. Human-authored captions always
     do."""
+    edited_keywords: tuple[str, ...] = ()
+    """Human-authored; written without captioner's mark, since they are a person's."""
+
+    @property
+    def all_keywords(self) -> tuple[str, ...]:
+        """Human-authored keywords, then the model's; none twice, whatever its case."""
+        by_case = {w.lower(): w for w in reversed((*self.edited_keywords, *self.keywords))}
+        return tuple(reversed(by_case.values()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,15 +152,17 @@ def _mark_changes(metadata: FileMetadata, caption: CaptionData) -> PacketChanges
     """The changes that replace captioner's mark and its own keywords."""
     others = [word for word in metadata.keywords if word not in metadata.mark.keywords]
     present = {word.lower() for word in others}
-    added = tuple(dict.fromkeys(w for w in caption.keywords if w.lower() not in present))
+    new = [word for word in caption.all_keywords if word.lower() not in present]
+    by_person = {word.lower() for word in caption.edited_keywords}
+    added = tuple(word for word in new if word.lower() not in by_person)
     values = {}
-    for text, by_model, by_person in (
+    for text, model_digest, edit_digest in (
         (caption.description, authorship.CAPTION_DIGEST, authorship.EDIT_DIGEST),
         (caption.alt_text, authorship.ALT_DIGEST, authorship.EDIT_ALT_DIGEST),
     ):
         if text is not None:
             is_edit = caption.model is None or text in caption.edited
-            values[by_person if is_edit else by_model] = digest(text)
+            values[edit_digest if is_edit else model_digest] = digest(text)
     if values or added:
         values |= {
             authorship.TOOL: f"captioner {__version__}",
@@ -171,7 +173,7 @@ def _mark_changes(metadata: FileMetadata, caption: CaptionData) -> PacketChanges
     return PacketChanges(
         remove=authorship.MARK_PROPERTIES,
         remove_items={KEYWORDS: metadata.mark.keywords},
-        add_items={KEYWORDS: added} if added else {},
+        add_items={KEYWORDS: tuple(new)} if new else {},
         lists={authorship.OWN_KEYWORDS: added} if added else {},
         values=values,
     )

@@ -223,7 +223,13 @@ class CaptionWriter:
         alt_text = _own_or_new(own_alts, caption.alt_text, is_replaced=is_replaced)
         present = {word.lower() for word in metadata.keywords}
         missing = [word for word in caption.keywords if word.lower() not in present]
-        if not missing and _has_text(own, description) and _has_text(own_alts, alt_text):
+        edits_are_present = {word.lower() for word in caption.edited_keywords} <= present
+        if (
+            not missing
+            and edits_are_present
+            and _has_text(own, description)
+            and _has_text(own_alts, alt_text)
+        ):
             return None
         keywords = (*metadata.mark.keywords, *missing)
         if is_replaced and caption.keywords:
@@ -339,12 +345,17 @@ def _normalised(caption: CaptionData) -> CaptionData:
         caption,
         description=_normalise(caption.description),
         alt_text=_normalise(caption.alt_text),
-        keywords=tuple(word for word in map(authorship.normalise, caption.keywords) if word),
+        keywords=_normalise_all(caption.keywords),
+        edited_keywords=_normalise_all(caption.edited_keywords),
     )
 
 
 def _normalise(text: str | None) -> str | None:
     return None if text is None else authorship.normalise(text)
+
+
+def _normalise_all(keywords: Iterable[str]) -> tuple[str, ...]:
+    return tuple(word for word in map(authorship.normalise, keywords) if word)
 
 
 def _own_or_new(own: list[FieldText], new: str | None, *, is_replaced: bool) -> str | None:

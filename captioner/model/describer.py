@@ -30,7 +30,7 @@ from captioner.model.engines import Engine, start_engine
 from captioner.model.heads import JointSpace, WordHead
 from captioner.model.options import DescribeOptions
 from captioner.model.rerank import Candidate, ConfidenceModel
-from captioner.model.vocabulary import Vocabulary, sentence
+from captioner.model.vocabulary import Vocabulary, sentence, words
 from captioner.types import (
     Caption,
     DecodedPhoto,
@@ -67,6 +67,19 @@ class Parts:
         vocabulary = Vocabulary(bundle.json(VOCABULARY))
         generator = CandidateGenerator(stepper, vocabulary, head, space, config)
         return cls(head, concepts, space, generator)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A sentence that a model considered for a photo, with the evidence for it."""
+
+    caption: Caption
+    cosine: float
+    """Of the sentence's and the photo's embeddings in the joint space."""
+    mean_word_probability: float
+    """Of its words, by the word head."""
+    trusted: bool
+    """Whether its confidence reaches the threshold."""
 
 
 class Model:
@@ -119,9 +132,9 @@ class Model:
         embeddings = self.space.image(features)
         hidden = self.head.hidden(features)
         captions = self._captions_of(features, hidden, embeddings)
-        words = self.head.keywords(hidden, self._keywords)
+        recognised = self.head.keywords(hidden, self._keywords)
         concepts = self.head.concept_probabilities(hidden)
-        keywords = self.concepts.keywords(concepts, words, self._keywords)
+        keywords = self.concepts.keywords(concepts, recognised, self._keywords)
         return [
             Description(
                 photo=one.photo,
@@ -140,20 +153,42 @@ class Model:
             for row, one in enumerate(pixels)
         ]
 
+    def suggestions(self, features: FloatArray) -> list[list[Suggestion]]:
+        """All sentences considered for photos with these features (N, 2048), best first.
+
+        Needs no engine. The best one that is trusted is the caption that `describe` gives, if it is
+        among the first few; see `ConfidenceModel.candidates`.
+        """
+        with self._threads.limit(limits=1, user_api="blas"):
+            hidden, embeddings = self.head.hidden(features), self.space.image(features)
+            found = self._candidates_of(features, hidden, embeddings)
+            return [list(map(self._suggestion, _distinct(own + more))) for own, more in found]
+
+    def sentence_vectors(self, sentences: Sequence[str]) -> FloatArray:
+        """Sentences in the joint space (N, 256), of unit length; their products are cosines."""
+        return self.space.text([tuple(words(one)) for one in sentences])
+
     def _captions_of(
         self, features: FloatArray, hidden: FloatArray, embeddings: FloatArray
     ) -> list[tuple[Caption, ...]]:
         """Captions of each photo with enough confidence, best first."""
+        found = self._candidates_of(features, hidden, embeddings)
+        return [self._captions(own) or self._captions(fallback) for own, fallback in found]
+
+    def _candidates_of(
+        self, features: FloatArray, hidden: FloatArray, embeddings: FloatArray
+    ) -> list[tuple[list[Candidate], list[Candidate]]]:
+        """The candidates of each photo, and if none is confident, those in the fallback style."""
         candidates = self.generator.candidates(Features(features), hidden, embeddings)
-        captions = [self._captions(some) for some in candidates]
-        unsure = [row for row, some in enumerate(captions) if not some]
+        found: list[tuple[list[Candidate], list[Candidate]]] = [(some, []) for some in candidates]
+        unsure = [row for row, some in enumerate(candidates) if not self._captions(some)]
         if unsure and self.generator.config.fallback_style:
-            found = self.generator.fallback(
+            fallback = self.generator.fallback(
                 Features(features[unsure]), hidden[unsure], embeddings[unsure]
             )
-            for row, some in zip(unsure, found, strict=True):
-                captions[row] = self._captions(some)
-        return captions
+            for row, some in zip(unsure, fallback, strict=True):
+                found[row] = candidates[row], some
+        return found
 
     def _captions(self, candidates: Sequence[Candidate]) -> tuple[Caption, ...]:
         # Where the best candidate is too uncertain, a simpler one may be certain enough.
@@ -168,6 +203,23 @@ class Model:
             round(self._confidence.confidence(candidate), 4),
             round(candidate.log_probability, 4),
         )
+
+    def _suggestion(self, candidate: Candidate) -> Suggestion:
+        caption = self._caption(candidate)
+        return Suggestion(
+            caption,
+            round(candidate.cosine, 4),
+            round(candidate.mean_word_probability, 4),
+            trusted=caption.confidence >= self._threshold,
+        )
+
+
+def _distinct(candidates: Iterable[Candidate]) -> Iterable[Candidate]:
+    """Candidates in their order, of those with the same words only the first."""
+    by_words: dict[tuple[str, ...], Candidate] = {}
+    for candidate in candidates:
+        by_words.setdefault(candidate.words, candidate)
+    return by_words.values()
 
 
 def load(options: DescribeOptions, *, start: bool = True) -> Model:

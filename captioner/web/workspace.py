@@ -15,6 +15,7 @@ from captioner.errors import CaptionerError, PhotoError
 from captioner.index import ChunkCache, Hit, Index, PhotoRow
 from captioner.model.options import DEFAULT_OPTIONS, DescribeOptions
 from captioner.rendering.thumbnails import ThumbnailCache
+from captioner.review import Review, Suggester
 from captioner.types import DecodedPhoto, Describer, Description, Failure, Photo
 from captioner.web.jobs import Jobs
 
@@ -116,6 +117,7 @@ class Workspace:
         )
         self.thumbnails = thumbnails or ThumbnailCache()
         self.jobs = Jobs()
+        self.review = Review()
         self._load = load or _load
         self._describers: dict[int, Describer] = {}
         self._model_locks = [threading.Lock() for _ in models]
@@ -196,6 +198,22 @@ class Workspace:
         choice = self.choice(number)
         with self._model_locks[number]:
             return self._loaded(choice)
+
+    @contextmanager
+    def suggester(self, number: int = 0) -> Iterator[Suggester]:
+        """Borrow a loaded model for its suggestions from stored features, one thread at a time.
+
+        Raises
+        ------
+        CaptionerError
+            If there is no such model, or it cannot be loaded.
+        """
+        choice = self.choice(number)
+        with self._model_locks[number]:
+            model = self._loaded(choice)
+            if not isinstance(model, Suggester):
+                raise CaptionerError("this model suggests no sentences.")
+            yield model
 
     def describe(self, photo: Photo, number: int = 0) -> Description | Failure:
         """Describe a photo's file by a model. Stores nothing."""

@@ -37,6 +37,14 @@ def database(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def run(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    monkeypatch.setenv("CAPTIONER_DB", str(database))
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+    return lambda *words, **options: runner.invoke(app, ["edit", *words], **options)
+
+
 class TestWords:
     def test_stand_before_the_models_everywhere(self, database: Path) -> None:
         with Index.open(database) as index:
@@ -107,15 +115,6 @@ class TestWords:
 
 
 class TestCommand:
-    @pytest.fixture
-    def run(
-        self, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> Callable[..., Result]:
-        monkeypatch.setenv("CAPTIONER_DB", str(database))
-        monkeypatch.chdir(tmp_path)
-        runner = CliRunner()
-        return lambda *words, **options: runner.invoke(app, ["edit", *words], **options)
-
     def test_says_what_is_shown_now(self, run: Callable[..., Result]) -> None:
         result = run(str(DOG), "Rex  at the\nlake")
         assert (result.exit_code, result.stdout) == (0, "")
@@ -189,3 +188,23 @@ class TestCommand:
         else:
             assert known == CurrentCaption("A dog runs.", by_person=False)
             assert "Not saved" in done.stderr or "the caption is empty" in done.stderr
+
+
+class TestKeywords:
+    def test_are_added_and_removed_with_or_without_a_caption(
+        self, run: Callable[..., Result], database: Path
+    ) -> None:
+        result = run(str(DOG), "--add-keyword", "Rex", "--add-keyword", "Sylt")
+        assert (result.exit_code, result.stderr) == (0, "/photos/dog.jpg: Rex, Sylt\n")
+        result = run(str(DOG), "Rex at the lake", "--remove-keyword", "sylt")
+        assert result.exit_code == 0
+        with Index.open(database) as index:
+            stored = index.stored_caption(DOG)
+        assert stored
+        assert (stored.text, stored.edited_keywords) == ("Rex at the lake", ("Rex",))
+        assert "has no keywords" in run(str(DOG), "--remove-keyword", "rex").stderr
+
+    def test_are_not_empty(self, run: Callable[..., Result]) -> None:
+        result = run(str(DOG), "--add-keyword", " ")
+        assert result.exit_code == 2
+        assert "the keyword is empty" in result.stderr

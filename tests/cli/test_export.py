@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from fake_descriptions import description, failure, photo
+from PIL import Image
 from processes import ROOT, SUPPORT
 from typer.testing import CliRunner, Result
 
@@ -26,7 +27,8 @@ from captioner.cli.app import app
 from captioner.errors import CaptionerError, UsageError
 from captioner.index import Index, Record, mounts
 from captioner.index.backup import backup
-from captioner.types import Facts
+from captioner.training.corpora import read_corpus
+from captioner.types import Facts, Photo
 
 NO_TEXT = b'/photos/caf\xe9, "1"\n.jpg'
 FACTS = Facts(
@@ -78,7 +80,7 @@ class TestRecords:
             missing_reason=None, taken_at="2024-05-06T07:08:09", taken_offset="+02:00",
             camera="Canon EOS R6", lens="50 mm", latitude=54.9, longitude=8.3, file_title=None,
             file_caption="Süd",
-            file_keywords=["a", "b"], kind="sentence",
+            file_keywords=["a", "b"], kind="sentence", edited_keywords=[], rejected_keywords=[],
         )  # fmt: skip
         assert (broken["status"], broken["reason"]) == ("failed", "it is empty.")
         assert (broken["caption"], broken["content_hash"], broken["keywords"]) == (None, None, [])
@@ -298,3 +300,32 @@ class TestBackup:
         with pytest.raises(UsageError, match="no index"):
             backup(tmp_path / "nowhere.db", tmp_path / "copy.db")
         assert not list(tmp_path.iterdir())
+
+
+class TestCorrections:
+    def test_are_a_data_set_for_training(self, tmp_path: Path) -> None:
+        photo = tmp_path / "dog.jpg"
+        Image.new("RGB", (8, 8)).save(photo)
+        database = tmp_path / "captioner.db"
+        found = Photo.of(photo, photo.stat())
+        with Index.open(database, write=True) as index:
+            index.store([description(found), description("gone.jpg")], "model")
+            index.set_caption(photo, "Rex")
+            index.set_caption(Path("/photos/gone.jpg"), "Minka")
+        folder = tmp_path / "corpus"
+        result = CliRunner().invoke(
+            app, ["export", "--corrections", str(folder), "--copy", "--db", str(database)]
+        )
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert "skipped /photos/gone.jpg: it is not there" in result.stderr
+        assert "1 photo with 1 caption written to" in result.stderr
+        [example] = read_corpus(folder).photos
+        assert (example.captions, example.path.read_bytes()) == (("Rex",), photo.read_bytes())
+
+    @pytest.mark.parametrize(
+        "words", [["--copy"], ["--corrections", "x", "--format", "csv"], ["--corrections", "."]]
+    )
+    def test_wrong_use(self, database: Path, words: list[str]) -> None:
+        result = CliRunner().invoke(app, ["export", *words, "--db", str(database)])
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr

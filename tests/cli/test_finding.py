@@ -261,7 +261,7 @@ def test_json_says_all_that_is_known_of_a_hit(run: Run) -> None:
         "path": "/photos/dog.jpg", "caption": "A dog on a beach.", "kind": "sentence",
         "source": "model", "confidence": 0.5, "matched": ["name"], "file_title": None,
         "taken_at": "2023-01-01T00:00:00", "camera": None, "latitude": None, "longitude": None,
-        "keywords": [], "file_keywords": [], "copies": [],
+        "keywords": [], "file_keywords": [], "copies": [], "edited_keywords": [],
     }  # fmt: skip
     similar = json.loads(run("similar", "/photos/dog.jpg", "--json").stdout.splitlines()[0])
     assert similar.keys() == {*dog, "score"}

@@ -10,7 +10,7 @@ import pytest
 from fake_descriptions import description, photo
 
 from captioner.errors import CaptionerError, UsageError
-from captioner.index import Counts, Index, migrations
+from captioner.index import Counts, Filters, Index, migrations
 from captioner.types import Photo
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -57,6 +57,7 @@ def test_every_release_is_migrated_with_nothing_lost(tmp_path: Path, name: str) 
         assert [hit.caption for hit in index.search("cat on a sofa")] == ["Rex, our beagle."]
         known = [Photo(Path(f"/photos/{name}.jpg"), 1000, 1) for name in ("dog", "broken", "rex")]
         assert list(index.pending(known)) == []
+        assert [hit.path for hit in index.search("dog", filters=Filters(keywords=("dog",)))]
         index.store([description(photo("rex.jpg"), "A dog.")], "new")
         assert [hit.path for hit in index.search("beagle")] == ["/photos/rex.jpg"]
     with closing(sqlite3.connect(path)) as connection:

@@ -131,6 +131,40 @@ def test_photos_without_a_sure_caption_get_one_in_the_other_style(fallback_style
     assert [[c.text for c in some] for some in captions] == [["A man."], dog, []]
 
 
+@pytest.mark.parametrize("fallback_style", [False, True])
+def test_suggestions_are_all_candidates_and_begin_with_the_caption(fallback_style):
+    model = opened(Bundle.open(bundle_folder(None)), min_confidence=0.5)
+    model.generator = TwoGenerators(fallback_style)
+    rows = np.array([[9.0], [0.9], [-9.0]], np.float32)
+    model.head, model.space = Rows("hidden", rows), Rows("image", rows)
+    first, second, third = model.suggestions(np.zeros((3, 2048), np.float32))
+    assert [(one.caption.text, one.trusted) for one in first] == [("A man.", True)]
+    dog = [("A dog.", True)] if fallback_style else []
+    assert [(one.caption.text, one.trusted) for one in second] == [("A man.", False), *dog]
+    assert [one.trusted for one in third] == [False] * (1 + fallback_style)
+
+
+class Rows:
+    """A head that gives the same numbers for any features."""
+
+    def __init__(self, method, rows):
+        setattr(self, method, lambda features: rows)
+
+
+def test_the_suggestions_of_the_shipped_model_hold_its_captions():
+    model = load(DescribeOptions(device="cpu"), start=False)
+    features = np.random.default_rng(0).random((2, 2048), np.float32)
+    rgb = np.zeros((224, 224, 3), np.uint8)
+    photos = [DecodedPhoto(Photo("a.jpg", 1, 1), rgb, 4, 3, "JPEG", b"0" * 20)] * 2
+    for found, described in zip(
+        model.suggestions(features), model.describe(photos, features), strict=True
+    ):
+        texts = [one.caption.text for one in found]
+        assert len(set(texts)) == len(texts) > 10
+        trusted = [one.caption for one in found if one.trusted]
+        assert list(described.captions) == trusted[: len(described.captions)]
+
+
 def test_the_bundle_that_ships_has_one_merge_decoder():
     base = Bundle.open(bundle_folder(None))
     [entry] = base.manifest["decoders"]

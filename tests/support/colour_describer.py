@@ -11,6 +11,7 @@ import fake_descriptions
 import numpy as np
 from PIL import Image
 
+from captioner.model.describer import Suggestion
 from captioner.types import (
     Caption,
     DecodedPhoto,
@@ -49,6 +50,24 @@ class ColourDescriber:
 
     def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
         return [self._describe(*pair) for pair in zip(pixels, features, strict=True)]
+
+    def suggestions(self, features: FloatArray) -> list[list[Suggestion]]:
+        """All three colours, the most frequent one first; trusted above a third."""
+        found = []
+        for row in features:
+            shares = row[:3] / row[:3].sum()
+            order = np.argsort(-shares, kind="stable")
+            captions = (
+                Caption(f"A {COLOURS[k]} photo.", float(shares[k]), float(np.log(shares[k])))
+                for k in order
+            )
+            found.append([Suggestion(one, 0.5, 0.5, one.confidence > 1 / 3) for one in captions])
+        return found
+
+    def sentence_vectors(self, sentences: Sequence[str]) -> FloatArray:
+        """No colour is like another."""
+        rows = [COLOURS.index(sentence.split()[1]) for sentence in sentences]
+        return np.eye(3, dtype=np.float32)[rows]
 
     def _describe(self, pixels: DecodedPhoto, feature: FloatArray) -> Description:
         shares = feature[:3] / feature[:3].sum()
