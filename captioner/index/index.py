@@ -11,6 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
+
 from captioner.errors import CaptionerError
 from captioner.fusion import Moments
 from captioner.index import (
@@ -36,6 +39,7 @@ from captioner.index import (
 )
 from captioner.index.absence import is_below
 from captioner.index.chunks import ChunkCache
+from captioner.index.database import Ids
 from captioner.index.details import PhotoDetails
 from captioner.index.display import DisplayCaption, display_captions
 from captioner.index.edits import Correction, CurrentCaption
@@ -47,7 +51,7 @@ from captioner.index.missing import IndexedPhoto, MissingPhoto, ScannedPaths
 from captioner.index.records import Record
 from captioner.index.rows import PhotoRow
 from captioner.index.scan import Change, Scan
-from captioner.index.search import ExamplePhoto
+from captioner.index.search import ExamplePhoto, Ranked
 from captioner.index.statistics import Counts, Statistics
 from captioner.index.uncertain import Described, Unreviewed
 from captioner.index.writes import Writes
@@ -429,6 +433,52 @@ class Index:
                 connection, self._chunks, query, planner, model_id, limit, filters, min_score,
                 example, collection,
             )  # fmt: skip
+
+    def rank(
+        self,
+        query: str | None = None,
+        *,
+        planner: QueryPlanner | None = None,
+        model_id: str | None = None,
+        exact: bool = False,
+        filters: Filters = NO_FILTERS,
+        min_score: float = 0,
+        example: ExamplePhoto | None = None,
+        collection: Moments | None = None,
+    ) -> Ranked:
+        """The order of all photos that match, without copies, for a page that shows it in parts.
+
+        The first ones are in the order of `search`, or of `similar` if there is no query but an
+        example, or of `newest` without either; those behind the best 1,000 are in the order of
+        their approximate scores. Loads nothing of the photos themselves.
+        """
+        with (
+            database.explaining_errors(self.path),
+            database.snapshot(self._connection) as connection,
+        ):
+            if query is not None and exact:
+                ranked = search.rank_captions(connection, query, filters, min_score)
+            elif query is not None:
+                ranked = search.rank(
+                    connection, self._chunks, query, planner, model_id, None, filters, min_score,
+                    example, collection,
+                )  # fmt: skip
+            elif example is not None and model_id is not None:
+                ranked = search.rank_similar(
+                    connection, self._chunks, example.embedding, model_id, None, example.path,
+                    filters, example.content_hash,
+                )  # fmt: skip
+            else:
+                ranked = search.rank_newest(connection, filters)
+            return search.without_copies(connection, ranked)
+
+    def months(self, numbers: Ids) -> npt.NDArray[np.int32]:
+        """When photos (N,) were taken, by their rows: (N,), year * 100 + month; 0 if unknown."""
+        with (
+            database.explaining_errors(self.path),
+            database.snapshot(self._connection),
+        ):
+            return rows.months(self._connection, numbers)
 
     def moments(
         self,

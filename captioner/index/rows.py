@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
+from captioner.index.database import Ids, select_ids
 from captioner.index.hits import Hit, load_hits
 
 
@@ -42,6 +46,21 @@ def photo_row(connection: sqlite3.Connection, number: int) -> PhotoRow | None:
         [number],
     ).fetchone()
     return PhotoRow(row[0], Path(os.fsdecode(row[1])), *row[2:]) if row else None
+
+
+def months(connection: sqlite3.Connection, numbers: Ids) -> npt.NDArray[np.int32]:
+    """When photos (N,) were taken, by their rows: (N,), year * 100 + month; 0 if not known."""
+    dated = "FROM facts WHERE taken_at IS NOT NULL ORDER BY photo"
+    photos = select_ids(connection, f"SELECT photo {dated}")
+    if not len(photos):
+        return np.zeros(len(numbers), np.int32)
+    taken = select_ids(
+        connection,
+        "SELECT CAST(substr(taken_at, 1, 4) AS INTEGER) * 100 + "
+        f"CAST(substr(taken_at, 6, 2) AS INTEGER) {dated}",
+    ).astype(np.int32)
+    places = np.minimum(np.searchsorted(photos, numbers), len(photos) - 1)
+    return np.where(photos[places] == numbers, taken[places], 0).astype(np.int32)
 
 
 def hits(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[Hit]:
