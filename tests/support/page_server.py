@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -85,6 +86,12 @@ class PageServer:
             assert found
             client.headers.update({"Origin": self.origin, "X-CSRF-Token": found[1]})
             yield client
+
+    def rows(self) -> dict[str, int]:
+        """Row numbers of the photos by file name."""
+        with closing(sqlite3.connect(self.home / "captioner.db")) as database:
+            found = database.execute("SELECT id, path FROM photos").fetchall()
+        return {Path(os.fsdecode(path)).name: number for number, path in found}
 
     def stop(self) -> str:
         """End the server; returns what it printed last."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import sqlite3
@@ -220,13 +219,6 @@ def test_a_decompression_bomb_is_refused(
     assert memory(server) - before < 200 << 20
 
 
-def rows(server: PageServer) -> dict[str, int]:
-    """Row numbers of the photos by file name."""
-    with closing(sqlite3.connect(server.home / "captioner.db")) as database:
-        found = database.execute("SELECT id, path FROM photos").fetchall()
-    return {Path(os.fsdecode(path)).name: number for number, path in found}
-
-
 def test_what_took_the_place_of_a_photo_is_not_shown(
     own_home: Path, folder: Path, tmp_path: Path
 ) -> None:
@@ -243,7 +235,7 @@ def test_what_took_the_place_of_a_photo_is_not_shown(
     (photos / "folder.jpg").unlink()
     (photos / "folder.jpg").mkdir()
     with page_server.running(home=own_home) as server, server.client() as client:
-        numbers = rows(server)
+        numbers = server.rows()
         for name in ("linked.jpg", "replaced.jpg", "deleted.jpg", "folder.jpg"):
             for view in ("photo", "thumbnail", "large", "original"):
                 answer = client.get(f"/{view}/{numbers[name]}")
@@ -258,7 +250,7 @@ def test_many_requests_while_indexing_lose_nothing(
 ) -> None:
     added = album.ordinary(tmp_path / "more", 24)
     with page_server.running(home=own_home) as server, server.client() as client:
-        numbers = list(rows(server).values())
+        numbers = list(server.rows().values())
         paths = [
             pattern.format(numbers[n % len(numbers)])
             for n in range(40)
@@ -276,7 +268,7 @@ def test_many_requests_while_indexing_lose_nothing(
         # Photos that are gone or cannot be read have no picture.
         assert set(statuses) <= {200, 404, 422}
         assert statuses.count(200) > 150
-        found = rows(server)
+        found = server.rows()
         assert {path.name for path in added} <= found.keys()
         with closing(sqlite3.connect(own_home / "captioner.db")) as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
