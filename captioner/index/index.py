@@ -34,6 +34,7 @@ from captioner.index import (
     spelling,
     statistics,
     store,
+    suggestions,
     uncertain,
     writes,
 )
@@ -479,6 +480,16 @@ class Index:
             database.snapshot(self._connection),
         ):
             return rows.months(self._connection, numbers)
+
+    def suggest_keywords(self, start: str, limit: int = 10) -> list[str]:
+        """Keywords that begin with some letters, human-authored ones first."""
+        with database.explaining_errors(self.path):
+            return suggestions.keywords(self._connection, start, limit)
+
+    def cameras(self) -> list[str]:
+        """The names of all cameras, in alphabetical order."""
+        with database.explaining_errors(self.path):
+            return suggestions.cameras(self._connection)
 
     def moments(
         self,

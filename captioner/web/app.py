@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -19,6 +20,7 @@ from captioner.errors import CaptionerError
 from captioner.rendering import STATIC
 from captioner.web import pages, sign_in
 from captioner.web.responses import error_response, status_of
+from captioner.web.results import ResultsCache
 from captioner.web.security import Access, Guard
 from captioner.web.workspace import Workspace
 
@@ -34,7 +36,10 @@ def create_app(workspace: Workspace, access: Access) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        # What the first page needs is read while the browser starts.
+        preparing = asyncio.create_task(run_in_threadpool(app.state.results.prepare))
         yield
+        preparing.cancel()
         await run_in_threadpool(workspace.close)
 
     app = Starlette(
@@ -55,6 +60,8 @@ def create_app(workspace: Workspace, access: Access) -> Starlette:
     )
     app.state.workspace = workspace
     app.state.access = access
+    app.state.results = ResultsCache(workspace)
+    app.state.searches = asyncio.Semaphore(1)
     return app
 
 

@@ -16,7 +16,7 @@ from captioner.index import ChunkCache, Hit, Index, PhotoRow
 from captioner.model.options import DEFAULT_OPTIONS, DescribeOptions
 from captioner.rendering.thumbnails import ThumbnailCache
 from captioner.review import Review, Suggester
-from captioner.types import DecodedPhoto, Describer, Description, Failure, Photo
+from captioner.types import DecodedPhoto, Describer, Description, Failure, Photo, QueryPlanner
 from captioner.web.jobs import Jobs
 
 Load = Callable[[DescribeOptions], Describer]
@@ -123,6 +123,8 @@ class Workspace:
         self._model_locks = [threading.Lock() for _ in models]
         self._chunks = [ChunkCache() for _ in self.databases]
         self._idle: queue.LifoQueue[Reader] = queue.LifoQueue()
+        self._planner: tuple[str, QueryPlanner] | None = None
+        self._planner_lock = threading.Lock()
         self._open = ExitStack()
         self._open_lock = threading.Lock()
 
@@ -184,6 +186,15 @@ class Workspace:
                 f"there is no model number {number}.", "Name it with --model when you start."
             )
         return self.models[number]
+
+    def planner(self) -> tuple[str, QueryPlanner]:
+        """The id and the query planner of the first model, which need no engine."""
+        with self._planner_lock:
+            if self._planner is None:
+                from captioner.model.query import load_planner
+
+                self._planner = load_planner(self.bundle)
+            return self._planner
 
     def describer(self, number: int = 0) -> Describer:
         """A loaded model. It is loaded on the first call, which takes seconds.

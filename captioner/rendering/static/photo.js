@@ -3,7 +3,7 @@
 import { get, send } from "/static/api.js";
 import { confirm, showError, toast } from "/static/dialogs.js";
 import { keys } from "/static/keys.js";
-import { element, percent, showSuggestions } from "/static/suggestions.js";
+import { element, percent, showSuggestions } from "/static/sentences.js";
 
 const article = document.getElementById("photo");
 const path = `/api/photo/${article.dataset.number}`;

@@ -1,59 +1,87 @@
-// The list of sentences that a model considered, for the photo page and the review.
-//
-//   showSuggestions(place, suggestions, (suggestion) => ..., { current: "A dog." });
-//
-// The first few are shown at once, the others on request.
+// Suggestions of keywords below a search box (a combobox): arrows choose, Enter or Tab takes.
 
-const SHOWN = 5;
+import { get } from "/static/api.js";
 
-export function percent(share) {
-  return `${Math.round(100 * share)} %`;
-}
+const SHORTEST = 2;
 
-export function element(name, text = "", attributes = {}) {
-  const made = document.createElement(name);
-  if (text) made.textContent = text;
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
-}
+export function suggest(box, list, onTaken) {
+  let controller = null;
+  let chosen = -1;
 
-export function showSuggestions(place, suggestions, accept, { current = "" } = {}) {
-  place.setAttribute("aria-busy", "false");
-  if (!suggestions.length) {
-    place.replaceChildren(element("p", "The model considered no sentence.", { class: "muted" }));
-    return;
-  }
-  const rows = suggestions.map((one, position) => row(one, position, accept, current));
-  const list = element("ol", "", { class: "suggestions" });
-  list.append(...rows.slice(0, SHOWN));
-  place.replaceChildren(list);
-  if (rows.length > SHOWN) {
-    const rest = element("details", "", { class: "considered" });
-    rest.append(element("summary", `${rows.length - SHOWN} more`));
-    const others = element("ol", "", { class: "suggestions", start: SHOWN + 1 });
-    others.append(...rows.slice(SHOWN));
-    rest.append(others);
-    place.append(rest);
-  }
-}
+  const close = () => {
+    controller?.abort();
+    list.hidden = true;
+    chosen = -1;
+    box.setAttribute("aria-expanded", "false");
+    box.removeAttribute("aria-activedescendant");
+  };
 
-function row(one, position, accept, current) {
-  const item = element("li");
-  const button = element("button", "", { type: "button", "data-trusted": one.trusted });
-  if (one.text === current) button.setAttribute("aria-pressed", "true");
-  if (one.cosine !== undefined) {
-    button.title =
-      `Confidence ${one.confidence.toFixed(3)}; likeness to the photo ${one.cosine.toFixed(3)}; ` +
-      `mean probability of its words ${one.words.toFixed(3)}; ` +
-      `log-probability ${one.log_probability.toFixed(2)}`;
-  }
-  button.append(
-    element("span", position < 9 ? `${position + 1}` : "", { class: "muted", "aria-hidden": true }),
-    element("span", one.confidence === undefined ? "" : percent(one.confidence), { class: "score" }),
-    element("span", one.text, { class: "sentence" }),
-  );
-  if (one.model) button.append(element("span", one.model, { class: "model" }));
-  button.addEventListener("click", () => accept(one));
-  item.append(button);
-  return item;
+  const lastWord = () => box.value.slice(0, box.selectionStart).match(/(?:^|[\s-])([^\s"-]+)$/)?.[1] ?? "";
+
+  const take = (word) => {
+    const end = box.selectionStart;
+    const start = end - lastWord().length;
+    box.value = `${box.value.slice(0, start)}${word} ${box.value.slice(end).trimStart()}`;
+    close();
+    box.focus();
+    onTaken();
+  };
+
+  const choose = (place) => {
+    chosen = (place + list.children.length) % list.children.length;
+    Array.from(list.children).forEach((option, at) => option.setAttribute("aria-selected", `${at === chosen}`));
+    box.setAttribute("aria-activedescendant", list.children[chosen].id);
+  };
+
+  const show = (words) => {
+    list.replaceChildren(
+      ...words.map((word, place) => {
+        const option = document.createElement("li");
+        option.id = `suggestion-${place}`;
+        option.setAttribute("role", "option");
+        option.setAttribute("aria-selected", "false");
+        option.textContent = word;
+        option.addEventListener("pointerdown", (event) => {
+          event.preventDefault();
+          take(word);
+        });
+        return option;
+      }),
+    );
+    list.hidden = words.length === 0;
+    chosen = -1;
+    box.setAttribute("aria-expanded", `${words.length > 0}`);
+  };
+
+  box.addEventListener("input", async () => {
+    controller?.abort();
+    const start = lastWord();
+    if (start.length < SHORTEST) return close();
+    controller = new AbortController();
+    const { signal } = controller;
+    try {
+      const { keywords } = await get("/api/suggestions", { start }, { signal });
+      if (!signal.aborted && document.activeElement === box) {
+        show(keywords.filter((word) => word.toLowerCase() !== start.toLowerCase()));
+      }
+    } catch {
+      // Nothing depends on them.
+    }
+  });
+  box.addEventListener("keydown", (event) => {
+    if (list.hidden) return;
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      choose(chosen + (event.key === "ArrowDown" ? 1 : chosen < 0 ? 0 : -1));
+    } else if ((event.key === "Enter" || event.key === "Tab") && chosen >= 0) {
+      event.preventDefault();
+      event.stopPropagation();
+      take(list.children[chosen].textContent);
+    } else if (event.key === "Escape") {
+      event.preventDefault();
+      event.stopPropagation();
+      close();
+    }
+  });
+  box.addEventListener("blur", close);
 }
