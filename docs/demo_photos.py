@@ -172,7 +172,8 @@ def _write(folder: Path, photo: DemoPhoto, number: int) -> None:
     image.thumbnail((2400, 2400))
     exif = Image.Exif()
     exif[0x010F], exif[0x0110] = CAMERAS[number * 7 % 11 % len(CAMERAS)]
-    year, month, day = 2019 + number * 5 % 7, 1 + number * 7 % 12, 1 + number * 11 % 28
+    trip, day = divmod(number, 12)  # a dozen photos within a month
+    year, month, day = 2025 - trip * 5 % 7, 1 + trip * 7 % 12, 1 + 2 * day
     exif.get_ifd(0x8769)[0x9003] = (
         f"{year}:{month:02}:{day:02} {9 + number % 9:02}:{number % 60:02}:00"
     )

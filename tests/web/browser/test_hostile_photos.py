@@ -24,7 +24,9 @@ def test_one_photo(
     visit: Callable[..., Any], server: PageServer, name: str, shown: list[str]
 ) -> None:
     opened = visit(f"/photo/{server.rows()[name]}")
-    opened.expected.append(r"/(large|thumbnail)/|/suggestions")  # the picture of one that cannot be read
+    opened.expected.append(
+        r"/(large|thumbnail)/|/suggestions"
+    )  # the picture of one that cannot be read
     page = opened.page
     page.wait_for_load_state("networkidle")
     text = (
