@@ -50,7 +50,9 @@ class Suggester(Protocol):
 
 
 def suggestions(index: Index, photo: PhotoDetails, model: Suggester) -> list[Suggestion]:
-    """All sentences that a model considers for a photo, best first, from its stored features.
+    """All sentences that a model considers for a photo, from its stored features.
+
+    The caption that it gave comes first, then those that it trusts, each best first.
 
     Raises
     ------
@@ -67,7 +69,8 @@ def suggestions(index: Index, photo: PhotoDetails, model: Suggester) -> list[Sug
         )
     _, features = index.features([photo.id])
     [found] = model.suggestions(features)
-    return found
+    given = {one.text for one in photo.captions if one.model_id == model.model_id}
+    return sorted(found, key=lambda one: (one.caption.text not in given, not one.trusted))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -181,29 +184,29 @@ class Review:
         with self._lock:
             return tuple(self._decisions)
 
-    def next(
-        self, index: Index, queue: Queue, finder: DisagreementFinder | None = None
-    ) -> int | Disagreement | None:
-        """The id of the next photo of a queue, with both sentences if they disagree; None: no more.
+    def upcoming(
+        self, index: Index, queue: Literal["uncertain", "wordless"], limit: int = 1
+    ) -> list[int]:
+        """Ids of the next photos of a queue that are known from the index."""
+        decided = {decision.photo for decision in self.decisions}
+        select = index.least_certain if queue == "uncertain" else index.wordless
+        return select(limit, decided)
 
-        Raises
-        ------
-        UsageError
-            If disagreements are asked for without a finder.
+    def disagreement(
+        self, index: Index, finder: DisagreementFinder, photos: int = 64
+    ) -> Disagreement | None:
+        """The next disagreement of two models; None if none was found yet.
+
+        Examines as many photos more as are asked for, unless there is one already.
         """
         decided = {decision.photo for decision in self.decisions}
-        if queue == "disagreements":
-            if finder is None:
-                raise UsageError(
-                    "disagreements are those of two models.", "Name two models with --model."
-                )
+        target = finder.examined + photos
+        found = finder.take(decided.__contains__)
+        while found is None and not finder.finished and finder.examined < target:
+            # The greatest one of a batch comes first, so that a batch should not be too small.
+            finder.advance(index, min(32, photos))
             found = finder.take(decided.__contains__)
-            while found is None and not finder.finished:
-                finder.advance(index)
-                found = finder.take(decided.__contains__)
-            return found
-        select = index.least_certain if queue == "uncertain" else index.wordless
-        return next(iter(select(1, decided)), None)
+        return found
 
     def decide(
         self,

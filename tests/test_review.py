@@ -113,23 +113,23 @@ def test_models_that_cannot_be_compared() -> None:
 
 def test_a_session(index: Index) -> None:
     review = Review()
-    first = review.next(index, "uncertain")
+    [first] = review.upcoming(index, "uncertain")
     assert first == photo(index, "3.jpg").id
     review.skip(photo(index, "3.jpg"))
-    assert review.next(index, "uncertain") == photo(index, "2.jpg").id
+    assert review.upcoming(index, "uncertain") == [photo(index, "2.jpg").id]
     review.decide(index, photo(index, "2.jpg"), "A boat.", "accepted")
     review.decide(index, photo(index, "1.jpg"), " Minka, our\ncat ", "corrected")
     assert photo(index, "1.jpg").caption.text == "Minka, our cat"
-    assert review.next(index, "uncertain") == photo(index, "0.jpg").id
+    assert review.upcoming(index, "uncertain") == [photo(index, "0.jpg").id]
     assert [one.outcome for one in review.decisions] == ["skipped", "accepted", "corrected"]
     undone = review.undo(index)
     assert undone
     assert undone.caption == "Minka, our cat"
     assert photo(index, "1.jpg").caption.source == "model"
-    assert review.next(index, "uncertain") == photo(index, "1.jpg").id
+    assert review.upcoming(index, "uncertain") == [photo(index, "1.jpg").id]
     review.undo(index)
     review.undo(index)
-    assert review.next(index, "uncertain") == first
+    assert review.upcoming(index, "uncertain") == [first]
     assert review.undo(index) is None
 
 
@@ -153,11 +153,32 @@ def test_an_empty_caption_is_refused(index: Index) -> None:
 
 def test_disagreements_are_a_queue(index: Index) -> None:
     review = Review()
-    with pytest.raises(UsageError, match="--model"):
-        review.next(index, "disagreements")
     finder = DisagreementFinder(FakeModel(), FakeModel("other", shift=1))
     seen = []
-    while isinstance(found := review.next(index, "disagreements", finder), Disagreement):
+    while found := review.disagreement(index, finder):
         seen.append(found.likeness)
-        review.skip(index.details(found.photo))
+        review.skip(photo(index, index.details(found.photo).path.name))
     assert seen == [0.0, 0.0, 0.5]
+    assert finder.finished
+
+
+def test_a_search_for_disagreements_can_go_on_later(index: Index) -> None:
+    review = Review()
+    same = DisagreementFinder(FakeModel(), FakeModel("other"))
+    assert review.disagreement(index, same, 2) is None
+    assert (same.examined, same.finished) == (2, False)
+    assert review.disagreement(index, same, 2) is None
+    assert review.disagreement(index, same, 2) is None
+    assert (same.examined, same.finished) == (4, True)
+
+
+def test_the_given_caption_and_trusted_ones_come_first(index: Index) -> None:
+    class Unsure(FakeModel):
+        def suggestions(self, features: FloatArray) -> list[list[Suggestion]]:
+            texts = [("A far thing.", False), ("A cat.", True), ("A boat.", True)]
+            return [[Suggestion(Caption(text, 0.5, -1.0), 0.5, 0.5, sure) for text, sure in texts]]
+
+    for model_id, first in (("model", "A boat."), ("other", "A cat.")):
+        found = suggestions(index, photo(index, "2.jpg"), Unsure(model_id))
+        assert found[0].caption.text == first
+        assert found[-1].caption.text == "A far thing."

@@ -15,7 +15,7 @@ from captioner.errors import CaptionerError, PhotoError
 from captioner.index import ChunkCache, Hit, Index, PhotoRow
 from captioner.model.options import DEFAULT_OPTIONS, DescribeOptions
 from captioner.rendering.thumbnails import ThumbnailCache
-from captioner.review import Review, Suggester
+from captioner.review import DisagreementFinder, Review, Suggester
 from captioner.types import DecodedPhoto, Describer, Description, Failure, Photo, QueryPlanner
 from captioner.web.jobs import Jobs
 
@@ -118,6 +118,7 @@ class Workspace:
         self.thumbnails = thumbnails or ThumbnailCache()
         self.jobs = Jobs()
         self.review = Review()
+        self.finder: DisagreementFinder | None = None
         self._load = load or _load
         self._describers: dict[int, Describer] = {}
         self._model_locks = [threading.Lock() for _ in models]

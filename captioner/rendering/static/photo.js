@@ -142,6 +142,25 @@ async function loadFiles() {
   }
 }
 
+async function loadNeighbours() {
+  try {
+    const found = await get(`${path}/neighbours${window.location.search}`);
+    if (found.position === null) return;
+    document.getElementById("position").textContent =
+      `${(found.position + 1).toLocaleString("en")} of ${found.total.toLocaleString("en")}`;
+    for (const name of ["previous", "next"]) {
+      const photo = found[name];
+      const link = document.getElementById(name);
+      link.hidden = !photo;
+      if (!photo) continue;
+      link.href = `/photo/${photo.number}?${photo.query}`;
+      new Image().src = `/large/${photo.number}`;
+    }
+  } catch (error) {
+    showError(error);
+  }
+}
+
 async function write() {
   const form = document.getElementById("write-form");
   const options = { in_place: form.elements.place.value === "file", keywords: form.elements.keywords.checked };
@@ -215,5 +234,6 @@ for (let position = 0; position < 9; position += 1) {
 }
 
 get(path).then(show, showError);
+loadNeighbours();
 loadFiles();
 loadSuggestions();

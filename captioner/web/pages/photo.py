@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,7 +20,9 @@ from captioner.rendering.maps import place_map
 from captioner.rendering.templates import text
 from captioner.types import Photo
 from captioner.web.bodies import Body, posted
+from captioner.web.query import Query
 from captioner.web.responses import json_response, page, workspace_of
+from captioner.web.results import ResultsCache
 from captioner.web.workspace import NotFoundError, Reader
 from captioner.writing import IndexWriter, NothingToWrite, WriteSelection
 
@@ -55,8 +58,34 @@ def photo(request: Request) -> Response:
         facts=_facts(details),
         place=place,
         copies=copies,
-        query=request.url.query,
+        back=urlencode(Query.of(request.query_params).parameters()),
     )  # fmt: skip
+
+
+def neighbours(request: Request) -> Response:
+    """The photos before and after this one in the results of the query in the address."""
+    query = Query.of(request.query_params)
+    number = request.path_params["number"]
+    at = request.query_params.get("at", "")
+    cache: ResultsCache = request.app.state.results
+    with workspace_of(request).reader() as reader:
+        results = cache.shown(reader, query)
+        near = int(at) if at.isascii() and at.isdigit() and len(at) < 10 else 0
+        position = results.position(number, near)
+    numbers = results.numbers
+    found: dict[str, object] = {"total": len(numbers), "position": position}
+    for name, step in (("previous", -1), ("next", 1)):
+        place = None if position is None else position + step
+        is_there = place is not None and 0 <= place < len(numbers)
+        found[name] = (
+            {
+                "number": int(numbers[place]),
+                "query": urlencode([*query.parameters(), ("at", place)]),
+            }
+            if is_there and place is not None
+            else None
+        )
+    return json_response(found)
 
 
 def words(request: Request) -> Response:
@@ -288,6 +317,7 @@ def _said(outcome: WriteOutcome) -> str:
 ROUTES = [
     Route("/photo/{number:int}", photo),
     Route("/api/photo/{number:int}", words),
+    Route("/api/photo/{number:int}/neighbours", neighbours),
     Route("/api/photo/{number:int}/suggestions", suggestions),
     Route("/api/photo/{number:int}/files", files),
     Route("/api/photo/{number:int}/caption", posted(set_caption), methods=["POST"]),

@@ -183,6 +183,28 @@ def test_odd_bodies_are_refused(client: TestClient, number: int, content: bytes)
     assert answer.json()["error"]["message"]
 
 
+def test_neighbours_are_those_of_the_results(client: TestClient, database: Path) -> None:
+    numbers = web_pages.photo_numbers(database)
+
+    def ask(number: int, **query: object) -> dict[str, object]:
+        answer = client.get(f"/api/photo/{number}/neighbours", params=query)
+        return dict(answer.json())
+
+    newest = numbers[::-1]
+    first = ask(newest[0], at=0)
+    assert (first["position"], first["total"], first["previous"]) == (0, 4, None)
+    assert first["next"] == {"number": newest[1], "query": "at=1"}
+    last = ask(newest[3], at="odd")
+    assert (last["position"], last["next"]) == (3, None)
+    assert last["previous"] == {"number": newest[2], "query": "at=2"}
+    red = ask(numbers[0], keyword="green")
+    assert red["next"] is None or "keyword=green&at=" in str(red["next"])
+    elsewhere = ask(numbers[0], **{"in": str(database.parent / "photos")}, after="2020")
+    assert (elsewhere["position"], elsewhere["total"]) == (None, 0)
+    page = client.get(f"/photo/{numbers[0]}?keyword=red&at=3&odd=<b>").text
+    assert 'href="/?keyword=red"' in page
+
+
 @pytest.mark.parametrize("part", ["", "/suggestions", "/files"])
 def test_unknown_photos(client: TestClient, part: str) -> None:
     assert client.get(f"/api/photo/9999{part}").status_code == 404
