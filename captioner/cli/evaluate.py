@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -146,6 +147,10 @@ def evaluate(
 
 
 def _check_writable(file: Path, *, force: bool) -> None:
+    if not find_spec("jinja2"):
+        raise CaptionerError(
+            "--html needs the package jinja2.", "Install it with `pip install 'captioner[eval]'`."
+        )
     file = outputs.check_file(file, "--html", force=force)
     try:
         with tempfile.TemporaryFile(dir=file.parent):

@@ -3,8 +3,11 @@
 from captioner.index.chunks import ChunkCache
 from captioner.index.details import HeldCaption, PhotoDetails
 from captioner.index.display import DisplayCaption, KeywordEdits
+from captioner.index.distributions import Distributions, Place
+from captioner.index.duplicates import DuplicateGroup, DuplicatePhoto
 from captioner.index.edits import Correction, CurrentCaption
 from captioner.index.facts import SidecarFacts
+from captioner.index.failures import FailedPhoto, FailureGroup
 from captioner.index.filters import Filters
 from captioner.index.hits import Hit
 from captioner.index.index import Index
@@ -24,6 +27,11 @@ __all__ = [
     "CurrentCaption",
     "Described",
     "DisplayCaption",
+    "Distributions",
+    "DuplicateGroup",
+    "DuplicatePhoto",
+    "FailedPhoto",
+    "FailureGroup",
     "Filters",
     "HeldCaption",
     "Hit",
@@ -35,6 +43,7 @@ __all__ = [
     "OtherPicture",
     "PhotoDetails",
     "PhotoRow",
+    "Place",
     "Record",
     "Scan",
     "ScannedPaths",
