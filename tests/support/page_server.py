@@ -23,7 +23,10 @@ _SECONDS_TO_START = 60
 WIDTHS = {360: 740, 1280: 800, 2560: 1440}
 """Widths of a phone, a laptop and a large screen, with their heights, in pixels."""
 
-VIEWS = ("/", "/photo/1", "/upload", "/review", "/library", "/statistics")
+VIEWS = (
+    "/", "/?q=sky", "/photo/1", "/upload", "/review", "/library", "/library/failures",
+    "/library/duplicates", "/library/missing", "/statistics",
+)  # fmt: skip
 """A path to each view."""
 
 

@@ -38,10 +38,7 @@ def folder(home: Path) -> Path:
     ordinary = album.ordinary(folder, 14)
     album.hostile(folder / "hostile")
     album.unreadable(folder / "unreadable")
-    for number in range(100):  # for the scrolling: copies are not described again
-        copy = folder / f"copies/{number:03}.jpg"
-        copy.parent.mkdir(exist_ok=True)
-        shutil.copyfile(ordinary[number % 4], copy)
+    shutil.copyfile(ordinary[0], folder / "copy.jpg")
     gone = album.photo(folder / "gone.jpg", seed=200, taken="2017:05:06 07:08:09")
     done = processes.run("index", folder, home=home)
     assert done.returncode == 1, done.stderr  # some cannot be read
@@ -59,8 +56,12 @@ def own_home(home: Path, folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def server(home: Path, folder: Path) -> Iterator[page_server.PageServer]:
-    """The server that all tests share which do not end it."""
-    with page_server.running(home=home) as server:
+    """The server that all tests share which do not end it, with two models."""
+    twin = home.parent / "twin"
+    twin.symlink_to(processes.ROOT / "weights/base", target_is_directory=True)
+    with page_server.running(
+        "--model", processes.ROOT / "weights/base", "--model", twin, home=home
+    ) as server:
         yield server
 
 
