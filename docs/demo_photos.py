@@ -184,7 +184,7 @@ def _write(folder: Path, photo: DemoPhoto, number: int) -> None:
         }  # fmt: skip
     path = folder / str(year) / f"{photo.name}.jpg"
     path.parent.mkdir(exist_ok=True)
-    image.save(path, quality=88, exif=exif)
+    image.save(path, quality=88, exif=exif, comment=b"")  # some have a program's comment
 
 
 if __name__ == "__main__":

@@ -55,6 +55,7 @@ def main() -> None:
                     color_scheme=scheme,
                     device_scale_factor=2 if size == "phone" else 1,
                 )
+                context.set_default_timeout(120_000)
                 page = context.new_page()
                 page.goto(address)
                 take(page, address, folder)
@@ -108,19 +109,56 @@ def _save(png: bytes, name: str, scale: float) -> None:
     print(f"{name}: {image.width} × {image.height}, {out.tell():,} bytes, quality {quality}")
 
 
-def at(path: str) -> Callable[[Any, str, Path], None]:
-    """A screenshot of a page as it opens."""
-    return lambda page, address, folder: page.goto(urljoin(address, path))
+Take = Callable[[Any, str, Path], None]
 
 
-SCREENSHOTS: list[tuple[str, str, str, Callable[[Any, str, Path], None]]] = [
-    ("page-grid", "laptop", "light", at("/")),
-    ("page-grid-dark", "large", "dark", at("/")),
-    ("page-grid-phone", "phone", "light", at("/")),
-    ("page-photo", "laptop", "light", at("/photo/1")),
-    ("page-review", "laptop", "dark", at("/review")),
+def at(path: str, wait: str = "main") -> Take:
+    """A screenshot of a page as it opens, once there is something."""
+
+    def take(page: Any, address: str, folder: Path) -> None:
+        page.goto(urljoin(address, path))
+        page.locator(wait).first.wait_for()
+
+    return take
+
+
+def photo(name: str) -> Take:
+    """A screenshot of one photo among those that a search finds."""
+
+    def take(page: Any, address: str, folder: Path) -> None:
+        page.goto(urljoin(address, "/?q=tower"))
+        page.locator(f"[role=gridcell] a:has-text('{name}')").first.click()
+        page.locator(".suggestions button").first.wait_for()
+
+    return take
+
+
+def search(page: Any, address: str, folder: Path) -> None:
+    """Typing, with suggestions of keywords."""
+    box = page.get_by_role("combobox", name="Search photos")
+    box.press_sequentially("win", delay=50)
+    page.get_by_role("option").first.wait_for()
+
+
+def upload(page: Any, address: str, folder: Path) -> None:
+    """Three photos captioned by two models."""
+    page.goto(urljoin(address, "/upload"))
+    names = ("coffee", "polar_bear", "sunset_by_Aitzol_Berasategi")
+    page.locator("#files").set_input_files([next(folder.rglob(f"{n}.jpg")) for n in names])
+    page.wait_for_function("document.querySelector('#progress').textContent === '3 done.'")
+
+
+SCREENSHOTS: list[tuple[str, str, str, Take]] = [
+    ("page-grid", "laptop", "light", at("/", "[role=gridcell] img")),
+    ("page-grid-large", "large", "dark", at("/", "[role=gridcell] img")),
+    ("page-grid-phone", "phone", "light", at("/?q=windmill", "[role=gridcell] img")),
+    ("page-search", "laptop", "light", search),
+    ("page-photo", "laptop", "dark", photo("tower")),
+    ("page-upload", "laptop", "light", upload),
+    ("page-review", "laptop", "light", at("/review", "#sentences button")),
     ("page-library", "laptop", "light", at("/library")),
-    ("page-statistics", "laptop", "light", at("/statistics")),
+    ("page-duplicates", "laptop", "light", at("/library/duplicates")),
+    ("page-statistics", "laptop", "light", at("/statistics", "svg")),
 ]
 
 
