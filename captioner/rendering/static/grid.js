@@ -101,6 +101,7 @@ element("show-filters").addEventListener("click", () => {
 
 function compareWith(next, said) {
   like = { number: "", example: "", picture: "", ...next };
+  like.number = `${like.number}`;
   exampleBox.hidden = !like.picture;
   if (like.picture) exampleBox.querySelector("img").src = like.picture;
   exampleBox.querySelector("span").textContent = said;
