@@ -67,6 +67,11 @@ class Reader:
             )
         return found
 
+    def close(self) -> None:
+        """Close the indexes."""
+        for index in self.indexes:
+            index.close()
+
     def hits(self, numbers: Sequence[int]) -> list[tuple[int, Hit]]:
         """What is shown of photos, with their numbers and in their order; absent ones omitted."""
         found: dict[int, Hit] = {}
@@ -128,8 +133,8 @@ class Workspace:
         self._idle: queue.LifoQueue[Reader] = queue.LifoQueue()
         self._planner: tuple[str, QueryPlanner] | None = None
         self._planner_lock = threading.Lock()
-        self._open = ExitStack()
-        self._open_lock = threading.Lock()
+        self._closed = False
+        self._lock = threading.Lock()
 
     @property
     def bundle(self) -> Path | None:
@@ -157,12 +162,15 @@ class Workspace:
                         for path, chunks in zip(self.databases, self._chunks, strict=True)
                     ]
                 )
-                with self._open_lock:
-                    self._open.push(opened.pop_all())
+                opened.pop_all()
         try:
             yield reader
         finally:
-            self._idle.put(reader)
+            with self._lock:
+                if self._closed:
+                    reader.close()
+                else:
+                    self._idle.put(reader)
 
     @contextmanager
     def writer(self) -> Iterator[Index]:
@@ -251,10 +259,15 @@ class Workspace:
         return self._describe(number, photo, lambda size: read_open(photo, file, size))
 
     def close(self) -> None:
-        """Stop all jobs and close all indexes."""
+        """Stop all jobs and close all indexes; those in use, when they are returned.
+
+        A connection must not be closed while another thread is using it.
+        """
         self.jobs.close()
-        with self._open_lock:
-            self._open.close()
+        with self._lock:
+            self._closed = True
+            while not self._idle.empty():
+                self._idle.get_nowait().close()
 
     def _load_for_indexing(self) -> Describer:
         """The first model once more, for many photos: it is busy for hours."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -174,6 +175,15 @@ def test_reading_never_waits_for_a_writer(client: TestClient, database: Path) ->
         assert client.get(f"/photo/{first}").status_code == 200
         with pytest.raises(DatabaseUnavailableError), workspace.writer():
             pass
+
+
+def test_indexes_in_use_are_closed_when_they_are_returned(database: Path) -> None:
+    workspace = web_pages.workspace(database)
+    with workspace.reader() as reader:
+        workspace.close()
+        assert reader.index.counts().photos == 4
+    with pytest.raises(sqlite3.ProgrammingError):
+        reader.index.counts()
 
 
 def test_photos_of_several_indexes_have_numbers_of_their_own(tmp_path: Path) -> None:

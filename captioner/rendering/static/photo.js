@@ -5,6 +5,7 @@ import { confirm, showError, toast } from "/static/dialogs.js";
 import { keys } from "/static/keys.js";
 import { element, percent, showSuggestions } from "/static/sentences.js";
 
+const DWELL_MS = 250;
 const article = document.getElementById("photo");
 const path = `/api/photo/${article.dataset.number}`;
 const caption = document.getElementById("caption");
@@ -235,5 +236,6 @@ for (let position = 0; position < 9; position += 1) {
 
 get(path).then(show, showError);
 loadNeighbours();
-loadFiles();
-loadSuggestions();
+// Not for photos that somebody only passes on the way to another one.
+setTimeout(loadFiles, DWELL_MS);
+setTimeout(loadSuggestions, DWELL_MS);

@@ -75,16 +75,11 @@ def neighbours(request: Request) -> Response:
     numbers = results.numbers
     found: dict[str, object] = {"total": len(numbers), "position": position}
     for name, step in (("previous", -1), ("next", 1)):
-        place = None if position is None else position + step
-        is_there = place is not None and 0 <= place < len(numbers)
-        found[name] = (
-            {
-                "number": int(numbers[place]),
-                "query": urlencode([*query.parameters(), ("at", place)]),
-            }
-            if is_there and place is not None
-            else None
-        )
+        place = -1 if position is None else position + step
+        found[name] = None
+        if 0 <= place < len(numbers):
+            address = urlencode([*query.parameters(), ("at", place)])
+            found[name] = {"number": int(numbers[place]), "query": address}
     return json_response(found)
 
 

@@ -70,7 +70,7 @@ def decide(request: Request, body: Body) -> Response:
     workspace = workspace_of(request)
     caption, outcome = body.text("text"), body.choice("outcome", OUTCOMES)
     with workspace.reader() as reader:
-        index, details = find(reader, body.number("number"))
+        index, details = _reviewed(reader, body.number("number"))
         workspace.review.decide(
             index, details, caption, "accepted" if outcome == "accepted" else "corrected"
         )
@@ -81,7 +81,7 @@ def skip(request: Request, body: Body) -> Response:
     """Leave a photo as it is; it is not shown again in this session."""
     workspace = workspace_of(request)
     with workspace.reader() as reader:
-        _, details = find(reader, body.number("number"))
+        _, details = _reviewed(reader, body.number("number"))
         workspace.review.skip(details)
         return json_response(_progress(workspace))
 
@@ -115,8 +115,21 @@ def export(request: Request) -> Response:
     return StreamingResponse(
         pieces,
         media_type="application/zip",
-        headers={"Content-Disposition": 'attachment; filename="captioner-corrections.zip"'},
+        headers={
+            "Content-Disposition": 'attachment; filename="captioner-corrections.zip"',
+            "Content-Encoding": "identity",  # photos are compressed already
+        },
     )
+
+
+def _reviewed(reader: Reader, number: int) -> tuple[Index, PhotoDetails]:
+    """A photo of the first index, which is the one that is reviewed."""
+    index, details = find(reader, number)
+    if index is not reader.index:
+        raise UsageError(
+            "only photos of the first database are reviewed.", "Start with this database first."
+        )
+    return index, details
 
 
 def _sentences(workspace: Workspace, index: Index, details: PhotoDetails) -> tuple[Sentences, str]:
@@ -132,18 +145,23 @@ def _sentences(workspace: Workspace, index: Index, details: PhotoDetails) -> tup
             name = f"{choice.name}: " if several else ""
             note = f"{name}{error}"
             continue
-        found += [
-            {
-                "text": one.caption.text,
-                "confidence": one.caption.confidence,
-                "log_probability": one.caption.log_probability,
-                "cosine": one.cosine,
-                "words": one.mean_word_probability,
-                "trusted": one.trusted,
-                "model": choice.name if several else "",
-            }
-            for one in (considered[:3] if several else considered)
-        ]
+        for one in considered[:3] if several else considered:
+            caption = one.caption
+            same = next((other for other in found if other["text"] == caption.text), None)
+            if same:
+                same["model"] = f"{same['model']}, {choice.name}"
+                continue
+            found.append(
+                {
+                    "text": caption.text,
+                    "confidence": caption.confidence,
+                    "log_probability": caption.log_probability,
+                    "cosine": one.cosine,
+                    "words": one.mean_word_probability,
+                    "trusted": one.trusted,
+                    "model": choice.name if several else "",
+                }
+            )
     if not found:
         found = [
             {"text": one.text, "confidence": one.confidence, "trusted": True}
