@@ -178,7 +178,10 @@ def test_deleted_photos_leave_a_gap(client: TestClient, database: Path) -> None:
 def test_query_survives_the_address() -> None:
     from starlette.datastructures import QueryParams
 
-    query = Query("dog", True, ("/a", "/b"), "2020", "2021", "canon", "1,2,3", ("x", "y"), 5, "7")
+    query = Query(
+        "dog", True, ("/a", "/b"), "2020", "2021", "canon", "1,2,3", ("x", "y"), 5, "7",
+        "50 mm", "0.5,0.9",
+    )  # fmt: skip
     assert Query.of(QueryParams(query.parameters())) == query
     assert Query().parameters() == []
 

@@ -61,6 +61,16 @@ def test_every_bar_leads_to_a_search(client: TestClient) -> None:
     assert CAMERA in html.unescape(text)
 
 
+def test_a_search_finds_as_many_photos_as_its_bar_counts(client: TestClient) -> None:
+    text = client.get("/statistics").text
+    bars = re.findall(r'<a href="(/\?[^"]+)">[^<]*</a></th>.*?<td class="number">([\d,]+)<', text)
+    assert len(bars) >= 10
+    for address, number in bars:
+        found = client.get("/api/search?" + urlsplit(html.unescape(address)).query)
+        assert found.status_code == 200, found.text
+        assert found.json()["total"] == int(number), address
+
+
 def test_few_years_are_drawn_by_month(client: TestClient, database: Path) -> None:
     with Index.open(database, write=True) as index:
         gone = [one for one in index.photos_at(Path("/photos")) if one.path.stem in "23"]

@@ -150,7 +150,7 @@ function compareWithActive() {
   const photo = view.store?.at(selected.size ? Math.min(...selected) : view.active);
   if (!photo) return;
   const said = `Like ${photo.caption || photo.name}`;
-  compareWith({ number: photo.number, picture: `/thumbnail/${photo.number}` }, said);
+  compareWith({ number: `${photo.number}`, picture: `/thumbnail/${photo.number}` }, said);
 }
 
 // Selection.
@@ -297,7 +297,7 @@ new ResizeObserver(([{ target }]) => {
 }).observe(document.querySelector("header.site"));
 
 const asked = new URLSearchParams(location.search);
-if (["in", "after", "before", "camera", "near", "keyword", "exact"].some((name) => asked.has(name))) {
+if (["in", "after", "before", "camera", "lens", "near", "confidence", "keyword", "exact"].some((name) => asked.has(name))) {
   filters.hidden = false;
   element("show-filters").setAttribute("aria-expanded", "true");
 }

@@ -79,7 +79,7 @@ def statistics(request: Request) -> Response:
                 _bars("Keywords", "Keyword", "keyword", found.keywords, KEYWORDS),
                 _bars("Cameras", "Camera", "camera", found.cameras, quoted=True),
                 _bars("Lenses", "Lens", "lens", found.lenses, quoted=True),
-                _bars("Folders", "Folder", "folder", found.folders),
+                _bars("Folders", "Folder", "in", found.folders),
             )
             if one.bars
         ],

@@ -7,6 +7,7 @@ import base64
 import tempfile
 from collections.abc import Mapping
 from functools import partial
+from typing import cast
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -94,7 +95,8 @@ def _models(workspace: Workspace) -> Mapping[str, Borrow]:
         name, again = choice.name, 2
         while name in found:
             name, again = f"{choice.name} ({again})", again + 1
-        found[name] = partial(workspace.model, choice.number)
+        # What `captioner.model.load` loads can be adjusted, as any describer here has to be.
+        found[name] = cast(Borrow, partial(workspace.model, choice.number))
     return found
 
 

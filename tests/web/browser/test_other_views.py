@@ -103,7 +103,7 @@ def test_a_folder_is_indexed_with_live_progress(
         folder.fill(str(tmp_path / "new photos"))
         page.keyboard.press("Enter")
         page.get_by_role("button", name="Index this folder").click()
-        expect(page.locator("#run-state")).to_contain_text("6 photos indexed", timeout=60_000)
+        expect(page.locator("#run-state")).to_contain_text("6 described", timeout=60_000)
         expect(page.locator("#run-problems-list")).to_contain_text("it is empty")
         expect(page.locator("#roots")).to_contain_text("new photos")
         assert {path.name for path in photos} <= server.rows().keys()
