@@ -71,7 +71,8 @@ def _library(photos: Path, folder: Path) -> Path:
     first, second = sorted(folder.rglob("*.jpg"))[:2]
     (folder / "from phone").mkdir()
     shutil.copyfile(first, folder / "from phone" / first.name)
-    (folder / "from phone" / "damaged.jpg").write_bytes(second.read_bytes()[:20_000])
+    data = second.read_bytes()
+    (folder / "from phone" / "damaged.jpg").write_bytes(data[: len(data) // 2])
     subprocess.run([*CAPTIONER, "index", folder], check=False, cwd=ROOT)
     return folder
 
@@ -145,7 +146,7 @@ def upload(page: Any, address: str, folder: Path) -> None:
     page.goto(urljoin(address, "/upload"))
     names = ("coffee", "polar_bear", "sunset_by_Aitzol_Berasategi")
     page.locator("#files").set_input_files([next(folder.rglob(f"{n}.jpg")) for n in names])
-    page.wait_for_function("document.querySelector('#progress').textContent === '3 done.'")
+    page.get_by_text("3 done.").wait_for()
 
 
 SCREENSHOTS: list[tuple[str, str, str, Take]] = [

@@ -8,10 +8,12 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -117,6 +119,17 @@ def environment(home: Path) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "COLUMNS": "500",
     }
+
+
+def until(page: Any, expression: str) -> None:
+    """Wait until an expression is true in a page.
+
+    Playwright's own `wait_for_function` needs `unsafe-eval` once it looks a second time.
+    """
+    end = time.monotonic() + _SECONDS_TO_START
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f"never true: {expression}"
+        page.wait_for_timeout(50)
 
 
 @contextmanager

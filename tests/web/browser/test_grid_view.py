@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_server import WIDTHS
+from page_server import WIDTHS, until
 
 Visit = Callable[..., Any]
 CELLS = "[role=gridcell]"
@@ -21,14 +21,15 @@ def expect() -> Any:
 
 def loaded(page: Any) -> None:
     """Wait until every picture in the window is there."""
-    page.wait_for_function(
+    until(
+        page,
         """() => {
             const seen = [...document.querySelectorAll('[role=gridcell] img')].filter((img) => {
                 const { top, bottom } = img.getBoundingClientRect()
                 return bottom > 0 && top < innerHeight
             })
-            return seen.length && seen.every((img) => img.complete)
-        }"""
+            return seen.length > 0 && seen.every((img) => img.complete)
+        }""",
     )
 
 

@@ -104,7 +104,7 @@ def test_a_folder_is_indexed_with_live_progress(
         page.keyboard.press("Enter")
         page.get_by_role("button", name="Index this folder").click()
         expect(page.locator("#run-state")).to_contain_text("6 described", timeout=60_000)
-        expect(page.locator("#run-problems-list")).to_contain_text("it is empty")
+        expect(page.locator("#run-problems-list")).to_contain_text("It is empty")
         expect(page.locator("#roots")).to_contain_text("new photos")
         assert {path.name for path in photos} <= server.rows().keys()
 

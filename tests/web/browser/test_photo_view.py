@@ -9,7 +9,7 @@ from typing import Any
 
 import album
 import pytest
-from page_server import WIDTHS, PageServer
+from page_server import WIDTHS, PageServer, until
 
 Visit = Callable[..., Any]
 
@@ -27,7 +27,7 @@ def test_it_shows_picture_sentences_keywords_facts_and_place(
     page = visit(f"/photo/{number}", width=width).page
     picture = page.locator("#picture")
     expect(picture).to_be_in_viewport()
-    page.wait_for_function("document.querySelector('#picture').naturalWidth > 0")
+    until(page, "document.querySelector('#picture').naturalWidth > 0")
     assert picture.get_attribute("alt")
     sentences = page.locator(".suggestions button")
     expect(sentences.first).to_contain_text(re.compile(r"\d+ %\s*A .*\."))
@@ -42,7 +42,7 @@ def test_it_shows_picture_sentences_keywords_facts_and_place(
 
 def test_a_photo_on_its_side_stands_upright(visit: Visit, server: PageServer) -> None:
     page = visit(f"/photo/{server.rows()['IMG_0003.jpg']}").page  # 320 × 240, turned by 90°
-    page.wait_for_function("document.querySelector('#picture').naturalWidth > 0")
+    until(page, "document.querySelector('#picture').naturalWidth > 0")
     size = page.evaluate("(i => [i.naturalWidth, i.naturalHeight])(document.querySelector('img'))")
     assert size == [240, 320]
 
@@ -50,7 +50,7 @@ def test_a_photo_on_its_side_stands_upright(visit: Visit, server: PageServer) ->
 def test_a_persons_caption_stays(visit: Visit, server: PageServer, expect: Any) -> None:
     page = visit(f"/photo/{server.rows()['IMG_0001.jpg']}").page
     caption = page.get_by_role("textbox", name="Caption", exact=True)
-    page.wait_for_function("document.querySelector('#keywords li')")
+    until(page, "!!document.querySelector('#keywords li')")
     page.keyboard.press("e")
     expect(caption).to_be_focused()
     caption.fill(f"Grandmother's garden {album.SCRIPT} at six & a half.")
