@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs/images"
 CAPTIONER = (sys.executable, "-m", "captioner")
 MAX_BYTES = 150_000
-SIZES = {"phone": (390, 780), "laptop": (1280, 800), "large": (2560, 1440)}
+SIZES = {"phone": (390, 780), "laptop": (1280, 800), "large": (2560, 1440), "tall": (1280, 1300)}
 
 
 def main() -> None:
@@ -123,12 +123,12 @@ def at(path: str, wait: str = "main") -> Take:
     return take
 
 
-def photo(name: str) -> Take:
+def photo(query: str, caption: str) -> Take:
     """A screenshot of one photo among those that a search finds."""
 
     def take(page: Any, address: str, folder: Path) -> None:
-        page.goto(urljoin(address, "/?q=tower"))
-        page.locator(f"[role=gridcell] a:has-text('{name}')").first.click()
+        page.goto(urljoin(address, f"/?q={query}"))
+        page.locator(f"[role=gridcell] a:has-text('{caption}')").first.click()
         page.locator(".suggestions button").first.wait_for()
 
     return take
@@ -154,7 +154,7 @@ SCREENSHOTS: list[tuple[str, str, str, Take]] = [
     ("page-grid-large", "large", "dark", at("/", "[role=gridcell] img")),
     ("page-grid-phone", "phone", "light", at("/?q=windmill", "[role=gridcell] img")),
     ("page-search", "laptop", "light", search),
-    ("page-photo", "laptop", "dark", photo("tower")),
+    ("page-photo", "tall", "dark", photo("mountain", "rocky mountain")),
     ("page-upload", "laptop", "light", upload),
     ("page-review", "laptop", "light", at("/review", "#sentences button")),
     ("page-library", "laptop", "light", at("/library")),
