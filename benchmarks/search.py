@@ -38,7 +38,7 @@ from captioner.index.chunks import (
     QuantisedChunk,
     QuantisedMatrix,
 )
-from captioner.index.search import RESCORED
+from captioner.index.ranking import RESCORED
 from captioner.model import DescribeOptions, load
 from captioner.model.query import load_planner
 from captioner.types import (

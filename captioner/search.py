@@ -1,6 +1,6 @@
 """The search service: from words or a photo to ranked hits, and what to try if there are none.
 
-The command line and `Library` use it. Ranking itself is done by `captioner.index.search`, with the
+The command line and `Library` use it. Ranking itself is done by `captioner.index.ranking`, with the
 query plan that `captioner.model.query` derives from the words.
 """
 
@@ -19,7 +19,7 @@ from captioner.errors import UsageError
 from captioner.fusion import Moments
 from captioner.index import Filters, Hit, Index
 from captioner.index.database import Ids
-from captioner.index.search import MIN_SCORE, ExamplePhoto, Ranked, non_increasing
+from captioner.index.ranking import MIN_SCORE, ExamplePhoto, Ranked, non_increasing
 from captioner.types import Description, Failure, FloatArray, Photo
 
 if TYPE_CHECKING:
@@ -251,9 +251,7 @@ def _one_ranking(
                 [index.months(one.photos) for index, one in zip(indexes, found, strict=True)]
             ).astype(np.float32)
         else:
-            by = np.concatenate(
-                [one.scores if one.ranks is None else one.ranks for one in found]  # type: ignore[misc]
-            )
+            by = np.concatenate([one.scores if one.ranks is None else one.ranks for one in found])
         order = np.argsort(-by, kind="stable")
         rows, positions = rows[order], positions[order]
         scores = None if scores is None else np.minimum.accumulate(scores[order])

@@ -30,6 +30,7 @@ from captioner.index import (
     merge,
     missing,
     mounts,
+    ranking,
     records,
     rows,
     search,
@@ -42,6 +43,7 @@ from captioner.index import (
 )
 from captioner.index.absence import is_below
 from captioner.index.chunks import ChunkCache
+from captioner.index.copies import Copies
 from captioner.index.database import Ids
 from captioner.index.details import PhotoDetails
 from captioner.index.display import DisplayCaption, display_captions
@@ -54,10 +56,10 @@ from captioner.index.filters import Filters
 from captioner.index.hits import Hit
 from captioner.index.merge import MergeSummary
 from captioner.index.missing import IndexedPhoto, MissingPhoto, ScannedPaths
+from captioner.index.ranking import ExamplePhoto, Ranked
 from captioner.index.records import Record
 from captioner.index.rows import PhotoRow
 from captioner.index.scan import Change, Scan
-from captioner.index.search import ExamplePhoto, Ranked
 from captioner.index.statistics import Counts, Statistics
 from captioner.index.uncertain import Described, Unreviewed
 from captioner.index.writes import Writes
@@ -101,7 +103,7 @@ class Index:
         self._connection = connection
         self._resources = resources
         self._chunks = chunks or ChunkCache()
-        self._copies = search.Copies()
+        self._copies = Copies()
 
     @classmethod
     def open(cls, path: Path, *, write: bool = False, chunks: ChunkCache | None = None) -> Self:
@@ -474,20 +476,20 @@ class Index:
             database.snapshot(self._connection) as connection,
         ):
             if query is not None and exact:
-                ranked = search.rank_captions(connection, query, filters, min_score)
+                ranked = ranking.rank_captions(connection, query, filters, min_score)
             elif query is not None:
-                ranked = search.rank(
+                ranked = ranking.rank(
                     connection, self._chunks, query, planner, model_id, None, filters, min_score,
                     example, collection,
                 )  # fmt: skip
             elif example is not None and model_id is not None:
-                ranked = search.rank_similar(
+                ranked = ranking.rank_similar(
                     connection, self._chunks, example.embedding, model_id, None, example.path,
                     filters, example.content_hash,
                 )  # fmt: skip
             else:
-                ranked = search.rank_newest(connection, filters)
-            return self._copies.without(connection, ranked)
+                ranked = ranking.rank_newest(connection, filters)
+            return ranked.only(self._copies.first(connection, ranked.photos))
 
     def months(self, numbers: Ids) -> npt.NDArray[np.int32]:
         """When photos (N,) were taken, by their rows: (N,), year * 100 + month; 0 if unknown."""
@@ -519,7 +521,7 @@ class Index:
             database.explaining_errors(self.path),
             database.snapshot(self._connection) as connection,
         ):
-            return search.moments(connection, self._chunks, query, planner, model_id, example)
+            return ranking.moments(connection, self._chunks, query, planner, model_id, example)
 
     def newest(self, *, limit: int = 10, filters: Filters = NO_FILTERS) -> list[Hit]:
         """The photos taken last; those without a date come after, in reverse order of storing."""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from captioner import search
 from captioner.errors import CaptionerError, PhotoError, UsageError
-from captioner.index.search import ExamplePhoto
+from captioner.index.ranking import ExamplePhoto
 from captioner.search import Advice
 from captioner.types import Failure, FloatArray
 from captioner.web.query import Query

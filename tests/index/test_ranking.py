@@ -12,8 +12,8 @@ import pytest
 
 from captioner import search as searching
 from captioner.index import Filters, Index
-from captioner.index import search as index_search
-from captioner.index.search import ExamplePhoto
+from captioner.index import ranking as index_ranking
+from captioner.index.ranking import ExamplePhoto
 from captioner.search import Advice
 from captioner.types import Facts, QueryPlan
 
@@ -30,7 +30,7 @@ def planner(query: str) -> QueryPlan | None:
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
     """Photos with vectors all around the circle; each tenth is a copy of the first."""
-    monkeypatch.setattr(index_search, "RESCORED", 8)
+    monkeypatch.setattr(index_ranking, "RESCORED", 8)
     path = tmp_path / "captioner.db"
     with Index.open(path, write=True) as writer:
         writer.store(

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from captioner.errors import UsageError
 from captioner.index import Index
-from captioner.index.search import ExamplePhoto
+from captioner.index.ranking import ExamplePhoto
 from captioner.types import Description, FloatArray, HalfArray, QueryPlan
 
 

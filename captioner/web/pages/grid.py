@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -12,7 +13,7 @@ from starlette.routing import Route
 
 from captioner.errors import PhotoError, UsageError
 from captioner.index import Hit
-from captioner.index.search import ExamplePhoto
+from captioner.index.ranking import ExamplePhoto
 from captioner.rendering.templates import counted, text
 from captioner.search import Advice
 from captioner.types import Failure
@@ -143,7 +144,7 @@ async def example(request: Request) -> Response:
         async for chunk in request.stream():
             await run_in_threadpool(file.write, chunk)
         workspace = workspace_of(request)
-        found = await run_in_threadpool(workspace.describe_file, "the photo", file)
+        found = await run_in_threadpool(workspace.describe_file, "the photo", cast(BinaryIO, file))
     if isinstance(found, Failure):
         raise PhotoError(f"this photo cannot be read: {found.reason}")
     photo = ExamplePhoto(found.vectors.embedding, found.photo.path, found.content_hash)
