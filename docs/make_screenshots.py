@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs/images"
 CAPTIONER = (sys.executable, "-m", "captioner")
 MAX_BYTES = 150_000
-SIZES = {"phone": (390, 780), "laptop": (1280, 800), "large": (2560, 1440), "tall": (1280, 1300)}
+SIZES = {"phone": (390, 780), "laptop": (1280, 800), "large": (2560, 1440), "tall": (1280, 1720)}
 
 
 def main() -> None:
