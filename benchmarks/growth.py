@@ -1,4 +1,4 @@
-"""(m) Libraries of 1,000, 10,000 and 100,000 photos: what each photo costs as they grow.
+"""(o) Libraries of 1,000, 10,000 and 100,000 photos: what each photo costs as they grow.
 
 For each size, photos are made by cropping those at hand at random, so that no two have the same
 content, and indexed by `captioner index` in a new process: photos per second, processor time per

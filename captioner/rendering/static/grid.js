@@ -150,7 +150,7 @@ function compareWithActive() {
   const photo = view.store?.at(selected.size ? Math.min(...selected) : view.active);
   if (!photo) return;
   const said = `Like ${photo.caption || photo.name}`;
-  compareWith({ number: photo.number, picture: `/thumbnail/${photo.number}` }, said);
+  compareWith({ number: `${photo.number}`, picture: `/thumbnail/${photo.number}` }, said);
 }
 
 // Selection.
