@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from processes import ROOT
 
-from captioner.index import Index, chunks, search
+from captioner.index import Index, chunks, ranking
 from captioner.index.chunks import ChunkCache, QuantisedMatrix
 from captioner.types import Description, FloatArray, HalfArray, QueryPlan, SearchVectors
 
@@ -27,7 +27,7 @@ NUMBERS = st.floats(-1000, 1000, width=16)
 @pytest.fixture(autouse=True)
 def few_rescored(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rescore few photos, so that chunks decide which."""
-    monkeypatch.setattr(search, "RESCORED", 40)
+    monkeypatch.setattr(ranking, "RESCORED", 40)
 
 
 # Photos differ most along a few components, as real ones do.
