@@ -108,6 +108,36 @@ class Bundle:
         """File names of the decoders; several are an ensemble."""
         return [decoder["file"] for decoder in self.manifest["decoders"]]
 
+    @property
+    def needs_grid(self) -> bool:
+        """Whether a decoder reads the encoder's feature map, so that pooled features do not do.
+
+        Raises
+        ------
+        CaptionerError
+            If a decoder is of a kind that is not registered.
+        """
+        from captioner.model import decoders
+
+        return decoders.needs_grid(*(entry["kind"] for entry in self.manifest["decoders"]))
+
+    def check_recaptioning(self) -> None:
+        """Check that stored features are enough to caption with.
+
+        Raises
+        ------
+        CaptionerError
+            If a decoder reads the feature map, which the index does not store.
+        """
+        if self.needs_grid:
+            raise CaptionerError(
+                f"the model at {self.folder} cannot caption from stored features: its decoder "
+                "looks at the feature map of each photo, and the index has the pooled features "
+                "alone.",
+                "Index the photos themselves with it, into a database of their own: captioner "
+                "index FOLDER --model MODEL --db FILE.",
+            )
+
     def path(self, name: str) -> Path:
         """The path of one of the bundle's files, its checksum verified.
 
