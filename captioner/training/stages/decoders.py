@@ -13,12 +13,12 @@ from captioner.training.decoders import (
     SentenceBatches,
     fit_decoder,
     language_batches,
-    sizes_of,
 )
 from captioner.training.features import CachedFeatures
 from captioner.training.fit import Metrics, Schedule
 from captioner.training.heads import TrainingTargets
 from captioner.training.metrics import cider
+from captioner.training.presets import sizes_of
 from captioner.training.run import Arrays, FeatureExtractor, Run, RunBase
 from captioner.training.stages.parts import BundleParts
 
@@ -79,7 +79,8 @@ def train_decoders(
         arrays, history = fit_decoder(
             batches, parts.vocabulary, config.kind, sizes,
             Schedule(config.epochs, batches.steps, config.learning_rate),
-            dev=dev_batches, measure=validate, start=start, seed=seed,
+            dev=dev_batches, measure=validate, start=start,
+            scheduled_sampling=config.scheduled_sampling, seed=seed,
             folder=run.work / part, resume=run.resume, progress=run.progress,
         )  # fmt: skip
         run.show(history, part)
