@@ -190,14 +190,22 @@ def train(
             f"{', '.join(get_args(PresetName))} (see docs/lineage.md).",
         ),
     ] = "base",
+    mix: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Train decoders of this preset as well, for an ensemble of both (repeatable).",
+        ),
+    ] = None,
     decoders: Annotated[
         int,
         typer.Option(
             min=1,
             max=8,
             metavar="N",
-            help="Train N decoders with different seeds. They are used as an ensemble if that "
-            "gains half a point of CIDEr on dev; otherwise the best one is used alone.",
+            help="Train N decoders of each preset with different seeds. They are used as an "
+            "ensemble if that gains half a point of CIDEr on dev; otherwise the best one is used "
+            "alone.",
         ),
     ] = _DEFAULT.decoders.count,
     epochs: Annotated[
@@ -251,6 +259,11 @@ def train(
             "--data and --download are mutually exclusive.",
             "Omit --data to train on what --download fetches, or add it with --extra-data.",
         )
+    for name in mix or ():
+        if name not in PRESETS:
+            raise UsageError(
+                f"--mix {name}: there is no such preset.", f"Use one of: {', '.join(PRESETS)}."
+            )
     source, kind = _encoder(encoder, encoder_kind, encoder_weights, PRESETS[preset].encoder)
     config = TrainingConfig(
         encoder=EncoderConfig(
@@ -265,6 +278,7 @@ def train(
         decoders=DecoderConfig(
             kind=PRESETS[preset].kind,
             preset=preset,
+            mixed_with=tuple(mix or ()),
             count=decoders,
             epochs=epochs,
             learning_rate=rate,

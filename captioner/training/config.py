@@ -53,8 +53,11 @@ class DecoderConfig:
     preset: str = _option("base", "--preset")
     """Layer sizes: a key of `captioner.training.presets.PRESETS`. Of a kind that is not the
     preset's they are the defaults."""
+    mixed_with: tuple[str, ...] = _option((), "--mix")
+    """Further presets, for an ensemble of several architectures; their encoders do not count."""
     count: int = _option(1, "--decoders")
-    """Decoders, each with its own seed; they form an ensemble where that is clearly better."""
+    """Decoders of each architecture, each with its own seed; they form an ensemble where that is
+    clearly better."""
     epochs: int = _option(8, "--epochs")
     learning_rate: float = _option(2e-3, "--rate")
     """Peak learning rate."""
@@ -125,5 +128,5 @@ def _options(config: Any) -> dict[str, Any]:
         if is_dataclass(value):
             out |= _options(value)
         elif name := each.metadata.get("option"):
-            out[name] = value
+            out[name] = list(value) if isinstance(value, tuple) else value  # as JSON has it
     return out

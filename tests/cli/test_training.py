@@ -55,6 +55,7 @@ def untrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         ("train --encoder data --encoder-kind vgg16", "--encoder-kind vgg16: the encoder of a"),
         ("train --encoder-kind lenet", "'lenet' is not one of"),
         ("train --preset transformer", "'transformer' is not one of"),
+        ("train --mix transformer", "--mix transformer: there is no such preset"),
         ("train --scheduled-sampling 2", "less than or equal to 1"),
         ("train-cider --extra-weight 2", "--extra-weight requires --extra-data or --extra-style"),
         ("train-cider data --out data", "both refer to data"),

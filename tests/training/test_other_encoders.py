@@ -26,11 +26,16 @@ SIZES = {
 
 
 @pytest.mark.parametrize(
-    ("encoder", "decoder", "features"),
-    [("vgg16", "init-inject", 4096), ("resnet50", "soft-attention", 2048)],
+    ("encoder", "decoder", "mixed", "features"),
+    [("vgg16", "init-inject", (), 4096), ("resnet50", "soft-attention", ("base",), 2048)],
 )
 def test_from_photos_to_captions(
-    encoder: str, decoder: str, features: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    encoder: str,
+    decoder: str,
+    mixed: tuple[str, ...],
+    features: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from captioner.training.recipe import train
     from captioner.training.run import Run
@@ -43,7 +48,7 @@ def test_from_photos_to_captions(
         config=TrainingConfig(
             encoder=EncoderConfig(kind=encoder, source="random", size=32),
             heads=HeadConfig(epochs=1),
-            decoders=DecoderConfig(kind=decoder, epochs=1),
+            decoders=DecoderConfig(kind=decoder, epochs=1, mixed_with=mixed),
         ),
         work=tmp_path / "work",
         cache=tmp_path / "features",
@@ -54,7 +59,10 @@ def test_from_photos_to_captions(
     manifest = json.loads((out / bundles.MANIFEST).read_text())
     assert manifest["encoder"]["kind"] == encoder
     assert manifest["encoder"]["feature_size"] == features
-    assert [one["kind"] for one in manifest["decoders"]] == [decoder]
+    trained = [name for name in manifest["training"] if name.startswith("decoder-")]
+    assert len(trained) == 1 + len(mixed)
+    chosen = [one["kind"] for one in manifest["decoders"]]
+    assert chosen in ([[decoder]] if not mixed else [[decoder], ["merge"], [decoder, "merge"]])
 
     found = {}
     for device, precision in (("cpu", "float32"), ("keras", "float32"), ("cpu", "int8")):

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from captioner.model import decoders, encoders
-from captioner.training.config import EncoderName, PresetName
+from captioner.training.config import DecoderConfig, EncoderName, PresetName, TrainingConfig
 from captioner.training.presets import PRESETS, sizes_of
 
 
@@ -21,6 +21,19 @@ def test_every_architecture_has_a_preset_of_its_defaults() -> None:
     assert defaults == {"merge", "init-inject", "pre-inject", "par-inject", "soft-attention"}
     assert sizes_of("merge", "classic").lstm == 256
     assert sizes_of("par-inject", "classic") == decoders.get("par-inject").Sizes()
+
+
+def test_several_architectures_are_trained_in_one_run() -> None:
+    pytest.importorskip("keras")
+    from captioner.training.stages.decoders import architectures
+
+    config = DecoderConfig("merge", "classic", mixed_with=("soft-attention", "base"))
+    assert architectures(config) == [
+        ("merge", PRESETS["classic"].sizes),
+        ("soft-attention", PRESETS["soft-attention"].sizes),
+        ("merge", PRESETS["base"].sizes),
+    ]
+    assert TrainingConfig(decoders=config).options()["--mix"] == ["soft-attention", "base"]
 
 
 @pytest.mark.parametrize("name", PRESETS)
