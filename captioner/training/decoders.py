@@ -94,23 +94,37 @@ class SentenceBatches:
         padded[length > 26] = MAX_TOKENS
         self.groups = [(int(width), np.flatnonzero(padded == width)) for width in np.unique(padded)]
         self.steps = sum(-(-len(rows) // size) for _, rows in self.groups)
+        self._kept: tuple[int, list[tuple[int, npt.NDArray[np.intp]]]] = (-1, [])
 
     def __call__(self, epoch: int, step: int) -> tuple[dict[str, Any], IntArray]:
         """Batch `step` of a shuffle of all captions that depends on the epoch alone."""
-        random = np.random.default_rng([self.seed, epoch])
-        batches = []
-        for width, rows in self.groups:
-            shuffled = random.permutation(rows)
-            batches += [
-                (width, part)
-                for part in np.split(shuffled, range(self.size, len(shuffled), self.size))
-            ]
-        width, rows = batches[random.permutation(len(batches))[step]]
+        width, rows = self._shuffled(epoch)[step]
+        random = np.random.default_rng([self.seed, epoch, step])
         views = random.integers(self.features.views, size=len(rows))
         tokens = self.tokens[rows, :width]
         photos = self.features.inputs(self.owner[rows], views, grid=self.grid)
         following = np.concatenate([tokens[:, 1:], np.full((len(rows), 1), PAD, np.int32)], axis=1)
         return {**photos, "tokens": tokens}, following
+
+    def _shuffled(self, epoch: int) -> list[tuple[int, npt.NDArray[np.intp]]]:
+        """The batches of an epoch: the width of each, and its captions.
+
+        Kept for the next step: to shuffle all captions for each batch would take a time that grows
+        with the square of their number.
+        """
+        kept, batches = self._kept
+        if kept != epoch:
+            random = np.random.default_rng([self.seed, epoch])
+            batches = []
+            for width, rows in self.groups:
+                shuffled = random.permutation(rows)
+                batches += [
+                    (width, part)
+                    for part in np.split(shuffled, range(self.size, len(shuffled), self.size))
+                ]
+            batches = [batches[number] for number in random.permutation(len(batches))]
+            self._kept = epoch, batches  # in one step: several threads ask for batches
+        return batches
 
 
 def language_batches(
