@@ -137,3 +137,6 @@ def precision(policy: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+runtime()  # Whoever uses `ops` first would otherwise print that a driver is missing.
