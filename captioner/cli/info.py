@@ -85,7 +85,9 @@ def _bundle(chosen: Path | None) -> dict[str, Any]:
         "folder": str(bundle.folder),
         "id": bundle.model_id,
         "input_size": bundle.size,
+        "encoder": bundle.manifest["encoder"]["kind"],
         "decoders": len(bundle.decoders),
+        "decoder_kinds": [entry["kind"] for entry in bundle.manifest["decoders"]],
         "training": bundle.manifest["training"],
     }
 

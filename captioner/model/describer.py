@@ -130,18 +130,29 @@ class Model:
         """What descriptions depend on beside the bundle; see `PortableDescriber`."""
         return repr(replace(self._options, bundle=None, batch_size=None, photos=None))
 
-    def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
-        """Features of each batch, in order; see `captioner.types.Describer`."""
-        return (features.pooled for features in self.engine.encode(batches))
+    def encode(self, batches: Iterable[PixelArray]) -> Iterator[Features]:
+        """Features of each batch, in order; see `captioner.types.Describer`.
 
-    def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
-        """Captions, keywords and search vectors; see `captioner.types.Describer`."""
+        They have the feature map only if a decoder reads it.
+        """
+        return self.engine.encode(batches)
+
+    def describe(self, pixels: Sequence[DecodedPhoto], features: Features) -> list[Description]:
+        """Captions, keywords and search vectors; see `captioner.types.Describer`.
+
+        Raises
+        ------
+        CaptionerError
+            If a decoder reads the feature map, and these features have none.
+        """
+        if features.grid is None:
+            self.bundle.check_recaptioning()
         with self._threads.limit(limits=1, user_api="blas"):
             return self._describe(pixels, features)
 
-    def _describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
-        embeddings = self.space.image(features)
-        hidden = self.head.hidden(features)
+    def _describe(self, pixels: Sequence[DecodedPhoto], features: Features) -> list[Description]:
+        embeddings = self.space.image(features.pooled)
+        hidden = self.head.hidden(features.pooled)
         captions = self._captions_of(features, hidden, embeddings)
         recognised = self.head.keywords(hidden, self._keywords)
         concepts = self.head.concept_probabilities(hidden)
@@ -155,7 +166,7 @@ class Model:
                 content_hash=one.content_hash,
                 captions=captions[row],
                 keywords=keywords[row],
-                feature=features[row].astype(np.float16),
+                feature=features.pooled[row].astype(np.float16),
                 vectors=SearchVectors(
                     embeddings[row].astype(np.float16), hidden[row].astype(np.float16)
                 ),
@@ -172,7 +183,7 @@ class Model:
         """
         with self._threads.limit(limits=1, user_api="blas"):
             hidden, embeddings = self.head.hidden(features), self.space.image(features)
-            found = self._candidates_of(features, hidden, embeddings)
+            found = self._candidates_of(Features(features), hidden, embeddings)
             return [list(map(self._suggestion, _distinct(own + more))) for own, more in found]
 
     def sentence_vectors(self, sentences: Sequence[str]) -> FloatArray:
@@ -180,23 +191,21 @@ class Model:
         return self.space.text([tuple(words(one)) for one in sentences])
 
     def _captions_of(
-        self, features: FloatArray, hidden: FloatArray, embeddings: FloatArray
+        self, features: Features, hidden: FloatArray, embeddings: FloatArray
     ) -> list[tuple[Caption, ...]]:
         """Captions of each photo with enough confidence, best first."""
         found = self._candidates_of(features, hidden, embeddings)
         return [self._captions(own) or self._captions(fallback) for own, fallback in found]
 
     def _candidates_of(
-        self, features: FloatArray, hidden: FloatArray, embeddings: FloatArray
+        self, features: Features, hidden: FloatArray, embeddings: FloatArray
     ) -> list[tuple[list[Candidate], list[Candidate]]]:
         """The candidates of each photo, and if none is confident, those in the fallback style."""
-        candidates = self.generator.candidates(Features(features), hidden, embeddings)
+        candidates = self.generator.candidates(features, hidden, embeddings)
         found: list[tuple[list[Candidate], list[Candidate]]] = [(some, []) for some in candidates]
         unsure = [row for row, some in enumerate(candidates) if not self._captions(some)]
         if unsure and self.generator.config.fallback_style:
-            fallback = self.generator.fallback(
-                Features(features[unsure]), hidden[unsure], embeddings[unsure]
-            )
+            fallback = self.generator.fallback(features[unsure], hidden[unsure], embeddings[unsure])
             for row, some in zip(unsure, fallback, strict=True):
                 found[row] = candidates[row], some
         return found
@@ -253,5 +262,10 @@ def load(options: DescribeOptions, *, start: bool = True) -> Model:
 
 def _engine(bundle: Bundle, options: DescribeOptions) -> Engine:
     return start_engine(
-        bundle, options.device, options.precision, options.batch_size, photos=options.photos
+        bundle,
+        options.device,
+        options.precision,
+        options.batch_size,
+        photos=options.photos,
+        grid=bundle.needs_grid,
     )

@@ -16,6 +16,7 @@ from captioner.types import (
     Caption,
     DecodedPhoto,
     Description,
+    Features,
     FloatArray,
     Keyword,
     PixelArray,
@@ -47,14 +48,14 @@ class ColourDescriber:
         least = self._min_confidence if min_confidence is None else min_confidence
         return ColourDescriber(alternatives=alternatives, min_confidence=least)
 
-    def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
+    def encode(self, batches: Iterable[PixelArray]) -> Iterator[Features]:
         for batch in batches:
             features = np.zeros((len(batch), 2048), np.float32)
             features[:, :3] = batch.mean(axis=(1, 2)) / 255
-            yield features
+            yield Features(features)
 
-    def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
-        return [self._describe(*pair) for pair in zip(pixels, features, strict=True)]
+    def describe(self, pixels: Sequence[DecodedPhoto], features: Features) -> list[Description]:
+        return [self._describe(*pair) for pair in zip(pixels, features.pooled, strict=True)]
 
     def suggestions(self, features: FloatArray) -> list[list[Suggestion]]:
         """All three colours, the most frequent one first; trusted above a third."""
