@@ -57,6 +57,7 @@ def evaluate(
         typer.Option("--limit", "-n", min=1, metavar="N", help="Evaluate the first N photos only."),
     ] = None,
     beams: options.Beams = None,
+    no_rerank: options.NoRerank = False,
     batch_size: options.BatchSize = None,
     model: options.Model = None,
     device: options.Device = "auto",
@@ -115,6 +116,7 @@ def evaluate(
                 precision=precision,
                 batch_size=batch_size,
                 beam_width=beams,
+                rerank=not no_rerank,
                 min_confidence=0,  # also measure captions below the threshold
             )
         ),

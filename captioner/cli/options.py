@@ -85,6 +85,15 @@ Beams = Annotated[
     ),
 ]
 
+NoRerank = Annotated[
+    bool,
+    typer.Option(
+        "--no-rerank",
+        help="Measure beam search alone, as papers do: the decoder's most probable sentence, "
+        "without the model's other evidence and without length normalisation.",
+    ),
+]
+
 MinConfidence = Annotated[
     float | None,
     typer.Option(

@@ -178,6 +178,8 @@ def load(options: DescribeOptions, *, start: bool = True) -> Model:
     if width < 1:
         raise UsageError(f"--beams {width}: the beam width has to be positive.", "Use 1 or more.")
     config = replace(config, beam_width=max(width, options.alternatives))
+    if not options.rerank:
+        config = config.of_decoder_alone()
     # At the same time: most of an engine's start leaves the interpreter to others.
     with ThreadPoolExecutor(1, "engine") as pool:
         engine = pool.submit(_engine, bundle, options) if start else None

@@ -8,6 +8,7 @@ from dataclasses import replace
 import bigram
 import numpy as np
 import pytest
+import tiny_bundles
 
 from captioner.app_paths import bundle_folder
 from captioner.errors import CaptionerError, UsageError
@@ -143,6 +144,16 @@ def test_the_bundle_that_ships_has_one_merge_decoder():
 def test_a_beam_width_below_one_is_refused():
     with pytest.raises(UsageError, match="beam width has to be positive"):
         load(DescribeOptions(device="cpu", beam_width=0))
+
+
+def test_without_reranking_the_decoder_alone_decides(tmp_path):
+    bundle = tiny_bundles.write(tmp_path / "tiny")
+    options = DescribeOptions(bundle=bundle.folder, device="cpu", beam_width=3, rerank=False)
+    model = load(options, start=False)
+    own = GenerationConfig.from_manifest(bundle.manifest["describe"])
+    assert model.generator.config == replace(own, beam_width=3).of_decoder_alone()
+    assert model.loader()().generator.config == model.generator.config
+    assert model.settings != load(replace(options, rerank=True), start=False).settings
 
 
 def test_a_model_is_loaded_again_elsewhere_without_its_engine():
