@@ -253,6 +253,8 @@ class Description:
     """(2048,): the encoder's output, stored so that another decoder needs no pixels."""
     vectors: SearchVectors
     facts: Facts = Facts()
+    others: tuple[Description, ...] = ()
+    """Of the same photo by further models, where several describe it."""
 
     @property
     def text(self) -> str:

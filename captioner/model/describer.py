@@ -92,6 +92,11 @@ class Model:
         return _engine(self.bundle, self._options)
 
     @property
+    def feature_size(self) -> int:
+        """Length of the features of one photo."""
+        return self.head.feature_size
+
+    @property
     def batch_size(self) -> int:
         """Photos per batch, at most."""
         return self.engine.batch_size
@@ -188,6 +193,17 @@ def load(options: DescribeOptions, *, start: bool = True) -> Model:
         if engine:
             model.engine = engine.result()
     return model
+
+
+def load_several(options: Sequence[DescribeOptions]) -> list[Model]:
+    """Load bundles; those with one encoder share its engine. See `captioner.model.load_several`."""
+    models: list[Model] = []
+    for each in options:
+        model = load(each, start=False)
+        same = (one for one in models if one.encoder_id == model.encoder_id)
+        model.engine = other.engine if (other := next(same, None)) else model.engine
+        models.append(model)
+    return models
 
 
 def _engine(bundle: Bundle, options: DescribeOptions) -> Engine:

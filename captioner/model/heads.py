@@ -55,6 +55,11 @@ class WordHead:
         self._column = {name: number for number, name in enumerate(stems)}
         self._column_of_word = {word: number for number, word in enumerate(display_words)}
 
+    @property
+    def feature_size(self) -> int:
+        """Length of the features of one photo."""
+        return int(self._arrays["hidden.kernel"].shape[0])
+
     def hidden(self, features: FloatArray) -> FloatArray:
         """The hidden layer, which the index stores: (N, 2048) → (N, H)."""
         return np.maximum(features @ self._arrays["hidden.kernel"] + self._arrays["hidden.bias"], 0)

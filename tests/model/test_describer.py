@@ -12,7 +12,7 @@ import tiny_bundles
 
 from captioner.app_paths import bundle_folder
 from captioner.errors import CaptionerError, UsageError
-from captioner.model import DescribeOptions, decoders, describer, load
+from captioner.model import DescribeOptions, decoders, describer, load, load_several
 from captioner.model import bundle as bundles
 from captioner.model.bundle import Bundle
 from captioner.model.candidates import GenerationConfig
@@ -168,3 +168,15 @@ def test_a_model_is_loaded_again_elsewhere_without_its_engine():
     assert [d.captions for d in again.describe([photo] * 3, features)] == [
         d.captions for d in model.describe([photo] * 3, features)
     ]
+
+
+def test_bundles_with_one_encoder_share_its_engine(tmp_path):
+    folders = [
+        tiny_bundles.write(tmp_path / name, seed=seed, encoder_seed=encoder).folder
+        for name, seed, encoder in (("a", 1, 0), ("b", 2, 1), ("c", 3, 0))
+    ]
+    options = [DescribeOptions(bundle=each, device="cpu", precision="float32") for each in folders]
+    first, other, second = load_several(options)
+    assert [model.bundle.folder for model in (first, other, second)] == folders
+    assert first.engine is second.engine is not other.engine
+    assert first.feature_size == tiny_bundles.FEATURES
