@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
@@ -150,5 +150,5 @@ class _PortableGroup(_Group):
         return [member for member in self._members if isinstance(member, PortableDescriber)]
 
 
-def _load(loaders: Sequence[Callable[[], Member]]) -> Describer:
-    return together([load() for load in loaders])
+def _load(loaders: Sequence[Callable[[], Describer]]) -> Describer:
+    return together([cast(Member, load()) for load in loaders])

@@ -106,12 +106,12 @@ def _open(folder: Path) -> Bundle:
 def _check_distinct(bundles: Iterable[Bundle]) -> None:
     found: dict[str, Bundle] = {}
     for bundle in bundles:
-        if same := found.setdefault(bundle.model_id, bundle):
-            if same is not bundle:
-                raise UsageError(
-                    f"{same.folder} and {bundle.folder} are the same model, {bundle.model_id}.",
-                    "Name each model once.",
-                )
+        same = found.setdefault(bundle.model_id, bundle)
+        if same is not bundle:
+            raise UsageError(
+                f"{same.folder} and {bundle.folder} are the same model, {bundle.model_id}.",
+                "Name each model once.",
+            )
 
 
 def _add(groups: list[_Group], bundle: Bundle) -> None:

@@ -15,6 +15,7 @@ import colour_describer
 import jsonschema
 import pictures
 import pytest
+import tiny_bundles
 import typer
 from PIL import Image
 from processes import ROOT
@@ -23,9 +24,11 @@ from typer.testing import CliRunner, Result
 from captioner.cli import console
 from captioner.cli.app import COMMANDS, app
 from captioner.index import Index
+from captioner.model import query
 
 pytestmark = pytest.mark.process
 
+LOAD_PLANNER = query.load_planner
 Run = Callable[..., Result]
 Lines = Callable[..., list[dict[str, Any]]]
 
@@ -476,6 +479,21 @@ class TestSingleObjects:
         [record] = lines("evaluate", *words, code=1)
         assert (record["failed"], record["captions"]["photos"]) == (1, 3)
         assert record["query_files"][0]["file"] == "queries.jsonl"
+
+    def test_compare(self, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("pycocoevalcap")
+        monkeypatch.setattr("captioner.model.query.load_planner", LOAD_PLANNER)
+        monkeypatch.setenv("PATH", "")  # METEOR takes seconds
+        # An interval and a p-value need two systems; of one bundle there is no deviation.
+        for folder, seed in (("small 1", 1), ("small 2", 2), ("other", 3)):
+            tiny_bundles.write(Path(folder), seed=seed, options={"epochs": len(folder)})
+        rows = ("image,caption", "red.jpg,A red wall .", "edited.jpg,The red wall .", "broken.jpg,A")
+        Path("captions.txt").write_text("\n".join(rows))
+        words = ("--data", ".", "--split", "all", "--precision", "float32", "--beams", "2")
+        [record] = lines("compare", "small 1", "small 2", "other", *words, code=1)
+        assert (record["failed"], record["photos"], record["beams"]) == (1, 2, 2)
+        small, other = record["systems"]
+        assert (small["name"], len(small["bundles"]), other["sd"]) == ("small", 2, None)
 
 
 DIFFERENT = {

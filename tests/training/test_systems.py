@@ -99,9 +99,9 @@ def test_names_that_would_be_the_same(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     good = write(tmp_path / "good", 1)
-    with pytest.raises(UsageError, match="no model at .*missing"):
+    with pytest.raises(UsageError, match=r"no model at .*missing"):
         read_systems([good, str(tmp_path / "missing")])
-    with pytest.raises(UsageError, match="no model at .*missing"):
+    with pytest.raises(UsageError, match=r"no model at .*missing"):
         read_systems([f"x={good},{tmp_path / 'missing'}"])
     for nothing in ("=", "x=", "x=,", "=a"):
         with pytest.raises(UsageError, match="names no bundles"):
