@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from captioner.errors import UsageError
 from captioner.fusion import Moments
 from captioner.index import Filters, Hit, Index
-from captioner.index.search import MIN_SCORE, ExamplePhoto, non_increasing
-from captioner.types import Description, Failure, Photo
+from captioner.index.database import Ids
+from captioner.index.search import MIN_SCORE, ExamplePhoto, Ranked, non_increasing
+from captioner.types import Description, Failure, FloatArray, Photo
 
 if TYPE_CHECKING:
     from captioner.types import QueryPlanner
@@ -124,16 +126,14 @@ def search(
         query, respelled = _respell(indexes, query, planner)
     example: ExamplePhoto | None = None
     if like is not None and model_id is not None:
-        found = _example(indexes, like, describe, model_id)
+        found = example_photo(indexes, like, describe, model_id)
         if isinstance(found, Failure):
             return found
         example = found
     threshold = MIN_SCORE if min_score is None else min_score
     collection: Moments | None = None
     if planner and model_id and len(indexes) > 1:
-        moments = [one.moments(query, planner, model_id, example) for one in indexes]
-        known = [one for one in moments if one]
-        collection = Moments.pooled(known) if known else None
+        collection = _collection(indexes, query, planner, model_id, example)
 
     def find(min_score: float, limit: int) -> list[Hit]:
         found = [
@@ -156,6 +156,120 @@ def search(
     if not hits and threshold > 0 and find(0, 1):
         return SearchResults((), query, respelled, Advice.MIN_SCORE)
     return _with_advice(indexes, hits, query, respelled, filters, exact=exact)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """All photos that a search finds, in its order, without copies."""
+
+    positions: npt.NDArray[np.int16]
+    """(N,): the index of each photo among those that were searched."""
+    rows: Ids
+    """(N,): its row there."""
+    scores: FloatArray | None
+    """(N,): as `Hit.score`, never rising; None for the newest photos."""
+    query: str = ""
+    respelled: Mapping[str, str] = field(default_factory=dict)
+    advice: Advice | None = None
+    missing: int = 0
+    """All four as in `SearchResults`."""
+
+
+def rank(
+    index: Index | Sequence[Index],
+    query: str | None = None,
+    *,
+    model: tuple[str, QueryPlanner] | None = None,
+    exact: bool = False,
+    filters: Filters = NO_FILTERS,
+    min_score: float | None = None,
+    example: ExamplePhoto | None = None,
+) -> Ranking:
+    """Rank all photos that match, where `search` loads the best of them.
+
+    Photos are in the same order, up to the 1,000 that are scored exactly.
+
+    Parameters
+    ----------
+    model
+        The id of a model and its query planner, from `load_planner`; None: text alone counts.
+    example
+        A photo that the others should look like: alone, without a query, as in `similar`.
+
+    Raises
+    ------
+    UsageError
+        If the query is blank.
+    """
+    indexes = _all(index)
+    model_id, planner = model or (None, None)
+    respelled: dict[str, str] = {}
+    collection: Moments | None = None
+    if query is not None and planner and model_id and not exact:
+        query, respelled = _respell(indexes, query, planner)
+        if len(indexes) > 1:
+            collection = _collection(indexes, query, planner, model_id, example)
+    threshold = MIN_SCORE if min_score is None else min_score
+
+    def find(min_score: float) -> Ranking:
+        found = [
+            one.rank(
+                query,
+                planner=planner,
+                model_id=model_id,
+                exact=exact,
+                filters=filters,
+                min_score=min_score,
+                example=example,
+                collection=collection,
+            )
+            for one in indexes
+        ]
+        return _one_ranking(indexes, found, query or "", respelled)
+
+    ranking = find(threshold)
+    if len(ranking.rows):
+        return ranking
+    if query is not None and threshold > 0 and len(find(0).rows):
+        return replace(ranking, advice=Advice.MIN_SCORE)
+    why = _with_advice(indexes, [], query or "", respelled, filters, exact=exact)
+    return replace(ranking, advice=why.advice, missing=why.missing)
+
+
+def _one_ranking(
+    indexes: Sequence[Index], found: Sequence[Ranked], query: str, respelled: Mapping[str, str]
+) -> Ranking:
+    """The rankings of several indexes in one order. Copies in different indexes stay."""
+    rows = np.concatenate([one.photos for one in found])
+    positions = np.repeat(np.arange(len(found), dtype=np.int16), [len(one.photos) for one in found])
+    scores: FloatArray | None = None
+    if all(one.scores is not None for one in found):
+        scores = np.concatenate([one.scores for one in found if one.scores is not None])
+    if len(found) > 1:
+        if scores is None:
+            by = np.concatenate(
+                [index.months(one.photos) for index, one in zip(indexes, found, strict=True)]
+            ).astype(np.float32)
+        else:
+            by = np.concatenate(
+                [one.scores if one.ranks is None else one.ranks for one in found]  # type: ignore[misc]
+            )
+        order = np.argsort(-by, kind="stable")
+        rows, positions = rows[order], positions[order]
+        scores = None if scores is None else np.minimum.accumulate(scores[order])
+    return Ranking(positions, rows, scores, query, respelled)
+
+
+def _collection(
+    indexes: Sequence[Index],
+    query: str,
+    planner: QueryPlanner,
+    model_id: str,
+    example: ExamplePhoto | None,
+) -> Moments | None:
+    moments = [one.moments(query, planner, model_id, example) for one in indexes]
+    known = [one for one in moments if one]
+    return Moments.pooled(known) if known else None
 
 
 def similar(
@@ -194,7 +308,7 @@ def similar(
 
     model_id, _ = load_planner(bundle)
     indexes = _all(index)
-    example = _example(indexes, photo, describe, model_id)
+    example = example_photo(indexes, photo, describe, model_id)
     if isinstance(example, Failure):
         return example
     found = [
@@ -253,10 +367,16 @@ def _merged(
     return best
 
 
-def _example(
+def example_photo(
     indexes: Sequence[Index], photo: Path, describe: Describe | None, model_id: str
 ) -> ExamplePhoto | Failure:
-    """The embedding of a photo, from an index if it is there, unchanged."""
+    """A photo as an example to search by, from an index if it is there, unchanged.
+
+    Raises
+    ------
+    UsageError
+        If it is a folder, or in no index and there is nothing to describe it.
+    """
     from captioner.photos.walk import walk
 
     if photo.is_dir():

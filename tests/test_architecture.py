@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,12 +35,17 @@ ALLOWED = {
     "merging": {"index"},
     "search": {"index", "model", "photos"},
     "library": {"execution", "index", "indexing", "model", "photos", "search"},
-    "training": {"photos", "model"},
+    "rendering": {"photos"},
+    "web": {
+        "library", "search", "indexing", "index", "model", "photos", "metadata", "execution",
+        "deduplication", "rendering",
+    },
+    "training": {"photos", "model", "rendering"},
     "api": {"photos", "model", "execution"},
     "__main__": {"cli"},
     "cli": {
         "photos", "model", "index", "metadata", "execution", "indexing", "library", "search",
-        "deduplication", "training", "api", "merging",
+        "deduplication", "training", "api", "merging", "web",
     },
 }  # fmt: skip
 
@@ -91,6 +97,10 @@ def test_who_may_import_what_from_outside(module: Path) -> None:
             full.partition(".")[0] for full, typing_only in imports(module) if not typing_only
         }
         assert not loaded & {"keras", "tensorflow", "jax", "torch"}
+    if here != "web":
+        assert not outside & {"starlette", "uvicorn", "multipart", "anyio"}
+    if here != "rendering":
+        assert "jinja2" not in outside or name == "cli/browse.py"
     if not name.startswith("model/engines/"):
         assert "openvino" not in outside
     assert not outside & {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
@@ -156,6 +166,22 @@ def test_captioning_on_the_cpu_loads_nothing_else(tmp_path: Path) -> None:
     loaded = loaded_by("caption", ROOT / "example.jpg", "--device", "cpu", home=tmp_path)
     assert "openvino" in loaded
     assert not loaded & {"keras", "tensorflow", "nncf", "rich", "sqlite3", "sqlite_utils", "absl"}
+
+
+def test_html_loads_nothing_from_elsewhere_and_has_no_code() -> None:
+    for page in sorted((PACKAGE / "rendering").rglob("*.html")):
+        text = page.read_text("utf-8")
+        assert "//" not in text.replace("http://www.w3.org/2000/svg", ""), page
+        assert "<style" not in text, page
+        assert "style=" not in text, page
+        assert "|safe" not in text, page
+        assert not re.search(r"<script(?! type=\"module\" src=)|\son\w+=", text), page
+    for script in sorted((PACKAGE / "rendering/static").glob("*.js")):
+        text = script.read_text("utf-8")
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write", text), (
+            script
+        )
+        assert not re.search(r"\beval\(|new Function|https?://(?!www\.w3\.org/)", text), script
 
 
 def test_help_loads_next_to_nothing(tmp_path: Path) -> None:

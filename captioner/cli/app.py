@@ -28,8 +28,8 @@ from captioner.errors import CaptionerError, UsageError
 # Each is a function of that name in the module of that name: `captioner.cli.search.search`; hyphens
 # are underscores there.
 COMMANDS = (
-    "caption", "index", "watch", "prune", "forget", "search", "similar", "write", "undo", "show",
-    "edit", "merge", "stats", "export", "train", "train-cider", "evaluate", "compare",
+    "caption", "index", "watch", "prune", "forget", "search", "similar", "browse", "write", "undo",
+    "show", "edit", "merge", "stats", "export", "train", "train-cider", "evaluate", "compare",
     "info",
 )  # fmt: skip
 

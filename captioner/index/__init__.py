@@ -1,5 +1,6 @@
 """The index: an SQLite database that stores what every photo shows, and searches it."""
 
+from captioner.index.chunks import ChunkCache
 from captioner.index.display import DisplayCaption
 from captioner.index.edits import CurrentCaption
 from captioner.index.facts import SidecarFacts
@@ -9,11 +10,13 @@ from captioner.index.index import Index
 from captioner.index.merge import MergeSummary, OtherPicture
 from captioner.index.missing import IndexedPhoto, MissingPhoto, ScannedPaths
 from captioner.index.records import Record
+from captioner.index.rows import PhotoRow
 from captioner.index.scan import Change, Scan
 from captioner.index.statistics import Counts, Statistics
 
 __all__ = [
     "Change",
+    "ChunkCache",
     "Counts",
     "CurrentCaption",
     "DisplayCaption",
@@ -24,6 +27,7 @@ __all__ = [
     "MergeSummary",
     "MissingPhoto",
     "OtherPicture",
+    "PhotoRow",
     "Record",
     "Scan",
     "ScannedPaths",

@@ -164,7 +164,7 @@ def last_chunk(connection: sqlite3.Connection) -> int:
 
 
 class ChunkCache:
-    """The quantised chunks of one model, cached in memory between searches."""
+    """The quantised chunks of one model, cached in memory between searches. Safe for threads."""
 
     def __init__(self) -> None:
         self._chunks: dict[int, QuantisedChunk] = {}
@@ -195,13 +195,14 @@ class ChunkCache:
         }
         own = {number: row for row, (number, owner) in built.items() if owner == model_id}
         others = {number for number, _ in built.values()} - own.keys()
-        self._chunks = {row: one for row, one in self._chunks.items() if row in own.values()}
+        for row in set(self._chunks) - set(own.values()):
+            self._chunks.pop(row, None)
         for number in range(last_chunk(connection) + 1):
             if number in own:
                 row = own[number]
-                if row not in self._chunks:
-                    self._chunks[row] = _from_row(connection, row)
-                yield self._chunks[row]
+                if (chunk := self._chunks.get(row)) is None:
+                    chunk = self._chunks[row] = _from_row(connection, row)
+                yield chunk
             elif number not in others and (exact := _from_vectors(connection, number, model_id)):
                 yield exact
 

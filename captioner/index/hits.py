@@ -54,6 +54,8 @@ class Hit:
     """What hits are ranked by; comparable between the parts of one collection."""
     database: str | None = None
     """The index that it is in, if several were searched."""
+    id: int = 0
+    """Its row in the index."""
 
 
 def load_hits(
@@ -112,6 +114,7 @@ def load_hits(
             copies=tuple(other for other in copies.get(content, ()) if other != path),
             content_hash=content,
             rank=rank,
+            id=photo,
         )
 
     return [hit(photo, *score) for photo, score in zip(photos, scores, strict=True)]

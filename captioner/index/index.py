@@ -11,6 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
+
 from captioner.errors import CaptionerError
 from captioner.fusion import Moments
 from captioner.index import (
@@ -25,14 +28,17 @@ from captioner.index import (
     missing,
     mounts,
     records,
+    rows,
     search,
     spelling,
     statistics,
     store,
+    suggestions,
     writes,
 )
 from captioner.index.absence import is_below
 from captioner.index.chunks import ChunkCache
+from captioner.index.database import Ids
 from captioner.index.display import DisplayCaption, display_captions
 from captioner.index.edits import CurrentCaption
 from captioner.index.facts import SidecarFacts
@@ -41,8 +47,9 @@ from captioner.index.hits import Hit
 from captioner.index.merge import MergeSummary
 from captioner.index.missing import IndexedPhoto, MissingPhoto, ScannedPaths
 from captioner.index.records import Record
+from captioner.index.rows import PhotoRow
 from captioner.index.scan import Change, Scan
-from captioner.index.search import ExamplePhoto
+from captioner.index.search import ExamplePhoto, Ranked
 from captioner.index.statistics import Counts, Statistics
 from captioner.index.writes import Writes
 from captioner.types import (
@@ -72,20 +79,31 @@ class Index:
     """
 
     def __init__(
-        self, path: Path, connection: sqlite3.Connection, resources: ExitStack, *, write: bool
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        resources: ExitStack,
+        *,
+        write: bool,
+        chunks: ChunkCache | None = None,
     ) -> None:
         self.path = path
         self._write = write
         self._connection = connection
         self._resources = resources
-        self._chunks = ChunkCache()
+        self._chunks = chunks or ChunkCache()
 
     @classmethod
-    def open(cls, path: Path, *, write: bool = False) -> Self:
+    def open(cls, path: Path, *, write: bool = False, chunks: ChunkCache | None = None) -> Self:
         """Open the database at `path`.
 
         For reading it must exist, is never written, and never waits for a writer. For writing it
         is created or migrated first, and no other process may write until this one is done.
+
+        Parameters
+        ----------
+        chunks
+            The memory of its vectors, which several readers of one database may share.
 
         Raises
         ------
@@ -110,7 +128,7 @@ class Index:
                             "Upgrade it with `captioner index FOLDER`; nothing in it is lost.",
                         )
                     documents.rebuild(connection)
-            return cls(path, connection, resources.pop_all(), write=write)
+            return cls(path, connection, resources.pop_all(), write=write, chunks=chunks)
 
     @property
     def network_filesystem(self) -> str | None:
@@ -413,6 +431,62 @@ class Index:
                 example, collection,
             )  # fmt: skip
 
+    def rank(
+        self,
+        query: str | None = None,
+        *,
+        planner: QueryPlanner | None = None,
+        model_id: str | None = None,
+        exact: bool = False,
+        filters: Filters = NO_FILTERS,
+        min_score: float = 0,
+        example: ExamplePhoto | None = None,
+        collection: Moments | None = None,
+    ) -> Ranked:
+        """The order of all photos that match, without copies, for a page that shows it in parts.
+
+        The first ones are in the order of `search`, or of `similar` if there is no query but an
+        example, or of `newest` without either; those behind the best 1,000 are in the order of
+        their approximate scores. Loads nothing of the photos themselves.
+        """
+        with (
+            database.explaining_errors(self.path),
+            database.snapshot(self._connection) as connection,
+        ):
+            if query is not None and exact:
+                ranked = search.rank_captions(connection, query, filters, min_score)
+            elif query is not None:
+                ranked = search.rank(
+                    connection, self._chunks, query, planner, model_id, None, filters, min_score,
+                    example, collection,
+                )  # fmt: skip
+            elif example is not None and model_id is not None:
+                ranked = search.rank_similar(
+                    connection, self._chunks, example.embedding, model_id, None, example.path,
+                    filters, example.content_hash,
+                )  # fmt: skip
+            else:
+                ranked = search.rank_newest(connection, filters)
+            return search.without_copies(connection, ranked)
+
+    def months(self, numbers: Ids) -> npt.NDArray[np.int32]:
+        """When photos (N,) were taken, by their rows: (N,), year * 100 + month; 0 if unknown."""
+        with (
+            database.explaining_errors(self.path),
+            database.snapshot(self._connection),
+        ):
+            return rows.months(self._connection, numbers)
+
+    def suggest_keywords(self, start: str, limit: int = 10) -> list[str]:
+        """Keywords that begin with some letters, human-authored ones first."""
+        with database.explaining_errors(self.path):
+            return suggestions.keywords(self._connection, start, limit)
+
+    def cameras(self) -> list[str]:
+        """The names of all cameras, in alphabetical order."""
+        with database.explaining_errors(self.path):
+            return suggestions.cameras(self._connection)
+
     def moments(
         self,
         query: str,
@@ -472,6 +546,19 @@ class Index:
                 filters,
                 content_hash,
             )
+
+    def photo_row(self, number: int) -> PhotoRow | None:
+        """The photo in a row; None if there is no such row."""
+        with database.explaining_errors(self.path):
+            return rows.photo_row(self._connection, number)
+
+    def hits(self, numbers: Sequence[int]) -> list[Hit]:
+        """Photos in the order of their row numbers, as hits without a score."""
+        with (
+            database.explaining_errors(self.path),
+            database.snapshot(self._connection) as connection,
+        ):
+            return rows.hits(connection, numbers)
 
     def vectors(self, path: Path, model_id: str) -> SearchVectors | None:
         """The search vectors of a photo by a model; None if it has not described the photo."""

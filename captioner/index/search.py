@@ -46,6 +46,8 @@ EXAMPLE_WEIGHT = 0.5
 """Of the likeness to an example photo; the words of the query have the rest."""
 RESCORED = 1000
 """Candidates, at least, that are scored again by their exact vectors."""
+SMOOTHED = 32
+"""Photos behind the candidates whose scores are averaged, as they are approximate anyway."""
 
 # Scores: probabilities that a photo matches.
 WRITTEN_PROBABILITY = 0.99
@@ -76,6 +78,18 @@ class ExamplePhoto(NamedTuple):
     """None if it is in the index."""
 
 
+class Ranked(NamedTuple):
+    """Photos in the order of a search, before copies are left out."""
+
+    photos: Ids
+    """(N,), best first."""
+    scores: FloatArray | None = None
+    """(N,): never rising; None without a query."""
+    ranks: FloatArray | None = None
+    """(N,): as `Hit.rank`."""
+    query: ParsedQuery | None = None
+
+
 def search(
     connection: sqlite3.Connection,
     chunks: ChunkCache,
@@ -89,15 +103,37 @@ def search(
     collection: Moments | None = None,
 ) -> list[Hit]:
     """The best matches by human-authored text, by the model's measures and by its texts."""
+    ranked = rank(
+        connection, chunks, query, planner, model_id, limit, filters, min_score, example, collection
+    )
+    return _hits(connection, ranked, limit)
+
+
+def rank(
+    connection: sqlite3.Connection,
+    chunks: ChunkCache,
+    query: str,
+    planner: QueryPlanner | None,
+    model_id: str | None,
+    limit: int | None,
+    filters: Filters,
+    min_score: float = 0,
+    example: ExamplePhoto | None = None,
+    collection: Moments | None = None,
+) -> Ranked:
+    """The order of `search`, of the best `limit` photos or, if it is None, of all that match.
+
+    Only the best photos, `RESCORED` or more, are scored exactly; they come before all others.
+    """
     parsed = parse_query(query)
     excluded = _excluded(connection, chunks, parsed, planner, model_id)
     if not parsed.text:
         if example and model_id:
             embedding, path, content = example
-            return similar(
+            return rank_similar(
                 connection, chunks, embedding, model_id, limit, path, filters, content, excluded
             )
-        return newest(connection, limit, filters, excluded)
+        return rank_newest(connection, filters, excluded)
     plan = planner(parsed.text) if planner else None
     if example:
         plan = _with_example(plan, example)
@@ -126,23 +162,58 @@ def search(
         matching &= ~np.isin(photos, excluded)
     if parsed.phrases:
         matching &= np.isin(photos, fulltext.match_captions(connection, parsed.phrases)[0])
-    best = _candidates(scores, matching, limit)
+    best = _candidates(scores, matching, limit or 0)
     rescored = best[has_model[best]]
-    exact_scores, log_odds = model.rescore(photos[rescored])
+    exact_scores, exact_log_odds = model.rescore(photos[rescored])
     approximate = model.scores[np.searchsorted(model.photos, photos[rescored])]
     scores[rescored] += exact_scores - approximate
     probability = TEXT_PROBABILITY * text * np.where(whole, 1, 0.5)
-    by_measures = _logistic(log_odds + TEXT_LOG_ODDS * whole[rescored])
-    probability[rescored] = np.maximum(by_measures, TEXT_MIN_PROBABILITY * whole[rescored])
+    measured, log_odds = rescored, exact_log_odds
+    if limit is None:
+        measured = np.concatenate([by_model, rescored])
+        log_odds = np.concatenate([model.log_odds(model.measures), exact_log_odds])
+    by_measures = _logistic(log_odds + TEXT_LOG_ODDS * whole[measured])
+    probability[measured] = np.maximum(by_measures, TEXT_MIN_PROBABILITY * whole[measured])
     probability *= 1 - len(_unknown(parsed, texts, human, planner)) / len(parsed.keywords())
     probability = 1 - (1 - probability) * (1 - NAME_PROBABILITY * named) * (
         1 - WRITTEN_PROBABILITY * written
     )
+    order = _best_first(best, matching, scores, photos, every=limit is None)
+    # Those after the last one with enough can have no effect on it.
+    [enough] = np.nonzero(probability[order] >= min_score)
+    order = order[: enough[-1] + 1 if len(enough) else 0]
+    falling = _falling(probability[order], len(best))
+    kept = falling >= min_score
+    return Ranked(photos[order][kept], falling[kept], scores[order][kept], parsed)
+
+
+def _best_first(
+    best: npt.NDArray[np.intp],
+    matching: npt.NDArray[np.bool_],
+    scores: FloatArray,
+    photos: Ids,
+    *,
+    every: bool,
+) -> npt.NDArray[np.intp]:
+    """The positions of the candidates by score, and with `every` then those of all others."""
     order = best[np.lexsort((photos[best], -scores[best]))]
-    falling = non_increasing(probability[order])
-    enough = falling >= min_score
-    best_first = photos[order][enough]
-    return _hits(connection, best_first, falling[enough], limit, parsed, scores[order][enough])
+    if not every:
+        return order
+    rest = matching.copy()
+    rest[best] = False
+    [others] = np.nonzero(rest)
+    return np.append(order, others[np.lexsort((photos[others], -scores[others]))])
+
+
+def _falling(probability: FloatArray, count: int) -> FloatArray:
+    """Probabilities that never rise: exactly for the first ones, by blocks for the others."""
+    first, rest = probability[:count], probability[count:]
+    if not len(rest):
+        return non_increasing(first)
+    starts = np.arange(0, len(rest), SMOOTHED)
+    sizes = np.diff(np.append(starts, len(rest)))
+    means = np.add.reduceat(rest, starts) / sizes
+    return non_increasing(np.append(first, means), np.append(np.ones(len(first), np.intp), sizes))
 
 
 def moments(
@@ -175,10 +246,17 @@ def search_captions(
 
     Human-authored text comes first, then the order is that of BM25.
     """
+    return _hits(connection, rank_captions(connection, query, filters, min_score), limit)
+
+
+def rank_captions(
+    connection: sqlite3.Connection, query: str, filters: Filters, min_score: float = 0
+) -> Ranked:
+    """The order of `search_captions`."""
     parsed = parse_query(query)
     excluded = _excluded(connection, ChunkCache(), parsed, None, None)
     if not parsed.text:
-        return newest(connection, limit, filters, excluded)
+        return rank_newest(connection, filters, excluded)
     photos, shares = fulltext.match_captions(connection, parsed.words + parsed.phrases)
     matching = _matching(connection, photos, filters) & ~np.isin(photos, excluded)
     photos, shares = photos[matching], shares[matching]
@@ -191,7 +269,7 @@ def search_captions(
     probability = np.where(written, 1, by_model)[order]
     enough = probability >= min_score
     best_first = photos[order][enough]
-    return _hits(connection, best_first, probability[enough], limit, parsed, scores[order][enough])
+    return Ranked(best_first, probability[enough], scores[order][enough], parsed)
 
 
 def similar(
@@ -206,6 +284,27 @@ def similar(
     excluded: Ids | None = None,
 ) -> list[Hit]:
     """The nearest neighbours of an embedding by cosine, without copies of its own photo."""
+    ranked = rank_similar(
+        connection, chunks, embedding, model_id, limit, exclude, filters, content_hash, excluded
+    )
+    return _hits(connection, ranked, limit)
+
+
+def rank_similar(
+    connection: sqlite3.Connection,
+    chunks: ChunkCache,
+    embedding: HalfArray,
+    model_id: str,
+    limit: int | None,
+    exclude: Path | None,
+    filters: Filters,
+    content_hash: bytes | None = None,
+    excluded: Ids | None = None,
+) -> Ranked:
+    """The order of `similar`, of the best `limit` photos or, if it is None, of all.
+
+    Only the best photos are compared exactly; they come before all others.
+    """
     plan = QueryPlan.of_photo(embedding)
     photos, measures = chunks.measure_all(connection, model_id, plan)
     scores = measures[:, 0]
@@ -213,12 +312,16 @@ def similar(
     matching &= ~np.isin(photos, _copies(connection, exclude, content_hash))
     if excluded is not None:
         matching &= ~np.isin(photos, excluded)
-    best = photos[_candidates(scores, matching, limit)]
+    positions = _candidates(scores, matching, limit or 0)
+    best = photos[positions]
     if not len(best):
-        return []
+        return Ranked(best, np.empty(0, np.float32))
     cosines = plan.measures(exact_vectors(connection, model_id, best))[:, 0]
-    order = np.lexsort((best, -cosines))
-    return _hits(connection, best[order], np.clip(cosines[order], 0, 1), limit)
+    scores = scores.copy()
+    scores[positions] = cosines
+    order = _best_first(positions, matching, scores, photos, every=limit is None)
+    falling = np.minimum.accumulate(scores[order])
+    return Ranked(photos[order], np.clip(falling, 0, 1))
 
 
 def _copies(connection: sqlite3.Connection, path: Path | None, content_hash: bytes | None) -> Ids:
@@ -235,11 +338,47 @@ def newest(
     connection: sqlite3.Connection, limit: int, filters: Filters, excluded: Ids | None = None
 ) -> list[Hit]:
     """The photos that were taken last."""
+    return _hits(connection, rank_newest(connection, filters, excluded), limit)
+
+
+def rank_newest(
+    connection: sqlite3.Connection, filters: Filters, excluded: Ids | None = None
+) -> Ranked:
+    """All photos that match, those taken last first."""
     photos = newest_first(connection)
     matching = _matching(connection, photos, filters)
     if excluded is not None:
         matching &= ~np.isin(photos, excluded)
-    return _hits(connection, photos[matching], None, limit)
+    return Ranked(photos[matching])
+
+
+def without_copies(connection: sqlite3.Connection, ranked: Ranked) -> Ranked:
+    """The same without photos whose content comes before."""
+    # Few photos have copies, and the index of content hashes finds them at once.
+    same = [
+        np.fromstring(ids, np.int64, sep=",")
+        for (ids,) in connection.execute(
+            "SELECT group_concat(id) FROM photos WHERE content_hash IS NOT NULL "
+            "GROUP BY content_hash HAVING count(*) > 1"
+        )
+    ]
+    if not same:
+        return ranked
+    copies = np.concatenate(same)
+    order = np.argsort(copies)
+    groups = np.repeat(np.arange(len(same)), [len(one) for one in same])[order]
+    copies = copies[order]
+    [places] = np.nonzero(np.isin(ranked.photos, copies))
+    found = groups[np.searchsorted(copies, ranked.photos[places])]
+    _, first = np.unique(found, return_index=True)
+    kept = np.ones(len(ranked.photos), np.bool_)
+    kept[np.delete(places, first)] = False
+    return Ranked(
+        ranked.photos[kept],
+        None if ranked.scores is None else ranked.scores[kept],
+        None if ranked.ranks is None else ranked.ranks[kept],
+        ranked.query,
+    )
 
 
 def vectors(connection: sqlite3.Connection, path: Path, model_id: str) -> SearchVectors | None:
@@ -383,13 +522,17 @@ def _logistic(log_odds: FloatArray) -> FloatArray:
     return (1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))).astype(np.float32)
 
 
-def non_increasing(values: FloatArray) -> FloatArray:
-    """Isotonic regression by pooling adjacent violators: the nearest values that never rise."""
+def non_increasing(values: FloatArray, counts: npt.NDArray[np.intp] | None = None) -> FloatArray:
+    """Isotonic regression by pooling adjacent violators: the nearest values that never rise.
+
+    If each value stands for a number of equal ones, `counts`, as many are returned.
+    """
     means: list[float] = []
     sizes: list[int] = []
-    for value in values.tolist():
+    every = [1] * len(values) if counts is None else counts.tolist()
+    for value, count in zip(values.tolist(), every, strict=True):
         means.append(value)
-        sizes.append(1)
+        sizes.append(count)
         while len(means) > 1 and means[-2] < means[-1]:
             mean, size = means.pop(), sizes.pop()
             means[-1] = (means[-1] * sizes[-1] + mean * size) / (sizes[-1] + size)
@@ -425,15 +568,9 @@ def _candidates(
     return positions
 
 
-def _hits(
-    connection: sqlite3.Connection,
-    photos: Ids,
-    scores: FloatArray | None,
-    limit: int,
-    query: ParsedQuery | None = None,
-    ranks: FloatArray | None = None,
-) -> list[Hit]:
+def _hits(connection: sqlite3.Connection, ranked: Ranked, limit: int) -> list[Hit]:
     """The first `limit` photos, identical files once: the best one represents its copies."""
+    photos, scores, ranks, query = ranked
     ranks = scores if ranks is None else ranks
     found: dict[int, tuple[float | None, float | None]] = {}
     seen: set[bytes] = set()

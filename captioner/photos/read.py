@@ -14,8 +14,8 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from io import BufferedReader
 from itertools import chain
+from typing import BinaryIO
 
 from captioner.errors import PhotoError, PhotoUnavailableError
 from captioner.hashing import new_hash
@@ -72,16 +72,29 @@ def read(photo: Photo, size: int) -> DecodedPhoto:
                 "Download it first: choose to always keep it on this device.",
             )
         with open_regular(photo.path) as file:
-            kind = formats.detect_format(file)
-            file.seek(0)
-            content_hash = new_hash()
-            image = _decode(file, kind, size, content_hash)
+            return read_open(photo, file, size)
     except PhotoUnavailableError:
         raise
     except PhotoError as error:
         raise _unless_growing(photo, error) from error
     except OSError as error:
         raise PhotoUnavailableError(explain(error)) from error
+
+
+def read_open(photo: Photo, file: BinaryIO, size: int) -> DecodedPhoto:
+    """Read a photo as `read` does, from a file that is open and seekable, such as an upload.
+
+    Raises
+    ------
+    PhotoError
+        As from `read`.
+    OSError
+        If the file cannot be read.
+    """
+    kind = formats.detect_format(file)
+    file.seek(0)
+    content_hash = new_hash()
+    image = _decode(file, kind, size, content_hash)
     return DecodedPhoto(
         photo=photo,
         rgb=image.rgb,
@@ -131,9 +144,7 @@ def _is_unchanged(photo: Photo, status: os.stat_result) -> bool:
     return (status.st_size, status.st_mtime_ns) == (photo.size, photo.mtime_ns)
 
 
-def _decode(
-    file: BufferedReader, kind: str, size: int, content_hash: hashlib.blake2b
-) -> DecodedImage:
+def _decode(file: BinaryIO, kind: str, size: int, content_hash: hashlib.blake2b) -> DecodedImage:
     if kind not in _DIRECT:
         return sandbox.decode_in_sandbox(_chunks(file, content_hash), kind, size)
     content = file.read(_MAX_DIRECT_BYTES)
@@ -176,7 +187,7 @@ def _max_scans(jpeg: bytes) -> int:
     return 0
 
 
-def _chunks(file: BufferedReader, content_hash: hashlib.blake2b) -> Iterator[bytes]:
+def _chunks(file: BinaryIO, content_hash: hashlib.blake2b) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK):
         content_hash.update(chunk)
         yield chunk
