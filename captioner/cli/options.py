@@ -60,6 +60,16 @@ Model = Annotated[
     ),
 ]
 
+Models = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--model",
+        metavar="FOLDER",
+        help="Use this model bundle instead of CAPTIONER_MODEL or the default (repeatable: a "
+        "caption by each).",
+    ),
+]
+
 Device = Annotated[
     Literal["auto", "cpu", "gpu", "keras"],
     typer.Option(
