@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -12,9 +11,7 @@ from threading import Event, RLock, Thread
 from typing import Self, TextIO
 
 from captioner.cli import console, streams
-
-_MIN_SECONDS = 2.0
-"""Seconds of work before the speed is estimated."""
+from captioner.pace import Pace
 
 
 class Progress:
@@ -28,8 +25,7 @@ class Progress:
         self._number = 0
         self._total: int | None = None
         self._doing = "looking for photos"
-        # When work began, then when each photo was done; only the latest, as the speed may change.
-        self._times: deque[float] = deque(maxlen=1000)
+        self._pace = Pace()
 
     def __enter__(self) -> Self:
         return self
@@ -48,26 +44,22 @@ class Progress:
         self._doing = what
         yield
         self._doing = ""
-        self._times = deque([time.monotonic()], self._times.maxlen)
+        self._pace.restart()
 
     def done(self, path: str) -> None:
         """Count one photo."""
         self._number += 1
         self._doing = path
-        self._times.append(time.monotonic())
+        self._pace.done()
 
     def _parts(self) -> list[str]:
         """The parts of the display: count, speed, time left."""
         if self._total is None:
             return [console.counted(self._number, self._unit)]
         parts = [f"{self._number:,} of {console.counted(self._total, self._unit)}"]
-        times = self._times
-        # Until the last photo rather than now, since photos are completed in batches.
-        seconds = times[-1] - times[0] if times else 0
-        if seconds > _MIN_SECONDS:
-            pace = (len(times) - 1) / seconds
-            left = (self._total - self._number) / pace - (time.monotonic() - times[-1])
-            parts += [spell_pace(pace, self._unit), f"{spell_time(max(left, 0))} left"]
+        if pace := self._pace.per_second():
+            left = self._pace.seconds_left(self._total - self._number)
+            parts += [spell_pace(pace, self._unit), f"{spell_time(left or 0)} left"]
         return parts
 
 

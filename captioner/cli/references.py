@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -77,9 +78,15 @@ def check_writable(file: Path, *, force: bool) -> None:
 
     Raises
     ------
+    CaptionerError
+        If Jinja2 is not installed.
     UsageError
-        If it cannot.
+        If the file cannot be written.
     """
+    if not find_spec("jinja2"):
+        raise CaptionerError(
+            "--html needs the package jinja2.", "Install it with `pip install 'captioner[eval]'`."
+        )
     file = outputs.check_file(file, "--html", force=force)
     try:
         with tempfile.TemporaryFile(dir=file.parent):

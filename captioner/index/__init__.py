@@ -2,8 +2,11 @@
 
 from captioner.index.chunks import ChunkCache
 from captioner.index.display import DisplayCaption
+from captioner.index.distributions import Distributions, Place
+from captioner.index.duplicates import DuplicateGroup, DuplicatePhoto
 from captioner.index.edits import CurrentCaption
 from captioner.index.facts import SidecarFacts
+from captioner.index.failures import FailedPhoto, FailureGroup
 from captioner.index.filters import Filters
 from captioner.index.hits import Hit
 from captioner.index.index import Index
@@ -20,6 +23,11 @@ __all__ = [
     "Counts",
     "CurrentCaption",
     "DisplayCaption",
+    "Distributions",
+    "DuplicateGroup",
+    "DuplicatePhoto",
+    "FailedPhoto",
+    "FailureGroup",
     "Filters",
     "Hit",
     "Index",
@@ -28,6 +36,7 @@ __all__ = [
     "MissingPhoto",
     "OtherPicture",
     "PhotoRow",
+    "Place",
     "Record",
     "Scan",
     "ScannedPaths",

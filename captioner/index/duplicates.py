@@ -1,5 +1,7 @@
 """Duplicates: files whose content hash the index knows, because they were moved or copied.
 
+A scan recognises them one by one; `groups` lists those that are in the index.
+
 Every function runs inside its caller's transaction.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +25,62 @@ class _Row(NamedTuple):
     path: bytes
     size: int
     mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicatePhoto:
+    """One of several files with the same content."""
+
+    id: int
+    path: str
+    """Absolute. If its name is not valid text, `os.fsencode` gives the bytes back."""
+    mtime_ns: int
+    """Modification time, nanoseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateGroup:
+    """Several files with the same content."""
+
+    size: int
+    """Bytes of each."""
+    width: int | None
+    """Pixels, upright."""
+    height: int | None
+    taken_at: str | None
+    """Local time, ISO 8601."""
+    photos: tuple[DuplicatePhoto, ...]
+    """The oldest first, by modification time."""
+
+    @property
+    def extra_bytes(self) -> int:
+        """What all files but one take up on the disk."""
+        return self.size * (len(self.photos) - 1)
+
+
+def groups(connection: sqlite3.Connection) -> list[DuplicateGroup]:
+    """All groups of present photos with the same content, those that waste most first."""
+    found: dict[bytes, list[tuple[int, str, int]]] = {}
+    shared: dict[bytes, tuple[int, int | None, int | None, str | None]] = {}
+    for content, number, path, mtime_ns, *rest in connection.execute(
+        "SELECT content_hash, id, path, mtime_ns, size, width, height, taken_at FROM photos "
+        "LEFT JOIN facts ON photo = id WHERE missing_since IS NULL AND content_hash IN ("
+        "SELECT content_hash FROM photos WHERE content_hash IS NOT NULL "
+        "GROUP BY content_hash HAVING count(*) > 1)"
+    ):
+        found.setdefault(content, []).append((mtime_ns, os.fsdecode(path), number))
+        shared.setdefault(content, (rest[0], rest[1], rest[2], rest[3]))
+    made = [
+        DuplicateGroup(
+            *shared[content],
+            tuple(
+                DuplicatePhoto(number, path, mtime_ns) for mtime_ns, path, number in sorted(photos)
+            ),
+        )
+        for content, photos in found.items()
+        if len(photos) > 1
+    ]
+    return sorted(made, key=lambda one: (-one.extra_bytes, one.photos[0].path))
 
 
 def known_sizes(connection: sqlite3.Connection, some: Iterable[int]) -> set[int]:

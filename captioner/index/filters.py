@@ -63,11 +63,16 @@ class Filters:
     before: str | None = None
     """Taken before this year, month or day."""
     camera: str | None = None
-    """All these words are in the camera's name."""
+    """All these words are in the camera's name; in double quotes, it is the whole name."""
     near: Circle | None = None
     keywords: tuple[str, ...] = ()
     """Each is one of the keywords, the model's or human-authored, or part of a hierarchical one
     ("Places|Europe"). Neither case nor accents matter."""
+    lens: str | None = None
+    """As `camera`, for the lens."""
+    confidence: tuple[float, float] | None = None
+    """A model's sentence is displayed, and its confidence is in this range; the upper end belongs
+    to it only if it is 1."""
 
     @classmethod
     def parse(
@@ -114,12 +119,8 @@ class Filters:
             yield "SELECT photo FROM facts WHERE taken_at >= ?", [self.after]
         if self.before:
             yield "SELECT photo FROM facts WHERE taken_at < ?", [self.before]
-        for word in (self.camera or "").split():
-            pattern = re.sub(r"([\\%_])", r"\\\1", word)
-            yield (
-                r"SELECT photo FROM facts WHERE camera IS NOT NULL AND camera LIKE ? ESCAPE '\'",
-                [f"%{pattern}%"],
-            )
+        yield from _name_statements("camera", self.camera or "")
+        yield from _name_statements("lens", self.lens or "")
         if self.near:
             degrees = math.degrees(self.near.kilometres / EARTH_RADIUS)
             yield (
@@ -135,6 +136,15 @@ class Filters:
                 "SELECT photo FROM person_keywords WHERE folded = ?1",
                 [normalise_keyword(word)],
             )
+        if self.confidence:
+            least, end = self.confidence
+            yield (
+                "SELECT photo FROM captions WHERE source = 'model' AND rank = 0 AND score >= ? "
+                "AND (score < ? OR (score = 1 AND ? = 1)) AND photo NOT IN "
+                "(SELECT photo FROM captions WHERE source = 'person' UNION ALL "
+                "SELECT photo FROM facts WHERE caption IS NOT NULL)",
+                [least, end, end],
+            )
 
     def select(self, connection: sqlite3.Connection) -> Ids | None:
         """The ids of the photos that match all filters; None if there are none."""
@@ -147,6 +157,19 @@ class Filters:
             some = select_ids(connection, statement, parameters)
             found = some if found is None else np.intersect1d(found, some, assume_unique=True)
         return found
+
+
+def _name_statements(column: str, name: str) -> Iterator[tuple[str, list[object]]]:
+    """SQL for the photos of a camera or lens, by words of its name or by the whole name."""
+    if len(name) > 2 and name[0] == name[-1] == '"':
+        yield f"SELECT photo FROM facts WHERE {column} = ?", [name[1:-1]]
+        return
+    for word in name.split():
+        pattern = re.sub(r"([\\%_])", r"\\\1", word)
+        yield (
+            rf"SELECT photo FROM facts WHERE {column} IS NOT NULL AND {column} LIKE ? ESCAPE '\'",
+            [f"%{pattern}%"],
+        )
 
 
 def newest_first(connection: sqlite3.Connection) -> Ids:

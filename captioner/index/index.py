@@ -19,10 +19,12 @@ from captioner.fusion import Moments
 from captioner.index import (
     chunks,
     database,
+    distributions,
     documents,
     duplicates,
     edits,
     facts,
+    failures,
     features,
     merge,
     missing,
@@ -40,8 +42,11 @@ from captioner.index.absence import is_below
 from captioner.index.chunks import ChunkCache
 from captioner.index.database import Ids
 from captioner.index.display import DisplayCaption, display_captions
+from captioner.index.distributions import Distributions
+from captioner.index.duplicates import DuplicateGroup
 from captioner.index.edits import CurrentCaption
 from captioner.index.facts import SidecarFacts
+from captioner.index.failures import FailureGroup
 from captioner.index.filters import Filters
 from captioner.index.hits import Hit
 from captioner.index.merge import MergeSummary
@@ -268,6 +273,16 @@ class Index:
         with database.explaining_errors(self.path):
             found = [duplicates.find(self._connection, photo, digest) for photo, digest in photos]
         return [one for one in found if one]
+
+    def duplicates(self) -> list[DuplicateGroup]:
+        """Present photos with the same content, in groups, those that waste most space first."""
+        with database.explaining_errors(self.path):
+            return duplicates.groups(self._connection)
+
+    def failures(self, examples: int) -> list[FailureGroup]:
+        """The photos that could not be read, by reason, with at most so many examples each."""
+        with database.explaining_errors(self.path):
+            return failures.groups(self._connection, examples)
 
     def store_recognised(self, photos: Iterable[tuple[Photo, bytes]]) -> list[RecognisedPhoto]:
         """Store the photos whose content hash is known, with all that is known of the content."""
@@ -628,6 +643,14 @@ class Index:
             database.snapshot(self._connection) as connection,
         ):
             return statistics.statistics(connection, self.path)
+
+    def distributions(self) -> Distributions:
+        """How the photos that a search can find spread over time, cameras, folders and places."""
+        with (
+            database.explaining_errors(self.path),
+            database.snapshot(self._connection) as connection,
+        ):
+            return distributions.distributions(connection)
 
     def records(self) -> Generator[Record, None, None]:
         """All that the index knows of each photo, ordered by path, as it is now.

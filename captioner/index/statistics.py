@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
+
+from captioner.index import failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ def _reasons(connection: sqlite3.Connection) -> list[FailureReason]:
         "SELECT reason, count(*), min(path) FROM photos WHERE status = 'failed' "
         "GROUP BY reason ORDER BY count(*) DESC, reason"
     ):
-        kind = re.sub(r"\d[\d,.]*", "0", text)
+        kind = failures.kind(text)
         known = found.setdefault(kind, FailureReason(text, 0, os.fsdecode(example)))
         found[kind] = FailureReason(known.text, known.photos + photos, known.example)
     return sorted(found.values(), key=lambda reason: -reason.photos)

@@ -101,6 +101,17 @@ class Model:
         """Photos per batch, at most."""
         return self.engine.batch_size
 
+    def adjusted(self, *, alternatives: int, min_confidence: float | None) -> Model:
+        """The same model and engine, which returns more captions or others; see `DescribeOptions`.
+
+        Not to be used at the same time as this one.
+        """
+        options = replace(self._options, alternatives=alternatives, min_confidence=min_confidence)
+        parts = Parts(self.head, self.concepts, self.space, self.generator)
+        other = Model(self.bundle, parts, options)
+        other.engine = self.engine
+        return other
+
     def loader(self) -> Callable[[], Model]:
         """Loads the same model in another process; see `captioner.types.PortableDescriber`."""
         options = replace(self._options, bundle=self.bundle.folder, photos=None)

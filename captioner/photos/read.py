@@ -106,6 +106,44 @@ def read_open(photo: Photo, file: BinaryIO, size: int) -> DecodedPhoto:
     )
 
 
+def read_stream(file: BinaryIO, name: str, size: int) -> DecodedPhoto:
+    """Decode a photo that is no file of the user's, such as an upload, as `read` does.
+
+    Whatever its format, it is decoded in the sandbox: it may come from anyone.
+
+    Parameters
+    ----------
+    file
+        At its beginning, and seekable.
+    name
+        Stands for its path.
+    size
+        Side of the model input, pixels.
+
+    Raises
+    ------
+    PhotoError
+        With a reason that completes "cannot read NAME: …", and a remedy if there is one.
+    """
+    try:
+        kind = formats.detect_format(file)
+        file.seek(0)
+        content_hash = new_hash()
+        image = sandbox.decode_in_sandbox(_chunks(file, content_hash), kind, size)
+        length = file.tell()
+    except OSError as error:
+        raise PhotoUnavailableError(explain(error)) from error
+    return DecodedPhoto(
+        photo=Photo(name, length, 0),
+        rgb=image.rgb,
+        width=image.width,
+        height=image.height,
+        format=kind,
+        content_hash=content_hash.digest(),
+        facts=image.facts,
+    )
+
+
 def is_online_only(status: os.stat_result) -> bool:
     """Whether a file is a placeholder, so that reading it would download it from a cloud."""
     windows = getattr(status, "st_file_attributes", 0)

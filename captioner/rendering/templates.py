@@ -6,6 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from captioner.rendering import STATIC
 
 FOLDER = Path(__file__).parent / "templates"
 
@@ -13,6 +16,11 @@ FOLDER = Path(__file__).parent / "templates"
 def render(template: str, **values: object) -> str:
     """Render a template of the folder `templates` with some values."""
     return environment().get_template(template).render(values)
+
+
+def stylesheet(*names: str) -> Markup:
+    """Style sheets of the folder `static` as one text, for a page that is a single file."""
+    return Markup("".join((STATIC / name).read_text("utf-8") for name in names))
 
 
 @lru_cache(maxsize=1)

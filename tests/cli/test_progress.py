@@ -20,6 +20,7 @@ import pytest
 from processes import ROOT, SUPPORT
 from typer.testing import CliRunner, Result
 
+from captioner import pace
 from captioner.cli import console, progress
 from captioner.cli.app import app
 
@@ -27,9 +28,10 @@ pty = pytest.importorskip("pty", reason="terminals are tested where there is pty
 
 RUN = """
 import sys
+from captioner import pace
 from captioner.cli import console, progress
 
-progress._MIN_SECONDS = 0
+pace._MIN_SECONDS = 0
 with progress.progress() as bar:
     for line in sys.stdin:
         exec(line)
@@ -223,7 +225,7 @@ class TestLines:
     def test_are_plain_and_have_the_time(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(progress, "_MIN_SECONDS", 0)
+        monkeypatch.setattr(pace, "_MIN_SECONDS", 0)
         with progress._Lines(every=0) as lines:
             lines.done("none\nyet.jpg")
             lines.planned(2000)

@@ -109,7 +109,7 @@ def test_progress_says_how_much_is_left(capsys: pytest.CaptureFixture[str]) -> N
     bar = progress.Progress("step")
     bar.planned(100, done=40)
     assert bar._parts() == ["40 of 100 steps"]
-    bar._times.extend(range(11))
+    bar._pace._times.extend(range(11))
     bar._number = 50
     words = bar._parts()
     assert words[0] == "50 of 100 steps"

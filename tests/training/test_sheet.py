@@ -1,6 +1,7 @@
 """The page of an evaluation: whole, well formed, self-contained, and safe to open."""
 
 import base64
+import hashlib
 import io
 from html.parser import HTMLParser
 from pathlib import Path
@@ -111,7 +112,15 @@ def test_nothing_is_taken_for_markup_and_nothing_is_loaded(tmp_path: Path) -> No
     text = sheet(evaluation(tmp_path, 3), title=NASTY, about=[NASTY])
     page = Page(text)
     assert "script" not in {tag for tag, _ in page.tags}
-    assert "default-src 'none'" in text
+    [(_, policy)] = [
+        (tag, attrs["content"])
+        for tag, attrs in page.tags
+        if attrs.get("http-equiv") == "Content-Security-Policy"
+    ]
+    style = text.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy == f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'"
+    assert not [attrs for _, attrs in page.tags if "style" in attrs]
     assert {("h1", NASTY), ("p", NASTY), ("li", NASTY), ("li", f"Reference 0 {NASTY}")} <= set(
         page.texts
     )
@@ -142,5 +151,5 @@ def test_a_name_that_is_no_text(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this file system takes no such names")
     text = sheet(made, title="", about=[])
-    assert "caf\\udce9 0.png" in text
+    assert "caf\\xe9 0.png" in text
     text.encode()
