@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, loading, options, references
+from captioner import __version__
+from captioner.cli import console, loading, options, outputs, references
 from captioner.cli.interrupt import finishing
 from captioner.cli.progress import progress
 from captioner.errors import CaptionerError, UsageError
@@ -136,6 +137,14 @@ def compare(
         )
     else:
         _print(comparison, as_markdown=as_markdown, as_csv=as_csv)
+    if html:
+        about = [
+            f"captioner {__version__}, {console.counted(described.photos)}",
+            f"Split: {corpus.how}",
+            ("Beam search alone" if no_rerank else "As each model captions photos")
+            + (f", beam width {beams}" if beams else ""),
+        ]
+        _write_page(html, comparison, f"{corpus.name}, {split}", about, force=force)
     if note := next(iter(measured.values())).evaluation.scores.note:
         console.note(note)
     if exit_code:
@@ -275,6 +284,17 @@ def _done(
         f"{photos:,} of {console.counted(len(examples))} described, "
         f"{len(measured)} of {console.counted(len(models), 'model')} measured"
     )
+
+
+def _write_page(
+    file: Path, comparison: Comparison, title: str, about: Sequence[str], *, force: bool
+) -> None:
+    from captioner.training.comparison_sheet import comparison_sheet
+
+    with outputs.replacing(file, "--html", force=force) as temporary:
+        page = comparison_sheet(comparison, title=title, about=about)
+        temporary.write_text(page, encoding="utf-8")
+    console.note(f"Wrote {console.shown(str(file))}.")
 
 
 def _print(comparison: Comparison, *, as_markdown: bool, as_csv: bool) -> None:

@@ -130,6 +130,21 @@ def test_tables(compare: Compare) -> None:
     assert all(value for *_, value in lines)
 
 
+def test_a_page(compare: Compare) -> None:
+    pytest.importorskip("jinja2")
+    words = ("small-1", "large", "--repeats", 0, "--html", "page.html", "--no-rerank", "-n", 6)
+    result = compare(*words)
+    assert result.exit_code == 0, result.output
+    assert "Wrote page.html" in result.stderr
+    page = Path("page.html").read_text("utf-8")
+    assert "<h1>data, all</h1>" in page
+    assert "Beam search alone" in page
+    assert page.count("<dt>large</dt>") == page.count("<dt>small-1</dt>") >= 6
+    again = compare(*words)
+    assert (again.exit_code, again.stdout) == (2, "")
+    assert compare(*words, "--force").exit_code == 0
+
+
 def test_a_terminal_gets_tables(compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("captioner.cli.console.stdout_is_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", "120")
