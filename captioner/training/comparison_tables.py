@@ -182,8 +182,9 @@ def _columns(comparison: Comparison, figures: Mapping[str, _Figure]) -> dict[str
 
 
 def _cell(result: SystemResult, name: str, figure: _Figure) -> str:
-    """A mean, with its deviation unless all bundles have the same value."""
-    mean, deviation = result.mean.get(name), result.deviation.get(name)
+    """A mean, with its deviation unless all bundles have the same value or it is a cost."""
+    mean = result.mean.get(name)
+    deviation = None if name in _COST else result.deviation.get(name)
     if mean is None:
         return ""
     return figure.text(mean) + (f" ± {figure.text(deviation)}" if deviation else "")
