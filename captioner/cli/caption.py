@@ -19,8 +19,7 @@ from captioner.filenames import distinct_names
 
 if TYPE_CHECKING:
     from captioner.execution import Executor
-    from captioner.execution.several import Member
-    from captioner.types import Description, Failure, Photo
+    from captioner.types import Describer, Description, Failure, Photo
 
 
 def caption(
@@ -91,7 +90,7 @@ def caption(
         min_confidence=min_confidence,
     )
 
-    def load(photos: int | None) -> Sequence[Member]:
+    def load(photos: int | None) -> Sequence[Describer]:
         each = [replace(describe_options, bundle=one.folder, photos=photos) for one in bundles]
         with bar.preparing("loading the model"):
             if len(each) > 1:
@@ -181,7 +180,7 @@ def _bundles(chosen: Sequence[Path] | None, executor: str) -> list[_Bundle]:
 
 def _described(
     photos: Iterator[Photo | Failure],
-    load: Callable[[int | None], Sequence[Member]],
+    load: Callable[[int | None], Sequence[Describer]],
     choose: Callable[[], Executor],
     *,
     endless: bool,

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, cast
-
-import numpy as np
 
 from captioner.errors import UsageError
 from captioner.execution import Executor, StagingExecutor, get
@@ -17,25 +14,27 @@ from captioner.types import (
     Describer,
     Description,
     Failure,
-    FloatArray,
+    Features,
     Photo,
     PixelArray,
     PortableDescriber,
 )
 
 
-class Member(Describer, Protocol):
-    """A describer that may share its encoder with others."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Features(Features):
+    """What several encoders compute from N photos: the first one's features, and all others."""
 
-    @property
-    def feature_size(self) -> int:
-        """Length of the features of one photo."""
-        ...
+    others: tuple[Features, ...] = ()
+
+    def __getitem__(self, rows: slice | Sequence[int]) -> _Features:
+        first = Features(self.pooled, self.grid)[rows]
+        return _Features(first.pooled, first.grid, tuple(other[rows] for other in self.others))
 
 
 def describe_each(
     photos: Iterable[Photo | Failure],
-    describers: Sequence[Member],
+    describers: Sequence[Describer],
     executor: Executor | None = None,
 ) -> Generator[tuple[Description, ...] | Failure, None, None]:
     """Describe each photo with several models, in the order of the photos.
@@ -80,7 +79,7 @@ def describe_each(
             pipeline.close()
 
 
-def together(members: Sequence[Member]) -> Describer:
+def together(members: Sequence[Describer]) -> Describer:
     """Several describers as one: `Description.others` is what the others say.
 
     Parameters
@@ -96,16 +95,19 @@ def together(members: Sequence[Member]) -> Describer:
 
 
 class _Group:
-    """Describers of one input size; the features of their encoders are side by side."""
+    """Describers of one input size, each of which gets the features of its own encoder."""
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[Describer]) -> None:
         self._members = tuple(members)
-        self._encoders: dict[str, Member] = {}
-        """By its id the first describer with each encoder."""
+        self._encoders: dict[str, Describer] = {}
+        """By its id a describer with each encoder: one that computes the feature map, if any."""
         for member in members:
-            self._encoders.setdefault(member.encoder_id, member)
+            chosen = self._encoders.setdefault(member.encoder_id, member)
+            if member.needs_grid and not chosen.needs_grid:
+                self._encoders[member.encoder_id] = member
         self.model_id = "+".join(member.model_id for member in members)
         self.encoder_id = "+".join(self._encoders)
+        self.needs_grid = any(member.needs_grid for member in members)
         [self.size] = {member.size for member in members}
 
     @property
@@ -113,24 +115,21 @@ class _Group:
         """What all encoders take at once."""
         return min(encoder.batch_size for encoder in self._encoders.values())
 
-    def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
-        """Features of all encoders (n, sum of their lengths), each at work on its batches."""
-        encoders = list(self._encoders.values())
-        if len(encoders) == 1:
-            yield from encoders[0].encode(batches)
-            return
+    def encode(self, batches: Iterable[PixelArray]) -> Iterator[Features]:
+        """What all encoders compute from each batch, each at work on its own batches."""
+        encoders = self._encoders.values()
         copies = itertools.tee(batches, len(encoders))
-        features = [each.encode(copy) for each, copy in zip(encoders, copies, strict=True)]
-        for parts in zip(*features, strict=True):
-            yield np.hstack(parts)
+        found = [each.encode(copy) for each, copy in zip(encoders, copies, strict=True)]
+        for first, *others in zip(*found, strict=True):
+            yield _Features(first.pooled, first.grid, tuple(others))
 
-    def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
+    def describe(self, pixels: Sequence[DecodedPhoto], features: Features) -> list[Description]:
         """The first member's descriptions, with those of the others."""
-        ends = np.cumsum([encoder.feature_size for encoder in self._encoders.values()])
-        parts = np.split(features, ends[:-1], axis=1)
-        own = dict(zip(self._encoders, parts, strict=True))
+        assert isinstance(features, _Features)
+        first = Features(features.pooled, features.grid)
+        own = dict(zip(self._encoders, (first, *features.others), strict=True))
         found = [member.describe(pixels, own[member.encoder_id]) for member in self._members]
-        return [replace(first, others=tuple(rest)) for first, *rest in zip(*found, strict=True)]
+        return [replace(each, others=tuple(rest)) for each, *rest in zip(*found, strict=True)]
 
 
 class _PortableGroup(_Group):
@@ -151,4 +150,4 @@ class _PortableGroup(_Group):
 
 
 def _load(loaders: Sequence[Callable[[], Describer]]) -> Describer:
-    return together([cast(Member, load()) for load in loaders])
+    return together([load() for load in loaders])

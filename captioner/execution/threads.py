@@ -17,14 +17,14 @@ from captioner.types import (
     Describer,
     Description,
     Failure,
-    FloatArray,
+    Features,
     Photo,
     PixelArray,
 )
 
 Progress = Callable[[Description | Failure], None]
-EncodedBatch = tuple[list[DecodedPhoto], FloatArray]
-"""Photos of a batch without their pixels, and their features (N, 2048)."""
+EncodedBatch = tuple[list[DecodedPhoto], Features]
+"""Photos of a batch without their pixels, and their features."""
 DecodeAll = Callable[
     [Iterable[Photo | Failure], ThreadPoolExecutor, int], Iterator[DecodedPhoto | Failure]
 ]

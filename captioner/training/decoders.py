@@ -4,37 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from captioner.model import decoders
 from captioner.model.backend import keras, ops, runtime
-from captioner.model.decoders import merge
 from captioner.model.vocabulary import OTHER_STYLE, PAD, UNKNOWN, Vocabulary, words
 from captioner.training.corpora import Example
-from captioner.training.fit import Metrics, Schedule, fit
+from captioner.training.features import CachedFeatures
+from captioner.training.fit import Batch, Metrics, Schedule, fit
 from captioner.training.progress import Progress
+from captioner.training.scheduled import ScheduledSampling, scheduled
 from captioner.types import FloatArray, HalfArray
 
 IntArray = npt.NDArray[np.int32]
 MAX_TOKENS = 40
 """Tokens of a training caption, start and end included; longer ones are cut."""
 LABEL_SMOOTHING = 0.1
-
-
-PRESETS = {
-    "base": merge.Sizes(),
-    # Those of the "Image Caption Generator with CNN & LSTM" that captioner grew from.
-    "classic": merge.Sizes(embedding=256, lstm=256, fusion=256, tied=False),
-}
-"""Layer sizes of merge decoders by name; decoders of other kinds have those of their defaults."""
-
-
-def sizes_of(kind: str, preset: str) -> Any:
-    """The layer sizes of a decoder to train."""
-    return PRESETS[preset] if kind == merge.kind else decoders.get(kind).Sizes()
 
 
 def smoothed_cross_entropy(target: Any, logits: Any) -> Any:
@@ -60,7 +48,10 @@ class SentenceBatches:
     Parameters
     ----------
     features
-        float16 (photos, views, 2048); each use of a caption takes a random view.
+        Of the photos; pooled ones may be given as an array, float16 (photos, views, D). Each use of
+        a caption takes a random view.
+    grid
+        Whether the batches have feature maps (`grid`) instead of pooled features (`feature`).
     sample_weights
         float32 (photos,): how often an epoch uses each photo's captions, rounded; None: once.
     other_style
@@ -70,16 +61,18 @@ class SentenceBatches:
 
     def __init__(
         self,
-        features: HalfArray,
+        features: HalfArray | CachedFeatures,
         examples: Sequence[Example],
         vocabulary: Vocabulary,
         *,
+        grid: bool = False,
         sample_weights: FloatArray | None = None,
         other_style: Container[Path] = (),
         size: int = 128,
         seed: int,
     ) -> None:
-        self.features, self.size, self.seed = features, size, seed
+        self.features, self.grid = CachedFeatures.of(features), grid
+        self.size, self.seed = size, seed
         repeats = (
             [1] * len(examples)
             if sample_weights is None
@@ -113,20 +106,24 @@ class SentenceBatches:
                 for part in np.split(shuffled, range(self.size, len(shuffled), self.size))
             ]
         width, rows = batches[random.permutation(len(batches))[step]]
-        views = random.integers(self.features.shape[1], size=len(rows))
+        views = random.integers(self.features.views, size=len(rows))
         tokens = self.tokens[rows, :width]
-        feature = self.features[self.owner[rows], views].astype(np.float32)
+        photos = self.features.inputs(self.owner[rows], views, grid=self.grid)
         following = np.concatenate([tokens[:, 1:], np.full((len(rows), 1), PAD, np.int32)], axis=1)
-        return {"feature": feature, "tokens": tokens}, following
+        return {**photos, "tokens": tokens}, following
 
 
 def language_batches(
-    sentences: Sequence[str], vocabulary: Vocabulary, seed: int, feature_size: int
+    sentences: Sequence[str],
+    vocabulary: Vocabulary,
+    seed: int,
+    features: CachedFeatures,
+    *,
+    grid: bool,
 ) -> SentenceBatches:
-    """Batches of captions without photos: their features are zeros."""
-    zeros = np.zeros((1, 1, feature_size), np.float16)
+    """Batches of captions that share the features of one photo, which shows nothing."""
     example = Example(Path(), tuple(sentences), "train")
-    return SentenceBatches(zeros, [example], vocabulary, seed=seed)
+    return SentenceBatches(features, [example], vocabulary, grid=grid, seed=seed)
 
 
 def fit_decoder(
@@ -140,6 +137,7 @@ def fit_decoder(
     measure: Callable[[dict[str, FloatArray]], Metrics],
     metric: str = "cider",
     start: dict[str, FloatArray] | None = None,
+    scheduled_sampling: float = 0.0,
     seed: int,
     folder: Path,
     resume: bool,
@@ -157,6 +155,9 @@ def fit_decoder(
         Which figure chooses the best epoch.
     start
         Initial weights, such as those of a decoder pre-trained on text alone.
+    scheduled_sampling
+        The probability at the end of the run that a word which the decoder is fed is its own; see
+        `captioner.training.scheduled`.
 
     Returns
     -------
@@ -164,9 +165,14 @@ def fit_decoder(
     """
     keras.utils.set_random_seed(seed)
     decoder = decoders.get(kind)
-    model = decoder.network(len(vocabulary), sizes, batches.features.shape[-1])
+    network = decoder.network(len(vocabulary), sizes, batches.features.size(grid=batches.grid))
     if start is not None:
-        decoder.set_arrays(model, start)
+        decoder.set_arrays(network, start)
+    model, batch = network, cast(Callable[[int, int], Batch], batches)
+    if scheduled_sampling:
+        model = ScheduledSampling(decoder, network)
+        model(batches(0, 0)[0])  # builds every variable
+        batch = scheduled(batches, schedule, scheduled_sampling, seed)
     model.compile(
         optimizer=keras.optimizers.AdamW(
             schedule.learning_rate, weight_decay=0.01, global_clipnorm=1.0
@@ -177,13 +183,13 @@ def fit_decoder(
 
     def validate() -> Metrics:
         losses = [float(model.test_on_batch(*dev(0, step))) for step in range(dev.steps)]
-        return {"likelihood": -float(np.mean(losses)), **measure(decoder.arrays(model))}
+        return {"likelihood": -float(np.mean(losses)), **measure(decoder.arrays(network))}
 
     history = fit(
-        model, batches, schedule,
+        model, batch, schedule,
         validate=validate, metric=metric, folder=folder, resume=resume, progress=progress,
     )  # fmt: skip
-    return decoder.arrays(model), history
+    return decoder.arrays(network), history
 
 
 def vocabulary_coverage(vocabulary: Vocabulary, captions: Sequence[str]) -> float:

@@ -26,39 +26,42 @@ from captioner.types import (
     DecodedPhoto,
     Description,
     Failure,
-    FloatArray,
+    Features,
     PixelArray,
 )
 from captioner.types import PortableDescriber as Portable
 
 
 class Named(ColourDescriber):
-    """Says its name and the mean of the features that it gets, and counts what it encodes."""
+    """Says its name, checks the features that it gets, and counts what it encodes."""
 
-    feature_size = 2048
     encoded: ClassVar[dict[str, list[int]]] = {}
 
-    def __init__(self, name: str, encoder_id: str, *, features: int = 2048, size: int = 16) -> None:
+    def __init__(
+        self, name: str, encoder_id: str, *, features: int = 9, size: int = 16, grid: bool = False
+    ) -> None:
         super().__init__()
         self.model_id, self.encoder_id = name, encoder_id
-        self.feature_size, self.size = features, size
+        self.feature_size, self.size, self.needs_grid = features, size, grid
 
-    def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
+    def encode(self, batches: Iterable[PixelArray]) -> Iterator[Features]:
         for batch in batches:
             assert batch.shape[1:] == (self.size, self.size, 3)
             self.encoded.setdefault(self.model_id, []).append(len(batch))
             features = np.full((len(batch), self.feature_size), len(self.encoder_id), np.float32)
             features[:, :3] = batch.mean(axis=(1, 2)) / 255
-            yield features
+            grid = features[:, None, None, :] if self.needs_grid else None
+            yield Features(features, grid)
 
-    def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
-        assert features.shape[1] == self.feature_size
-        assert (features[:, 3:] == len(self.encoder_id)).all()
-        padded = np.zeros((len(features), 2048), np.float32)
-        padded[:, :3] = features[:, :3]
+    def describe(self, pixels: Sequence[DecodedPhoto], features: Features) -> list[Description]:
+        assert features.pooled.shape == (len(pixels), self.feature_size)
+        assert (features.pooled[:, 3:] == len(self.encoder_id)).all()
+        if self.needs_grid:
+            assert features.grid is not None
+            assert (features.grid[:, 0, 0] == features.pooled).all()
         return [
             replace(each, captions=(Caption(f"{self.model_id}: {each.text}", 1.0, 0.0),))
-            for each in super().describe(pixels, padded)
+            for each in super().describe(pixels, features)
         ]
 
 
@@ -116,6 +119,12 @@ def test_models_with_two_encoders_share_the_pixels(
     assert sizes == [16] * 10
 
 
+def test_the_feature_map_is_computed_where_a_model_needs_it(folder: Path) -> None:
+    members = [Named("one", "e"), Named("two", "e", grid=True), Named("three", "other")]
+    assert described(folder, *members) == expected("one", "two", "three")
+    assert Named.encoded == {"two": [4, 4, 1], "three": [4, 4, 1]}
+
+
 def test_models_of_two_sizes_keep_their_order(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,8 +163,6 @@ def test_an_executor_without_order_is_refused(folder: Path) -> None:
 
 class Elsewhere(PortableDescriber):
     """A portable describer with an id of its own."""
-
-    feature_size = 2048
 
     def __init__(self, folder: Path, name: str) -> None:
         super().__init__(folder)

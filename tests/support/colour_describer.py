@@ -15,6 +15,7 @@ from captioner.types import (
     Caption,
     DecodedPhoto,
     Description,
+    Features,
     FloatArray,
     Keyword,
     PixelArray,
@@ -36,19 +37,20 @@ class ColourDescriber:
     encoder_id = "e0c0de4e0c0d"
     size = 16
     batch_size = 4
+    needs_grid = False
 
     def __init__(self, *, alternatives: int = 1, min_confidence: float | None = None) -> None:
         self._alternatives = alternatives
         self._min_confidence = min_confidence or 0.0
 
-    def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
+    def encode(self, batches: Iterable[PixelArray]) -> Iterator[Features]:
         for batch in batches:
             features = np.zeros((len(batch), 2048), np.float32)
             features[:, :3] = batch.mean(axis=(1, 2)) / 255
-            yield features
+            yield Features(features)
 
-    def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
-        return [self._describe(*pair) for pair in zip(pixels, features, strict=True)]
+    def describe(self, pixels: Sequence[DecodedPhoto], features: Features) -> list[Description]:
+        return [self._describe(*pair) for pair in zip(pixels, features.pooled, strict=True)]
 
     def _describe(self, pixels: DecodedPhoto, feature: FloatArray) -> Description:
         shares = feature[:3] / feature[:3].sum()
