@@ -11,6 +11,7 @@ from typing import ClassVar
 import colour_describer
 import numpy as np
 import pytest
+import tiny_bundles
 from colour_describer import COLOURS, ColourDescriber
 from portable_describer import PortableDescriber
 
@@ -19,6 +20,7 @@ from captioner.execution import get
 from captioner.execution.processes import ProcessExecutor
 from captioner.execution.several import describe_each, together
 from captioner.execution.threads import ThreadExecutor
+from captioner.model import DescribeOptions, load_several
 from captioner.photos import read
 from captioner.photos.walk import walk
 from captioner.types import (
@@ -195,3 +197,35 @@ def test_only_portable_models_go_to_other_processes(tmp_path: Path) -> None:
     assert portable.settings == "['none', 'none']"
     assert pickle.loads(pickle.dumps(portable.loader()))().encoder_id == "a+b"
     assert not isinstance(together([Elsewhere(tmp_path, "a"), Named("b", "b")]), Portable)
+
+
+def test_models_that_attend_and_models_that_do_not_share_a_pass(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("keras")
+    monkeypatch.setenv("CAPTIONER_HOME", str(tmp_path / "home"))
+    bundles = [
+        tiny_bundles.write(tmp_path / kind, seed=seed, kind=kind)
+        for seed, kind in enumerate(("merge", "soft-attention", "pre-inject"), 1)
+    ]
+    options = [
+        DescribeOptions(bundle=each.folder, device="cpu", precision="float32", min_confidence=0)
+        for each in bundles
+    ]
+    merge, attention, inject = load_several(options)
+    assert merge.engine is inject.engine is not attention.engine
+    alone = [
+        [str(result) for result in get().describe(walk([folder]), model)]
+        for model in (merge, attention, inject)
+    ]
+    found = describe_each(walk([folder]), [merge, attention, inject])
+    assert alone == [
+        list(texts)
+        for texts in zip(
+            *(
+                [str(result)] * 3 if isinstance(result, Failure) else map(str, result)
+                for result in found
+            ),
+            strict=True,
+        )
+    ]

@@ -1,13 +1,18 @@
-"""Whole bundles that take milliseconds: random weights, twelve words, and no Keras."""
+"""Whole bundles that take milliseconds: random weights, twelve words, and no Keras.
+
+Keras is imported for decoders of another kind than merge.
+"""
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from captioner.model import bundle as bundles
+from captioner.model import decoders
 from captioner.model.bundle import ENCODER, Bundle
 from captioner.model.encoders import Architecture, Layer, TrainedEncoder, xception
 from captioner.model.vocabulary import SPECIAL_TOKENS
@@ -31,8 +36,26 @@ def encoder(seed: int, size: int) -> TrainedEncoder:
         Layer("pool", "GlobalAveragePooling2D", {"keepdims": False}, ("conv",)),
     )
     return TrainedEncoder(
-        xception, size, {"conv.kernel": kernel}, Architecture(layers, "pool"), {"kind": "xception"}
+        xception,
+        size,
+        {"conv.kernel": kernel},
+        Architecture(layers, "pool", "conv"),
+        {"kind": "xception"},
     )
+
+
+def network_arrays(
+    kind: str, units: int, tokens: int, seed: int
+) -> tuple[dict[str, FloatArray], dict[str, Any]]:
+    """The weights of a decoder as Keras initialises them, and its sizes."""
+    import keras
+
+    decoder = decoders.get(kind)
+    names = {field.name for field in fields(decoder.Sizes)}
+    layers = names & {"embedding", "lstm", "fusion", "attention"}
+    sizes = decoder.Sizes(**dict.fromkeys(layers, units), tied=False)
+    keras.utils.set_random_seed(seed)
+    return dict(decoder.arrays(decoder.network(tokens, sizes, FEATURES))), asdict(sizes)
 
 
 def write(
@@ -43,8 +66,9 @@ def write(
     size: int = 8,
     units: int = 4,
     options: dict[str, Any] | None = None,
+    kind: str = "merge",
 ) -> Bundle:
-    """A bundle with a merge decoder; it runs with `--precision float32`.
+    """A bundle; it runs with `--precision float32`.
 
     Parameters
     ----------
@@ -56,6 +80,8 @@ def write(
         Of the decoder's layers.
     options
         The training options that the manifest records beside the seed; None: nothing is recorded.
+    kind
+        Of the decoder.
     """
     random = np.random.default_rng(seed)
 
@@ -68,16 +94,24 @@ def write(
     tokens = [*SPECIAL_TOKENS, *WORDS]
     made = encoder(encoder_seed, size)
     decoder = bundles.decoder_file(1)
+    if kind == "merge":
+        sizes = {"embedding": units, "lstm": units, "fusion": units, "tied": False}
+        weights = arrays(
+            embedding=(len(tokens), units), lstm_kernel=(units, 4 * units),
+            lstm_recurrent=(units, 4 * units), lstm_bias=(4 * units,),
+            image_kernel=(FEATURES, units), image_bias=(units,),
+            fusion_kernel=(units, units), fusion_bias=(units,),
+            output_kernel=(units, len(tokens)), output_bias=(len(tokens),),
+        )  # fmt: skip
+    else:
+        weights, sizes = network_arrays(kind, units, len(tokens), seed)
     training = {} if options is None else {"options": {"seed": seed, **options}, "data": []}
     return bundles.write(
         folder,
         {
             "input": {"size": size},
             "encoder": dict(made.manifest),
-            "decoders": [
-                {"kind": "merge", "file": decoder, "embedding": units, "lstm": units,
-                 "fusion": units, "tied": False, "dropout": 0.0}
-            ],
+            "decoders": [{"kind": kind, "file": decoder, **sizes}],
             "describe": {"beams": 4, "longest": 6, "length_exponent": 0.7, "joint": 1.0,
                          "support": 0.1},
             "confidence": {"cosine": 1.0, "belief": 1.0, "doubt": 0.1, "offset": 0.0, "least": 0.4},
@@ -96,13 +130,7 @@ def write(
                 text_vectors=(len(WORDS) + 1, JOINT), text_weights=(len(WORDS) + 1,),
                 text_bias=(JOINT,),
             ),
-            decoder: arrays(
-                embedding=(len(tokens), units), lstm_kernel=(units, 4 * units),
-                lstm_recurrent=(units, 4 * units), lstm_bias=(4 * units,),
-                image_kernel=(FEATURES, units), image_bias=(units,),
-                fusion_kernel=(units, units), fusion_bias=(units,),
-                output_kernel=(units, len(tokens)), output_bias=(len(tokens),),
-            ),
+            decoder: weights,
         },
         texts={
             **made.texts,
