@@ -40,7 +40,7 @@ ALLOWED = {
     "rendering": {"photos"},
     "web": {
         "library", "search", "indexing", "index", "model", "photos", "metadata", "execution",
-        "deduplication", "rendering",
+        "deduplication", "rendering", "indexing_run", "comparison",
     },
     "training": {"photos", "model", "rendering"},
     "api": {"photos", "model", "execution"},

@@ -83,6 +83,8 @@ class Filters:
         camera: str | None = None,
         near: str | None = None,
         keywords: Sequence[str] | None = None,
+        lens: str | None = None,
+        confidence: str | None = None,
     ) -> Self:
         """Parse filters as they are typed on the command line.
 
@@ -99,10 +101,14 @@ class Filters:
                 f"no date is both on or after {after} and before {before}.",
                 "Use a later date for --before than for --after.",
             )
-        if any(not word.strip() for word in (camera or "any", *(keywords or ()))):
+        names = (camera or "any", lens or "any", *(keywords or ()))
+        if any(not word.strip() for word in names):
             raise UsageError("an empty filter was given.", "Is a shell variable unset?")
         circle = _circle(near) if near else None
-        return cls(tuple(folders or ()), after, before, camera, circle, tuple(keywords or ()))
+        limits = _range(confidence) if confidence else None
+        return cls(
+            tuple(folders or ()), after, before, camera, circle, tuple(keywords or ()), lens, limits
+        )
 
     def __bool__(self) -> bool:
         """Whether there is any filter."""
@@ -197,6 +203,18 @@ def _check_date(text: str) -> None:
         raise UsageError(
             f"{text!r} is not a date.", "Write a year, month or day: 2024, 2024-05 or 2024-05-06."
         ) from None
+
+
+def _range(text: str) -> tuple[float, float]:
+    try:
+        least, end = map(float, text.split(","))
+    except ValueError:
+        least = end = math.nan
+    if not 0 <= least < end <= 1:
+        raise UsageError(
+            f"{text!r} is not a range of confidence.", "Write two numbers from 0 to 1: 0.5,0.9."
+        )
+    return least, end
 
 
 def _circle(text: str) -> Circle:

@@ -97,6 +97,7 @@ class Index:
         self._connection = connection
         self._resources = resources
         self._chunks = chunks or ChunkCache()
+        self._copies = search.Copies()
 
     @classmethod
     def open(cls, path: Path, *, write: bool = False, chunks: ChunkCache | None = None) -> Self:
@@ -482,7 +483,7 @@ class Index:
                 )  # fmt: skip
             else:
                 ranked = search.rank_newest(connection, filters)
-            return search.without_copies(connection, ranked)
+            return self._copies.without(connection, ranked)
 
     def months(self, numbers: Ids) -> npt.NDArray[np.int32]:
         """When photos (N,) were taken, by their rows: (N,), year * 100 + month; 0 if unknown."""

@@ -352,33 +352,50 @@ def rank_newest(
     return Ranked(photos[matching])
 
 
-def without_copies(connection: sqlite3.Connection, ranked: Ranked) -> Ranked:
-    """The same without photos whose content comes before."""
-    # Few photos have copies, and the index of content hashes finds them at once.
-    same = [
-        np.fromstring(ids, np.int64, sep=",")
-        for (ids,) in connection.execute(
-            "SELECT group_concat(id) FROM photos WHERE content_hash IS NOT NULL "
-            "GROUP BY content_hash HAVING count(*) > 1"
+class Copies:
+    """Which photos have the same content as others, kept until the database changes."""
+
+    def __init__(self) -> None:
+        self._version: int | None = None
+        self._photos: Ids = np.empty(0, np.int64)
+        """(N,), ascending: those that have copies."""
+        self._groups: npt.NDArray[np.intp] = np.empty(0, np.intp)
+        """(N,): equal for equal content."""
+
+    def without(self, connection: sqlite3.Connection, ranked: Ranked) -> Ranked:
+        """The same photos without those whose content comes before."""
+        self._read(connection)
+        if not len(self._photos):
+            return ranked
+        [places] = np.nonzero(np.isin(ranked.photos, self._photos))
+        found = self._groups[np.searchsorted(self._photos, ranked.photos[places])]
+        _, first = np.unique(found, return_index=True)
+        kept = np.ones(len(ranked.photos), np.bool_)
+        kept[np.delete(places, first)] = False
+        return Ranked(
+            ranked.photos[kept],
+            None if ranked.scores is None else ranked.scores[kept],
+            None if ranked.ranks is None else ranked.ranks[kept],
+            ranked.query,
         )
-    ]
-    if not same:
-        return ranked
-    copies = np.concatenate(same)
-    order = np.argsort(copies)
-    groups = np.repeat(np.arange(len(same)), [len(one) for one in same])[order]
-    copies = copies[order]
-    [places] = np.nonzero(np.isin(ranked.photos, copies))
-    found = groups[np.searchsorted(copies, ranked.photos[places])]
-    _, first = np.unique(found, return_index=True)
-    kept = np.ones(len(ranked.photos), np.bool_)
-    kept[np.delete(places, first)] = False
-    return Ranked(
-        ranked.photos[kept],
-        None if ranked.scores is None else ranked.scores[kept],
-        None if ranked.ranks is None else ranked.ranks[kept],
-        ranked.query,
-    )
+
+    def _read(self, connection: sqlite3.Connection) -> None:
+        # It changes with every change that another connection has made.
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        if version == self._version:
+            return
+        same = [
+            np.fromstring(ids, np.int64, sep=",")
+            for (ids,) in connection.execute(
+                "SELECT group_concat(id) FROM photos WHERE content_hash IS NOT NULL "
+                "GROUP BY content_hash HAVING count(*) > 1"
+            )
+        ]
+        photos = np.concatenate([np.empty(0, np.int64), *same])
+        order = np.argsort(photos)
+        groups = np.repeat(np.arange(len(same)), [len(one) for one in same])
+        self._photos, self._groups = photos[order], groups[order]
+        self._version = version
 
 
 def vectors(connection: sqlite3.Connection, path: Path, model_id: str) -> SearchVectors | None:

@@ -113,6 +113,11 @@ class Jobs:
             job.start()
         return job
 
+    @property
+    def closed(self) -> bool:
+        """Whether the server is stopping."""
+        return self._closed
+
     def get(self, number: int) -> Job | None:
         """A job by its id."""
         return self._jobs.get(number)

@@ -33,11 +33,13 @@ class Query:
     """The number of a photo that the others should look like."""
     example: str = ""
     """The name of a photo that was dropped onto the page, as `Examples` gave it."""
+    lens: str = ""
+    confidence: str = ""
 
     @classmethod
     def of(cls, parameters: QueryParams) -> Self:
-        """Read the parameters of an address: q, exact, in, after, before, camera, near, keyword,
-        like, example. Others are ignored.
+        """Read the parameters of an address: q, exact, in, after, before, camera, lens, near,
+        confidence, keyword, like, example. Others are ignored.
 
         Raises
         ------
@@ -60,7 +62,9 @@ class Query:
             after=one("after"),
             before=one("before"),
             camera=one("camera"),
+            lens=one("lens"),
             near=one("near"),
+            confidence=one("confidence"),
             keywords=tuple(word for word in parameters.getlist("keyword") if word.strip()),
             like=int(like) if like else None,
             example=one("example"),
@@ -75,7 +79,9 @@ class Query:
             ("after", self.after),
             ("before", self.before),
             ("camera", self.camera),
+            ("lens", self.lens),
             ("near", self.near),
+            ("confidence", self.confidence),
             *(("keyword", word) for word in self.keywords),
             ("like", "" if self.like is None else str(self.like)),
             ("example", self.example),
@@ -110,4 +116,6 @@ class Query:
             self.camera or None,
             self.near or None,
             self.keywords,
+            self.lens or None,
+            self.confidence or None,
         )

@@ -25,6 +25,8 @@ from captioner.web.workspace import Reader, Workspace
 MAX_NUMBERS = 4_000_000
 """In all results that are kept: 48 MB."""
 MAX_EXAMPLES = 64
+FEW = 12
+"""Months with fewer photos share a heading with others."""
 
 _Version = tuple[tuple[int, int], ...]
 
@@ -41,7 +43,7 @@ class Results:
     scores: FloatArray | None
     """(N,): 0 to 1; None for the newest photos."""
     groups: tuple[tuple[str, int], ...]
-    """The months of the newest photos, and how many follow each other there; empty otherwise."""
+    """The headings of the newest photos, and how many are below each; empty otherwise."""
     searched: str
     """The words with respelled ones replaced."""
     respelled: Mapping[str, str]
@@ -200,14 +202,27 @@ class ResultsCache:
 
 
 def _groups(months: npt.NDArray[np.int32]) -> tuple[tuple[str, int], ...]:
-    """Runs of equal months, with their names."""
+    """Runs of photos of a month, or of several months with few photos each, and their names."""
     if not len(months):
         return ()
     starts = np.flatnonzero(np.append(True, np.diff(months) != 0))
     sizes = np.diff(np.append(starts, len(months)))
-    return tuple(
-        (_month(int(months[start])), int(size)) for start, size in zip(starts, sizes, strict=True)
-    )
+    runs: list[list[int]] = []
+    for month, size in zip(months[starts].tolist(), sizes.tolist(), strict=True):
+        if runs and month and max(runs[-1][2], size) < FEW:
+            runs[-1][1] = month
+            runs[-1][2] += size
+        else:
+            runs.append([month, month, size])
+    return tuple((_months(first, last), size) for first, last, size in runs)
+
+
+def _months(latest: int, earliest: int) -> str:
+    if latest == earliest:
+        return _month(latest)
+    if latest // 100 == earliest // 100:
+        return f"{_month(earliest).partition(' ')[0]} to {_month(latest)}"
+    return f"{_month(earliest)} to {_month(latest)}"
 
 
 def _month(month: int) -> str:

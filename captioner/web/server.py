@@ -86,6 +86,7 @@ def serve(
     config = uvicorn.Config(
         app,
         log_config=None,
+        log_level="critical",  # the guard logs what goes wrong, in one line
         access_log=False,
         server_header=False,
         date_header=False,

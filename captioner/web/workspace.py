@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +16,7 @@ from captioner.index import ChunkCache, Hit, Index, PhotoRow
 from captioner.model.options import DEFAULT_OPTIONS, DescribeOptions
 from captioner.rendering.thumbnails import ThumbnailCache
 from captioner.types import DecodedPhoto, Describer, Description, Failure, Photo, QueryPlanner
+from captioner.web.indexing import Indexer
 from captioner.web.jobs import Jobs
 
 Load = Callable[[DescribeOptions], Describer]
@@ -117,6 +118,7 @@ class Workspace:
         self.thumbnails = thumbnails or ThumbnailCache()
         self.jobs = Jobs()
         self._load = load or _load
+        self.indexer = Indexer(self.databases[0], self.jobs, self._load_for_indexing)
         self._describers: dict[int, Describer] = {}
         self._model_locks = [threading.Lock() for _ in models]
         self._chunks = [ChunkCache() for _ in self.databases]
@@ -208,6 +210,13 @@ class Workspace:
         with self._model_locks[number]:
             return self._loaded(choice)
 
+    @contextmanager
+    def model(self, number: int = 0) -> Iterator[Describer]:
+        """Borrow a loaded model, which nobody else uses meanwhile; see `describer`."""
+        choice = self.choice(number)
+        with self._model_locks[number]:
+            yield self._loaded(choice)
+
     def describe(self, photo: Photo, number: int = 0) -> Description | Failure:
         """Describe a photo's file by a model. Stores nothing."""
         from captioner.photos.read import read
@@ -227,6 +236,10 @@ class Workspace:
         self.jobs.close()
         with self._open_lock:
             self._open.close()
+
+    def _load_for_indexing(self) -> Describer:
+        """The first model once more, for many photos: it is busy for hours."""
+        return self._load(replace(self.models[0].options, photos=None))
 
     def _loaded(self, choice: ModelChoice) -> Describer:
         if choice.number not in self._describers:

@@ -84,6 +84,10 @@ def test_without_filters_the_newest_come_first_and_undated_ones_last(index: Inde
         ({"keywords": ["dog", "beach"]}, ["fiji", "plain", "undated"]),
         ({"keywords": ["family trip"]}, ["fiji"]),
         ({"keywords": ["do"]}, []),
+        ({"camera": '"Canon EOS R6"'}, ["paris"]),
+        ({"camera": '"Canon EOS R"'}, []),
+        ({"confidence": "0.5,0.6"}, ["fiji", "sydney", "paris", "plain", "undated"]),
+        ({"confidence": "0.4,0.5"}, []),
     ],
 )
 def test_each_keeps_what_matches(index: Index, asked: dict[str, Any], names: list[str]) -> None:
@@ -114,6 +118,10 @@ def test_filters_combine_with_a_query_and_with_similarity(index: Index) -> None:
         ({"near": "0,0,-1"}, "is not a latitude"),
         ({"near": "here"}, "is not a latitude"),
         ({"camera": " "}, "an empty filter"),
+        ({"lens": " "}, "an empty filter"),
+        ({"confidence": "0.5"}, "is not a range of confidence"),
+        ({"confidence": "0.9,0.5"}, "is not a range of confidence"),
+        ({"confidence": "0,nan"}, "is not a range of confidence"),
         ({"keywords": [""]}, "an empty filter"),
     ],
 )

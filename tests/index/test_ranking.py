@@ -119,3 +119,11 @@ def test_several_indexes_are_ranked_as_one(index: Index) -> None:
     one = searching.rank(index, "dog", model=("m", planner), min_score=0)
     assert ranking.rows[::2].tolist() == one.rows.tolist()
     assert ranking.positions[:4].tolist() == [0, 1, 0, 1]
+
+
+def test_new_copies_are_noticed(index: Index) -> None:
+    before = searching.rank(index)
+    with Index.open(index.path, write=True) as writer:
+        writer.store([fake_descriptions.description("99.jpg", content_hash=bytes(20))], "m")
+    after = searching.rank(index)
+    assert len(after.rows) == len(before.rows)

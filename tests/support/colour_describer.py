@@ -43,6 +43,11 @@ class ColourDescriber:
         self._alternatives = alternatives
         self._min_confidence = min_confidence or 0.0
 
+    def adjusted(self, *, alternatives: int, min_confidence: float | None) -> ColourDescriber:
+        """See `captioner.comparison.AdjustableModel`."""
+        least = self._min_confidence if min_confidence is None else min_confidence
+        return ColourDescriber(alternatives=alternatives, min_confidence=least)
+
     def encode(self, batches: Iterable[PixelArray]) -> Iterator[Features]:
         for batch in batches:
             features = np.zeros((len(batch), 2048), np.float32)

@@ -101,6 +101,7 @@ element("show-filters").addEventListener("click", () => {
 
 function compareWith(next, said) {
   like = { number: "", example: "", picture: "", ...next };
+  like.number = `${like.number}`;
   exampleBox.hidden = !like.picture;
   if (like.picture) exampleBox.querySelector("img").src = like.picture;
   exampleBox.querySelector("span").textContent = said;
@@ -296,7 +297,7 @@ new ResizeObserver(([{ target }]) => {
 }).observe(document.querySelector("header.site"));
 
 const asked = new URLSearchParams(location.search);
-if (["in", "after", "before", "camera", "near", "keyword", "exact"].some((name) => asked.has(name))) {
+if (["in", "after", "before", "camera", "lens", "near", "confidence", "keyword", "exact"].some((name) => asked.has(name))) {
   filters.hidden = false;
   element("show-filters").setAttribute("aria-expanded", "true");
 }

@@ -147,8 +147,7 @@ export class GridView {
       if (node.textContent !== label) node.textContent = label;
       node.style.transform = `translateY(${at + shift}px)`;
     });
-    const header = this.offset() - this.month.offsetTop;
-    const current = this.layout.section("top", Math.max(0, top + header + 60));
+    const current = this.layout.section("top", Math.max(0, top + this.header()));
     this.month.hidden = !current.label || window.scrollY < this.offset();
     this.month.dataset.label = current.label;
   }
@@ -298,6 +297,7 @@ export class GridView {
   }
 
   header() {
-    return document.querySelector("header.site").offsetHeight + 8;
+    const { bottom } = document.querySelector("header.site").getBoundingClientRect();
+    return Math.max(0, bottom) + 8;
   }
 }
