@@ -6,6 +6,8 @@ import base64
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
 
 _VERSION = re.compile(r"(.+)_\d\d+(\.[^.]+)", re.DOTALL)
 
@@ -24,6 +26,19 @@ def spelled(path: str | bytes) -> tuple[str, str | None]:
         exact = path if isinstance(path, bytes) else os.fsencode(path)
         return exact.decode("utf-8", "backslashreplace"), base64.b64encode(exact).decode()
     return text, None
+
+
+def distinct_names(folders: Sequence[Path]) -> list[str]:
+    """A short name for each folder: its own, after those of its parents where others end alike."""
+    parts = [Path(os.path.abspath(folder)).parts for folder in folders]  # noqa: PTH100 (`.`, `..`)
+
+    def name(own: tuple[str, ...]) -> str:
+        for count in range(1, len(own)):
+            if sum(other[-count:] == own[-count:] for other in parts) == 1:
+                return os.path.join(*own[-count:])  # noqa: PTH118 (text)
+        return os.path.join(*own)  # noqa: PTH118
+
+    return [name(own) for own in parts]
 
 
 def fold(name: str) -> str:

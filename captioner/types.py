@@ -254,6 +254,8 @@ class Description:
     """(D,): the encoder's pooled features, stored so that another decoder needs no pixels."""
     vectors: SearchVectors
     facts: Facts = Facts()
+    others: tuple[Description, ...] = ()
+    """Of the same photo by further models, where several describe it."""
 
     @property
     def text(self) -> str:
@@ -432,6 +434,11 @@ class Describer(Protocol):
     @property
     def size(self) -> int:
         """Width and height of the encoder's input, pixels."""
+        ...
+
+    @property
+    def needs_grid(self) -> bool:
+        """Whether it describes photos by the encoder's feature map, which `encode` then returns."""
         ...
 
     @property

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import chain, islice, takewhile
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -13,6 +14,8 @@ from captioner.cli import console, executors, loading, options, streams, updatin
 from captioner.cli.interrupt import finishing
 from captioner.cli.paths import InputPaths
 from captioner.cli.progress import progress
+from captioner.errors import UsageError
+from captioner.filenames import distinct_names
 
 if TYPE_CHECKING:
     from captioner.execution import Executor
@@ -41,7 +44,7 @@ def caption(
     log_file: options.LogFile = None,
     beams: options.Beams = None,
     batch_size: options.BatchSize = None,
-    model: options.Model = None,
+    model: options.Models = None,
     device: options.Device = "auto",
     precision: options.Precision = "int8",
     executor: options.Executor = "auto",
@@ -53,11 +56,14 @@ def caption(
     --keywords, keywords, separated by tabs; with --alternatives, one line per caption. If no
     caption is reliable enough, keywords replace it: airliner, wing, sky.
 
+    With several --model, each line also names its model, before the caption.
+
     \b
     Examples:
       captioner caption photo.jpg
       captioner caption --keywords 5 holiday/
       captioner caption --json holiday/ > captions.jsonl
+      captioner caption --model small --model large photo.jpg
       find . -name '*.jpg' -print0 | captioner caption -0 -
     """
     console.configure_output(quiet=quiet, log_file=log_file)
@@ -73,8 +79,8 @@ def caption(
     from captioner.photos.walk import Selection, walk
     from captioner.types import Failure
 
+    bundles = _bundles(model, executor)
     describe_options = DescribeOptions(
-        bundle=model,
         device=device,
         precision=precision,
         batch_size=batch_size,
@@ -84,13 +90,15 @@ def caption(
         min_confidence=min_confidence,
     )
 
-    def load(photos: int | None) -> Describer:
+    def load(photos: int | None) -> Sequence[Describer]:
+        each = [replace(describe_options, bundle=one.folder, photos=photos) for one in bundles]
         with bar.preparing("loading the model"):
-            describer = loading.load(
-                replace(describe_options, photos=photos), start=executor != "ray"
-            )
+            if len(each) > 1:
+                describers = loading.load_several(each)
+            else:
+                describers = [loading.load(each[0], start=executor != "ray")]
         streams.clear_status()
-        return describer
+        return describers
 
     chosen = executors.chosen(executor, staging)
     selection = Selection(tuple(exclude or ()), include_hidden)
@@ -112,16 +120,12 @@ def caption(
                 if as_json:
                     console.json_line({"path": path, "error": result.reason})
             else:
-                path = inputs.spelled(result.photo.path)
+                path = inputs.spelled(result[0].photo.path)
                 if as_json:
-                    console.json_line(_record(path, result, keywords, alternatives > 1))
+                    records = [_record(each, keywords, alternatives > 1) for each in result]
+                    console.json_line({"path": path, **_joined(records, bundles)})
                 else:
-                    _print(
-                        None if inputs.one_file else path,
-                        [each.text for each in result.captions]
-                        or [result.text or console.NOT_RECOGNISED],
-                        _keyword_text(result, keywords) if keywords else None,
-                    )
+                    _print(None if inputs.one_file else path, result, bundles, keywords)
             bar.done(path)
     skipped.sum_up()
     if stop():
@@ -135,25 +139,65 @@ def caption(
         raise typer.Exit(1)
 
 
+class _Bundle(NamedTuple):
+    """A model of the command line."""
+
+    folder: Path | None
+    """None: the default one."""
+    name: str = ""
+    """Short, and different from those of the others; empty if there is no other."""
+    model_id: str = ""
+    """Likewise."""
+
+
+def _bundles(chosen: Sequence[Path] | None, executor: str) -> list[_Bundle]:
+    """The bundles of `--model`.
+
+    Raises
+    ------
+    UsageError
+        If one of several is no bundle, two are the same model, or a cluster is to run them.
+    """
+    if not chosen or len(chosen) == 1:
+        return [_Bundle(chosen[0] if chosen else None)]
+    if executor == "ray":
+        raise UsageError(
+            "--executor ray runs one model at a time.", "Name one --model, or use another executor."
+        )
+    from captioner.model.bundle import Bundle
+
+    found: dict[str, Path] = {}
+    for folder in chosen:
+        model_id = Bundle.open(folder).model_id
+        if model_id in found:
+            raise UsageError(
+                f"{found[model_id]} and {folder} are the same model, {model_id}.",
+                "Name each model once.",
+            )
+        found[model_id] = folder
+    return list(map(_Bundle, found.values(), distinct_names(list(found.values())), found))
+
+
 def _described(
     photos: Iterator[Photo | Failure],
-    load: Callable[[int | None], Describer],
+    load: Callable[[int | None], Sequence[Describer]],
     choose: Callable[[], Executor],
     *,
     endless: bool,
-) -> Generator[Description | Failure, None, None]:
-    """Describe photos, in order if the executor keeps it.
+) -> Generator[tuple[Description, ...] | Failure, None, None]:
+    """Describe photos with one or more models, in order if the executor keeps it.
 
     Parameters
     ----------
     load
-        Loads the model, once there is a photo for it, given their number if they are few.
+        Loads the models, once there is a photo for them, given their number if they are few.
     choose
         Makes the executor, once there is a photo for it.
     endless
-        Whether to load the model without waiting to see if there are few photos.
+        Whether to load the models without waiting to see if there are few photos.
     """
     from captioner.execution import StagingExecutor
+    from captioner.execution.several import describe_each
     from captioner.model.options import FEW_PHOTOS
     from captioner.types import Failure
 
@@ -164,8 +208,13 @@ def _described(
             first = [photo, *islice(photos, 0 if endless else FEW_PHOTOS)]
             few = not endless and len(first) <= FEW_PHOTOS
             executor = choose()
-            describer = load(len(first) if few else None)
-            yield from executor.describe(chain(first, photos), describer)
+            describers = load(len(first) if few else None)
+            every = chain(first, photos)
+            if len(describers) > 1:
+                yield from describe_each(every, describers, executor)
+                return
+            for result in executor.describe(every, describers[0]):
+                yield result if isinstance(result, Failure) else (result,)
             if isinstance(executor, StagingExecutor):
                 executor.stored()
 
@@ -179,20 +228,44 @@ def _keyword_text(description: Description, keywords: int) -> str:
     return keyword_text(k.word for k in description.keywords[:keywords])
 
 
-def _print(path: str | None, captions: list[str], keywords: str | None) -> None:
-    if console.stdout_is_terminal():
-        console.block(path, captions, footer=keywords or "")
-        return
-    for caption_text in captions:
-        console.line(*(field for field in (path, caption_text, keywords) if field is not None))
+def _print(
+    path: str | None,
+    descriptions: Sequence[Description],
+    bundles: Sequence[_Bundle],
+    keywords: int | None,
+) -> None:
+    """Print what each model says about a photo; several with their names."""
+    for description, bundle in zip(descriptions, bundles, strict=True):
+        captions = [each.text for each in description.captions] or [
+            description.text or console.NOT_RECOGNISED
+        ]
+        words = _keyword_text(description, keywords) if keywords else None
+        if console.stdout_is_terminal():
+            named = [f"{bundle.name}: {text}" if bundle.name else text for text in captions]
+            console.block(None if bundle is not bundles[0] else path, named, footer=words or "")
+            continue
+        for text in captions:
+            fields = (path, bundle.name or None, text, words)
+            console.line(*(field for field in fields if field is not None))
+
+
+def _joined(records: Sequence[dict[str, object]], bundles: Sequence[_Bundle]) -> dict[str, object]:
+    """The record of one model, or those of several as `captions`."""
+    if len(records) == 1:
+        return records[0]
+    return {
+        "captions": [
+            {"folder": str(bundle.folder), "model": bundle.model_id, **record}
+            for bundle, record in zip(bundles, records, strict=True)
+        ]
+    }
 
 
 def _record(
-    path: str, description: Description, keywords: int | None, with_alternatives: bool
+    description: Description, keywords: int | None, with_alternatives: bool
 ) -> dict[str, object]:
     best = description.captions[0] if description.captions else None
     record: dict[str, object] = {
-        "path": path,
         "caption": description.text or None,
         "kind": "sentence" if best else "keywords" if description.text else None,
         "source": "model" if description.text else None,

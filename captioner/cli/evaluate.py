@@ -5,15 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captioner.cli import console, loading, options, outputs
+from captioner.cli import console, loading, options, outputs, references
 from captioner.cli.progress import progress
-from captioner.errors import CaptionerError, UsageError
+from captioner.errors import CaptionerError
 
 if TYPE_CHECKING:
     from captioner.training.corpora import Corpus, Example
@@ -24,16 +23,8 @@ if TYPE_CHECKING:
 
 def evaluate(
     *,
-    data: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Photos with captions. [default: CAPTIONER_DATA]"),
-    ] = None,
-    split: Annotated[
-        Literal["dev", "test", "train", "rest", "all"],
-        typer.Option(
-            metavar="NAME", help="Split to evaluate: dev, test, train, rest (in no split) or all."
-        ),
-    ] = "dev",
+    data: references.Data = None,
+    split: references.Split = "dev",
     queries: Annotated[
         list[Path] | None,
         typer.Option(
@@ -43,21 +34,11 @@ def evaluate(
         ),
     ] = None,
     objects: options.Objects = None,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write an HTML page of photos with the best, the worst and some other captions.",
-        ),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an existing --html file.")
-    ] = False,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", "-n", min=1, metavar="N", help="Evaluate the first N photos only."),
-    ] = None,
+    html: references.Html = None,
+    force: references.Force = False,
+    limit: references.Limit = None,
     beams: options.Beams = None,
+    no_rerank: options.NoRerank = False,
     batch_size: options.BatchSize = None,
     model: options.Model = None,
     device: options.Device = "auto",
@@ -81,7 +62,7 @@ def evaluate(
     """
     from captioner.model.options import DescribeOptions
     from captioner.model.query import load_planner
-    from captioner.training.corpora import find_data, read_corpus, read_objects
+    from captioner.training.corpora import read_objects
     from captioner.training.evaluation import evaluate as measure
     from captioner.training.metrics import read_queries, scorers
 
@@ -91,21 +72,14 @@ def evaluate(
     query_sets = {str(file): read_queries(file) for file in queries or []}
     annotated = read_objects(objects) if objects else {}
     if html:
-        _check_writable(html, force=force)
-    corpus = read_corpus(find_data(data))
-    examples = (corpus.photos if split == "all" else corpus.split(split))[:limit]
-    if not examples:
-        raise CaptionerError(
-            f"{corpus.name} has no photos in the {split} split ({corpus.how}).",
-            "Name another one with --split.",
-        )
+        references.check_writable(html, force=force)
+    corpus, examples = references.read_examples(data, split, limit)
     if objects and not any(example.name in annotated for example in examples):
         raise CaptionerError(
             f"{objects} lists the objects of none of these photos.",
             "Use the file that was made for them.",
         )
-    for warning in corpus.warnings:
-        console.warning(f"{warning}.")
+    references.warn_of_skipped(corpus)
     model_id, rank = load_planner(model)
     described, failed = _describe(
         examples,
@@ -116,6 +90,7 @@ def evaluate(
                 precision=precision,
                 batch_size=batch_size,
                 beam_width=beams,
+                rerank=not no_rerank,
                 min_confidence=0,  # also measure captions below the threshold
             )
         ),
@@ -144,22 +119,6 @@ def evaluate(
         console.note(evaluation.scores.note)
     if failed:
         raise typer.Exit(1)
-
-
-def _check_writable(file: Path, *, force: bool) -> None:
-    if not find_spec("jinja2"):
-        raise CaptionerError(
-            "--html needs the package jinja2.", "Install it with `pip install 'captioner[eval]'`."
-        )
-    file = outputs.check_file(file, "--html", force=force)
-    try:
-        with tempfile.TemporaryFile(dir=file.parent):
-            pass
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {file}: {error.strerror or error}.",
-            "Name a file in a folder that exists and that you may write to.",
-        ) from None
 
 
 def _describe(examples: Sequence[Example], describer: Describer) -> tuple[list[Description], int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Thread
 from threading import enumerate as running
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -29,9 +29,23 @@ def load(options: DescribeOptions, *, start: bool = True) -> Model:
         return interruptible(lambda: model.load(options, start=False))
     sys.modules.setdefault(_CONVERTER, cast(Any, None))  # an import of it fails
     loaded = interruptible(lambda: model.load(options), meanwhile=_import_decoding)
-    if options.precision == "bfloat16" and loaded.engine.name == "OpenVINO float32":
-        console.warning("--precision bfloat16 is not supported by this CPU; using float32.")
+    _warn_of_precision(loaded, options)
     return loaded
+
+
+def load_several(options: Sequence[DescribeOptions]) -> list[Model]:
+    """Load models as `captioner.model.load_several` does; see `load`."""
+    from captioner import model
+
+    sys.modules.setdefault(_CONVERTER, cast(Any, None))
+    loaded = interruptible(lambda: model.load_several(options), meanwhile=_import_decoding)
+    _warn_of_precision(loaded[0], options[0])
+    return loaded
+
+
+def _warn_of_precision(loaded: Model, asked: DescribeOptions) -> None:
+    if asked.precision == "bfloat16" and loaded.engine.name == "OpenVINO float32":
+        console.warning("--precision bfloat16 is not supported by this CPU; using float32.")
 
 
 def _import_decoding() -> None:

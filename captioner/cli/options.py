@@ -60,6 +60,16 @@ Model = Annotated[
     ),
 ]
 
+Models = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--model",
+        metavar="FOLDER",
+        help="Use this model bundle instead of CAPTIONER_MODEL or the default (repeatable: a "
+        "caption by each).",
+    ),
+]
+
 Device = Annotated[
     Literal["auto", "cpu", "gpu", "keras"],
     typer.Option(
@@ -82,6 +92,15 @@ Beams = Annotated[
         metavar="N",
         help="Beam width; a wider beam is slower.",
         show_default="the model's own",
+    ),
+]
+
+NoRerank = Annotated[
+    bool,
+    typer.Option(
+        "--no-rerank",
+        help="Measure beam search alone, as papers do: the decoder's most probable sentence, "
+        "without the model's other evidence and without length normalisation.",
     ),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from captioner.model.describer import Model
     from captioner.types import BundleIds
 
-__all__ = ["DescribeOptions", "load", "weights"]
+__all__ = ["DescribeOptions", "load", "load_several", "weights"]
 
 offline.prepare()
 
@@ -33,6 +34,24 @@ def load(options: DescribeOptions = DEFAULT_OPTIONS, *, start: bool = True) -> M
     from captioner.model import describer
 
     return describer.load(options, start=start)
+
+
+def load_several(options: Sequence[DescribeOptions]) -> list[Model]:
+    """Load several bundles for the same photos, and start an engine for each encoder.
+
+    Parameters
+    ----------
+    options
+        They differ in the bundle alone.
+
+    Raises
+    ------
+    UsageError, CaptionerError
+        As `load`.
+    """
+    from captioner.model import describer
+
+    return describer.load_several(options)
 
 
 def weights(bundle: Path | None = None) -> BundleIds:

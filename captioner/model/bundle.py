@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from captioner.errors import CaptionerError, UsageError
 from captioner.model import destination
@@ -138,6 +139,28 @@ class Bundle:
                 "index FOLDER --model MODEL --db FILE.",
             )
 
+    @property
+    def bytes_on_disk(self) -> int:
+        """Bytes of all its files, the manifest included."""
+        return sum((self.folder / name).stat().st_size for name in [MANIFEST, *self._files])
+
+    def parameters(self, name: str) -> int:
+        """How many numbers a safetensors file holds; raises as `path`."""
+        return sum(array.size for array in self._load(name).values())
+
+    def verify(self) -> None:
+        """Check that all files are there, with their checksums.
+
+        Raises
+        ------
+        CaptionerError
+            As `path`, or if the manifest lists no files.
+        """
+        if not self._files:
+            raise CaptionerError(f"{self.folder / MANIFEST} lists no files.", _AGAIN)
+        for name in self._files:
+            self._checked(name)
+
     def path(self, name: str) -> Path:
         """The path of one of the bundle's files, its checksum verified.
 
@@ -151,18 +174,26 @@ class Bundle:
 
     def arrays(self, name: str) -> dict[str, FloatArray]:
         """The arrays of a safetensors file by name, as float32; raises as `path`."""
-        from safetensors.numpy import load
-
-        try:
-            return {
-                key: value.astype(np.float32) for key, value in load(self._checked(name)).items()
-            }
-        except (ValueError, KeyError) as error:
-            raise CaptionerError(f"{self.folder / name} cannot be read: {error}.", _AGAIN) from None
+        return {key: value.astype(np.float32) for key, value in self._load(name).items()}
 
     def json(self, name: str) -> Any:
         """The content of a JSON file; raises as `path`."""
         return json.loads(self._checked(name))
+
+    @property
+    def _files(self) -> Mapping[str, str]:
+        """The checksum of each file by its name, as the manifest lists them."""
+        files = self.manifest.get("files")
+        return files if isinstance(files, dict) else {}
+
+    def _load(self, name: str) -> dict[str, npt.NDArray[Any]]:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            return load(self._checked(name))
+        except (ValueError, KeyError, SafetensorError) as error:
+            raise CaptionerError(f"{self.folder / name} cannot be read: {error}.", _AGAIN) from None
 
     def _checked(self, name: str) -> bytes:
         file = self.folder / name

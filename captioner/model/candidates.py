@@ -43,6 +43,8 @@ class GenerationConfig:
 
     reranker: Reranker | None = None
     """What ranks the candidates, instead of the three weights."""
+    decoder_alone: bool = False
+    """Whether the heads have no say: see `of_decoder_alone`. In no manifest."""
 
     @classmethod
     def from_manifest(cls, entry: Mapping[str, Any]) -> Self:
@@ -55,6 +57,25 @@ class GenerationConfig:
         """The same with other values of `length_penalty`, `joint_weight` or `pmi_weight`."""
         changes: dict[str, Any] = dict(weights)
         return replace(self, **changes)
+
+    def of_decoder_alone(self) -> Self:
+        """Beam search alone, by the decoder's probability: how papers compare decoders.
+
+        Sentences may use the whole vocabulary, and the most probable one comes first: no shortlist
+        from the word head, no length normalisation, no other style, no reranking, and nothing is
+        dropped for being repetitive. (Tanti, Gatt and Camilleri, "Where to put the image in an
+        image caption generator", 2018, search so.)
+        """
+        return replace(
+            self,
+            decoder_alone=True,
+            other_style=False,
+            fallback_style=False,
+            length_penalty=0.0,
+            joint_weight=0.0,
+            pmi_weight=0.0,
+            reranker=None,
+        )
 
     def manifest(self) -> dict[str, Any]:
         """The inverse of `from_manifest`."""
@@ -146,7 +167,8 @@ class CandidateGenerator:
         widths: Mapping[int, int],
     ) -> list[list[Candidate]]:
         """Candidates, with the beam width of each style, by its start token."""
-        found = self._search(features, self.shortlist(hidden), widths)
+        shortlist = None if self.config.decoder_alone else self.shortlist(hidden)
+        found = self._search(features, shortlist, widths)
         sentences = [
             [tuple(self._vocabulary.decode(s.tokens)) for s, _ in photo] for photo in found
         ]
@@ -162,7 +184,11 @@ class CandidateGenerator:
                     sentences[row], found[row], evidence[row], cosines, strict=True
                 )
             ]
-            kept = without_repetition(candidates)
+            kept = (
+                list(range(len(candidates)))
+                if self.config.decoder_alone
+                else without_repetition(candidates)
+            )
             out.append(self._rank([candidates[one] for one in kept], vectors[first:end][kept]))
         return out
 
@@ -178,7 +204,7 @@ class CandidateGenerator:
         )
 
     def _search(
-        self, features: Features, shortlist: IntArray, widths: Mapping[int, int]
+        self, features: Features, shortlist: IntArray | None, widths: Mapping[int, int]
     ) -> list[list[tuple[Sentence, bool]]]:
         """Sentences of each photo, all different, and whether each is in the other style."""
         config = self.config

@@ -105,6 +105,11 @@ class Model:
         return _engine(self.bundle, self._options)
 
     @property
+    def needs_grid(self) -> bool:
+        """Whether a decoder reads the feature map; see `captioner.types.Describer`."""
+        return self.bundle.needs_grid
+
+    @property
     def batch_size(self) -> int:
         """Photos per batch, at most."""
         return self.engine.batch_size
@@ -250,6 +255,8 @@ def load(options: DescribeOptions, *, start: bool = True) -> Model:
     if width < 1:
         raise UsageError(f"--beams {width}: the beam width has to be positive.", "Use 1 or more.")
     config = replace(config, beam_width=max(width, options.alternatives))
+    if not options.rerank:
+        config = config.of_decoder_alone()
     # At the same time: most of an engine's start leaves the interpreter to others.
     with ThreadPoolExecutor(1, "engine") as pool:
         engine = pool.submit(_engine, bundle, options) if start else None
@@ -258,6 +265,24 @@ def load(options: DescribeOptions, *, start: bool = True) -> Model:
         if engine:
             model.engine = engine.result()
     return model
+
+
+def load_several(options: Sequence[DescribeOptions]) -> list[Model]:
+    """Load bundles; those that need the same of one encoder share its engine.
+
+    See `captioner.model.load_several`.
+    """
+    models: list[Model] = []
+    for each in options:
+        model = load(each, start=False)
+        same = (
+            one
+            for one in models
+            if (one.encoder_id, one.needs_grid) == (model.encoder_id, model.needs_grid)
+        )
+        model.engine = other.engine if (other := next(same, None)) else model.engine
+        models.append(model)
+    return models
 
 
 def _engine(bundle: Bundle, options: DescribeOptions) -> Engine:

@@ -34,6 +34,9 @@ class DescribeOptions:
         How many photos there are to describe, at most. None: not known.
     beam_width
         Hypotheses per photo during beam search. None: the bundle's own.
+    rerank
+        Whether captions are chosen as the bundle was made for. False: each is the decoder's most
+        probable sentence, as `GenerationConfig.of_decoder_alone` says.
     alternatives
         Captions per photo, at most.
     keywords
@@ -49,6 +52,7 @@ class DescribeOptions:
     batch_size: int | None = None
     photos: int | None = None
     beam_width: int | None = None
+    rerank: bool = True
     alternatives: int = 1
     keywords: int = DEFAULT_KEYWORDS
     min_confidence: float | None = None

@@ -13,6 +13,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from captioner.errors import PhotoError
 from captioner.photos.read import read
@@ -30,6 +31,7 @@ END = 240
 """Of the histogram: CIDEr."""
 STYLES = ("base.css", "plots.css", "sheet.css")
 
+T = TypeVar("T")
 Row = tuple[Example, Description, float]
 """A photo with its references, the model's description, and the CIDEr of its caption."""
 
@@ -55,7 +57,8 @@ class Group:
     """Of its anchor."""
     heading: str
     explanation: str
-    cards: list[Card]
+    cards: Sequence[object]
+    """What the template shows of each photo, such as a `Card`."""
 
 
 def sheet(
@@ -80,26 +83,18 @@ def sheet(
         for example, description in zip(evaluation.examples, evaluation.descriptions, strict=True)
     ]
     rows.sort(key=lambda row: (-row[2], row[0].name))
-    each = min(count, max(1, len(rows) // 3))
-    best, middle, worst = rows[:each], rows[each:-each], rows[each:][-each:]
-    between = sorted(
-        random.Random(seed).sample(middle, min(each, len(middle))),
-        key=lambda row: -row[2],
-    )
+    best, between, worst = best_between_worst(rows, count, seed)
     groups = [
         ("best", "The best", f"The {len(best)} captions with the highest CIDEr.", best),
         ("between", "In between", f"{len(between)} of the others, at random.", between),
         ("worst", "The worst", f"The {len(worst)} captions with the lowest CIDEr.", worst),
     ]
     scores, recall = evaluation.scores, evaluation.recall
-    style = stylesheet(*STYLES)
-    digest = hashlib.sha256(style.encode()).digest()
     return render(
         "sheet.html",
         title=title,
         about=about,
-        style=style,
-        style_digest=base64.b64encode(digest).decode("ascii"),
+        **own_style(*STYLES),
         captions=_caption_figures(evaluation),
         note=scores.note,
         histogram=_histogram(list(scores.photo_cider.values())),
@@ -119,6 +114,32 @@ def sheet(
             if some
         ],
     )
+
+
+def best_between_worst(
+    ranked: Sequence[T], count: int, seed: int
+) -> tuple[Sequence[T], Sequence[T], Sequence[T]]:
+    """The first of a ranking, a random sample of the others in its order, and the last.
+
+    Parameters
+    ----------
+    count
+        Of each; fewer if there are not enough, as none is there twice.
+    """
+    each = min(count, max(1, len(ranked) // 3))
+    between = range(len(ranked))[each:-each]
+    sample = sorted(random.Random(seed).sample(between, min(each, len(between))))
+    return ranked[:each], [ranked[number] for number in sample], ranked[each:][-each:]
+
+
+def own_style(*names: str) -> dict[str, str]:
+    """Style sheets of a page that is a single file, and the digest by which its policy allows them.
+
+    They are what `sheet.html` takes as `style` and `style_digest`.
+    """
+    style = stylesheet(*names)
+    digest = hashlib.sha256(style.encode()).digest()
+    return {"style": style, "style_digest": base64.b64encode(digest).decode("ascii")}
 
 
 def _caption_figures(evaluation: Evaluation) -> list[tuple[str, str]]:
@@ -153,7 +174,7 @@ def _histogram(values: Sequence[float]) -> plots.Chart:
 
 def _card(example: Example, description: Description, cider: float) -> Card:
     return Card(
-        image=_thumbnail(example),
+        image=thumbnail(example),
         caption=description.captions[0],
         cider=cider,
         keywords=description.keywords,
@@ -162,7 +183,8 @@ def _card(example: Example, description: Description, cider: float) -> Card:
     )
 
 
-def _thumbnail(example: Example) -> str:
+def thumbnail(example: Example) -> str:
+    """A small JPEG of a photo as a data URI; empty if it cannot be read any more."""
     try:
         photo = Photo.of(example.path, example.path.stat())
         jpeg = thumbnails.encode(read(photo, SIDE))

@@ -15,6 +15,7 @@ import colour_describer
 import jsonschema
 import pictures
 import pytest
+import tiny_bundles
 import typer
 from PIL import Image
 from processes import ROOT
@@ -23,9 +24,11 @@ from typer.testing import CliRunner, Result
 from captioner.cli import console
 from captioner.cli.app import COMMANDS, app
 from captioner.index import Index
+from captioner.model import query
 
 pytestmark = pytest.mark.process
 
+LOAD_PLANNER = query.load_planner
 Run = Callable[..., Result]
 Lines = Callable[..., list[dict[str, Any]]]
 
@@ -231,6 +234,17 @@ class TestCaption:
         [record] = lines("caption", "red.jpg", *words)
         assert len(record["keywords"]) == left
         assert record["caption"] == "A red photo."
+
+    def test_two_models(self, lines: Lines) -> None:
+        bundles = [tiny_bundles.write(Path(name), seed=ord(name)) for name in ("x", "y")]
+        words = ["red.jpg", "broken.jpg", NOT_UTF_8, "--model", "x", "--model", "y"]
+        options = ["--precision", "float32", "--min-confidence", "0", "--alternatives", "2"]
+        red, broken, named = lines("caption", *words, *options, code=1)
+        assert [each["folder"] for each in red["captions"]] == ["x", "y"]
+        assert [each["model"] for each in red["captions"]] == [one.model_id for one in bundles]
+        assert {each["kind"] for each in red["captions"]} == {"sentence"}
+        assert broken.keys() == {"path", "error"}
+        assert named["path_bytes"]
 
     def test_a_missing_photo_given_by_name(self, lines: Lines) -> None:
         [record] = lines("caption", NOT_UTF_8.replace("caf", "no"), code=1)
@@ -477,6 +491,24 @@ class TestSingleObjects:
         assert (record["failed"], record["captions"]["photos"]) == (1, 3)
         assert record["query_files"][0]["file"] == "queries.jsonl"
 
+    def test_compare(self, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("pycocoevalcap")
+        monkeypatch.setattr("captioner.model.query.load_planner", LOAD_PLANNER)
+        monkeypatch.setenv("PATH", "")  # METEOR takes seconds
+        # An interval and a p-value need two systems; of one bundle there is no deviation.
+        for folder, seed in (("small 1", 1), ("small 2", 2), ("other", 3)):
+            tiny_bundles.write(Path(folder), seed=seed, options={"epochs": len(folder)})
+        for colour in ("red", "green"):
+            colour_describer.photo(Path(f"Images/{colour}.jpg"), colour)
+        Path("Images/broken.jpg").write_bytes(b"")
+        rows = ("image,caption", "red.jpg,A red wall .", "green.jpg,The wall .", "broken.jpg,A")
+        Path("captions.txt").write_text("\n".join(rows))
+        words = ("--data", ".", "--split", "all", "--precision", "float32", "--beams", "2")
+        [record] = lines("compare", "small 1", "small 2", "other", *words, code=1)
+        assert (record["failed"], record["photos"], record["beams"]) == (1, 2, 2)
+        small, other = record["systems"]
+        assert (small["name"], len(small["bundles"]), other["sd"]) == ("small", 2, None)
+
 
 DIFFERENT = {
     "--force": "what it replaces differs, and the help says it",
@@ -489,6 +521,7 @@ DIFFERENT = {
     "--batch-size": "of the model, or of training",
     "--db": "one to write to, or all that are searched as one",
     "--rate": "train has learning rates of other parts, too",
+    "--model": "one, or several that describe the same photos",
 }
 """Options of one name that mean as much but say more in some commands."""
 

@@ -86,6 +86,7 @@ def run(*words: str) -> Result:
         ["undo", f"{EVIL}.jpg"],
         ["prune", "--dry-run"],
         ["evaluate", f"{EVIL}"],
+        ["compare", f"{EVIL}", f"{EVIL}="],
         ["info", "--db", f"{EVIL}"],
     ],
     ids=lambda words: " ".join(map(ascii, words)),

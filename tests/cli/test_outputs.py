@@ -215,6 +215,7 @@ def test_nor_is_one_that_the_environment_names(
             "both refer to",
         ),
         (["evaluate", "--data", "folder", "--html", "red.jpg", "--force"], "photo"),
+        (["compare", "bundle", "--data", "folder", "--html", "notes.txt"], "--force"),
         (["evaluate", "--data", "folder", "--html", "notes.txt"], "--force"),
         (["evaluate", "--data", "folder", "--html", "folder/../folder"], "both refer to"),
         (["evaluate", "--data", "folder", "--html", "nowhere/page.html"], "cannot write"),

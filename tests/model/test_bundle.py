@@ -50,6 +50,22 @@ def test_writing_again_replaces_all_files(folder):
     assert Bundle.open(folder).model_id != before
 
 
+def test_its_size_and_its_parameters(folder):
+    opened = Bundle.open(folder)
+    assert opened.parameters("a.safetensors") == 2 + LARGE.size
+    assert opened.bytes_on_disk == sum(file.stat().st_size for file in folder.iterdir())
+
+
+def test_all_files_are_verified(folder):
+    Bundle.open(folder).verify()
+    (folder / "words.json").write_text("[]")
+    with pytest.raises(CaptionerError, match=r"words\.json does not match its checksum"):
+        Bundle.open(folder).verify()
+    (folder / "bundle.json").write_text('{"format": 2}')
+    with pytest.raises(CaptionerError, match="lists no files"):
+        Bundle.open(folder).verify()
+
+
 @pytest.mark.parametrize("name", ["a.safetensors", "words.json"])
 def test_a_changed_byte_is_refused(folder, name):
     content = bytearray((folder / name).read_bytes())

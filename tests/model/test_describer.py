@@ -8,10 +8,11 @@ from dataclasses import replace
 import bigram
 import numpy as np
 import pytest
+import tiny_bundles
 
 from captioner.app_paths import bundle_folder
 from captioner.errors import CaptionerError, UsageError
-from captioner.model import DescribeOptions, decoders, describer, load
+from captioner.model import DescribeOptions, decoders, describer, load, load_several
 from captioner.model import bundle as bundles
 from captioner.model.bundle import Bundle
 from captioner.model.candidates import GenerationConfig
@@ -179,6 +180,16 @@ def test_a_beam_width_below_one_is_refused():
         load(DescribeOptions(device="cpu", beam_width=0))
 
 
+def test_without_reranking_the_decoder_alone_decides(tmp_path):
+    bundle = tiny_bundles.write(tmp_path / "tiny")
+    options = DescribeOptions(bundle=bundle.folder, device="cpu", beam_width=3, rerank=False)
+    model = load(options, start=False)
+    own = GenerationConfig.from_manifest(bundle.manifest["describe"])
+    assert model.generator.config == replace(own, beam_width=3).of_decoder_alone()
+    assert model.loader()().generator.config == model.generator.config
+    assert model.settings != load(replace(options, rerank=True), start=False).settings
+
+
 def test_a_model_is_loaded_again_elsewhere_without_its_engine():
     model = describer.load(DescribeOptions(device="cpu"), start=False)
     again = pickle.loads(pickle.dumps(model.loader()))()
@@ -191,3 +202,14 @@ def test_a_model_is_loaded_again_elsewhere_without_its_engine():
     assert [d.captions for d in again.describe([photo] * 3, features)] == [
         d.captions for d in model.describe([photo] * 3, features)
     ]
+
+
+def test_bundles_with_one_encoder_share_its_engine(tmp_path):
+    folders = [
+        tiny_bundles.write(tmp_path / name, seed=seed, encoder_seed=encoder).folder
+        for name, seed, encoder in (("a", 1, 0), ("b", 2, 1), ("c", 3, 0))
+    ]
+    options = [DescribeOptions(bundle=each, device="cpu", precision="float32") for each in folders]
+    first, other, second = load_several(options)
+    assert [model.bundle.folder for model in (first, other, second)] == folders
+    assert first.engine is second.engine is not other.engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -189,3 +190,61 @@ def test_half_of_the_hypotheses_may_be_in_the_other_style(width: int):
     assert len(fallback) == max(1, width // 2)
     assert all(c.other_style for c in fallback)
     assert max(fallback, key=lambda c: c.log_probability).words == ("a", "dog")
+
+
+def test_the_decoder_alone_takes_its_most_probable_sentence():
+    """What papers measure: any word, no length normalisation, no evidence but the decoder's."""
+    tokens = [*SPECIAL_TOKENS, "a", "dog", "and"]
+    following = {1: {4: 0.9, 5: 0.1}, 4: {5: 1.0}, 5: {END: 0.4, 6: 0.6}, 6: {4: 0.9, 5: 0.1}}
+
+    class Table:
+        vocabulary_size = len(tokens)
+
+        def start(self, features, shortlist=None):
+            self.shortlist = shortlist
+            return None, np.zeros(len(features), np.intp)
+
+        def step(self, photos, rows, states, last):
+            p = np.zeros((len(last), len(tokens)), np.float32)
+            for row, token in enumerate(last.tolist()):
+                for to, probability in following[token].items():
+                    p[row, to] = probability
+            if self.shortlist is not None:
+                p = np.take_along_axis(p, self.shortlist[rows], axis=1)
+            return p, states
+
+    head = WordHead(
+        {
+            "hidden.kernel": np.eye(1, dtype=np.float32), "hidden.bias": np.zeros(1, np.float32),
+            "stems.kernel": np.eye(1, dtype=np.float32), "stems.bias": np.zeros(1, np.float32),
+            "stems.usual": np.zeros(1, np.float32),
+        }, ["dog"], ["dog"],
+    )  # fmt: skip
+    space = JointSpace(
+        {
+            "text.vectors": np.eye(4, 3, -1, np.float32), "text.weights": np.ones(4, np.float32),
+            "text.bias": np.zeros(3, np.float32),
+        }, ["", "a", "dog", "and"],
+    )  # fmt: skip
+    config = GenerationConfig(
+        beam_width=6, max_length=5, other_style=True, fallback_style=True, length_penalty=2.0,
+        reranker=Reranker({"cosine": 1.0}), frequent_words=2, photo_words=1,
+    )  # fmt: skip
+    alone = config.of_decoder_alone()
+    assert (alone.beam_width, alone.max_length) == (6, 5)
+    assert alone.manifest() == {
+        **GenerationConfig(beam_width=6, max_length=5, frequent_words=2, photo_words=1).manifest(),
+        "length_exponent": 0.0, "joint": 0.0, "support": 0.0,
+    }  # fmt: skip
+    stepper = Table()
+    generator = CandidateGenerator(stepper, Vocabulary(tokens), head, space, alone)
+    one = np.zeros((1, 1), np.float32)
+    near_dog = np.array([[0, 1, 0]], np.float32)
+    [found] = generator.candidates(Features(one), one, near_dog)
+    assert stepper.shortlist is None
+    probabilities = [math.exp(candidate.log_probability) for candidate in found]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert found[0].words == ("a", "dog")
+    assert probabilities[0] == pytest.approx(0.9 * 0.4)
+    # Repetitive, and yet among the most probable.
+    assert ("a", "dog", "and", "a", "dog") in [candidate.words for candidate in found[:3]]

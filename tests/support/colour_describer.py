@@ -38,6 +38,7 @@ class ColourDescriber:
     encoder_id = "e0c0de4e0c0d"
     size = 16
     batch_size = 4
+    needs_grid = False
 
     def __init__(self, *, alternatives: int = 1, min_confidence: float | None = None) -> None:
         self._alternatives = alternatives

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from captioner.cli.app import app
 from captioner.errors import CaptionerError
+from captioner.model.options import DescribeOptions
 from captioner.training.corpora import Example
 from captioner.training.evaluation import by_order, evaluate
 from captioner.training.metrics import JudgedQuery
@@ -214,6 +215,19 @@ def test_command_prints_lines(walls: Path) -> None:
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     assert ["captions of 3 photos", "BLEU-1", "100.0"] in rows
     assert [row[1] for row in rows][-4:] == ["R@1", "R@5", "R@10", "median rank"]
+
+
+def test_command_measures_beam_search_alone(walls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load(options: DescribeOptions) -> ColourModel:
+        asked.append((options.rerank, options.beam_width, options.min_confidence))
+        return ColourModel()
+
+    monkeypatch.setattr("captioner.model.load", load)
+    command("--data", walls)
+    command("--data", walls, "--no-rerank", "--beams", "3")
+    assert asked == [(True, None, 0), (False, 3, 0)]
 
 
 def test_command_used_wrongly(walls: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captioner.errors import CaptionerError
+from captioner.training import metrics
 from captioner.training.metrics import (
     JudgedQuery,
     average_precision,
@@ -167,9 +168,29 @@ def test_paired_bootstrap() -> None:
     assert difference.low == pytest.approx(values.mean() - half, abs=0.15)
     assert difference.high == pytest.approx(values.mean() + half, abs=0.15)
     assert paired_bootstrap(a, b, seed=1) == difference
-    assert paired_bootstrap(a, a) == (0, 0, 0)
+    assert difference.p < 0.001
+    assert paired_bootstrap(a, a) == (0, 0, 0, 1)
     with pytest.raises(ValueError, match="same photos"):
         paired_bootstrap(a, {"other": 1.0})
+
+
+def test_paired_bootstrap_of_two_photos() -> None:
+    """Four samples of the differences -1 and 3 are equally likely: their means are -1, 1, 1, 3."""
+    difference = paired_bootstrap({"x": 9.0, "y": 5.0}, {"x": 10.0, "y": 2.0})
+    assert (difference.mean, difference.low, difference.high) == (1, -1, 3)
+    assert difference.p == pytest.approx(2 / 4, abs=0.03)
+    # Of 1 and 3, no sample has a mean of 0 or less.
+    certain = paired_bootstrap({"x": 1.0, "y": 3.0}, {"x": 0.0, "y": 0.0}, resamples=99)
+    assert certain == (2, 1, 3, 2 / 100)
+    assert paired_bootstrap({"x": 0.0, "y": 0.0}, {"x": 1.0, "y": 3.0}, resamples=99).p == 2 / 100
+
+
+def test_paired_bootstrap_of_many_photos_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    a = {str(n): float(n % 7) for n in range(50)}
+    b = {str(n): float(n % 3) for n in range(50)}
+    whole = paired_bootstrap(a, b)
+    monkeypatch.setattr(metrics, "_DRAWS", 7 * 50)
+    assert paired_bootstrap(a, b) == pytest.approx(whole, abs=0.05)
 
 
 def test_recall() -> None:
