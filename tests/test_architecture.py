@@ -44,8 +44,8 @@ ALLOWED = {
     "rendering": {"photos"},
     "web": {
         "library", "search", "indexing", "index", "model", "photos", "metadata", "execution",
-        "deduplication", "rendering", "corrections", "review", "statements", "writing",
-        "indexing_run", "comparison",
+        "deduplication", "rendering", "indexing_run", "comparison", "corrections", "review",
+        "statements", "writing",
     },
     "training": {"photos", "model", "rendering"},
     "api": {"photos", "model", "execution"},

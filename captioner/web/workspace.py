@@ -222,6 +222,13 @@ class Workspace:
             return self._loaded(choice)
 
     @contextmanager
+    def model(self, number: int = 0) -> Iterator[Describer]:
+        """Borrow a loaded model, which nobody else uses meanwhile; see `describer`."""
+        choice = self.choice(number)
+        with self._model_locks[number]:
+            yield self._loaded(choice)
+
+    @contextmanager
     def suggester(self, number: int = 0) -> Iterator[Suggester]:
         """Borrow a loaded model for its suggestions from stored features, one thread at a time.
 
@@ -236,13 +243,6 @@ class Workspace:
             if not isinstance(model, Suggester):
                 raise CaptionerError("this model suggests no sentences.")
             yield model
-
-    @contextmanager
-    def model(self, number: int = 0) -> Iterator[Describer]:
-        """Borrow a loaded model, which nobody else uses meanwhile; see `describer`."""
-        choice = self.choice(number)
-        with self._model_locks[number]:
-            yield self._loaded(choice)
 
     def describe(self, photo: Photo, number: int = 0) -> Description | Failure:
         """Describe a photo's file by a model. Stores nothing."""
