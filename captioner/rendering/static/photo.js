@@ -217,8 +217,9 @@ keys({
   a: { says: "Accept the first sentence", run: () => accept(considered[0]) },
   e: { says: "Edit the caption", run: () => caption.focus() },
   k: { says: "Add a keyword", run: () => keywordField.focus() },
-  w: { says: "Write into file or sidecar", run: write },
-  u: { says: "Undo what captioner wrote", run: undo },
+  // No key alone changes a file.
+  w: { says: "Go to Write", run: () => document.getElementById("write").focus() },
+  u: { says: "Go to Undo", run: () => document.getElementById("undo").focus() },
   o: { says: "Original file", run: follow("original") },
   "Ctrl+Enter": { says: "Save the caption", typing: true, run: () => document.getElementById("save").click() },
   Escape: {

@@ -48,8 +48,11 @@ def test_what_has_the_focus_can_be_seen(visit: Any, path: str) -> None:
             const element = document.activeElement
             if (!element || element === document.body) return null
             const style = getComputedStyle(element)
+            const stroked = [...element.querySelectorAll(".hit, circle")]
+                .map((part) => getComputedStyle(part))
+                .some(({ stroke, strokeWidth }) => stroke !== "none" && parseFloat(strokeWidth) > 1)
             return [element.outerHTML.slice(0, 120),
                     style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0
-                    || style.boxShadow !== "none"]
+                    || style.boxShadow !== "none" || stroked]
         }""")
         assert seen is None or seen[1], f"no outline: {seen[0]}"

@@ -107,7 +107,10 @@ def test_words_are_written_beside_the_photo_and_taken_back(
     page.get_by_role("button", name="Write", exact=True).click()
     expect(page.locator("#files")).to_contain_text("Two hills.")
     assert photo.read_bytes() != before
-    page.keyboard.press("u")
+    page.keyboard.press("u")  # which alone changes no file
+    expect(page.get_by_role("button", name="Undo what captioner wrote")).to_be_focused()
+    assert photo.read_bytes() != before
+    page.keyboard.press("Enter")
     expect(page.locator("#files")).not_to_contain_text("Two hills.")
     assert photo.read_bytes() == before
 
