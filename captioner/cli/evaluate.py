@@ -25,8 +25,14 @@ def evaluate(
     *,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Photos with captions. [default: CAPTIONER_DATA]"),
+        typer.Option(
+            metavar="FOLDER",
+            help="Photos with captions, in the formats of captioner train. "
+            "[default: CAPTIONER_DATA]",
+        ),
     ] = None,
+    language: options.Language = None,
+    columns: options.Columns = None,
     split: Annotated[
         Literal["dev", "test", "train", "rest", "all"],
         typer.Option(
@@ -81,6 +87,7 @@ def evaluate(
     from captioner.model.options import DescribeOptions
     from captioner.model.query import load_planner
     from captioner.training.corpora import find_data, read_corpus, read_objects
+    from captioner.training.corpora.columns import parse
     from captioner.training.evaluation import evaluate as measure
     from captioner.training.metrics import read_queries, scorers
 
@@ -91,7 +98,9 @@ def evaluate(
     annotated = read_objects(objects) if objects else {}
     if html:
         _check_writable(html, force=force)
-    corpus = read_corpus(find_data(data))
+    corpus = read_corpus(
+        find_data(data), language=language or "", columns=parse(columns) if columns else None
+    )
     examples = (corpus.photos if split == "all" else corpus.split(split))[:limit]
     if not examples:
         raise CaptionerError(

@@ -74,8 +74,21 @@ def train(
     data: training.Data = None,
     download: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Download Flickr8k into this folder, and train on it."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Download a data set from the Hugging Face hub into this folder, and train on it.",
+        ),
     ] = None,
+    download_corpus: Annotated[
+        Literal["flickr8k", "flickr30k", "coco"] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Data set to download: flickr8k (1.1 GB), flickr30k (4.4 GB) or coco (20 GB). "
+            "[default: flickr8k]",
+        ),
+    ] = None,
+    language: shared.Language = None,
+    columns: shared.Columns = None,
     extra_data: training.ExtraData = None,
     extra_style: training.ExtraStyle = None,
     extra_weight: training.ExtraWeight = None,
@@ -187,9 +200,10 @@ def train(
 ) -> None:
     """Train a model on photos with captions and write it as a bundle.
 
-    Your own photos need the layout of Flickr8k: a folder Images/ and a file captions.txt with the
-    columns image and caption. Progress is saved; --resume continues a run that was stopped. To
-    train the decoders further on CIDEr, see `captioner train-cider`.
+    The simplest form for your own photos is that of Flickr8k: a folder Images/ and a file
+    captions.txt with the columns image and caption. docs/training.md has the others. Progress is
+    saved; --resume continues a run that was stopped. To train the decoders further on CIDEr, see
+    `captioner train-cider`.
     """
     from captioner.app_paths import bundle_folder, usable_cache
     from captioner.cli import console
@@ -206,6 +220,7 @@ def train(
     training.require(
         "--extra-data or --extra-style", bool(extra_data or extra_style), extra_weight=extra_weight
     )
+    training.require("--download FOLDER", download is not None, download_corpus=download_corpus)
     if data is not None and download is not None:
         raise UsageError(
             "--data and --download are mutually exclusive.",
@@ -236,8 +251,8 @@ def train(
     }
     training.check_outputs(outputs, inputs, extra_data, extra_style)
     if download is not None:
-        _download(download)
-    corpora = training.read_data(data, extra_data, extra_style)
+        _download(download, download_corpus or "flickr8k")
+    corpora = training.read_data(data, extra_data, extra_style, language=language, columns=columns)
     samples: tuple[Example, ...] = read_samples(concepts) if concepts else ()
     photos = (*samples, *(photo for corpus in corpora.all for photo in corpus.photos))
     outputs.check_photos(photo.path.parent for photo in photos)
@@ -265,9 +280,11 @@ def train(
     training.summarise(result, data)
 
 
-def _download(folder: Path) -> None:
+def _download(folder: Path, name: str) -> None:
     from captioner.cli import console
     from captioner.training.download import download
+    from captioner.training.hub import CORPORA
 
-    console.note("Downloading Flickr8k, about 1.1 GB.")
-    download(folder)
+    corpus = CORPORA[name]
+    console.note(f"Downloading {corpus.title}, about {corpus.size}.")
+    download(folder, corpus)

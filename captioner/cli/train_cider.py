@@ -42,6 +42,8 @@ def train_cider(
         Path, typer.Option(metavar="FOLDER", help="Write the finished bundle to this folder.")
     ] = Path("captioner-model"),
     data: training.Data = None,
+    language: shared.Language = None,
+    columns: shared.Columns = None,
     extra_data: training.ExtraData = None,
     extra_style: training.ExtraStyle = None,
     extra_weight: training.ExtraWeight = None,
@@ -116,7 +118,7 @@ def train_cider(
     outputs = Outputs.of(out, work, force=force, resume=resume)
     data = find_data(data)
     training.check_outputs(outputs, {"--data": data, "BUNDLE": bundle}, extra_data, extra_style)
-    corpora = training.read_data(data, extra_data, extra_style)
+    corpora = training.read_data(data, extra_data, extra_style, language=language, columns=columns)
     outputs.check_photos(photo.path.parent for one in corpora.all for photo in one.photos)
     source = Bundle.open(bundle_folder(bundle))
 

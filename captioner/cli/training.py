@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -30,24 +32,25 @@ Data = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        help="Photos with captions, in Kaggle's or the original Flickr8k layout. "
-        "[default: CAPTIONER_DATA]",
+        help="Photos with captions: Flickr8k, Flickr30k, COCO, Karpathy's JSON files, a saved "
+        "Hugging Face data set, or a table (CSV, JSON Lines, Parquet). [default: CAPTIONER_DATA]",
     ),
 ]
 
 ExtraData = Annotated[
     list[Path] | None,
     typer.Option(
-        metavar="FOLDER",
-        help="More photos with captions to train on, in the same layouts (repeatable). Models are "
-        "selected on the dev split of --data alone.",
+        metavar="FOLDER[:WEIGHT]",
+        help="More photos with captions to train on, in the same formats (repeatable). With "
+        "FOLDER:2, each of these photos counts as two. Models are selected on the dev split of "
+        "--data alone.",
     ),
 ]
 
 ExtraStyle = Annotated[
     list[Path] | None,
     typer.Option(
-        metavar="FOLDER",
+        metavar="FOLDER[:WEIGHT]",
         help="Like --extra-data, for captions in a different style, which the decoders learn as "
         "a second style (repeatable).",
     ),
@@ -58,8 +61,8 @@ ExtraWeight = Annotated[
     typer.Option(
         min=0.1,
         metavar="WEIGHT",
-        help="Sample weight of photos from --extra-data and --extra-style; those from --data have "
-        f"1. [default: {_DEFAULT.extra_weight:g}]",
+        help="Sample weight of photos from --extra-data and --extra-style without a WEIGHT; those "
+        f"from --data have 1. [default: {_DEFAULT.extra_weight:g}]",
     ),
 ]
 
@@ -141,17 +144,47 @@ class TrainingData:
         return (self.main, *self.extra, *self.extra_style)
 
 
-def read_data(
-    data: Path | None, extra_data: list[Path] | None, extra_style: list[Path] | None
-) -> TrainingData:
-    """Read all data sets, and warn about what is skipped."""
-    from captioner.training.corpora import find_data, read_corpus
+def weighted(place: Path) -> tuple[Path, float | None]:
+    """A data set and its sample weight: `folder:2` has 2, unless there is a `folder:2`.
 
-    read = TrainingData(
-        read_corpus(find_data(data)),
-        tuple(map(read_corpus, extra_data or ())),
-        tuple(map(read_corpus, extra_style or ())),
+    Raises
+    ------
+    UsageError
+        If the weight is 0.
+    """
+    folder, colon, number = str(place).rpartition(":")
+    if not colon or os.path.lexists(place) or not re.fullmatch(r"\d+(\.\d*)?|\.\d+", number):
+        return place, None
+    if not float(number) > 0:
+        raise UsageError(f"the weight of {folder} is {number}.", "It should be above 0.")
+    return Path(folder), float(number)
+
+
+def read_data(
+    data: Path | None,
+    extra_data: list[Path] | None,
+    extra_style: list[Path] | None,
+    *,
+    language: str | None = None,
+    columns: list[str] | None = None,
+) -> TrainingData:
+    """Read all data sets, and warn about what is skipped.
+
+    Extra data have the language of the main data, and none of their held-out photos.
+    """
+    from captioner.training.corpora import apart, find_data, read_corpus
+    from captioner.training.corpora.columns import parse
+
+    main = read_corpus(
+        find_data(data), language=language or "", columns=parse(columns) if columns else None
     )
+    extra = [
+        read_corpus(folder, language=main.language, weight=weight)
+        for folder, weight in map(weighted, [*(extra_data or ()), *(extra_style or ())])
+    ]
+    extra = list(apart(main, extra))
+    of_style = len(extra_data or ())
+    read = TrainingData(main, tuple(extra[:of_style]), tuple(extra[of_style:]))
     for warning in (warning for corpus in read.all for warning in corpus.warnings):
         console.warning(f"{warning}.")
     return read
@@ -166,9 +199,12 @@ def check_outputs(
     """Check that everything can be written, and that no input is written to."""
     from captioner.app_paths import cache_folder
 
-    extra = {f"--extra-data {folder}": folder for folder in extra_data or ()}
-    style = {f"--extra-style {folder}": folder for folder in extra_style or ()}
-    outputs.check({**inputs, **extra, **style}, cache=cache_folder())
+    extra = {
+        f"{option} {folder}": folder
+        for option, named in (("--extra-data", extra_data), ("--extra-style", extra_style))
+        for folder, _ in map(weighted, named or ())
+    }
+    outputs.check({**inputs, **extra}, cache=cache_folder())
 
 
 def load_backend() -> None:

@@ -61,8 +61,15 @@ class RunBase:
     @cached_property
     def train(self) -> tuple[Example, ...]:
         """Photos to learn from, those of the main data first."""
-        extra = (photo for corpus in self.corpora[1:] for photo in corpus.photos)
-        return (*self.corpus.split("train"), *(photo for photo in extra if photo.split != "dev"))
+        return tuple(photo for _, photos in self._train_parts for photo in photos)
+
+    @property
+    def _train_parts(self) -> list[tuple[Corpus, tuple[Example, ...]]]:
+        extra = [
+            (corpus, tuple(photo for photo in corpus.photos if photo.split != "dev"))
+            for corpus in self.corpora[1:]
+        ]
+        return [(self.corpus, self.corpus.split("train")), *extra]
 
     @property
     def corpora(self) -> tuple[Corpus, ...]:
@@ -71,10 +78,13 @@ class RunBase:
 
     @property
     def sample_weights(self) -> FloatArray:
-        """float32 (train photos,): how often each photo of `train` counts."""
-        weights = np.full(len(self.train), self.config.extra_weight, np.float32)
-        weights[: len(self.corpus.split("train"))] = 1
-        return weights
+        """float32 (train photos,): how often each photo of `train` counts; by corpus."""
+        usual = [1.0, *(self.config.extra_weight for _ in self.corpora[1:])]
+        parts = [
+            np.full(len(photos), other if corpus.weight is None else corpus.weight, np.float32)
+            for (corpus, photos), other in zip(self._train_parts, usual, strict=True)
+        ]
+        return np.concatenate(parts)
 
     @property
     def other_style(self) -> frozenset[Path]:
