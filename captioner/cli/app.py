@@ -29,7 +29,8 @@ from captioner.errors import CaptionerError, UsageError
 # are underscores there.
 COMMANDS = (
     "caption", "index", "watch", "prune", "forget", "search", "similar", "write", "undo", "show",
-    "edit", "merge", "stats", "export", "train", "train-cider", "evaluate", "info",
+    "edit", "merge", "stats", "export", "train", "train-cider", "runs", "evaluate",
+    "info",
 )  # fmt: skip
 
 _STREAM_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})

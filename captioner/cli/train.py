@@ -68,6 +68,7 @@ def _as_train_cider(args: Sequence[str]) -> str:
 
 
 def train(
+    ctx: typer.Context,
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Write the finished bundle to this folder.")
     ] = Path("captioner-model"),
@@ -192,6 +193,7 @@ def train(
         typer.Option(min=1e-7, metavar="RATE", help="Peak learning rate for the decoders."),
     ] = _DEFAULT.decoders.learning_rate,
     seed: training.Seed = _DEFAULT.seed,
+    config: training.Config = None,
     resume: training.Resume = False,
     work: training.Work = None,
     force: training.Force = False,
@@ -226,7 +228,7 @@ def train(
             "--data and --download are mutually exclusive.",
             "Omit --data to train on what --download fetches, or add it with --extra-data.",
         )
-    config = TrainingConfig(
+    configured = TrainingConfig(
         encoder=EncoderConfig(
             source=encoder,
             size=size,
@@ -263,11 +265,12 @@ def train(
 
     run = Run(
         corpus=corpora.main,
-        config=config,
+        config=configured,
         work=outputs.work,
         cache=usable_cache("features") or outputs.work / "features",
         progress=training.TerminalProgress(),
         command=training.command_line(),
+        settings=training.options_used(ctx),
         extra_data=corpora.extra,
         extra_style=corpora.extra_style,
         sentences=read_sentences(sentences) if sentences else (),

@@ -29,6 +29,7 @@ COMMAND = TrainCiderCommand
 
 
 def train_cider(
+    ctx: typer.Context,
     bundle: Annotated[
         Path | None,
         typer.Argument(
@@ -93,6 +94,7 @@ def train_cider(
         ),
     ] = _DEFAULT.dropout,
     seed: training.Seed = _DEFAULT.seed,
+    config: training.Config = None,
     resume: training.Resume = False,
     work: training.Work = None,
     force: training.Force = False,
@@ -144,6 +146,7 @@ def train_cider(
         cache=usable_cache("features") or outputs.work / "features",
         progress=training.TerminalProgress(),
         command=training.command_line(),
+        settings=training.options_used(ctx),
         extra_data=corpora.extra,
         extra_style=corpora.extra_style,
         resume=resume,

@@ -66,6 +66,39 @@ ExtraWeight = Annotated[
     ),
 ]
 
+
+def _use_config(ctx: typer.Context, file: Path | None) -> Path | None:
+    """Take the options in a file as defaults of the command line."""
+    if file is not None:
+        from captioner.training import settings
+
+        params = {
+            name.removeprefix("--"): param
+            for param in ctx.command.params
+            for name in param.opts
+            if name.startswith("--")
+        }
+        found = settings.read(file)
+        if unknown := sorted(found.keys() - params.keys()):
+            raise UsageError(
+                f"{file}: {unknown[0]} is no option of captioner {ctx.info_name}.",
+                f"Options are named as on the command line: captioner {ctx.info_name} --help.",
+            )
+        ctx.default_map = {params[name].name or name: value for name, value in found.items()}
+    return file
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        is_eager=True,
+        callback=_use_config,
+        help="Take options from a TOML file, such as the config.toml of an earlier run or the best "
+        "one of captioner tune; those on the command line go before it.",
+    ),
+]
+
 Seed = Annotated[int, typer.Option(metavar="N", help="Random seed.")]
 
 Resume = Annotated[
@@ -207,6 +240,28 @@ def check_outputs(
     outputs.check({**inputs, **extra}, cache=cache_folder())
 
 
+_OF_ONE_RUN = frozenset({"out", "work", "force", "resume", "quiet", "log_file", "config"})
+
+
+def options_used(ctx: typer.Context) -> dict[str, Any]:
+    """All options of this command that have a value, for the `config.toml` of a run.
+
+    Those that say where one run is kept are left out.
+    """
+    return {
+        param.opts[0]: _plain(value)
+        for param in ctx.command.params
+        if (value := ctx.params.get(param.name or "")) not in (None, [], ())
+        and param.name not in _OF_ONE_RUN
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
+
+
 def load_backend() -> None:
     """Import Keras before anything else does, which would let TensorFlow print its messages."""
     import_module("captioner.model.backend")
@@ -232,6 +287,9 @@ class TerminalProgress:
         with progress(unit=unit) as bar:
             bar.planned(total, done=done)
             yield bar.done
+
+    def measured(self, part: str, metrics: Mapping[str, float]) -> None:
+        """Nothing: a note about the epoch was shown."""
 
 
 def summarise(result: Result, data: Path | None) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from captioner.model.encoders import TrainedEncoder, digest
 from captioner.model.engines import CPU_BATCH, Engine
 from captioner.model.engines.keras import KerasEngine
 from captioner.model.engines.openvino import OpenVINOEngine
-from captioner.training import curves
+from captioner.training import curves, experiment
 from captioner.training.config import RunConfig, SelfCriticalConfig, TrainingConfig
 from captioner.training.corpora import Corpus, Example
 from captioner.training.features import extract
@@ -43,6 +44,8 @@ class RunBase:
     progress: Progress
     command: str = ""
     """As typed, for the record."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """All options of the command by name, for the record; empty if there is no command."""
     extra_data: tuple[Corpus, ...] = ()
     """More photos to learn from: all but the dev split of each."""
     extra_style: tuple[Corpus, ...] = ()
@@ -154,6 +157,28 @@ class RunBase:
                 f"the checkpoints cannot be stored in {self.work}: {error.strerror or error}.",
                 "Free some space, or name another folder with --work.",
             ) from error
+
+    def recorded(self, kind: str, out: Path) -> AbstractContextManager[experiment.Recording]:
+        """Keep the record of this run in its work folder, whatever ends it.
+
+        Parameters
+        ----------
+        kind
+            The command: "train".
+        out
+            The bundle's folder.
+        """
+        begun = experiment.begun(
+            kind,
+            out,
+            command=self.command,
+            seed=self.config.seed,
+            options=dict(self.settings) or self.config.options(),
+            config=asdict(self.config),
+            data={"corpora": [corpus.record() for corpus in self.corpora]},
+            devices=[device.name for device in runtime().gpus()],
+        )
+        return experiment.recorded(self.work, begun, resume=self.resume)
 
     def _objects_record(self) -> list[dict[str, Any]]:
         if not self.objects:

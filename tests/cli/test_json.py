@@ -23,6 +23,7 @@ from typer.testing import CliRunner, Result
 from captioner.cli import console
 from captioner.cli.app import COMMANDS, app
 from captioner.index import Index
+from captioner.training import experiment
 
 pytestmark = pytest.mark.process
 
@@ -462,6 +463,20 @@ class TestSingleObjects:
         for part, key in (("model", "id"), ("engine", "batch_size"), ("database", "described_by")):
             assert ("error" if broken else key) in record[part]
 
+    def test_runs(self, lines: Lines) -> None:
+        assert lines("runs") == []
+        folder = Path("mine-training")
+        folder.mkdir()
+        record = experiment.begun(
+            "train", Path("mine"), command="captioner train", seed=1, options={}, config={}, data={}
+        )
+        record.write(folder)
+        [record] = lines("runs")
+        assert (record["state"], record["reason"], record["best_cider"]) == (
+            "stopped", "killed", None,
+        )  # fmt: skip
+        assert record["folder"] == "mine-training"
+
     def test_evaluate(self, lines: Lines) -> None:
         pytest.importorskip("pycocoevalcap")
         rows = ["image,caption"]
@@ -515,7 +530,7 @@ class TestOptions:
         for command, options in parameters().items():
             names = {name for param in options for name in param.opts}
             quiet = {"--quiet", "-q", "--log-file"} <= names
-            assert quiet is (command not in {"stats", "info"}), command
+            assert quiet is (command not in {"stats", "info", "runs"}), command
 
     def test_each_reads_or_prints_nul(self) -> None:
         found = {

@@ -125,6 +125,27 @@ def test_progress_says_how_much_is_left(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err == "a line that stays\n"
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("epoch = 3", "epoch is no option of captioner train"),
+        ("epochs = 'many'", "Invalid value for '--epochs'"),
+        ("epochs = ", "cannot be read"),
+        ("extra-weight = 2", "--extra-weight requires"),
+        ("data = 'elsewhere'", "elsewhere: it does not exist"),
+    ],
+)
+def test_options_in_a_file(text: str, reason: str) -> None:
+    Path("data/mine.toml").write_text(text)
+    result = CliRunner().invoke(app, ["train", "--config", "data/mine.toml"])
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    assert reason in " ".join(result.stderr.split())
+    # The command line goes before the file.
+    result = CliRunner().invoke(app, ["train", "--config", "data/mine.toml", "--data", "nowhere"])
+    if text.startswith("data"):
+        assert "nowhere: it does not exist" in " ".join(result.stderr.split())
+
+
 def test_extra_data_may_have_a_weight(tmp_path: Path) -> None:
     assert training.weighted(Path("more:2")) == (Path("more"), 2)
     assert training.weighted(Path("a:b/more:0.5")) == (Path("a:b/more"), 0.5)

@@ -73,6 +73,8 @@ def read_corpus(
     CaptionerError
         If the captions or the photos are missing, cannot be read, or are in several languages.
     """
+    if not place.exists():
+        raise UsageError(f"no photos with captions at {place}: it does not exist.", DATA_REMEDY)
     described = Description.of(place)
     if not described.captions.exists():
         raise CaptionerError(
