@@ -195,13 +195,14 @@ class Features:
 
     pooled: FloatArray
     """(N, D): one vector a photo."""
-    grid: FloatArray | None = None
-    """(N, h, w, C): the feature map before pooling, for attention; None if not computed."""
+    grid: FloatArray | HalfArray | None = None
+    """(N, h, w, C): the feature map, for decoders that attend to it; None if not computed. From a
+    cache it may be float16."""
 
     def __len__(self) -> int:
         return len(self.pooled)
 
-    def __getitem__(self, rows: slice) -> Features:
+    def __getitem__(self, rows: slice | Sequence[int]) -> Features:
         """The features of some of the photos."""
         return Features(self.pooled[rows], None if self.grid is None else self.grid[rows])
 
@@ -250,7 +251,7 @@ class Description:
     keywords: tuple[Keyword, ...]
     """Things before actions, each most probable first."""
     feature: HalfArray
-    """(2048,): the encoder's output, stored so that another decoder needs no pixels."""
+    """(D,): the encoder's pooled features, stored so that another decoder needs no pixels."""
     vectors: SearchVectors
     facts: Facts = Facts()
 
@@ -436,15 +437,15 @@ class Describer(Protocol):
         """Photos per batch, at most."""
         ...
 
-    def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
-        """Features (n, 2048) of each batch (n, size, size, 3), in order, n at most `batch_size`.
+    def encode(self, batches: Iterable[PixelArray]) -> Iterator[Features]:
+        """Features of each batch (n, size, size, 3), in order, n at most `batch_size`.
 
         It pulls a few batches ahead of what it has yielded, so that the engine never waits.
         """
         ...
 
-    def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
-        """Captions, keywords and search vectors of decoded photos with their features (N, 2048)."""
+    def describe(self, pixels: Sequence[DecodedPhoto], features: Features) -> list[Description]:
+        """Captions, keywords and search vectors of decoded photos with their features."""
         ...
 
 

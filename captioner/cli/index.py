@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from captioner.index import Index
     from captioner.indexing import UpdateOptions
     from captioner.photos.walk import Selection
-    from captioner.types import Photo, RecognisedPhoto
+    from captioner.types import Describer, Photo, RecognisedPhoto
 
 
 def index(
@@ -118,17 +117,17 @@ def index(
         # Captions by the same model were chosen with another threshold: all are generated again.
         weights = replace(weights, model_id=None)
     update_options = UpdateOptions(retry_failed, weights)
-    load = partial(
-        loading.load,
-        DescribeOptions(
-            bundle=model,
-            device=device,
-            precision=precision,
-            batch_size=batch_size,
-            min_confidence=min_confidence,
-        ),
-        start=executor != "ray",
+    describe_options = DescribeOptions(
+        bundle=model,
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
+        min_confidence=min_confidence,
     )
+
+    def load(photos: int) -> Describer:
+        return loading.load(replace(describe_options, photos=photos), start=executor != "ray")
+
     if dry_run:
         with _open_or_empty(path) as opened:
             inputs = _input_paths(paths, opened, nul=nul)

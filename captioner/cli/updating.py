@@ -61,7 +61,7 @@ def warn_of_network(index: Index) -> None:
 def update(
     index: Index,
     inputs: InputPaths,
-    load: Callable[[], Describer],
+    load: Callable[[int], Describer],
     options: UpdateOptions,
     selection: Selection,
     stop: Callable[[], bool],
@@ -76,6 +76,8 @@ def update(
 
     Parameters
     ----------
+    load
+        Loads the model, given how many photos there are to describe at most.
     selection
         Which files in the folders to skip.
     stop
@@ -98,7 +100,7 @@ def update(
 
     roots: list[Path] = []
     start = time.monotonic()
-    described = 0
+    described = total = 0
     skipped = Skipped(inputs, reported)
 
     def walked() -> Iterator[Listing | Failure]:
@@ -107,9 +109,14 @@ def update(
                 found.extend(one)
             yield one
 
+    def planned(number: int) -> None:
+        nonlocal total
+        total = number
+        bar.planned(number)
+
     def loaded() -> Describer:
         with bar.preparing("loading the model"):
-            return load()
+            return load(total)
 
     def report(result: Result) -> None:
         nonlocal described
@@ -137,7 +144,7 @@ def update(
                 roots=roots,
                 everywhere=everywhere,
                 options=options,
-                planned=bar.planned,
+                planned=planned,
                 progress=report,
                 stop=stop,
                 warn=warn,

@@ -84,7 +84,7 @@ def watch(
                 updating.update(
                     index,
                     InputPaths(existing),
-                    load,
+                    lambda _: load(),  # once, for however many photos there will be
                     UpdateOptions(),
                     selection,
                     stop,

@@ -1,9 +1,10 @@
-"""The executor for many cores: threads decode, and several processes describe.
+"""The executor for many cores: several processes decode and describe.
 
-Beam search is Python and small matrix products, so that one interpreter describes a few hundred
-photos per second at most, however many cores there are and however fast the encoder is. Here every
-further core describes as well. Only features go to the processes, 8 KB per photo, and only
-descriptions come back.
+One interpreter is not enough for many cores or a GPU, since only one of its threads runs Python at
+a time. Beam search is Python and small matrix products: a few hundred photos per second. Decoding
+holds the interpreter for a third of the time of a small JPEG, 0.7 ms: some 1,300 per second. Here
+every further core decodes and describes as well. Paths go to the processes and pixels come back,
+150 KB per photo; then features go, 8 KB, and descriptions come back.
 """
 
 from __future__ import annotations
@@ -15,30 +16,41 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import islice
 from threading import Thread
 
+from captioner.execution.decoding import decode
 from captioner.execution.threads import EncodedBatch, Progress, run
 from captioner.system.cores import cores
-from captioner.types import Describer, Description, Failure, Photo, PortableDescriber
+from captioner.types import (
+    DecodedPhoto,
+    Describer,
+    Description,
+    Failure,
+    Photo,
+    PortableDescriber,
+)
 
 FIRST_PHOTOS = 256
 """Described in this process before others are started, which takes a second or two."""
 MOST = 16
-"""Processes, at most: each takes 200 MB, and more than threads can decode for would wait."""
+"""Processes, at most: each takes 200 MB, and the process that encodes and stores has to keep up."""
 CHUNK = 64
 """Photos that a process describes at once: more would not be faster."""
+DECODED_AT_ONCE = 8
+"""Photos that a process decodes before it sends their pixels."""
 _AHEAD = 2
 """Chunks per process that wait or are being described."""
 
 
 class ProcessExecutor:
-    """As `ThreadExecutor`, except that processes describe all but the first photos.
+    """As `ThreadExecutor`, except that processes decode and describe all but the first photos.
 
     The same results in the same order. A describer that cannot be loaded in another process
-    describes in this one, as does this process once others have been killed.
+    describes in this one, and all is done in this one once others have been killed.
 
     Parameters
     ----------
@@ -66,7 +78,14 @@ class ProcessExecutor:
         processes = self._processes or min(MOST, max(1, cores() - 1))
         pool = _Pool(describer, processes, self._first)
         try:
-            yield from run(photos, describer, pool.describe_all, progress=progress, workers=workers)
+            yield from run(
+                photos,
+                describer,
+                pool.describe_all,
+                decode_all=pool.decode_all,
+                progress=progress,
+                workers=workers,
+            )
         finally:
             pool.close()
 
@@ -75,7 +94,7 @@ EXECUTOR = ProcessExecutor()
 
 
 class _Pool:
-    """Describes batches in this process, then in others once it has been worth starting them."""
+    """Decodes and describes in this process, then in others once they have been worth starting."""
 
     def __init__(self, describer: Describer, processes: int, first: int) -> None:
         self._describer = describer
@@ -83,6 +102,43 @@ class _Pool:
         self._pool: ProcessPoolExecutor | None = None
         self._remaining = first if isinstance(describer, PortableDescriber) else sys.maxsize
         """Photos to describe in this process before others are started."""
+
+    def decode_all(
+        self, photos: Iterable[Photo | Failure], threads: ThreadPoolExecutor, ahead: int
+    ) -> Iterator[DecodedPhoto | Failure]:
+        """Decode in threads until there are processes; see `captioner.execution.threads`."""
+        remaining = iter(photos)
+        waiting: deque[tuple[list[Photo | Failure], Future[list[DecodedPhoto | Failure]]]] = deque()
+        in_flight = 0
+        while some := list(islice(remaining, DECODED_AT_ONCE if self._pool else 1)):
+            waiting.append((some, self._decode(some, threads)))
+            in_flight += len(some)
+            ahead_now = ahead + (_AHEAD * DECODED_AT_ONCE * self._processes if self._pool else 0)
+            while in_flight > ahead_now:
+                in_flight -= len(waiting[0][0])
+                yield from self._decoded(*waiting.popleft())
+        for some, future in waiting:
+            yield from self._decoded(some, future)
+
+    def _decode(
+        self, photos: list[Photo | Failure], threads: ThreadPoolExecutor
+    ) -> Future[list[DecodedPhoto | Failure]]:
+        size = self._describer.size
+        if self._pool and self._remaining <= 0:
+            try:
+                return self._pool.submit(decode_photos, photos, size)
+            except (BrokenProcessPool, OSError):
+                self._remaining = sys.maxsize
+        return threads.submit(decode_photos, photos, size)
+
+    def _decoded(
+        self, photos: list[Photo | Failure], future: Future[list[DecodedPhoto | Failure]]
+    ) -> list[DecodedPhoto | Failure]:
+        try:
+            return future.result()
+        except BrokenProcessPool:  # killed, perhaps for lack of memory
+            self._remaining = sys.maxsize
+            return decode_photos(photos, self._describer.size)
 
     def describe_all(self, batches: Iterable[EncodedBatch]) -> Iterator[list[Description]]:
         """The descriptions of each batch, in order."""
@@ -177,6 +233,11 @@ def _end_with_parent() -> None:
     if parent:
         parent.join()
         os._exit(1)
+
+
+def decode_photos(photos: Iterable[Photo | Failure], size: int) -> list[DecodedPhoto | Failure]:
+    """Decode photos one after another; see `captioner.execution.decoding`."""
+    return [decode(photo, size) for photo in photos]
 
 
 def _describe(batch: EncodedBatch) -> list[Description]:

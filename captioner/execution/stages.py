@@ -5,6 +5,7 @@ They run on the workers, which import this module and load the model by themselv
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import asdict
@@ -16,7 +17,16 @@ from captioner import parts
 from captioner.errors import CaptionerError
 from captioner.execution.decoding import decode
 from captioner.execution.staging import Staging
-from captioner.types import DecodedPhoto, Describer, Description, Facts, Failure
+from captioner.types import (
+    DecodedPhoto,
+    Describer,
+    Description,
+    Facts,
+    Failure,
+    Features,
+    FloatArray,
+    HalfArray,
+)
 
 _CHUNK = 64
 """Photos that are described at once."""
@@ -88,9 +98,12 @@ class Encode:
             )
             for first in range(0, len(readable), step)
         )
-        vectors = (one for batch in self._describer.encode(batches) for one in batch)
-        for row, vector in zip(readable, vectors, strict=True):
-            row["features"] = vector.astype("<f4").tobytes()
+        encoded = (
+            batch[[row]] for batch in self._describer.encode(batches) for row in range(len(batch))
+        )
+        for row, features in zip(readable, encoded, strict=True):
+            row["features"] = _bytes(features.pooled)
+            row["grid"] = None if features.grid is None else _bytes(features.grid)
         return _table(rows, _ENCODED)
 
 
@@ -112,7 +125,11 @@ class Describe:
         readable = [row for row in rows if row["features"] is not None]
         for first in range(0, len(readable), _CHUNK):
             chunk = readable[first : first + _CHUNK]
-            features = np.stack([np.frombuffer(row["features"], "<f4") for row in chunk])
+            grids = [_array(row["grid"]) for row in chunk if row["grid"] is not None]
+            features = Features(
+                np.concatenate([_array(row["features"]) for row in chunk]),
+                np.concatenate(grids) if grids else None,
+            )
             results += self._describer.describe([_decoded(row) for row in chunk], features)
         return _table([{"part": self._staging.write(results)}], {"part": "string"})
 
@@ -121,8 +138,9 @@ _PHOTO = {"path": "binary", "size": "int64", "mtime_ns": "int64", "sidecars": "s
 _ENCODED = _PHOTO | {
     "width": "int64", "height": "int64", "format": "string", "content_hash": "binary",
     "facts": "string", "reason": "string", "transient": "bool_", "features": "large_binary",
+    "grid": "large_binary",
 }  # fmt: skip
-_DECODED = {name: kind for name, kind in _ENCODED.items() if name != "features"} | {
+_DECODED = {name: kind for name, kind in _ENCODED.items() if name not in {"features", "grid"}} | {
     "rgb": "large_binary"
 }
 """Columns between the stages, by their types in pyarrow."""
@@ -133,6 +151,17 @@ def _table(rows: list[dict[str, Any]], columns: dict[str, str]) -> Any:
 
     schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in columns.items()])
     return pa.Table.from_pylist(rows, schema)
+
+
+def _bytes(array: FloatArray | HalfArray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
+
+
+def _array(content: bytes) -> FloatArray:
+    array: FloatArray = np.load(io.BytesIO(content), allow_pickle=False)
+    return array
 
 
 def _decoded(row: dict[str, Any]) -> DecodedPhoto:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -16,14 +17,18 @@ from captioner.types import (
     Describer,
     Description,
     Failure,
-    FloatArray,
+    Features,
     Photo,
     PixelArray,
 )
 
 Progress = Callable[[Description | Failure], None]
-EncodedBatch = tuple[list[DecodedPhoto], FloatArray]
-"""Photos of a batch without their pixels, and their features (N, 2048)."""
+EncodedBatch = tuple[list[DecodedPhoto], Features]
+"""Photos of a batch without their pixels, and their features."""
+DecodeAll = Callable[
+    [Iterable[Photo | Failure], ThreadPoolExecutor, int], Iterator[DecodedPhoto | Failure]
+]
+"""Decodes photos in order, given threads and how many to decode before the one that is taken."""
 
 _NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 
@@ -72,6 +77,7 @@ def run(
     describer: Describer,
     describe_all: Callable[[Iterable[EncodedBatch]], Iterator[list[Description]]],
     *,
+    decode_all: DecodeAll | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> Generator[Description | Failure, None, None]:
@@ -81,6 +87,8 @@ def run(
     ----------
     describe_all
         Gives the descriptions of each batch, in order. It may take some batches ahead.
+    decode_all
+        Decodes; None: in the threads alone.
     """
     progress = progress or _ignore
     workers = workers or cores() + 2
@@ -104,8 +112,8 @@ def run(
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
-        ahead = describer.batch_size + workers
-        decoded = _decode_ahead(photos, describer.size, pool, ahead)
+        decode_all = decode_all or partial(decode_in_threads, size=describer.size)
+        decoded = decode_all(photos, pool, describer.batch_size + workers)
         for descriptions in describe_all(encoded(decoded)):
             remaining = iter(descriptions)
             for item in in_description.popleft():
@@ -121,10 +129,10 @@ def run(
         pool.shutdown(cancel_futures=True)
 
 
-def _decode_ahead(
-    photos: Iterable[Photo | Failure], size: int, pool: ThreadPoolExecutor, ahead: int
+def decode_in_threads(
+    photos: Iterable[Photo | Failure], pool: ThreadPoolExecutor, ahead: int, *, size: int
 ) -> Iterator[DecodedPhoto | Failure]:
-    """Decode in threads, in order, at most `ahead` photos before the one that is taken."""
+    """Decode to `size` × `size` pixels in threads; see `DecodeAll`."""
     waiting: deque[Future[DecodedPhoto | Failure]] = deque()
     for photo in photos:
         waiting.append(pool.submit(decode, photo, size))

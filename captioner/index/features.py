@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from captioner.index.absence import is_below
-from captioner.types import BundleIds, DecodedPhoto, FloatArray, Photo
+from captioner.types import BundleIds, DecodedPhoto, Features, Photo
 
 _NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 _RECAPTIONABLE = (
@@ -32,10 +32,8 @@ def ids_to_recaption(
     return [number for number, path in rows if not folders or is_below(path, folders)]
 
 
-def load(
-    connection: sqlite3.Connection, ids: Sequence[int]
-) -> tuple[list[DecodedPhoto], FloatArray]:
-    """Photos without their pixels, and their features (N, 2048)."""
+def load(connection: sqlite3.Connection, ids: Sequence[int]) -> tuple[list[DecodedPhoto], Features]:
+    """Photos without their pixels, and their pooled features."""
     rows = [
         connection.execute(
             "SELECT path, size, mtime_ns, width, height, format, content_hash, feature "
@@ -48,5 +46,5 @@ def load(
         DecodedPhoto(Photo(Path(os.fsdecode(path)), size, mtime_ns), _NO_PIXELS, *rest)
         for path, size, mtime_ns, *rest, _ in rows
     ]
-    features = np.stack([np.frombuffer(row[-1], "<f2") for row in rows])
-    return photos, features.astype(np.float32)
+    pooled = np.stack([np.frombuffer(row[-1], "<f2") for row in rows])
+    return photos, Features(pooled.astype(np.float32))

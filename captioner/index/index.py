@@ -51,7 +51,7 @@ from captioner.types import (
     Description,
     Facts,
     Failure,
-    FloatArray,
+    Features,
     HalfArray,
     Listing,
     Photo,
@@ -312,8 +312,8 @@ class Index:
             folders = set(map(database.path_key, below))
             return features.ids_to_recaption(self._connection, bundle, folders)
 
-    def features(self, ids: Sequence[int]) -> tuple[list[DecodedPhoto], FloatArray]:
-        """Photos without their pixels, and their stored features (N, 2048)."""
+    def features(self, ids: Sequence[int]) -> tuple[list[DecodedPhoto], Features]:
+        """Photos without their pixels, and their stored features, which have no feature map."""
         with database.explaining_errors(self.path):
             return features.load(self._connection, ids)
 

@@ -36,16 +36,17 @@ def load(options: DescribeOptions = DEFAULT_OPTIONS, *, start: bool = True) -> M
 
 
 def weights(bundle: Path | None = None) -> BundleIds:
-    """The ids of the bundle that `load` would load, from `bundle.json` alone.
+    """The ids of the bundle that `load` would load, for recaptioning; from `bundle.json` alone.
 
     Raises
     ------
     CaptionerError
-        If the bundle is missing, damaged or too new.
+        If the bundle is missing, damaged or too new, or cannot caption from stored features.
     """
     from captioner.app_paths import bundle_folder
     from captioner.model.bundle import Bundle
     from captioner.types import BundleIds
 
     opened = Bundle.open(bundle_folder(bundle))
+    opened.check_recaptioning()
     return BundleIds(opened.model_id, opened.encoder_id)

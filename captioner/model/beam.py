@@ -29,6 +29,9 @@ BANNED_TOKENS = [PAD, START, UNKNOWN]
 HYPOTHESES_PER_STEP = 1024
 """Enough for large matrix products, few enough for the CPU's caches."""
 
+FEATURE_MAPS_PER_STEP = 64
+"""Photos at once where decoders read feature maps, which take half a megabyte and more each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
@@ -78,7 +81,7 @@ def search(
     For each photo `beam_width` different sentences, best score first; fewer only where the decoder
     gives no more of them a probability above 0.
     """
-    size = max(1, HYPOTHESES_PER_STEP // beam_width)
+    size = _photos_per_batch(features, beam_width)
     return [
         sentences
         for first in range(0, len(features), size)
@@ -146,6 +149,7 @@ def sample(
     start: IntArray | int = START,
     max_length: int = 20,
     inverse_temperature: float = 1.0,
+    top_p: float = 1.0,
     random: np.random.Generator,
 ) -> npt.NDArray[np.int32]:
     """Random sentences, sampled word by word from the decoder's probabilities.
@@ -164,6 +168,9 @@ def sample(
         Words in a sentence, at most.
     inverse_temperature
         Exponent of the probabilities: above 1, unlikely words become rarer.
+    top_p
+        Each word is one of the most probable ones whose probabilities first sum to this, 0 to 1:
+        nucleus sampling (Holtzman et al., "The Curious Case of Neural Text Degeneration", 2020).
 
     Returns
     -------
@@ -171,12 +178,18 @@ def sample(
     """
     out = np.full((len(features), samples, max_length + 2), PAD, np.int32)
     out[..., 0] = np.reshape(start, (-1, 1))
-    size = max(1, HYPOTHESES_PER_STEP // samples)
+    size = _photos_per_batch(features, samples)
     for first in range(0, len(features), size):
         part = slice(first, first + size)
         rows = out[part].reshape(-1, max_length + 2)
-        _sample(stepper, features[part], rows, inverse_temperature, random)
+        _sample(stepper, features[part], rows, inverse_temperature, top_p, random)
     return out
+
+
+def _photos_per_batch(features: Features, hypotheses: int) -> int:
+    """Photos that are decoded at once, each with that many hypotheses."""
+    size = max(1, HYPOTHESES_PER_STEP // hypotheses)
+    return size if features.grid is None else min(size, FEATURE_MAPS_PER_STEP)
 
 
 def _sample(
@@ -184,6 +197,7 @@ def _sample(
     features: Features,
     tokens: npt.NDArray[np.int32],
     inverse_temperature: float,
+    top_p: float,
     random: np.random.Generator,
 ) -> None:
     """Continue the rows (R, T) after START, in place; each photo has the same number of rows."""
@@ -199,6 +213,8 @@ def _sample(
         if position == 1:
             p[:, END] = 0
         np.power(p, np.float32(inverse_temperature), out=p)
+        if top_p < 1:
+            _keep_nucleus(p, top_p)
         np.cumsum(p, axis=1, out=p)
         # A little below 1, so that rounding does not reach past the last word.
         point = p[:, -1:] * (random.random((len(p), 1), np.float32) * np.float32(1 - 1e-6))
@@ -210,6 +226,15 @@ def _sample(
         live, states = live[goes_on], states[goes_on]
         if not len(live):
             break
+
+
+def _keep_nucleus(p: FloatArray, top_p: float) -> None:
+    """Set all but the most probable words of each row (R, V) to 0, in place."""
+    order = np.argsort(-p, axis=1, kind="stable")
+    ranked = np.take_along_axis(p, order, axis=1)
+    before = np.cumsum(ranked, axis=1) - ranked  # the sum of those that are more probable
+    ranked[before >= np.float32(top_p) * ranked.sum(axis=1, keepdims=True)] = 0
+    np.put_along_axis(p, order, ranked, axis=1)
 
 
 def _best(

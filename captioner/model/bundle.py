@@ -29,8 +29,8 @@ ACTIVATION_RANGES = "encoder-int8.safetensors"
 ARCHITECTURE = "encoder.json"
 """Of the encoder. It follows from the manifest, so that it is no part of `Bundle.encoder_id`."""
 _ENCODER = (ENCODER, ACTIVATION_RANGES)
-LIMIT = 75 * 2**20
-"""Bytes in a bundle, at most: it is part of the repository and of the wheel."""
+LIMIT = 2**30
+"""Bytes in a bundle, at most. VGG16 alone takes 268 MB."""
 _SMALL = 4096
 """Arrays of up to this many numbers are stored as float32: biases, for example."""
 
@@ -107,6 +107,36 @@ class Bundle:
     def decoders(self) -> list[str]:
         """File names of the decoders; several are an ensemble."""
         return [decoder["file"] for decoder in self.manifest["decoders"]]
+
+    @property
+    def needs_grid(self) -> bool:
+        """Whether a decoder reads the encoder's feature map, so that pooled features do not do.
+
+        Raises
+        ------
+        CaptionerError
+            If a decoder is of a kind that is not registered.
+        """
+        from captioner.model import decoders
+
+        return decoders.needs_grid(*(entry["kind"] for entry in self.manifest["decoders"]))
+
+    def check_recaptioning(self) -> None:
+        """Check that stored features are enough to caption with.
+
+        Raises
+        ------
+        CaptionerError
+            If a decoder reads the feature map, which the index does not store.
+        """
+        if self.needs_grid:
+            raise CaptionerError(
+                f"the model at {self.folder} cannot caption from stored features: its decoder "
+                "looks at the feature map of each photo, and the index has the pooled features "
+                "alone.",
+                "Index the photos themselves with it, into a database of their own: captioner "
+                "index FOLDER --model MODEL --db FILE.",
+            )
 
     def path(self, name: str) -> Path:
         """The path of one of the bundle's files, its checksum verified.

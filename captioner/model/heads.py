@@ -39,7 +39,7 @@ class WordHead:
     Parameters
     ----------
     arrays
-        `hidden.kernel` (2048, H), `hidden.bias`, `stems.kernel` (H, stems + concepts),
+        `hidden.kernel` (F, H), `hidden.bias`, `stems.kernel` (H, stems + concepts),
         `stems.bias`, and `stems.usual`: the log prior, the logarithm of the share of all captions
         that use each stem. Where there are concepts, `kinds.kernel` (H, hypernyms) and
         `kinds.bias`: the hypernyms of the concepts.
@@ -56,7 +56,7 @@ class WordHead:
         self._column_of_word = {word: number for number, word in enumerate(display_words)}
 
     def hidden(self, features: FloatArray) -> FloatArray:
-        """The hidden layer, which the index stores: (N, 2048) → (N, H)."""
+        """The hidden layer, which the index stores: (N, F) → (N, H)."""
         return np.maximum(features @ self._arrays["hidden.kernel"] + self._arrays["hidden.bias"], 0)
 
     def keywords(self, hidden: FloatArray, count: int) -> list[tuple[Keyword, ...]]:
@@ -174,7 +174,7 @@ class JointSpace:
     Parameters
     ----------
     arrays
-        `image.kernel` (2048, D), `image.bias`, `text.vectors` (W, D), `text.weights` (W,),
+        `image.kernel` (F, D), `image.bias`, `text.vectors` (W, D), `text.weights` (W,),
         `text.bias`.
     vocabulary
         The words of the rows of `text.vectors`; row 0 is no word.
@@ -193,7 +193,7 @@ class JointSpace:
         return rows
 
     def image(self, features: FloatArray) -> FloatArray:
-        """Embeddings of photos: features (N, 2048) → (N, D), of unit length."""
+        """Embeddings of photos: features (N, F) → (N, D), of unit length."""
         return _unit(features @ self._arrays["image.kernel"] + self._arrays["image.bias"])
 
     def text(self, sentences: Sequence[Sequence[str]]) -> FloatArray:

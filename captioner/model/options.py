@@ -31,7 +31,7 @@ class DescribeOptions:
     batch_size
         Photos per batch. None: what suits the device and the number of photos.
     photos
-        How many photos there are to describe. None: not known, or more than `FEW_PHOTOS`.
+        How many photos there are to describe, at most. None: not known.
     beam_width
         Hypotheses per photo during beam search. None: the bundle's own.
     alternatives

@@ -14,6 +14,7 @@ from captioner.model.backend import keras, ops, runtime
 from captioner.model.decoders import merge
 from captioner.model.vocabulary import OTHER_STYLE, PAD, UNKNOWN, Vocabulary, words
 from captioner.training.corpora import Example
+from captioner.training.features import CachedFeatures
 from captioner.training.fit import Metrics, Schedule, fit
 from captioner.training.progress import Progress
 from captioner.types import FloatArray, HalfArray
@@ -60,7 +61,10 @@ class SentenceBatches:
     Parameters
     ----------
     features
-        float16 (photos, views, 2048); each use of a caption takes a random view.
+        Of the photos; pooled ones may be given as an array, float16 (photos, views, D). Each use of
+        a caption takes a random view.
+    grid
+        Whether the batches have feature maps (`grid`) instead of pooled features (`feature`).
     sample_weights
         float32 (photos,): how often an epoch uses each photo's captions, rounded; None: once.
     other_style
@@ -70,16 +74,18 @@ class SentenceBatches:
 
     def __init__(
         self,
-        features: HalfArray,
+        features: HalfArray | CachedFeatures,
         examples: Sequence[Example],
         vocabulary: Vocabulary,
         *,
+        grid: bool = False,
         sample_weights: FloatArray | None = None,
         other_style: Container[Path] = (),
         size: int = 128,
         seed: int,
     ) -> None:
-        self.features, self.size, self.seed = features, size, seed
+        self.features, self.grid = CachedFeatures.of(features), grid
+        self.size, self.seed = size, seed
         repeats = (
             [1] * len(examples)
             if sample_weights is None
@@ -113,20 +119,24 @@ class SentenceBatches:
                 for part in np.split(shuffled, range(self.size, len(shuffled), self.size))
             ]
         width, rows = batches[random.permutation(len(batches))[step]]
-        views = random.integers(self.features.shape[1], size=len(rows))
+        views = random.integers(self.features.views, size=len(rows))
         tokens = self.tokens[rows, :width]
-        feature = self.features[self.owner[rows], views].astype(np.float32)
+        photos = self.features.inputs(self.owner[rows], views, grid=self.grid)
         following = np.concatenate([tokens[:, 1:], np.full((len(rows), 1), PAD, np.int32)], axis=1)
-        return {"feature": feature, "tokens": tokens}, following
+        return {**photos, "tokens": tokens}, following
 
 
 def language_batches(
-    sentences: Sequence[str], vocabulary: Vocabulary, seed: int, feature_size: int
+    sentences: Sequence[str],
+    vocabulary: Vocabulary,
+    seed: int,
+    features: CachedFeatures,
+    *,
+    grid: bool,
 ) -> SentenceBatches:
-    """Batches of captions without photos: their features are zeros."""
-    zeros = np.zeros((1, 1, feature_size), np.float16)
+    """Batches of captions that share the features of one photo, which shows nothing."""
     example = Example(Path(), tuple(sentences), "train")
-    return SentenceBatches(zeros, [example], vocabulary, seed=seed)
+    return SentenceBatches(features, [example], vocabulary, grid=grid, seed=seed)
 
 
 def fit_decoder(
@@ -164,7 +174,7 @@ def fit_decoder(
     """
     keras.utils.set_random_seed(seed)
     decoder = decoders.get(kind)
-    model = decoder.network(len(vocabulary), sizes, batches.features.shape[-1])
+    model = decoder.network(len(vocabulary), sizes, batches.features.size(grid=batches.grid))
     if start is not None:
         decoder.set_arrays(model, start)
     model.compile(

@@ -122,16 +122,17 @@ def fit_encoder(
     """
     config, seed = run.config.encoder, run.config.seed
     trained = replace(trained, calibration=None)
-    extractor = FeatureExtractor.of(run, replace(trained, size=config.fine_tune_size))
+    photo_size = config.fine_tune_size if trained.architecture.any_size else trained.size
+    extractor = FeatureExtractor.of(run, replace(trained, size=photo_size))
     heads = fit_heads(run, lexicon, targets, extractor, 1, "warm-up")
     keras.utils.set_random_seed(seed)
-    end_to_end = fine_tuning(trained, lexicon, config.fine_tune, config.fine_tune_size)
+    end_to_end = fine_tuning(trained, lexicon, config.fine_tune, photo_size)
     encoder = end_to_end.encoder
     gpus = runtime().gpus()
-    size = config.batch_size or batch_for(gpus, config.fine_tune_size)
+    size = config.batch_size or batch_for(gpus, photo_size)
     if gpus:
         run.report(f"Fine-tuning on {gpus[0].label}: {size} photos per step, {runtime().policy}.")
-    batches = PixelBatches(targets, photo_size=config.fine_tune_size, size=size, seed=seed)
+    batches = PixelBatches(targets, photo_size=photo_size, size=size, seed=seed)
     # Malladi et al. 2022, "On the SDEs and scaling rules for adaptive gradient algorithms".
     rate = config.fine_tune_rate * math.sqrt(size / BATCH)
     schedule = Schedule(config.fine_tune_epochs, batches.steps, rate)

@@ -1,4 +1,4 @@
-"""Features of a corpus, extracted once and cached on disk."""
+"""Features of a corpus, extracted once, cached on disk and mapped into memory."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from captioner.errors import CaptionerError
 from captioner.model.engines import Engine
 from captioner.photos.decode import model_input, upright
 from captioner.training.progress import Progress, Silent
-from captioner.types import HalfArray, PixelArray
+from captioner.types import Features, FloatArray, HalfArray, PixelArray
+
+IntArray = npt.NDArray[np.integer[Any]]
 
 
 def _centre_crop(image: Image.Image) -> Image.Image:
@@ -38,6 +45,59 @@ def load_pixels(path: Path, size: int, view: int = 0) -> PixelArray:
         return model_input(VIEWS[view](upright(image)), size)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CachedFeatures:
+    """Features of photos in several views, mapped from files: rows are read when they are used."""
+
+    pooled: HalfArray
+    """float16 (photos, views, D)."""
+    grid: HalfArray | None = None
+    """float16 (photos, views, h, w, C): feature maps; None if the encoder did not compute them."""
+
+    @classmethod
+    def of(cls, features: HalfArray | CachedFeatures) -> CachedFeatures:
+        """Pooled features alone, as this class."""
+        return features if isinstance(features, CachedFeatures) else cls(features)
+
+    def __len__(self) -> int:
+        return len(self.pooled)
+
+    def __getitem__(self, rows: slice) -> CachedFeatures:
+        """The features of some of the photos."""
+        return CachedFeatures(self.pooled[rows], None if self.grid is None else self.grid[rows])
+
+    @property
+    def views(self) -> int:
+        """Views of each photo."""
+        return int(self.pooled.shape[1])
+
+    def view(self, number: int = 0) -> Features:
+        """One view of each photo; the feature maps stay in their file, in float16."""
+        grid = None if self.grid is None else self.grid[:, number]
+        return Features(self.pooled[:, number].astype(np.float32), grid)
+
+    def size(self, *, grid: bool) -> int:
+        """Length D of the pooled features, or channels C of the feature map."""
+        return int(self._chosen(grid=grid).shape[-1])
+
+    def inputs(self, rows: IntArray, views: IntArray, *, grid: bool) -> dict[str, FloatArray]:
+        """What a decoder's network takes: `feature` (n, D), or `grid` (n, h, w, C)."""
+        chosen = self._chosen(grid=grid)[rows, views].astype(np.float32)
+        return {"grid" if grid else "feature": chosen}
+
+    def zeros(self, *, grid: bool) -> CachedFeatures:
+        """Features of one photo that shows nothing."""
+        pooled = np.zeros((1, 1, self.pooled.shape[2]), np.float16)
+        shape = self._chosen(grid=grid).shape[2:]
+        return CachedFeatures(pooled, np.zeros((1, 1, *shape), np.float16) if grid else None)
+
+    def _chosen(self, *, grid: bool) -> HalfArray:
+        if not grid:
+            return self.pooled
+        assert self.grid is not None, "the encoder was started without its feature map"
+        return self.grid
+
+
 def extract(
     paths: Sequence[Path],
     engine: Engine,
@@ -45,11 +105,12 @@ def extract(
     *,
     size: int,
     feature_size: int,
+    grid_shape: tuple[int, int, int] | None = None,
     views: int = 1,
     cache: Path,
     progress: Progress | None = None,
-) -> HalfArray:
-    """Features of photos, float16 (len(paths), views, feature_size), from the cache if it has them.
+) -> CachedFeatures:
+    """Features of photos, from the cache if it has them, and otherwise written there first.
 
     Parameters
     ----------
@@ -57,30 +118,91 @@ def extract(
         Encodes uint8 (n, size, size, 3).
     identity
         Names the engine's weights and precision: see `FeatureExtractor.of`.
+    grid_shape
+        Height, width and channels of the feature maps that the engine computes as well; None if it
+        does not.
     cache
-        Folder of `features-DIGEST.npy` files.
+        Folder of `features-DIGEST.npy` and `grids-DIGEST.npy` files.
+
+    Raises
+    ------
+    CaptionerError
+        If the files cannot be written: the disk is full, for example.
     """
     key = hashlib.blake2b(digest_size=8)
     key.update(f"{identity} {size} {views}\n".encode())
     for path in paths:
         key.update(f"{path.name} {path.stat().st_size}\n".encode())
-    file = cache / f"features-{key.hexdigest()}.npy"
-    if file.is_file():
-        return np.load(file, allow_pickle=False)
-    out = np.empty((len(paths), views, feature_size), np.float16)
-    flat = out.reshape(-1, feature_size)
-    done = 0
-    with (progress or Silent()).stage("features", len(flat), unit="view") as advance:
-        for batch in engine.encode(_batches(paths, size, views, engine.batch_size)):
-            flat[done : done + len(batch)] = batch.pooled
-            done += len(batch)
-            for _ in range(len(batch)):
-                advance("extracting features")
-    cache.mkdir(parents=True, exist_ok=True)
+    shapes: dict[str, tuple[int, ...]] = {"features": (len(paths), views, feature_size)}
+    if grid_shape:
+        shapes["grids"] = (len(paths), views, *grid_shape)
+    files = {name: cache / f"{name}-{key.hexdigest()}.npy" for name in shapes}
+    if not all(file.is_file() for file in files.values()):
+        with ExitStack() as opened:
+            written = [opened.enter_context(_written(files[name], shapes[name])) for name in shapes]
+            total = len(paths) * views
+            with (progress or Silent()).stage("features", total, unit="view") as advance:
+                for batch in engine.encode(_batches(paths, size, views, engine.batch_size)):
+                    for rows, array in zip(written, (batch.pooled, batch.grid), strict=False):
+                        assert array is not None
+                        rows.append(array)
+                    for _ in range(len(batch)):
+                        advance("extracting features")
+    return CachedFeatures(*(_mapped(file) for file in files.values()))
+
+
+def _mapped(file: Path) -> HalfArray:
+    mapped: HalfArray = np.load(file, mmap_mode="r", allow_pickle=False)
+    return mapped
+
+
+class _Rows:
+    """A file that grows row by row.
+
+    By writing, not by mapping it: on a full disk that is an error, and not the end of the process.
+    """
+
+    def __init__(self, file: Path, shape: tuple[int, ...]) -> None:
+        self._file = file
+        with self._explained():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._output = file.open("wb")
+            header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(self._output, header)
+
+    def append(self, array: FloatArray | HalfArray) -> None:
+        with self._explained():
+            self._output.write(array.astype("<f2").tobytes())
+            self._output.flush()
+
+    def close(self) -> None:
+        self._output.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CaptionerError(
+                f"features cannot be stored in {self._file.parent}: {error.strerror or error}.",
+                "Free some space there, or set CAPTIONER_HOME to a folder on a larger disk.",
+            ) from error
+
+
+@contextmanager
+def _written(file: Path, shape: tuple[int, ...]) -> Iterator[_Rows]:
+    """The rows of a float16 array of this shape; the file takes its name when it is complete."""
     partial = file.with_suffix(f".{os.getpid()}.partial.npy")
-    np.save(partial, out, allow_pickle=False)
-    partial.replace(file)
-    return out
+    try:
+        rows = _Rows(partial, shape)
+        try:
+            yield rows
+        finally:
+            rows.close()
+        partial.replace(file)
+    finally:
+        with suppress(OSError):
+            partial.unlink()
 
 
 def _batches(paths: Sequence[Path], size: int, views: int, count: int) -> Iterator[PixelArray]:

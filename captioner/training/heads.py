@@ -205,7 +205,7 @@ class TrainingTargets:
 class Heads(keras.Model):
     """Word head and joint space over an optional encoder, with their losses.
 
-    Takes a dictionary: `photo`, features (N, 2048) or, with an encoder, pixels; `bags`
+    Takes a dictionary: `photo`, features (N, D) or, with an encoder, pixels; `bags`
     (M, BAG_SIZE), M >= N, where caption n belongs to photo n and those after N to other photos;
     `captioned` (N,), 0 for photos without a caption of their own; `annotated` (N,), 0 for photos
     whose objects are not known. The target (N, columns) are the labels of `TrainingTargets`.
@@ -303,7 +303,7 @@ class FeatureBatches:
     Parameters
     ----------
     features
-        float16 (photos, views, 2048).
+        float16 (photos, views, D).
     sample_weights
         float32 (photos,): relative probability of sampling each photo; all the same if None.
     """

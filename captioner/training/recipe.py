@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from captioner.model import destination
+from captioner.model.decoders import needs_grid
 from captioner.training.run import Run
 from captioner.training.stages.decoders import train_decoders
 from captioner.training.stages.encoder import OpenBundle, prepare_encoder
@@ -43,7 +44,7 @@ def _train(run: Run, out: Path, open_bundle: OpenBundle) -> Result:
     vocabularies = build_vocabularies(run)
     targets = training_targets(run, vocabularies.lexicon)
     encoder = prepare_encoder(run, vocabularies.lexicon, targets, open_bundle)
-    extractor = encoder.extractor(run)
+    extractor = encoder.extractor(run, grid=needs_grid(run.config.decoders.kind))
     heads = train_heads(run, vocabularies.lexicon, targets, extractor)
     parts = BundleParts(vocabularies.decoder, heads)
     decoders = train_decoders(run, parts, targets, extractor)

@@ -21,7 +21,7 @@ from captioner.model.engines.openvino import OpenVINOEngine
 from captioner.training import curves, experiment
 from captioner.training.config import RunConfig, SelfCriticalConfig, TrainingConfig
 from captioner.training.corpora import Corpus, Example
-from captioner.training.features import extract
+from captioner.training.features import CachedFeatures, extract
 from captioner.training.fit import Metrics
 from captioner.training.outputs import OPTIONS, check_work
 from captioner.training.progress import Progress
@@ -254,33 +254,46 @@ class FeatureExtractor:
     identity: str
     size: int
     feature_size: int
+    grid_shape: tuple[int, int, int] | None = None
+    """Of the feature maps; None if it does not compute them."""
 
     @classmethod
-    def of(cls, run: RunBase, trained: TrainedEncoder) -> FeatureExtractor:
+    def of(cls, run: RunBase, trained: TrainedEncoder, *, grid: bool = False) -> FeatureExtractor:
         """Start the encoder: in int8, or if its weights still change on a GPU or in float32.
 
         Weights that still change are not calibrated.
+
+        Parameters
+        ----------
+        grid
+            Compute the feature map as well.
         """
         identity = digest(trained.weights)
         engine: Engine
         if calibration := trained.calibration:
-            engine = OpenVINOEngine(trained, precision="int8", batch_size=CPU_BATCH)
+            engine = OpenVINOEngine(trained, precision="int8", batch_size=CPU_BATCH, grid=grid)
             identity += f" {calibration.weight_bits} {digest(calibration.activation_ranges)}"
         elif gpus := runtime().gpus():
-            engine = KerasEngine(trained, devices=gpus)
+            engine = KerasEngine(trained, devices=gpus, grid=grid)
             identity += f" {runtime().policy}"
         else:
-            engine = OpenVINOEngine(trained, precision="float32", batch_size=CPU_BATCH)
-        return cls(run, engine, identity, trained.size, trained.feature_size)
+            engine = OpenVINOEngine(trained, precision="float32", batch_size=CPU_BATCH, grid=grid)
+        shape = trained.encoder.grid_shape(trained.size) if grid else None
+        return cls(run, engine, identity, trained.size, trained.feature_size, shape)
 
     def features(self, examples: Sequence[Example], views: int = 1) -> HalfArray:
-        """Features of photos, float16 (photos, views, feature size)."""
+        """Pooled features of photos, float16 (photos, views, feature size)."""
+        return self.cached(examples, views).pooled
+
+    def cached(self, examples: Sequence[Example], views: int = 1) -> CachedFeatures:
+        """Features of photos, with their maps if the encoder was started with them."""
         return extract(
             [example.path for example in examples],
             self.engine,
             self.identity,
             size=self.size,
             feature_size=self.feature_size,
+            grid_shape=self.grid_shape,
             views=views,
             cache=self.run.cache,
             progress=self.run.progress,

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from captioner.errors import UsageError
 from captioner.model import decoders as kinds
 from captioner.model import destination
 from captioner.model.backend import keras, ops, runtime
@@ -36,6 +37,7 @@ from captioner.training.config import SelfCriticalConfig
 from captioner.training.corpora import Example
 from captioner.training.curves import summary
 from captioner.training.decoders import IntArray, smoothed_cross_entropy
+from captioner.training.features import CachedFeatures
 from captioner.training.fit import Metrics, Schedule, fit
 from captioner.training.progress import Progress
 from captioner.training.reward import CiderD
@@ -62,9 +64,9 @@ CAPTIONS_PER_PHOTO = 2
 class SelfCriticalModel(keras.Model):
     """A decoder with the loss of self-critical training, on captions it samples and on references.
 
-    `train_on_batch` takes a dictionary: `feature` (N, 2048), `photos` (N,), `captions`
-    (N, CAPTIONS_PER_PHOTO, T), and `seed`, an integer that fixes what is sampled, so that a resumed
-    run is the same run.
+    `train_on_batch` takes a dictionary: `feature` (N, D) or `grid` (N, h, w, C), as the decoder
+    reads it, `photos` (N,), `captions` (N, CAPTIONS_PER_PHOTO, T), and `seed`, an integer that
+    fixes what is sampled, so that a resumed run is the same run.
     """
 
     def __init__(
@@ -74,20 +76,21 @@ class SelfCriticalModel(keras.Model):
         self._kind, self.decoder = kind, decoder
         self._reward, self._options = reward, config
         self._rewards: list[float] = []
+        self._photo = "grid" if kinds.needs_grid(kind.kind) else "feature"
 
     def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
         """Logits of the decoder."""
-        own = {name: inputs[name] for name in ("feature", "tokens")}
+        own = {name: inputs[name] for name in (self._photo, "tokens")}
         return self.decoder(own, training=training)
 
     def train_on_batch(self, x: Any, y: Any = None, **options: Any) -> Any:
         """Sample captions with the current weights, compute their rewards, and take one step."""
-        feature, captions = x["feature"], x["captions"]
+        photo, captions = x[self._photo], x["captions"]
         stepper = self._kind.stepper(self._kind.arrays(self.decoder))
         random = np.random.default_rng(x["seed"])
         samples = sample(
             stepper,
-            Features(feature),
+            _features(x),
             samples=self._options.samples,
             start=captions[:, 0, 0],
             max_length=MAX_WORDS,
@@ -101,9 +104,9 @@ class SelfCriticalModel(keras.Model):
         length = int((tokens != PAD).sum(1).max())
         tokens = np.pad(tokens, ((0, 0), (0, 2)))[:, : length + length % 2]
         following = np.pad(tokens[:, 1:], ((0, 0), (0, 1)))
-        owners = [np.repeat(np.arange(len(feature)), one.shape[1]) for one in (samples, captions)]
+        owners = [np.repeat(np.arange(len(photo)), one.shape[1]) for one in (samples, captions)]
         batch = {
-            "feature": feature[np.concatenate(owners)],
+            self._photo: photo[np.concatenate(owners)],
             "tokens": tokens,
             "advantage": advantages(rewards).reshape(-1),
         }
@@ -134,6 +137,13 @@ class SelfCriticalModel(keras.Model):
         return mean
 
 
+def _features(x: dict[str, Any]) -> Features:
+    """The features in a batch; a decoder that reads the map does not look at the pooled ones."""
+    if "grid" in x:
+        return Features(np.empty((len(x["grid"]), 0), np.float32), x["grid"])
+    return Features(x["feature"])
+
+
 def advantages(rewards: FloatArray) -> FloatArray:
     """Each reward less the mean of its row's others, (N, k), scaled to unit standard deviation."""
     others = (rewards.sum(1, keepdims=True) - rewards) / (rewards.shape[1] - 1)
@@ -147,7 +157,10 @@ class PhotoBatches:
     Parameters
     ----------
     features
-        float16 (photos, views, 2048); each use of a photo takes a random view.
+        Of the photos; pooled ones may be given as an array, float16 (photos, views, D). Each use of
+        a photo takes a random view.
+    grid
+        Whether the batches have feature maps (`grid`) instead of pooled features (`feature`).
     sample_weights
         float32 (photos,): how often an epoch uses each photo, rounded, at least once.
     other_style
@@ -156,16 +169,18 @@ class PhotoBatches:
 
     def __init__(
         self,
-        features: HalfArray,
+        features: HalfArray | CachedFeatures,
         examples: Sequence[Example],
         vocabulary: Vocabulary,
         *,
+        grid: bool = False,
         sample_weights: FloatArray,
         other_style: Container[Path] = (),
         size: int = 64,
         seed: int,
     ) -> None:
-        self.features, self.size, self.seed = features, size, seed
+        self.features, self.grid = CachedFeatures.of(features), grid
+        self.size, self.seed = size, seed
         self.tokens = [
             np.stack([vocabulary.encode(caption, MAX_WORDS + 2) for caption in example.captions])
             for example in examples
@@ -183,13 +198,13 @@ class PhotoBatches:
         order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
         photos = order[step * self.size : (step + 1) * self.size]
         random = np.random.default_rng([self.seed, epoch, step])
-        views = random.integers(self.features.shape[1], size=len(photos))
+        views = random.integers(self.features.views, size=len(photos))
         captions = [
             self.tokens[photo][random.integers(len(self.tokens[photo]), size=CAPTIONS_PER_PHOTO)]
             for photo in photos
         ]
         return {
-            "feature": self.features[photos, views].astype(np.float32),
+            **self.features.inputs(photos, views, grid=self.grid),
             "photos": photos,
             "captions": np.stack(captions),
             "seed": int(random.integers(2**31)),
@@ -208,7 +223,7 @@ def make_reward(
     Parameters
     ----------
     features
-        float16 (photos, views, 2048).
+        Pooled, float16 (photos, views, D).
     similarity_weight
         Of the cosine of caption and photo in the joint space.
     other_style
@@ -268,7 +283,7 @@ def train_self_critical(run: SelfCriticalRun, out: Path, source: Bundle) -> Resu
     run.begin()
     with run.recorded("train-cider", out) as recording:
         parts = BundleParts.of(source)
-        extractor = FeatureExtractor.of(run, TrainedEncoder.read(source))
+        extractor = FeatureExtractor.of(run, TrainedEncoder.read(source), grid=source.needs_grid)
         decoders = _train_decoders(run, parts, source, extractor)
         captioning = select_captioning(run, parts, decoders.decoders, extractor)
         result = write_with_new_decoders(run, out, source, captioning, decoders.record())
@@ -279,9 +294,11 @@ def train_self_critical(run: SelfCriticalRun, out: Path, source: Bundle) -> Resu
 def _train_decoders(
     run: SelfCriticalRun, parts: BundleParts, source: Bundle, extractor: FeatureExtractor
 ) -> TrainedDecoders:
-    features = extractor.features(run.train, 2)
-    reward = make_reward(run.train, parts, features, run.config.similarity_reward, run.other_style)
-    dev = extractor.features(run.dev)
+    features = extractor.cached(run.train, 2)
+    reward = make_reward(
+        run.train, parts, features.pooled, run.config.similarity_reward, run.other_style
+    )
+    dev = extractor.cached(run.dev)
     trained = []
     for number, entry in enumerate(source.manifest["decoders"], 1):
         part, seed = f"decoder-{number}", run.config.seed + number - 1
@@ -291,13 +308,13 @@ def _train_decoders(
         run.report(f"decoder {number}, before: {summary(start, start)}")
         keras.utils.set_random_seed(seed)
         sizes = kinds.sizes(entry)
-        dropout = run.config.dropout
-        trained_with = sizes if dropout is None else replace(sizes, dropout=dropout)
-        decoder = kind.network(len(parts.vocabulary), trained_with, extractor.feature_size)
+        grid = kinds.needs_grid(entry["kind"])
+        trained_with = _with_dropout(sizes, run.config.dropout, entry["kind"])
+        decoder = kind.network(len(parts.vocabulary), trained_with, features.size(grid=grid))
         kind.set_arrays(decoder, before)
         model = SelfCriticalModel(kind, decoder, reward, run.config)
         batches = PhotoBatches(
-            features, run.train, parts.vocabulary,
+            features, run.train, parts.vocabulary, grid=grid,
             sample_weights=run.sample_weights, other_style=run.other_style, seed=seed,
         )  # fmt: skip
         history = fit_self_critical(
@@ -312,6 +329,16 @@ def _train_decoders(
         record = {"seed": seed, "start": start, "history": history, "kept": better}
         trained.append(TrainedDecoder(entry["kind"], sizes, arrays, record))
     return TrainedDecoders(tuple(trained))
+
+
+def _with_dropout(sizes: Any, dropout: float | None, kind: str) -> Any:
+    if dropout is None:
+        return sizes
+    if "dropout" not in sizes.__dataclass_fields__:
+        raise UsageError(
+            f"--dropout {dropout:g}: a decoder of kind {kind} has no dropout.", "Omit --dropout."
+        )
+    return replace(sizes, dropout=dropout)
 
 
 def fit_self_critical(
@@ -337,9 +364,9 @@ def fit_self_critical(
         ),
         jit_compile=runtime().jit_compile(fuses=False),
     )
-    feature = np.zeros((1, batches.features.shape[-1]), np.float32)
-    example = {"feature": feature, "tokens": np.full((1, 2), START)}
-    model(example)  # builds every variable
+    one = np.zeros(1, np.intp)
+    photo = batches.features.inputs(one, one, grid=batches.grid)
+    model({**photo, "tokens": np.full((1, 2), START)})  # builds every variable
 
     def measure() -> Metrics:
         return {"reward": model.mean_reward(), **validate(model.arrays())}

@@ -22,6 +22,7 @@ from typer.testing import CliRunner, Result
 
 from captioner.cli.app import app
 from captioner.index import Index, mounts
+from captioner.model.options import DescribeOptions
 from captioner.types import BundleIds
 
 Run = Callable[..., Result]
@@ -58,6 +59,21 @@ def without_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestIndex:
+    def test_the_model_knows_how_many_photos_there_are(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        loads: list[DescribeOptions] = []
+
+        def load(options: DescribeOptions, **_: object) -> colour_describer.ColourDescriber:
+            loads.append(options)
+            return colour_describer.ColourDescriber()
+
+        monkeypatch.setattr("captioner.model.load", load)
+        assert run("index", ".").exit_code == 0
+        colour_describer.photo(Path("another.jpg"), "red")
+        assert run("index", ".").exit_code == 0
+        assert [each.photos for each in loads] == [3, 1]
+
     def test_moves_copies_and_losses_are_told(
         self, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -14,10 +14,11 @@ from colour_describer import COLOURS, photo
 from portable_describer import PortableDescriber
 from recording_describer import RecordingDescriber
 
-from captioner.execution import threads
+from captioner.execution import processes, threads
+from captioner.execution.decoding import decode
 from captioner.execution.processes import ProcessExecutor
 from captioner.photos.walk import walk
-from captioner.types import Description, Failure
+from captioner.types import DecodedPhoto, Description, Failure, Photo
 
 pytestmark = pytest.mark.process
 
@@ -54,6 +55,23 @@ def test_the_same_results_in_the_same_order(folder: Path, number: int) -> None:
     used = {int(file.name) for file in (folder / "processes").iterdir()}
     assert os.getpid() in used  # the first photos
     assert 2 <= len(used) <= 1 + number
+
+
+def test_processes_decode_once_there_are_some(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here: list[str] = []
+
+    def decode_here(photo: Photo | Failure, size: int) -> DecodedPhoto | Failure:
+        here.append(str(photo))
+        return decode(photo, size)
+
+    monkeypatch.setattr(processes, "decode", decode_here)  # others import the module again
+    describer = PortableDescriber(folder / "processes")
+    executor = ProcessExecutor(2, first=4)
+    found = lines(list(executor.describe(walk([folder / "photos"]), describer, workers=1)))
+    assert found == in_threads(folder)
+    assert 4 <= len(here) < 20
 
 
 def test_photos_of_killed_processes_are_described_in_this_one(folder: Path) -> None:

@@ -263,3 +263,27 @@ def test_random_sentences_keep_the_rules(monkeypatch):
     assert draw(Table(9), 0, 6).shape == (0, 6, 22)
     monkeypatch.setattr(beam, "HYPOTHESES_PER_STEP", 12)
     assert all(allowed(row[row > PAD][1:].tolist()) for row in draw(Table(9), 5, 6).reshape(-1, 22))
+
+
+def test_nucleus_sampling_draws_from_the_most_probable_words_only():
+    words = np.array([0, 0, 0.05, 0, 0.4, 0.3, 0.15, 0.1])
+
+    def drawn(top_p):
+        table = Table(8, lambda photo, prefix: words)
+        random = np.random.default_rng(1)
+        found = sample(table, features(1), samples=3000, max_length=1, top_p=top_p, random=random)[
+            0, :, 1
+        ]
+        return np.bincount(found, minlength=8) / 3000
+
+    # Of the words that may be first, .4, .3, .15 and .1 of .95, the first two have .74.
+    for top_p, kept in (
+        (0.3, [4]),
+        (0.5, [4, 5]),
+        (0.7, [4, 5]),
+        (0.8, [4, 5, 6]),
+        (1, [4, 5, 6, 7]),
+    ):
+        expected = np.zeros(8)
+        expected[kept] = words[kept] / words[kept].sum()
+        np.testing.assert_allclose(drawn(top_p), expected, atol=0.03)

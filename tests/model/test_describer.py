@@ -19,7 +19,7 @@ from captioner.model.decoders.merge import MergeStepper
 from captioner.model.describer import Model, Parts
 from captioner.model.rerank import Candidate
 from captioner.model.vocabulary import END
-from captioner.types import DecodedPhoto, Photo
+from captioner.types import DecodedPhoto, Features, Photo
 
 SHARED = (
     bundles.VOCABULARY, bundles.LEXICON, bundles.CONCEPTS, bundles.WORDS, bundles.JOINT,
@@ -63,7 +63,7 @@ def described(bundle, **options):
     model = opened(bundle, **options)
     rgb = np.zeros((224, 224, 3), np.uint8)
     photo = DecodedPhoto(Photo("dog.jpg", 1, 1), rgb, 4, 3, "JPEG", b"0" * 20)
-    features = np.random.default_rng(0).random((1, 2048), np.float32)
+    features = Features(np.random.default_rng(0).random((1, 2048), np.float32))
     [description] = model.describe([photo], features)
     return description
 
@@ -126,7 +126,7 @@ def test_photos_without_a_sure_caption_get_one_in_the_other_style(fallback_style
     model = opened(Bundle.open(bundle_folder(None)), min_confidence=0.5)
     model.generator = TwoGenerators(fallback_style)
     hidden = np.array([[9.0], [0.9], [-9.0]], np.float32)  # the last one stays without
-    captions = model._captions_of(np.zeros((3, 2048), np.float32), hidden, hidden)
+    captions = model._captions_of(Features(np.zeros((3, 2048), np.float32)), hidden, hidden)
     dog = ["A dog."] if fallback_style else []
     assert [[c.text for c in some] for some in captions] == [["A man."], dog, []]
 
@@ -148,7 +148,7 @@ def test_a_beam_width_below_one_is_refused():
 def test_a_model_is_loaded_again_elsewhere_without_its_engine():
     model = describer.load(DescribeOptions(device="cpu"), start=False)
     again = pickle.loads(pickle.dumps(model.loader()))()
-    features = np.random.default_rng(0).random((3, 2048), np.float32)
+    features = Features(np.random.default_rng(0).random((3, 2048), np.float32))
     photo = DecodedPhoto(
         Photo("dog.jpg", 1, 1), np.zeros((0, 0, 3), np.uint8), 4, 3, "JPEG", b"0" * 20
     )

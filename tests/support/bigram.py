@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import keras
 
 kind = "bigram"
+needs_grid = False
 IntArray = npt.NDArray[np.intp]
 
 

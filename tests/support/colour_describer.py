@@ -15,6 +15,7 @@ from captioner.types import (
     Caption,
     DecodedPhoto,
     Description,
+    Features,
     FloatArray,
     Keyword,
     PixelArray,
@@ -41,14 +42,14 @@ class ColourDescriber:
         self._alternatives = alternatives
         self._min_confidence = min_confidence or 0.0
 
-    def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
+    def encode(self, batches: Iterable[PixelArray]) -> Iterator[Features]:
         for batch in batches:
             features = np.zeros((len(batch), 2048), np.float32)
             features[:, :3] = batch.mean(axis=(1, 2)) / 255
-            yield features
+            yield Features(features)
 
-    def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
-        return [self._describe(*pair) for pair in zip(pixels, features, strict=True)]
+    def describe(self, pixels: Sequence[DecodedPhoto], features: Features) -> list[Description]:
+        return [self._describe(*pair) for pair in zip(pixels, features.pooled, strict=True)]
 
     def _describe(self, pixels: DecodedPhoto, feature: FloatArray) -> Description:
         shares = feature[:3] / feature[:3].sum()

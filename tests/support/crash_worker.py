@@ -21,7 +21,7 @@ from captioner.execution import decoding, threads
 from captioner.index import Index
 from captioner.indexing import Result, update
 from captioner.photos.walk import listings
-from captioner.types import DecodedPhoto, Description, Failure, FloatArray
+from captioner.types import DecodedPhoto, Description, Failure, Features
 
 assert decoding and threads  # loaded before forking, since all children need them
 
@@ -33,7 +33,7 @@ class LoggingDescriber(RecordingDescriber):
         super().__init__()
         self._log = log
 
-    def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
+    def describe(self, pixels: Sequence[DecodedPhoto], features: Features) -> list[Description]:
         time.sleep(0.01)
         with self._log.open("a") as log:
             log.writelines(f"{one.photo.path}\n" for one in pixels)

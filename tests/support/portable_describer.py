@@ -8,7 +8,7 @@ from pathlib import Path
 
 from colour_describer import ColourDescriber
 
-from captioner.types import DecodedPhoto, Description, FloatArray
+from captioner.types import DecodedPhoto, Description, Features
 
 
 class PortableDescriber(ColourDescriber):
@@ -35,7 +35,7 @@ class PortableDescriber(ColourDescriber):
     def _copy(self) -> PortableDescriber:
         return PortableDescriber(self._folder, self._deadly, self._own)
 
-    def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
+    def describe(self, pixels: Sequence[DecodedPhoto], features: Features) -> list[Description]:
         names = [one.photo.path.name for one in pixels]
         killed = self._folder / "killed"
         if self._deadly in names and os.getpid() != self._own and not killed.exists():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from colour_describer import ColourDescriber
 
-from captioner.types import DecodedPhoto, Description, FloatArray, PixelArray
+from captioner.types import DecodedPhoto, Description, Features, PixelArray
 
 
 class RecordingDescriber(ColourDescriber):
@@ -38,8 +38,8 @@ class RecordingDescriber(ColourDescriber):
         """The length of each batch that was pulled."""
         self.described = 0
 
-    def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
-        in_flight: deque[FloatArray] = deque()
+    def encode(self, batches: Iterable[PixelArray]) -> Iterator[Features]:
+        in_flight: deque[Features] = deque()
         for batch in batches:
             assert 1 <= len(batch) <= self.batch_size
             self.encoded.append(len(batch))
@@ -48,7 +48,7 @@ class RecordingDescriber(ColourDescriber):
                 yield in_flight.popleft()
         yield from in_flight
 
-    def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
+    def describe(self, pixels: Sequence[DecodedPhoto], features: Features) -> list[Description]:
         self._before_describing(self.described)
         assert len(pixels) == len(features)
         self.described += len(pixels)

@@ -19,7 +19,7 @@ from captioner.types import (
     Caption,
     DecodedPhoto,
     Description,
-    FloatArray,
+    Features,
     Keyword,
     Photo,
     PixelArray,
@@ -116,13 +116,13 @@ class ColourModel:
     size = 8
     batch_size = 2
 
-    def encode(self, batches: Iterable[PixelArray]) -> Iterator[FloatArray]:
+    def encode(self, batches: Iterable[PixelArray]) -> Iterator[Features]:
         for batch in batches:
             features = np.zeros((len(batch), 2048), np.float32)
             features[:, :3] = batch.mean((1, 2)) / 255
-            yield features
+            yield Features(features)
 
-    def describe(self, pixels: Sequence[DecodedPhoto], features: FloatArray) -> list[Description]:
+    def describe(self, pixels: Sequence[DecodedPhoto], features: Features) -> list[Description]:
         return [
             Description(
                 photo=each.photo,
@@ -135,7 +135,7 @@ class ColourModel:
                 feature=feature.astype(np.float16),
                 vectors=SearchVectors(feature[:256].astype(np.float16), np.zeros(8, np.float16)),
             )
-            for each, feature in zip(pixels, features[:, :2048], strict=True)
+            for each, feature in zip(pixels, features.pooled, strict=True)
         ]
 
 

@@ -16,8 +16,9 @@ from captioner.model.candidates import GenerationConfig
 from captioner.model.rerank import Candidate
 from captioner.training import reranking
 from captioner.training.corpora import Corpus, Example
+from captioner.training.features import CachedFeatures
 from captioner.training.stages import selection
-from captioner.types import FloatArray, HalfArray
+from captioner.types import Features, FloatArray
 
 THINGS = ("dog", "cat", "boat", "tree", "car")
 
@@ -47,9 +48,9 @@ class Parts:
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     heads: Any = Heads
 
-    def candidates(self, steppers: Any, features: FloatArray) -> list[list[Candidate]]:
+    def candidates(self, steppers: Any, features: Features) -> list[list[Candidate]]:
         out = []
-        for number in features[:, 0].astype(int).tolist():
+        for number in features.pooled[:, 0].astype(int).tolist():
             right, wrong = (
                 Candidate(f"a {THINGS[n % 5]} on the grass".split(), log_p, cosine, 0.0, 0.5, -1.0)
                 for n, log_p, cosine in ((number, -6.0, 0.6), (number + 1, -5.0, 0.2))
@@ -65,9 +66,9 @@ class Parts:
 class Extractor:
     """A photo's feature is the number of the thing that it shows."""
 
-    def features(self, photos: Any, views: int = 1) -> HalfArray:
+    def cached(self, photos: Any, views: int = 1) -> CachedFeatures:
         numbers = [next(n for n, t in enumerate(THINGS) if t in p.captions[0]) for p in photos]
-        return np.tile(np.array(numbers, np.float16)[:, None, None], (1, views, 1))
+        return CachedFeatures(np.tile(np.array(numbers, np.float16)[:, None, None], (1, views, 1)))
 
 
 def fitted(

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import bigram
-import colour_describer
+import coloured_corpus
 import pytest
 import toy_encoder
 
@@ -19,23 +19,10 @@ from captioner.training.progress import Silent
 
 pytestmark = pytest.mark.training
 
-COLOURS = ("red", "green", "blue")
-PHOTOS = 30
-
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    rows = ["image,caption"]
-    for number in range(PHOTOS):
-        colour = COLOURS[number % len(COLOURS)]
-        colour_describer.photo(folder / f"Images/{number:02}.jpg", colour)
-        rows += [f"{number:02}.jpg,a {colour} photo", f"{number:02}.jpg,the photo is {colour}"] * 2
-    (folder / "captions.txt").write_text("\n".join(rows) + "\n")
-    names = [f"{number:02}.jpg\n" for number in range(PHOTOS)]
-    (folder / "Flickr_8k.trainImages.txt").write_text("".join(names[6:]))
-    (folder / "Flickr_8k.devImages.txt").write_text("".join(names[:6]))
-    return folder
+    return coloured_corpus.write(tmp_path / "data")
 
 
 def test_thirty_photos_with_a_toy_encoder_and_a_toy_decoder(data: Path, tmp_path: Path) -> None:
@@ -74,13 +61,9 @@ def test_thirty_photos_with_a_toy_encoder_and_a_toy_decoder(data: Path, tmp_path
     for device, precision in (("cpu", "float32"), ("keras", "float32"), ("cpu", "int8")):
         captioner = Captioner.load(out, device=device, precision=precision, min_confidence=0)
         results = captioner.caption(data / "Images")
-        assert len(results) == PHOTOS
+        assert len(results) == coloured_corpus.PHOTOS
         assert all(isinstance(result, Description) for result in results)
         texts[device, precision] = [str(result) for result in results]
     assert texts["cpu", "float32"] == texts["keras", "float32"]
     for captions in texts.values():
-        right = [
-            COLOURS[number % len(COLOURS)] in caption.lower().split(": ")[1]
-            for number, caption in enumerate(sorted(captions))
-        ]
-        assert sum(right) >= 20  # one in three by chance
+        assert coloured_corpus.right(captions) >= 20  # one in three by chance

@@ -1,9 +1,9 @@
 """Decoders by kind: the language models that write captions from features.
 
-A decoder is one module with the names of `interface.Decoder`: `kind`, `Sizes`, `network`,
-`arrays`, `set_arrays` and `stepper`. A bundle's manifest gives the kind and the sizes of each of
-its decoders; `get` finds the module. Decoders from outside the package are registered before a
-bundle that needs them is loaded::
+A decoder is one module with the names of `interface.Decoder`: `kind`, `needs_grid`, `Sizes`,
+`network`, `arrays`, `set_arrays` and `stepper`. A bundle's manifest gives the kind and the sizes
+of each of its decoders; `get` finds the module. Decoders from outside the package are registered
+before a bundle that needs them is loaded::
 
     from captioner.model import decoders
 
@@ -18,10 +18,16 @@ from importlib import import_module
 from typing import Any, cast
 
 from captioner.errors import CaptionerError
-from captioner.model.decoders import merge
+from captioner.model.decoders import (
+    init_inject,
+    merge,
+    par_inject,
+    pre_inject,
+    soft_attention,
+)
 from captioner.model.decoders.interface import Decoder, Stepper
 
-__all__ = ["Decoder", "Stepper", "get", "kinds", "register", "sizes"]
+__all__ = ["Decoder", "Stepper", "get", "kinds", "needs_grid", "register", "sizes"]
 
 _registered: dict[str, Decoder] = {}
 
@@ -67,10 +73,22 @@ def kinds() -> tuple[str, ...]:
     return tuple(_registered)
 
 
+def needs_grid(*found: str) -> bool:
+    """Whether a decoder of one of these kinds reads the encoder's feature map.
+
+    Raises
+    ------
+    CaptionerError
+        If one of them is not registered.
+    """
+    return any(getattr(get(kind), "needs_grid", False) for kind in found)
+
+
 def sizes(entry: Mapping[str, Any]) -> Any:
     """The `Sizes` of a decoder, from its entry in a bundle's manifest."""
     made = get(entry["kind"]).Sizes
     return made(**{field.name: entry[field.name] for field in fields(made)})
 
 
-register(merge)
+for _decoder in (merge, init_inject, pre_inject, par_inject, soft_attention):
+    register(cast(Decoder, _decoder))

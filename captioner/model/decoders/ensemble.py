@@ -20,6 +20,11 @@ def combine(steppers: Sequence[Stepper]) -> Stepper:
     return steppers[0] if len(steppers) == 1 else Ensemble(steppers)
 
 
+def members(stepper: Stepper) -> tuple[Stepper, ...]:
+    """The inverse of `combine`."""
+    return stepper.members if isinstance(stepper, Ensemble) else (stepper,)
+
+
 class Ensemble:
     """A stepper that averages those of its members.
 
@@ -34,13 +39,13 @@ class Ensemble:
         if len(sizes) != 1:
             raise ValueError("the decoders of an ensemble share one vocabulary")
         self.vocabulary_size = sizes.pop()
-        self._members = tuple(members)
+        self.members = tuple(members)
 
     def start(
         self, features: Features, shortlist: IntArray | None = None
     ) -> tuple[tuple[Any, ...], States]:
         """Begin with photos; see `Stepper`."""
-        started = [member.start(features, shortlist) for member in self._members]
+        started = [member.start(features, shortlist) for member in self.members]
         photos = tuple(photos for photos, _ in started)
         return photos, _side_by_side([states for _, states in started])
 
@@ -50,7 +55,7 @@ class Ensemble:
         """Append a token to each hypothesis; see `Stepper`."""
         total: FloatArray | None = None
         longer = []
-        for number, (member, own) in enumerate(zip(self._members, photos, strict=True)):
+        for number, (member, own) in enumerate(zip(self.members, photos, strict=True)):
             p, after = member.step(own, rows, states[str(number)], tokens)
             longer.append(after)
             if total is None:
@@ -58,7 +63,7 @@ class Ensemble:
             else:
                 total += p
         assert total is not None
-        total *= np.float32(1 / len(self._members))
+        total *= np.float32(1 / len(self.members))
         return total, _side_by_side(longer)
 
 

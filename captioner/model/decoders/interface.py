@@ -80,6 +80,14 @@ class Decoder(Protocol):
         ...
 
     @property
+    def needs_grid(self) -> bool:
+        """Whether it reads the encoder's feature map instead of the pooled features.
+
+        A module without this name does not.
+        """
+        ...
+
+    @property
     def Sizes(self) -> type[Any]:  # noqa: N802  a class
         """A frozen dataclass of its layer sizes, with defaults; stored in the manifest."""
         ...
@@ -87,8 +95,9 @@ class Decoder(Protocol):
     def network(self, vocabulary_size: int, sizes: Any, feature_size: int) -> keras.Model:
         """The Keras network over whole sentences, for training with teacher forcing.
 
-        Its inputs are `feature` (N, feature_size) and `tokens` (N, T), its output logits
-        (N, T, vocabulary_size): one row for the token after each.
+        Its inputs are `tokens` (N, T) and either `feature` (N, feature_size) or, with `needs_grid`,
+        `grid` (N, h, w, feature_size); its output is logits (N, T, vocabulary_size): one row for
+        the token after each.
         """
         ...
 

@@ -16,21 +16,23 @@ computed once per photo, a hypothesis costs one ReLU and one product with the vo
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from captioner.model.decoders import networks
 from captioner.model.decoders.interface import IntArray, States
+from captioner.model.decoders.lstm import lstm_step
+from captioner.model.decoders.output import OutputLayer
 from captioner.types import Features, FloatArray
 
 if TYPE_CHECKING:
     import keras
 
 kind = "merge"
+needs_grid = False
 
 ROOT = 0
 """Number of the empty prefix, before START."""
@@ -66,12 +68,7 @@ def network(vocabulary_size: int, sizes: Sizes, feature_size: int) -> keras.Mode
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     image = layers.Dropout(dropout, name="image_dropout")(feature)
     image = layers.Dense(sizes.lstm, activation="relu", name="image")(image)
-    words = layers.Embedding(
-        vocabulary_size,
-        sizes.embedding,
-        embeddings_initializer=keras.initializers.RandomNormal(stddev=0.05),
-        name="embedding",
-    )
+    words = networks.embedding(vocabulary_size, sizes.embedding)
     language = layers.Dropout(dropout, name="word_dropout")(words(tokens))
     # No mask: padding is on the right, so that it changes nothing before it, and the loss leaves
     # it out.
@@ -80,35 +77,8 @@ def network(vocabulary_size: int, sizes: Sizes, feature_size: int) -> keras.Mode
     merged = language + ops.expand_dims(image, 1)
     merged = layers.Dense(sizes.fusion, activation="relu", name="fusion")(merged)
     merged = layers.Dropout(dropout / 2, name="fusion_dropout")(merged)
-    if sizes.tied:
-        output = _tied_output()(words, name="output")
-    else:
-        output = layers.Dense(vocabulary_size, name="output")
-    return keras.Model({"feature": feature, "tokens": tokens}, output(merged), name="merge_decoder")
-
-
-@cache
-def _tied_output() -> Any:
-    """The class of the output layer with tied weights; made here because it needs Keras."""
-    from captioner.model.backend import keras
-
-    class TiedOutput(keras.layers.Layer):
-        """(N, T, E) → (N, T, V): the product with an embedding's vectors, and a bias."""
-
-        def __init__(self, embedding: keras.layers.Embedding, **options: Any) -> None:
-            super().__init__(**options)
-            self._embedding = embedding
-
-        def build(self, shape: object) -> None:
-            self.bias = self.add_weight(
-                shape=(self._embedding.input_dim,), initializer="zeros", name="bias"
-            )
-
-        def call(self, merged: Any) -> Any:
-            kernel = keras.ops.transpose(self._embedding.embeddings)
-            return keras.ops.matmul(merged, kernel) + self.bias
-
-    return TiedOutput
+    logits = networks.logits(merged, words, vocabulary_size, sizes)
+    return keras.Model({"feature": feature, "tokens": tokens}, logits, name="merge_decoder")
 
 
 def arrays(model: keras.Model) -> dict[str, FloatArray]:
@@ -174,8 +144,8 @@ class MergeNetwork:
         self._fusion_kernel = np.pad(arrays["fusion.kernel"], ((0, 0), (0, 1)))
         self._fusion_bias = np.append(arrays["fusion.bias"], np.float32(1))
         output = arrays["output.kernel"] if "output.kernel" in arrays else arrays["embedding"].T
-        self._output = np.vstack([output, arrays["output.bias"]])
-        self.vocabulary_size = len(arrays["output.bias"])
+        self._output = OutputLayer(output, arrays["output.bias"])
+        self.vocabulary_size = self._output.vocabulary_size
         self.units, self.fusion_units = self._fusion_kernel.shape
 
     def project_image(self, features: FloatArray) -> FloatArray:
@@ -201,14 +171,12 @@ class MergeNetwork:
         """
         gates = self._input_gates[tokens]
         gates += (h @ self._recurrent)[parents]
-        input_gate, forget_gate, candidate, output_gate = np.split(gates, 4, axis=1)
-        c = _sigmoid(forget_gate) * c[parents] + _sigmoid(input_gate) * np.tanh(candidate)
-        h = _sigmoid(output_gate) * np.tanh(c)
+        h, c = lstm_step(gates, c[parents])
         return h, c, h @ self._fusion_kernel
 
-    def output_rows(self, shortlist: IntArray) -> FloatArray:
-        """The output layer's weights for some tokens alone: (N, K) to (N, K, F + 1)."""
-        return self._output.T[shortlist]
+    def output_rows(self, shortlist: IntArray | None) -> FloatArray | None:
+        """The output layer for some tokens alone; see `OutputLayer.rows`."""
+        return self._output.rows(shortlist)
 
     def next_word_probabilities(
         self,
@@ -231,22 +199,7 @@ class MergeNetwork:
         y = photo[rows]
         y += language
         np.maximum(y, 0, out=y)
-        if output_rows is None:
-            p = y @ self._output
-        else:
-            p = np.empty((len(y), output_rows.shape[1]), np.float32)
-            bounds = [*np.flatnonzero(np.diff(rows, prepend=-1)).tolist(), len(rows)]
-            for first, end in itertools.pairwise(bounds):
-                np.dot(y[first:end], output_rows[rows[first]].T, out=p[first:end])
-        p -= p.max(axis=1, keepdims=True)
-        np.exp(p, out=p)
-        p *= 1 / p.sum(axis=1, keepdims=True)
-        return p
-
-
-def _sigmoid(x: FloatArray) -> FloatArray:
-    # By tanh: it cannot overflow, and NumPy's is vectorised.
-    return np.float32(0.5) * np.tanh(np.float32(0.5) * x) + np.float32(0.5)
+        return self._output.probabilities(y, rows, output_rows)
 
 
 class _Trie:
@@ -322,7 +275,7 @@ class MergeStepper:
         self._at_start = len(self._trie)
         photos = Photos(
             self._network.project_image(features.pooled),
-            None if shortlist is None else self._network.output_rows(shortlist),
+            self._network.output_rows(shortlist),
             self._trie,
         )
         return photos, np.full(len(features), ROOT)

@@ -13,7 +13,9 @@ Nothing here imports Keras before a network is asked for.
 
 from __future__ import annotations
 
-from captioner.model.encoders import xception
+from typing import cast
+
+from captioner.model.encoders import resnet50, vgg16, xception
 from captioner.model.encoders.architecture import Architecture, Layer
 from captioner.model.encoders.interface import Encoder, Pretrained
 from captioner.model.encoders.registry import get, names, register
@@ -37,4 +39,5 @@ __all__ = [
     "set_weights",
 ]
 
-register(xception)
+for _encoder in (xception, vgg16, resnet50):
+    register(cast(Encoder, _encoder))

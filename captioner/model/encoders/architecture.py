@@ -22,6 +22,7 @@ _LEFT_OUT = {
     "name", "trainable", "dtype", "batch_shape", "sparse", "ragged", "optional", "momentum",
     "synchronized", "renorm", "renorm_clipping", "renorm_momentum", "rate", "seed", "noise_shape",
 }  # fmt: skip
+_WHOLE_MAP = {"Flatten", "Reshape"}
 _GLOBAL_POOLING = {"GlobalAveragePooling2D", "GlobalMaxPooling2D"}
 
 
@@ -50,10 +51,13 @@ class Architecture:
     """The layer whose output is the last feature map (N, h, w, C)."""
 
     @classmethod
-    def of(cls, model: keras.Model) -> Self:
+    def of(cls, model: keras.Model, grid: str | None = None) -> Self:
         """Read the architecture of a functional Keras model with one input and one output.
 
-        The feature map is what the last global pooling reads.
+        Parameters
+        ----------
+        grid
+            The layer whose output is the feature map. None: what the last global pooling reads.
 
         Raises
         ------
@@ -70,7 +74,12 @@ class Architecture:
                 "Build it with Keras' functional API: one input, one output, no layer used twice.",
             ) from error
         maps = [layer.inputs[0] for layer in layers if layer.kind in _GLOBAL_POOLING]
-        return cls(layers, pooled, maps[-1] if maps else None)
+        return cls(layers, pooled, grid or (maps[-1] if maps else None))
+
+    @property
+    def any_size(self) -> bool:
+        """Whether the same weights fit photos of any size: no layer reads a whole map at once."""
+        return not any(layer.kind in _WHOLE_MAP for layer in self.layers)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:

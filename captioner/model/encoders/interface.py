@@ -52,7 +52,8 @@ class Encoder(Protocol):
         -------
         A functional model, without nested models, from uint8 pixels (N, size, size, 3) to pooled
         features (N, D) in float32. Preprocessing is part of it. Its layers have fixed names, as
-        weights are named after them. The feature map is what its global pooling reads.
+        weights are named after them. The feature map is what its global pooling reads, unless the
+        encoder has a `grid_layer`, the name of the layer that computes it.
         """
         ...
 

@@ -15,7 +15,7 @@ from captioner.model.destination import MANIFEST
 from captioner.model.encoders import registry
 from captioner.model.encoders.architecture import Architecture
 from captioner.model.encoders.interface import Arrays, Encoder
-from captioner.model.encoders.weights import digest, get_weights, set_weights
+from captioner.model.encoders.weights import check_weights, digest, get_weights, set_weights
 
 if TYPE_CHECKING:
     import keras
@@ -61,10 +61,19 @@ class TrainedEncoder:
 
     @classmethod
     def of(cls, encoder: Encoder, size: int, weights: Arrays | None = None) -> Self:
-        """An encoder with these weights; random ones if None. Imports Keras."""
+        """An encoder with these weights; random ones if None. Imports Keras.
+
+        Raises
+        ------
+        CaptionerError
+            If the weights are of another encoder, or for photos of another size.
+        """
         model = encoder.network(size)
         entry = {"kind": encoder.name, "feature_size": encoder.feature_size}
-        return cls(encoder, size, weights or get_weights(model), Architecture.of(model), entry)
+        architecture = Architecture.of(model, getattr(encoder, "grid_layer", None))
+        if weights:
+            check_weights(model, weights, encoder.name, size)
+        return cls(encoder, size, weights or get_weights(model), architecture, entry)
 
     @classmethod
     def read(cls, bundle: Bundle, *, int8: bool = True) -> Self:

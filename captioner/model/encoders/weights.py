@@ -40,16 +40,31 @@ def set_weights(model: keras.Model, arrays: Mapping[str, FloatArray]) -> None:
     CaptionerError
         If one is missing or has another shape.
     """
+    check_weights(model, arrays, model.name, model.input_shape[1])
+    for weight in model.weights:
+        weight.assign(arrays[_path(weight)])
+
+
+def check_weights(
+    model: keras.Model, arrays: Mapping[str, FloatArray], name: str, size: int | None
+) -> None:
+    """Check that arrays are all weights of an encoder's network for photos of `size` pixels.
+
+    Raises
+    ------
+    CaptionerError
+        If one is missing or has another shape.
+    """
     for weight in model.weights:
         path = _path(weight)
         shape = arrays[path].shape if path in arrays else None
         if shape != tuple(weight.shape):
             fault = "is missing" if shape is None else f"has shape {shape}, not {weight.shape}"
+            pixels = f" for photos of {size} pixels" if size else ""
             raise CaptionerError(
-                f"these are not weights of the encoder {model.name}: {path} {fault}.",
-                "Use a bundle or a weights file that was made for this encoder.",
+                f"these are not weights of the encoder {name}{pixels}: {path} {fault}.",
+                "Use a bundle or a weights file that was made for this encoder and this --size.",
             )
-        weight.assign(arrays[path])
 
 
 def _path(weight: keras.Variable) -> str:

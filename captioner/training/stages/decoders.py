@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from captioner.model import decoders
 from captioner.model.decoders import Stepper
 from captioner.model.vocabulary import sentence
@@ -17,12 +15,12 @@ from captioner.training.decoders import (
     language_batches,
     sizes_of,
 )
+from captioner.training.features import CachedFeatures
 from captioner.training.fit import Metrics, Schedule
 from captioner.training.heads import TrainingTargets
 from captioner.training.metrics import cider
 from captioner.training.run import Arrays, FeatureExtractor, Run, RunBase
 from captioner.training.stages.parts import BundleParts
-from captioner.types import HalfArray
 
 _VALIDATION_BEAM_WIDTH = 8
 """Narrower than in use, for speed."""
@@ -65,16 +63,17 @@ def train_decoders(
     """Train all decoders by teacher forcing."""
     config = run.config.decoders
     sizes = sizes_of(config.kind, config.preset)
-    features = extractor.features(targets.examples, 2)[: len(run.train)]
-    dev = extractor.features(run.dev)
+    features = extractor.cached(targets.examples, 2)[: len(run.train)]
+    dev = extractor.cached(run.dev)
     validate = decoder_validator(run, parts, dev, config.kind)
-    dev_batches = SentenceBatches(dev, run.dev, parts.vocabulary, seed=0)
-    start, language = _pretrain(run, parts, extractor.feature_size)
+    grid = decoders.needs_grid(config.kind)
+    dev_batches = SentenceBatches(dev, run.dev, parts.vocabulary, grid=grid, seed=0)
+    start, language = _pretrain(run, parts, dev)
     trained = []
     for number in range(1, config.count + 1):
         part, seed = f"decoder-{number}", run.config.seed + number - 1
         batches = SentenceBatches(
-            features, run.train, parts.vocabulary,
+            features, run.train, parts.vocabulary, grid=grid,
             sample_weights=run.sample_weights, other_style=run.other_style, seed=seed,
         )  # fmt: skip
         arrays, history = fit_decoder(
@@ -91,14 +90,14 @@ def train_decoders(
 
 
 def decoder_validator(
-    run: RunBase, parts: BundleParts, dev: HalfArray, kind: str
+    run: RunBase, parts: BundleParts, dev: CachedFeatures, kind: str
 ) -> Callable[[Arrays], Metrics]:
     """Make the function that measures a decoder by the captions it generates for dev photos.
 
     Parameters
     ----------
     dev
-        Features of the dev photos, float16 (photos, views, feature size).
+        Features of the dev photos.
     kind
         Of decoder.
 
@@ -106,7 +105,7 @@ def decoder_validator(
     -------
     From a decoder's arrays to `cider` (× 100) and `words`, the number of distinct words.
     """
-    features, stepper = dev[:, 0].astype(np.float32), decoders.get(kind).stepper
+    features, stepper = dev.view(), decoders.get(kind).stepper
     references = {example.name: example.captions for example in run.dev}
 
     def validate(arrays: Arrays) -> Metrics:
@@ -120,21 +119,24 @@ def decoder_validator(
 
 
 def _pretrain(
-    run: Run, parts: BundleParts, feature_size: int
+    run: Run, parts: BundleParts, features: CachedFeatures
 ) -> tuple[Arrays | None, dict[str, Any] | None]:
     """Pre-train a decoder on captions without photos.
 
-    The LSTM of a merge decoder reads words alone, never the image, so text is enough to train it.
+    Their features are zeros. The LSTM of a merge decoder reads words alone, never the image, so
+    text is enough to train it; others learn the language, and what photos add to it later.
     """
     if not run.sentences:
         return None, None
     config, seed = run.config.decoders, run.config.seed
-    batches = language_batches(run.sentences, parts.vocabulary, seed, feature_size)
+    grid = decoders.needs_grid(config.kind)
+    nothing = features.zeros(grid=grid)
+    batches = language_batches(run.sentences, parts.vocabulary, seed, nothing, grid=grid)
     held_out = [example.captions[0] for example in run.dev]
     arrays, history = fit_decoder(
         batches, parts.vocabulary, config.kind, sizes_of(config.kind, config.preset),
         Schedule(1, batches.steps, config.learning_rate),
-        dev=language_batches(held_out, parts.vocabulary, 0, feature_size),
+        dev=language_batches(held_out, parts.vocabulary, 0, nothing, grid=grid),
         measure=lambda arrays: {},
         metric="likelihood", seed=seed,
         folder=run.work / "language", resume=run.resume, progress=run.progress,

@@ -26,9 +26,9 @@ class PreparedEncoder:
     record: dict[str, Any] = field(default_factory=dict)
     """For the training record: how it was trained."""
 
-    def extractor(self, run: RunBase) -> FeatureExtractor:
-        """The encoder in int8, as users run it."""
-        return FeatureExtractor.of(run, self.trained)
+    def extractor(self, run: RunBase, *, grid: bool = False) -> FeatureExtractor:
+        """The encoder in int8, as users run it; with `grid` it computes feature maps as well."""
+        return FeatureExtractor.of(run, self.trained, grid=grid)
 
 
 def prepare_encoder(

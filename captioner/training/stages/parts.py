@@ -15,7 +15,7 @@ from captioner.model.decoders.ensemble import combine
 from captioner.model.rerank import Candidate
 from captioner.model.vocabulary import Vocabulary
 from captioner.training.stages.heads import TrainedHeads
-from captioner.types import Features, FloatArray
+from captioner.types import Features
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class BundleParts:
         )
 
     def candidates(
-        self, steppers: Sequence[Stepper], features: FloatArray, beam_width: int | None = None
+        self, steppers: Sequence[Stepper], features: Features, beam_width: int | None = None
     ) -> list[list[Candidate]]:
         """Candidate captions of photos, best first.
 
@@ -47,7 +47,7 @@ class BundleParts:
         steppers
             Of each decoder of the ensemble.
         features
-            Pooled, (N, feature size).
+            Of N photos, with their maps if a decoder reads them.
         beam_width
             None: what `generation` says.
         """
@@ -57,5 +57,5 @@ class BundleParts:
         # For many small products, waking a second thread costs more than it computes.
         with threadpool_limits(1, user_api="blas"):
             return generator.candidates(
-                Features(features), head.hidden(features), space.image(features)
+                features, head.hidden(features.pooled), space.image(features.pooled)
             )

@@ -170,7 +170,7 @@ def _choose_ensemble(
 
     Each further decoder takes as much time again for every photo.
     """
-    features = extractor.features(run.dev)[:, 0].astype(np.float32)
+    features = extractor.cached(run.dev).view()
     every = tuple(range(1, len(decoders) + 1))
     ensembles: dict[str, Ensemble] = {}
     for numbers in dict.fromkeys([*((one,) for one in every), every]):
@@ -225,7 +225,7 @@ def _mean_cider(
     extractor: FeatureExtractor,
 ) -> float:
     """Mean CIDEr × 100 of the captions that are chosen for photos."""
-    features = extractor.features(photos, _RERANKER_VIEWS)[:, 0].astype(np.float32)
+    features = extractor.cached(photos, _RERANKER_VIEWS).view()
     chosen = [candidates[:1] for candidates in parts.candidates(steppers, features)]
     return float(tuning.cider_table(chosen, photos).mean())
 
@@ -254,10 +254,10 @@ def _fit_reranker(
     rows: list[range] = []
     first_photo = 0
     for _, photos in held_out:
-        views = extractor.features(photos, _RERANKER_VIEWS).astype(np.float32)
+        features = extractor.cached(photos, _RERANKER_VIEWS)
         rows.append(range(len(owners), len(owners) + len(photos)))
         for view in range(_RERANKER_VIEWS):
-            found = with_styles.candidates(steppers, views[:, view])
+            found = with_styles.candidates(steppers, features.view(view))
             table = tuning.cider_table(found, photos)
             for number, candidates in enumerate(found):
                 vectors = parts.heads.joint_space.text([c.words for c in candidates])
@@ -292,10 +292,11 @@ def _fit_confidence(
     photos unlike all of these.
     """
     photos = (*run.dev, *run.extra_dev)
-    features = extractor.features(photos)[:, 0].astype(np.float32)
+    features = extractor.cached(photos).view()
     found = parts.candidates([decoder.stepper() for decoder in decoders], features)
     best = [candidates[:_CONFIDENCE_CANDIDATES] for candidates in found]
-    others = [[one] for one in _of_other_photos(parts, [some[0] for some in best], features)]
+    first_ones = [some[0] for some in best]
+    others = [[one] for one in _of_other_photos(parts, first_ones, features.pooled)]
     both = [*best, *others]
     evidence = np.array([_evidence(c) for some in both for c in some], np.float32)
     matches = _matches(both, (*photos, *photos))
