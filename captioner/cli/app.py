@@ -29,7 +29,7 @@ from captioner.errors import CaptionerError, UsageError
 # are underscores there.
 COMMANDS = (
     "caption", "index", "watch", "prune", "forget", "search", "similar", "write", "undo", "show",
-    "edit", "merge", "stats", "export", "train", "train-cider", "runs", "evaluate",
+    "edit", "merge", "stats", "export", "train", "train-cider", "tune", "runs", "evaluate",
     "info",
 )  # fmt: skip
 

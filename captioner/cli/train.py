@@ -260,6 +260,7 @@ def train(
     outputs.check_photos(photo.path.parent for photo in photos)
 
     training.load_backend()
+    session = training.Session.of(ctx)
     from captioner.training.recipe import train as run_recipe
     from captioner.training.run import Run
 
@@ -268,8 +269,8 @@ def train(
         config=configured,
         work=outputs.work,
         cache=usable_cache("features") or outputs.work / "features",
-        progress=training.TerminalProgress(),
-        command=training.command_line(),
+        progress=session.progress,
+        command=session.command,
         settings=training.options_used(ctx),
         extra_data=corpora.extra,
         extra_style=corpora.extra_style,
@@ -280,7 +281,7 @@ def train(
         force=force,
     )
     result = run_recipe(run, out, lambda folder: Bundle.open(bundle_folder(folder)))
-    training.summarise(result, data)
+    session.done(result, data)
 
 
 def _download(folder: Path, name: str) -> None:

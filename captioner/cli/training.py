@@ -24,6 +24,7 @@ from captioner.training.config import RunConfig
 if TYPE_CHECKING:
     from captioner.training.corpora import Corpus
     from captioner.training.outputs import Outputs
+    from captioner.training.progress import Progress
     from captioner.training.stages.writing import Result
 
 _DEFAULT = RunConfig()
@@ -270,6 +271,24 @@ def load_backend() -> None:
 def command_line() -> str:
     """The command as typed."""
     return shlex.join(["captioner", *sys.argv[1:]])
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who watches a run: a person at a terminal, or `captioner tune`, by the command's context."""
+
+    progress: Progress
+    command: str
+    """As it would be typed, for the record."""
+    done: Callable[[Result, Path | None], None]
+    """Takes the result, and the data if they were named."""
+
+    @classmethod
+    def of(cls, ctx: typer.Context) -> Session:
+        """The session that the context was made with; the terminal's otherwise."""
+        if isinstance(ctx.obj, cls):
+            return ctx.obj
+        return cls(TerminalProgress(), command_line(), summarise)
 
 
 class TerminalProgress:

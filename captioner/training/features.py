@@ -169,7 +169,7 @@ def _batches(jobs: Sequence[tuple[Path, int]], size: int, count: int) -> Iterato
     with ThreadPoolExecutor(max(2, os.cpu_count() or 1)) as pool:
         for start in range(0, len(jobs), count):
             part = jobs[start : start + count]
-            yield np.stack(list(pool.map(lambda job: _pixels(*job, size), part)))
+            yield np.stack(list(pool.map(lambda job: _pixels(job[0], job[1], size), part)))
 
 
 def _pixels(path: Path, view: int, size: int) -> PixelArray:

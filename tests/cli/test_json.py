@@ -498,11 +498,13 @@ DIFFERENT = {
     "--limit": "photos to print, entries of a list, photos to measure",
     "-n": "as --limit",
     "--in-place": "of index it requires --write; of write it has a counterpart, --sidecar",
-    "--data": "train can also download it, and says which layouts it reads",
+    "--data": "train and train-cider say which formats they read",
     "-0": "paths on standard input, or paths printed",
     "--null": "as -0",
     "--batch-size": "of the model, or of training",
     "--db": "one to write to, or all that are searched as one",
+    "--out": "the folder of a bundle, or of a study",
+    "--resume": "a run, or a study",
     "--rate": "train has learning rates of other parts, too",
 }
 """Options of one name that mean as much but say more in some commands."""
