@@ -5,14 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
 from captioner.cli import options as shared
 from captioner.cli import training
 from captioner.errors import UsageError
-from captioner.training.config import DecoderConfig, EncoderConfig, HeadConfig, TrainingConfig
+from captioner.training.config import (
+    DecoderConfig,
+    EncoderConfig,
+    EncoderName,
+    HeadConfig,
+    PresetName,
+    TrainingConfig,
+)
 
 if TYPE_CHECKING:
     from captioner.training.corpora import Example
@@ -118,18 +125,39 @@ def train(
         ),
     ] = None,
     encoder: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="SOURCE",
             help="Encoder to start from: imagenet (downloaded by Keras), bundled (from the bundle "
             "that ships with captioner), a bundle's folder, or a Keras weights file of Xception "
-            "without its top.",
+            "without its top. [default: bundled; imagenet if --encoder-kind or --preset says "
+            "another than Xception]",
         ),
-    ] = _DEFAULT.encoder.source,
+    ] = None,
+    encoder_kind: Annotated[
+        EncoderName | None,
+        typer.Option(
+            metavar="NAME",
+            help="Architecture of an encoder that does not come from a bundle: "
+            f"{', '.join(get_args(EncoderName))}. [default: the preset's]",
+        ),
+    ] = None,
+    encoder_weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Published weights of the encoder, instead of downloading them: a Keras weights "
+            "file of Xception or ResNet50 without its top, or of VGG16 with it.",
+        ),
+    ] = None,
     fine_tune: Annotated[
         int,
         typer.Option(
-            min=0, max=14, metavar="N", help="Fine-tune the encoder's last N blocks, of 14."
+            min=0,
+            max=17,
+            metavar="N",
+            help="Fine-tune the encoder's last N blocks: of 14 in Xception, 17 in ResNet50, 7 in "
+            "VGG16.",
         ),
     ] = _DEFAULT.encoder.fine_tune,
     fine_tune_epochs: Annotated[
@@ -169,20 +197,29 @@ def train(
         ),
     ] = _DEFAULT.encoder.size,
     preset: Annotated[
-        Literal["base", "classic"],
+        PresetName,
         typer.Option(
-            help="Layer sizes of the decoder: base, or classic (embedding, LSTM and dense layer of "
-            "256 units)."
+            metavar="NAME",
+            help="Architecture and layer sizes of the decoder, and the encoder that goes with it: "
+            f"{', '.join(get_args(PresetName))} (see docs/lineage.md).",
         ),
     ] = "base",
+    mix: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Train decoders of this preset as well, for an ensemble of both (repeatable).",
+        ),
+    ] = None,
     decoders: Annotated[
         int,
         typer.Option(
             min=1,
             max=8,
             metavar="N",
-            help="Train N decoders with different seeds. They are used as an ensemble if that "
-            "gains half a point of CIDEr on dev; otherwise the best one is used alone.",
+            help="Train N decoders of each preset with different seeds. They are used as an "
+            "ensemble if that gains half a point of CIDEr on dev; otherwise the best one is used "
+            "alone.",
         ),
     ] = _DEFAULT.decoders.count,
     epochs: Annotated[
@@ -192,6 +229,16 @@ def train(
         float,
         typer.Option(min=1e-7, metavar="RATE", help="Peak learning rate for the decoders."),
     ] = _DEFAULT.decoders.learning_rate,
+    scheduled_sampling: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            metavar="P",
+            help="Train the decoders on words of their own as well: each word is one with a "
+            "probability that grows from 0 to P.",
+        ),
+    ] = _DEFAULT.decoders.scheduled_sampling,
     seed: training.Seed = _DEFAULT.seed,
     config: training.Config = None,
     resume: training.Resume = False,
@@ -212,6 +259,7 @@ def train(
     from captioner.model.bundle import Bundle
     from captioner.training.corpora import find_data, read_objects, read_samples, read_sentences
     from captioner.training.outputs import Outputs
+    from captioner.training.presets import PRESETS
 
     console.configure_output(quiet=quiet, log_file=log_file)
     training.require(
@@ -228,16 +276,31 @@ def train(
             "--data and --download are mutually exclusive.",
             "Omit --data to train on what --download fetches, or add it with --extra-data.",
         )
+    for name in mix or ():
+        if name not in PRESETS:
+            raise UsageError(
+                f"--mix {name}: there is no such preset.", f"Use one of: {', '.join(PRESETS)}."
+            )
+    source, kind = _encoder(encoder, encoder_kind, encoder_weights, PRESETS[preset].encoder)
     configured = TrainingConfig(
         encoder=EncoderConfig(
-            source=encoder,
+            kind=kind,
+            source=source,
             size=size,
             fine_tune=fine_tune,
             batch_size=batch_size,
             **training.specified(fine_tune_epochs=fine_tune_epochs, fine_tune_rate=fine_tune_rate),
         ),
         heads=HeadConfig(epochs=head_epochs),
-        decoders=DecoderConfig(preset=preset, count=decoders, epochs=epochs, learning_rate=rate),
+        decoders=DecoderConfig(
+            kind=PRESETS[preset].kind,
+            preset=preset,
+            mixed_with=tuple(mix or ()),
+            count=decoders,
+            epochs=epochs,
+            learning_rate=rate,
+            scheduled_sampling=scheduled_sampling,
+        ),
         seed=seed,
         **training.specified(teacher=teacher, extra_weight=extra_weight),
     )
@@ -248,7 +311,7 @@ def train(
         "--sentences": sentences,
         "--concepts": concepts,
         "--objects": objects,
-        "--encoder": Path(encoder) if os.path.lexists(encoder) else None,
+        "--encoder": Path(source) if os.path.lexists(source) else None,
         "--teacher": Path(teacher) if teacher and os.path.lexists(teacher) else None,
     }
     training.check_outputs(outputs, inputs, extra_data, extra_style)
@@ -282,6 +345,39 @@ def train(
     )
     result = run_recipe(run, out, lambda folder: Bundle.open(bundle_folder(folder)))
     session.done(result, data)
+
+
+def _encoder(
+    source: str | None, kind: str | None, weights: Path | None, usual: str
+) -> tuple[str, str]:
+    """Where the encoder's weights come from, and its architecture.
+
+    Parameters
+    ----------
+    usual
+        The preset's architecture.
+
+    Raises
+    ------
+    UsageError
+        If the options contradict each other.
+    """
+    if source is not None and weights is not None:
+        raise UsageError(
+            "--encoder and --encoder-weights are mutually exclusive.",
+            "Omit --encoder: the architecture is that of --encoder-kind.",
+        )
+    if source is not None and (source == "bundled" or Path(source).is_dir()):
+        if kind is not None:
+            raise UsageError(
+                f"--encoder-kind {kind}: the encoder of a bundle has the architecture it has.",
+                "Omit --encoder-kind, or use --encoder imagenet or --encoder-weights FILE.",
+            )
+        return source, _DEFAULT.encoder.kind
+    kind = kind or usual
+    if weights is not None:
+        return str(weights), kind
+    return source or ("bundled" if kind == _DEFAULT.encoder.kind else "imagenet"), kind
 
 
 def _download(folder: Path, name: str) -> None:

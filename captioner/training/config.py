@@ -7,7 +7,7 @@ metadata, so that a run can record its options by their names on the command lin
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 def _option(default: Any, name: str) -> Any:
@@ -18,10 +18,10 @@ def _option(default: Any, name: str) -> Any:
 class EncoderConfig:
     """Where the encoder's weights come from, and how far they are fine-tuned."""
 
-    kind: str = "xception"
-    """The architecture, as the bundle's manifest names it."""
+    kind: str = _option("xception", "--encoder-kind")
+    """The architecture, as the bundle's manifest names it; that of a bundle is the bundle's own."""
     source: str = _option("bundled", "--encoder")
-    """"bundled", "imagenet", or the path of a bundle or a Keras weights file."""
+    """"bundled", "imagenet", "random", or the path of a bundle or a Keras weights file."""
     size: int = _option(224, "--size")
     """Input of the finished encoder: width and height, pixels."""
     fine_tune: int = _option(0, "--fine-tune")
@@ -51,12 +51,27 @@ class DecoderConfig:
     kind: str = "merge"
     """The architecture, as the bundle's manifest names it."""
     preset: str = _option("base", "--preset")
-    """Layer sizes: a key of `captioner.training.decoders.PRESETS`."""
+    """Layer sizes: a key of `captioner.training.presets.PRESETS`. Of a kind that is not the
+    preset's they are the defaults."""
+    mixed_with: tuple[str, ...] = _option((), "--mix")
+    """Further presets, for an ensemble of several architectures; their encoders do not count."""
     count: int = _option(1, "--decoders")
-    """Decoders, each with its own seed; they form an ensemble where that is clearly better."""
+    """Decoders of each architecture, each with its own seed; they form an ensemble where that is
+    clearly better."""
     epochs: int = _option(8, "--epochs")
     learning_rate: float = _option(2e-3, "--rate")
     """Peak learning rate."""
+    scheduled_sampling: float = _option(0.0, "--scheduled-sampling")
+    """Probability, at the end of the run, that a word which a decoder is fed is one of its own."""
+
+
+PresetName = Literal[
+    "base", "init-inject", "pre-inject", "par-inject", "soft-attention",
+    "tanti-init-inject", "tanti-pre-inject", "tanti-par-inject", "show-attend-tell",
+    "classic", "vgg-merge", "vgg-inject", "resnet-attention", "resnet-par-inject",
+]  # fmt: skip
+EncoderName = Literal["xception", "vgg16", "resnet50"]
+"""Encoders in this package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,5 +128,5 @@ def _options(config: Any) -> dict[str, Any]:
         if is_dataclass(value):
             out |= _options(value)
         elif name := each.metadata.get("option"):
-            out[name] = value
+            out[name] = list(value) if isinstance(value, tuple) else value  # as JSON has it
     return out

@@ -4,38 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from captioner.model import decoders
 from captioner.model.backend import keras, ops, runtime
-from captioner.model.decoders import merge
 from captioner.model.vocabulary import OTHER_STYLE, PAD, UNKNOWN, Vocabulary, words
 from captioner.training.corpora import Example
 from captioner.training.features import CachedFeatures
-from captioner.training.fit import Metrics, Schedule, fit
+from captioner.training.fit import Batch, Metrics, Schedule, fit
 from captioner.training.progress import Progress
+from captioner.training.scheduled import ScheduledSampling, scheduled
 from captioner.types import FloatArray, HalfArray
 
 IntArray = npt.NDArray[np.int32]
 MAX_TOKENS = 40
 """Tokens of a training caption, start and end included; longer ones are cut."""
 LABEL_SMOOTHING = 0.1
-
-
-PRESETS = {
-    "base": merge.Sizes(),
-    # Those of the "Image Caption Generator with CNN & LSTM" that captioner grew from.
-    "classic": merge.Sizes(embedding=256, lstm=256, fusion=256, tied=False),
-}
-"""Layer sizes of merge decoders by name; decoders of other kinds have those of their defaults."""
-
-
-def sizes_of(kind: str, preset: str) -> Any:
-    """The layer sizes of a decoder to train."""
-    return PRESETS[preset] if kind == merge.kind else decoders.get(kind).Sizes()
 
 
 def smoothed_cross_entropy(target: Any, logits: Any) -> Any:
@@ -150,6 +137,7 @@ def fit_decoder(
     measure: Callable[[dict[str, FloatArray]], Metrics],
     metric: str = "cider",
     start: dict[str, FloatArray] | None = None,
+    scheduled_sampling: float = 0.0,
     seed: int,
     folder: Path,
     resume: bool,
@@ -167,6 +155,9 @@ def fit_decoder(
         Which figure chooses the best epoch.
     start
         Initial weights, such as those of a decoder pre-trained on text alone.
+    scheduled_sampling
+        The probability at the end of the run that a word which the decoder is fed is its own; see
+        `captioner.training.scheduled`.
 
     Returns
     -------
@@ -174,9 +165,14 @@ def fit_decoder(
     """
     keras.utils.set_random_seed(seed)
     decoder = decoders.get(kind)
-    model = decoder.network(len(vocabulary), sizes, batches.features.size(grid=batches.grid))
+    network = decoder.network(len(vocabulary), sizes, batches.features.size(grid=batches.grid))
     if start is not None:
-        decoder.set_arrays(model, start)
+        decoder.set_arrays(network, start)
+    model, batch = network, cast(Callable[[int, int], Batch], batches)
+    if scheduled_sampling:
+        model = ScheduledSampling(decoder, network)
+        model(batches(0, 0)[0])  # builds every variable
+        batch = scheduled(batches, schedule, scheduled_sampling, seed)
     model.compile(
         optimizer=keras.optimizers.AdamW(
             schedule.learning_rate, weight_decay=0.01, global_clipnorm=1.0
@@ -187,13 +183,13 @@ def fit_decoder(
 
     def validate() -> Metrics:
         losses = [float(model.test_on_batch(*dev(0, step))) for step in range(dev.steps)]
-        return {"likelihood": -float(np.mean(losses)), **measure(decoder.arrays(model))}
+        return {"likelihood": -float(np.mean(losses)), **measure(decoder.arrays(network))}
 
     history = fit(
-        model, batches, schedule,
+        model, batch, schedule,
         validate=validate, metric=metric, folder=folder, resume=resume, progress=progress,
     )  # fmt: skip
-    return decoder.arrays(model), history
+    return decoder.arrays(network), history
 
 
 def vocabulary_coverage(vocabulary: Vocabulary, captions: Sequence[str]) -> float:

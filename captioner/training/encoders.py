@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from captioner.errors import UsageError
+from captioner.errors import CaptionerError, UsageError
 from captioner.model import bundle as bundles
 from captioner.model import encoders
 from captioner.model.backend import keras, precision, runtime
@@ -47,6 +47,8 @@ def starting_encoder(source: str, size: int, kind: str = encoders.xception.name)
     ------
     UsageError
         If there is no such encoder, or no such weights.
+    CaptionerError
+        If the weights cannot be downloaded, or are of another encoder or input size.
     """
     encoder = encoders.get(kind)
     if source == "random":
@@ -61,7 +63,17 @@ def starting_encoder(source: str, size: int, kind: str = encoders.xception.name)
             f"there are no published weights of the encoder {kind}.",
             "Use a bundle that has this encoder, or random weights.",
         )
-    return TrainedEncoder.of(encoder, size, encoder.published_weights(source))
+    try:
+        weights = encoder.published_weights(source)
+    except CaptionerError:
+        raise
+    except Exception as error:  # Keras raises any kind
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise CaptionerError(
+            f"the weights of the encoder {kind} cannot be had from {source}: {reason.rstrip('.')}.",
+            "Download them on another machine, and name the file with --encoder-weights FILE.",
+        ) from error
+    return TrainedEncoder.of(encoder, size, weights)
 
 
 def fit_heads(

@@ -7,7 +7,7 @@ from pathlib import Path
 from captioner.model import destination
 from captioner.model.decoders import needs_grid
 from captioner.training.run import Run
-from captioner.training.stages.decoders import train_decoders
+from captioner.training.stages.decoders import architectures, train_decoders
 from captioner.training.stages.encoder import OpenBundle, prepare_encoder
 from captioner.training.stages.heads import train_heads
 from captioner.training.stages.parts import BundleParts
@@ -44,7 +44,8 @@ def _train(run: Run, out: Path, open_bundle: OpenBundle) -> Result:
     vocabularies = build_vocabularies(run)
     targets = training_targets(run, vocabularies.lexicon)
     encoder = prepare_encoder(run, vocabularies.lexicon, targets, open_bundle)
-    extractor = encoder.extractor(run, grid=needs_grid(run.config.decoders.kind))
+    kinds = [kind for kind, _ in architectures(run.config.decoders)]
+    extractor = encoder.extractor(run, grid=needs_grid(*kinds))
     heads = train_heads(run, vocabularies.lexicon, targets, extractor)
     parts = BundleParts(vocabularies.decoder, heads)
     decoders = train_decoders(run, parts, targets, extractor)

@@ -42,6 +42,7 @@ from captioner.training.fit import Metrics, Schedule, fit
 from captioner.training.progress import Progress
 from captioner.training.reward import CiderD
 from captioner.training.run import Arrays, FeatureExtractor, SelfCriticalRun
+from captioner.training.scheduled import features_of
 from captioner.training.stages.decoders import (
     TrainedDecoder,
     TrainedDecoders,
@@ -50,7 +51,7 @@ from captioner.training.stages.decoders import (
 from captioner.training.stages.parts import BundleParts
 from captioner.training.stages.selection import select_captioning
 from captioner.training.stages.writing import Result, write_with_new_decoders
-from captioner.types import Features, FloatArray, HalfArray
+from captioner.types import FloatArray, HalfArray
 
 Reward = Callable[[IntArray, IntArray], FloatArray]
 """Rewards of captions: photos (N,) and the tokens sampled for each (N, k, T) → (N, k)."""
@@ -90,7 +91,7 @@ class SelfCriticalModel(keras.Model):
         random = np.random.default_rng(x["seed"])
         samples = sample(
             stepper,
-            _features(x),
+            features_of(x),
             samples=self._options.samples,
             start=captions[:, 0, 0],
             max_length=MAX_WORDS,
@@ -135,13 +136,6 @@ class SelfCriticalModel(keras.Model):
         mean = float(np.mean(self._rewards)) if self._rewards else 0.0
         self._rewards.clear()
         return mean
-
-
-def _features(x: dict[str, Any]) -> Features:
-    """The features in a batch; a decoder that reads the map does not look at the pooled ones."""
-    if "grid" in x:
-        return Features(np.empty((len(x["grid"]), 0), np.float32), x["grid"])
-    return Features(x["feature"])
 
 
 def advantages(rewards: FloatArray) -> FloatArray:

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -50,6 +51,16 @@ def untrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         ("train --samples 3", "--samples is an option of `captioner train-cider`"),
         ("train --from weights/base", "--from is an option of .* --encoder BUNDLE"),
         ("train --sharpness=2", "--sharpness is an option of"),
+        (
+            "train --encoder imagenet --encoder-weights data/captions.txt",
+            "--encoder and --encoder-weights are mutually exclusive",
+        ),
+        ("train --encoder bundled --encoder-kind vgg16", "--encoder-kind vgg16: the encoder of a"),
+        ("train --encoder data --encoder-kind vgg16", "--encoder-kind vgg16: the encoder of a"),
+        ("train --encoder-kind lenet", "'lenet' is not one of"),
+        ("train --preset transformer", "'transformer' is not one of"),
+        ("train --mix transformer", "--mix transformer: there is no such preset"),
+        ("train --scheduled-sampling 2", "less than or equal to 1"),
         ("train-cider --extra-weight 2", "--extra-weight requires --extra-data or --extra-style"),
         ("train-cider data --out data", "both refer to data"),
         ("train-cider --decoders 2", "No such option: --decoders"),
@@ -91,6 +102,26 @@ def test_earlier_names_of_options_are_understood_and_not_shown() -> None:
         assert training.renamed(f"{old}=1", train_cider.COMMAND.earlier) == f"{new}=1"
         assert training.renamed(old, train_cider.COMMAND.earlier) == new
     assert training.renamed("wider", train_cider.COMMAND.earlier) == "wider"
+
+
+@pytest.mark.parametrize(
+    ("words", "source", "kind"),
+    [
+        ((None, None, None, "xception"), "bundled", "xception"),
+        ((None, None, None, "vgg16"), "imagenet", "vgg16"),
+        ((None, "xception", None, "vgg16"), "bundled", "xception"),
+        ((None, "resnet50", None, "vgg16"), "imagenet", "resnet50"),
+        ((None, None, Path("w.h5"), "vgg16"), "w.h5", "vgg16"),
+        ((None, "resnet50", Path("w.h5"), "xception"), "w.h5", "resnet50"),
+        (("imagenet", None, None, "vgg16"), "imagenet", "vgg16"),
+        (("bundled", None, None, "vgg16"), "bundled", "xception"),
+        (("w.h5", None, None, "resnet50"), "w.h5", "resnet50"),
+    ],
+)
+def test_where_the_encoder_comes_from(words: Any, source: str, kind: str) -> None:
+    from captioner.cli.train import _encoder
+
+    assert _encoder(*words) == (source, kind)
 
 
 def test_help_shows_the_defaults_of_the_configuration() -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from captioner.model import decoders
 from captioner.model.beam import sample
 from captioner.model.decoders import merge
 from captioner.model.vocabulary import END, OTHER_STYLE, PAD, START, Vocabulary
 from captioner.training.config import SelfCriticalConfig
 from captioner.training.corpora import Example
+from captioner.training.features import CachedFeatures
 from captioner.training.fit import Schedule
 from captioner.training.progress import Silent
 from captioner.types import Features
@@ -80,6 +82,44 @@ def test_rewarded_captions_become_more_frequent(tmp_path):
     after = likes_dogs(None, samples_of(model)).mean()
     assert after > 0.9 > before + 0.2
     assert history[-1]["reward"] > history[0]["reward"]
+
+
+TINY = {
+    "init-inject": {"embedding": 24, "lstm": 32, "projection": 24},
+    "pre-inject": {"embedding": 24, "lstm": 32, "projection": 24},
+    "par-inject": {"embedding": 24, "lstm": 32, "projection": 24, "image": 8},
+    "soft-attention": {"embedding": 24, "lstm": 32, "attention": 8},
+}
+
+
+def test_all_other_kinds_are_tried():
+    assert {"merge", *TINY} == set(decoders.kinds()) - {"bigram"}
+
+
+@pytest.mark.parametrize("kind", TINY)
+def test_every_kind_learns_what_is_rewarded(kind, tmp_path):
+    keras.utils.set_random_seed(3)
+    decoder, grid = decoders.get(kind), decoders.needs_grid(kind)
+    features = CachedFeatures(
+        np.random.default_rng(1).random((3, 2, 12)).astype(np.float16),
+        np.random.default_rng(2).random((3, 2, 2, 2, 6)).astype(np.float16),
+    )
+    network = decoder.network(
+        len(VOCABULARY), decoder.Sizes(**TINY[kind], dropout=0.1), features.size(grid=grid)
+    )
+    config = SelfCriticalConfig(samples=8, rl_weight=1.0)
+    model = SelfCriticalModel(decoder, network, likes_dogs, config)
+    weights = np.array([6, 6, 4], np.float32)
+    batches = PhotoBatches(
+        features, EXAMPLES, VOCABULARY, sample_weights=weights, grid=grid, size=8, seed=0
+    )
+    counted = iter(range(100))
+    history = fit_self_critical(
+        model, batches, Schedule(8, batches.steps, 0.01),
+        validate=lambda arrays: {"cider": float(next(counted))},
+        folder=tmp_path, resume=False, progress=Silent(),
+    )  # fmt: skip
+    assert history[-1]["reward"] > history[0]["reward"] + 0.2
 
 
 def test_equal_rewards_change_nothing_and_references_keep_their_share_of_the_loss(tmp_path):

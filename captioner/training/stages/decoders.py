@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from captioner.model import decoders
 from captioner.model.decoders import Stepper
 from captioner.model.vocabulary import sentence
+from captioner.training.config import DecoderConfig
 from captioner.training.decoders import (
     SentenceBatches,
     fit_decoder,
     language_batches,
-    sizes_of,
 )
 from captioner.training.features import CachedFeatures
 from captioner.training.fit import Metrics, Schedule
 from captioner.training.heads import TrainingTargets
 from captioner.training.metrics import cider
+from captioner.training.presets import PRESETS, sizes_of
 from captioner.training.run import Arrays, FeatureExtractor, Run, RunBase
 from captioner.training.stages.parts import BundleParts
 
@@ -47,46 +48,71 @@ class TrainedDecoders:
     """All decoders, in order of their seeds."""
 
     decoders: tuple[TrainedDecoder, ...]
-    language: dict[str, Any] | None = None
-    """How the language side was pre-trained, if it was."""
+    language: dict[str, Any] = field(default_factory=dict)
+    """How the language side was pre-trained, by the part's name; empty if it was not."""
 
     def record(self) -> dict[str, Any]:
         """For the training record."""
-        pretraining = {} if self.language is None else {"language": self.language}
         numbered = enumerate(self.decoders, 1)
-        return pretraining | {f"decoder-{number}": one.record for number, one in numbered}
+        return self.language | {f"decoder-{number}": one.record for number, one in numbered}
 
 
 def train_decoders(
     run: Run, parts: BundleParts, targets: TrainingTargets, extractor: FeatureExtractor
 ) -> TrainedDecoders:
-    """Train all decoders by teacher forcing."""
+    """Train all decoders by teacher forcing: `count` of the first kind, then of each other."""
     config = run.config.decoders
-    sizes = sizes_of(config.kind, config.preset)
     features = extractor.cached(targets.examples, 2)[: len(run.train)]
     dev = extractor.cached(run.dev)
-    validate = decoder_validator(run, parts, dev, config.kind)
-    grid = decoders.needs_grid(config.kind)
-    dev_batches = SentenceBatches(dev, run.dev, parts.vocabulary, grid=grid, seed=0)
-    start, language = _pretrain(run, parts, dev)
-    trained = []
-    for number in range(1, config.count + 1):
-        part, seed = f"decoder-{number}", run.config.seed + number - 1
-        batches = SentenceBatches(
-            features, run.train, parts.vocabulary, grid=grid,
-            sample_weights=run.sample_weights, other_style=run.other_style, seed=seed,
-        )  # fmt: skip
-        arrays, history = fit_decoder(
-            batches, parts.vocabulary, config.kind, sizes,
-            Schedule(config.epochs, batches.steps, config.learning_rate),
-            dev=dev_batches, measure=validate, start=start, seed=seed,
-            folder=run.work / part, resume=run.resume, progress=run.progress,
-        )  # fmt: skip
-        run.show(history, part)
-        trained.append(
-            TrainedDecoder(config.kind, sizes, arrays, {"seed": seed, "history": history})
-        )
+    trained: list[TrainedDecoder] = []
+    language: dict[str, Any] = {}
+    for kind, sizes in architectures(config):
+        own = f"language-{kind}" if language else "language"
+        start, record = _pretrain(run, parts, dev, kind, sizes, own)
+        language |= {} if record is None else {own: record}
+        for _ in range(config.count):
+            trained.append(
+                _train_decoder(run, parts, features, dev, kind, sizes, start, len(trained) + 1)
+            )
     return TrainedDecoders(tuple(trained), language)
+
+
+def architectures(config: DecoderConfig) -> list[tuple[str, Any]]:
+    """The kinds of the decoders to train and their sizes."""
+    others = [PRESETS[name] for name in config.mixed_with]
+    return [
+        (config.kind, sizes_of(config.kind, config.preset)),
+        *((preset.kind, preset.sizes) for preset in others),
+    ]
+
+
+def _train_decoder(
+    run: Run,
+    parts: BundleParts,
+    features: CachedFeatures,
+    dev: CachedFeatures,
+    kind: str,
+    sizes: Any,
+    start: Arrays | None,
+    number: int,
+) -> TrainedDecoder:
+    config = run.config.decoders
+    grid = decoders.needs_grid(kind)
+    part, seed = f"decoder-{number}", run.config.seed + number - 1
+    batches = SentenceBatches(
+        features, run.train, parts.vocabulary, grid=grid,
+        sample_weights=run.sample_weights, other_style=run.other_style, seed=seed,
+    )  # fmt: skip
+    arrays, history = fit_decoder(
+        batches, parts.vocabulary, kind, sizes,
+        Schedule(config.epochs, batches.steps, config.learning_rate),
+        dev=SentenceBatches(dev, run.dev, parts.vocabulary, grid=grid, seed=0),
+        measure=decoder_validator(run, parts, dev, kind), start=start,
+        scheduled_sampling=config.scheduled_sampling, seed=seed,
+        folder=run.work / part, resume=run.resume, progress=run.progress,
+    )  # fmt: skip
+    run.show(history, part)
+    return TrainedDecoder(kind, sizes, arrays, {"seed": seed, "history": history})
 
 
 def decoder_validator(
@@ -119,7 +145,7 @@ def decoder_validator(
 
 
 def _pretrain(
-    run: Run, parts: BundleParts, features: CachedFeatures
+    run: Run, parts: BundleParts, features: CachedFeatures, kind: str, sizes: Any, part: str
 ) -> tuple[Arrays | None, dict[str, Any] | None]:
     """Pre-train a decoder on captions without photos.
 
@@ -129,16 +155,16 @@ def _pretrain(
     if not run.sentences:
         return None, None
     config, seed = run.config.decoders, run.config.seed
-    grid = decoders.needs_grid(config.kind)
+    grid = decoders.needs_grid(kind)
     nothing = features.zeros(grid=grid)
     batches = language_batches(run.sentences, parts.vocabulary, seed, nothing, grid=grid)
     held_out = [example.captions[0] for example in run.dev]
     arrays, history = fit_decoder(
-        batches, parts.vocabulary, config.kind, sizes_of(config.kind, config.preset),
+        batches, parts.vocabulary, kind, sizes,
         Schedule(1, batches.steps, config.learning_rate),
         dev=language_batches(held_out, parts.vocabulary, 0, nothing, grid=grid),
         measure=lambda arrays: {},
         metric="likelihood", seed=seed,
-        folder=run.work / "language", resume=run.resume, progress=run.progress,
+        folder=run.work / part, resume=run.resume, progress=run.progress,
     )  # fmt: skip
     return arrays, {"history": history}

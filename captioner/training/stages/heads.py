@@ -18,6 +18,9 @@ from captioner.training.hypernyms import fit_hypernyms
 from captioner.training.run import Arrays, FeatureExtractor, Run
 from captioner.training.teacher import concept_table
 
+_CHUNK = 4096
+"""Photos whose features are in memory at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainedHeads:
@@ -70,8 +73,13 @@ def train_heads(
         concept_table(run.samples, lexicon.objects),
     )
     if run.samples:
-        features = extractor.features(targets.examples, 2).astype(np.float32)
-        hidden = heads.word_head.hidden(features)
+        features = extractor.features(targets.examples, 2)
+        hidden = np.concatenate(
+            [
+                heads.word_head.hidden(features[first : first + _CHUNK].astype(np.float32))
+                for first in range(0, len(features), _CHUNK)
+            ]
+        )
         probabilities = targets.labels[:, len(lexicon.stems) :]
         words |= fit_hypernyms(hidden, probabilities, heads.concepts, seed=run.config.seed)
     return heads
