@@ -36,6 +36,8 @@ _CACHES = {
     "HF_HUB_CACHE": "huggingface/hub",
     "HF_ASSETS_CACHE": "huggingface/assets",
     "HF_XET_CACHE": "huggingface/xet",
+    "HF_DATASETS_CACHE": "huggingface/datasets",
+    "HF_MODULES_CACHE": "huggingface/modules",
 }
 """From variables to subfolders of the cache folder; variables that are already set stay."""
 

@@ -29,7 +29,8 @@ from captioner.errors import CaptionerError, UsageError
 # are underscores there.
 COMMANDS = (
     "caption", "index", "watch", "prune", "forget", "search", "similar", "browse", "write", "undo",
-    "show", "edit", "merge", "stats", "export", "train", "train-cider", "evaluate", "compare",
+    "show", "edit", "merge", "stats", "export", "train", "train-cider", "tune", "runs", "evaluate",
+    "compare",
     "info",
 )  # fmt: skip
 

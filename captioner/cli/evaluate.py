@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 def evaluate(
     *,
     data: references.Data = None,
+    language: options.Language = None,
+    columns: options.Columns = None,
     split: references.Split = "dev",
     queries: Annotated[
         list[Path] | None,
@@ -73,7 +75,9 @@ def evaluate(
     annotated = read_objects(objects) if objects else {}
     if html:
         references.check_writable(html, force=force)
-    corpus, examples = references.read_examples(data, split, limit)
+    corpus, examples = references.read_examples(
+        data, split, limit, language=language, columns=columns
+    )
     if objects and not any(example.name in annotated for example in examples):
         raise CaptionerError(
             f"{objects} lists the objects of none of these photos.",

@@ -16,6 +16,23 @@ Objects = Annotated[
     ),
 ]
 
+Language = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TAG",
+        help="Language of the captions to use, if the data have several: a tag such as en or de.",
+    ),
+]
+
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ROLE=NAME",
+        help="Columns of a table in --data that are not found by their names: "
+        "photo=NAME,caption=NAME, likewise language, split and image (repeatable).",
+    ),
+]
+
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON, one object per line; see docs/json.md.")
 ]

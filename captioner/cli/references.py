@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 Data = Annotated[
     Path | None,
-    typer.Option(metavar="FOLDER", help="Photos with captions. [default: CAPTIONER_DATA]"),
+    typer.Option(
+        metavar="FOLDER",
+        help="Photos with captions, in the formats of captioner train. [default: CAPTIONER_DATA]",
+    ),
 ]
 
 SplitName = Literal["dev", "test", "train", "rest", "all"]
@@ -46,7 +49,12 @@ Force = Annotated[bool, typer.Option("--force", help="Replace an existing --html
 
 
 def read_examples(
-    data: Path | None, split: SplitName, limit: int | None
+    data: Path | None,
+    split: SplitName,
+    limit: int | None,
+    *,
+    language: str | None = None,
+    columns: str | None = None,
 ) -> tuple[Corpus, tuple[Example, ...]]:
     """Read a data set and the photos of one of its splits.
 
@@ -56,8 +64,11 @@ def read_examples(
         If there is no data set, it cannot be read, or the split is empty.
     """
     from captioner.training.corpora import find_data, read_corpus
+    from captioner.training.corpora.columns import parse
 
-    corpus = read_corpus(find_data(data))
+    corpus = read_corpus(
+        find_data(data), language=language or "", columns=parse(columns) if columns else None
+    )
     examples = (corpus.photos if split == "all" else corpus.split(split))[:limit]
     if not examples:
         raise CaptionerError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
@@ -75,14 +75,28 @@ def _as_train_cider(args: Sequence[str]) -> str:
 
 
 def train(
+    ctx: typer.Context,
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Write the finished bundle to this folder.")
     ] = Path("captioner-model"),
     data: training.Data = None,
     download: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Download Flickr8k into this folder, and train on it."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Download a data set from the Hugging Face hub into this folder, and train on it.",
+        ),
     ] = None,
+    download_corpus: Annotated[
+        Literal["flickr8k", "flickr30k", "coco"] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Data set to download: flickr8k (1.1 GB), flickr30k (4.4 GB) or coco (20 GB). "
+            "[default: flickr8k]",
+        ),
+    ] = None,
+    language: shared.Language = None,
+    columns: shared.Columns = None,
     extra_data: training.ExtraData = None,
     extra_style: training.ExtraStyle = None,
     extra_weight: training.ExtraWeight = None,
@@ -226,6 +240,7 @@ def train(
         ),
     ] = _DEFAULT.decoders.scheduled_sampling,
     seed: training.Seed = _DEFAULT.seed,
+    config: training.Config = None,
     resume: training.Resume = False,
     work: training.Work = None,
     force: training.Force = False,
@@ -234,9 +249,10 @@ def train(
 ) -> None:
     """Train a model on photos with captions and write it as a bundle.
 
-    Your own photos need the layout of Flickr8k: a folder Images/ and a file captions.txt with the
-    columns image and caption. Progress is saved; --resume continues a run that was stopped. To
-    train the decoders further on CIDEr, see `captioner train-cider`.
+    The simplest form for your own photos is that of Flickr8k: a folder Images/ and a file
+    captions.txt with the columns image and caption. docs/training.md has the others. Progress is
+    saved; --resume continues a run that was stopped. To train the decoders further on CIDEr, see
+    `captioner train-cider`.
     """
     from captioner.app_paths import bundle_folder, usable_cache
     from captioner.cli import console
@@ -254,6 +270,7 @@ def train(
     training.require(
         "--extra-data or --extra-style", bool(extra_data or extra_style), extra_weight=extra_weight
     )
+    training.require("--download FOLDER", download is not None, download_corpus=download_corpus)
     if data is not None and download is not None:
         raise UsageError(
             "--data and --download are mutually exclusive.",
@@ -265,7 +282,7 @@ def train(
                 f"--mix {name}: there is no such preset.", f"Use one of: {', '.join(PRESETS)}."
             )
     source, kind = _encoder(encoder, encoder_kind, encoder_weights, PRESETS[preset].encoder)
-    config = TrainingConfig(
+    configured = TrainingConfig(
         encoder=EncoderConfig(
             kind=kind,
             source=source,
@@ -299,23 +316,25 @@ def train(
     }
     training.check_outputs(outputs, inputs, extra_data, extra_style)
     if download is not None:
-        _download(download)
-    corpora = training.read_data(data, extra_data, extra_style)
+        _download(download, download_corpus or "flickr8k")
+    corpora = training.read_data(data, extra_data, extra_style, language=language, columns=columns)
     samples: tuple[Example, ...] = read_samples(concepts) if concepts else ()
     photos = (*samples, *(photo for corpus in corpora.all for photo in corpus.photos))
     outputs.check_photos(photo.path.parent for photo in photos)
 
     training.load_backend()
+    session = training.Session.of(ctx)
     from captioner.training.recipe import train as run_recipe
     from captioner.training.run import Run
 
     run = Run(
         corpus=corpora.main,
-        config=config,
+        config=configured,
         work=outputs.work,
         cache=usable_cache("features") or outputs.work / "features",
-        progress=training.TerminalProgress(),
-        command=training.command_line(),
+        progress=session.progress,
+        command=session.command,
+        settings=training.options_used(ctx),
         extra_data=corpora.extra,
         extra_style=corpora.extra_style,
         sentences=read_sentences(sentences) if sentences else (),
@@ -325,7 +344,7 @@ def train(
         force=force,
     )
     result = run_recipe(run, out, lambda folder: Bundle.open(bundle_folder(folder)))
-    training.summarise(result, data)
+    session.done(result, data)
 
 
 def _encoder(
@@ -361,9 +380,11 @@ def _encoder(
     return source or ("bundled" if kind == _DEFAULT.encoder.kind else "imagenet"), kind
 
 
-def _download(folder: Path) -> None:
+def _download(folder: Path, name: str) -> None:
     from captioner.cli import console
     from captioner.training.download import download
+    from captioner.training.hub import CORPORA
 
-    console.note("Downloading Flickr8k, about 1.1 GB.")
-    download(folder)
+    corpus = CORPORA[name]
+    console.note(f"Downloading {corpus.title}, about {corpus.size}.")
+    download(folder, corpus)

@@ -29,6 +29,7 @@ COMMAND = TrainCiderCommand
 
 
 def train_cider(
+    ctx: typer.Context,
     bundle: Annotated[
         Path | None,
         typer.Argument(
@@ -42,6 +43,8 @@ def train_cider(
         Path, typer.Option(metavar="FOLDER", help="Write the finished bundle to this folder.")
     ] = Path("captioner-model"),
     data: training.Data = None,
+    language: shared.Language = None,
+    columns: shared.Columns = None,
     extra_data: training.ExtraData = None,
     extra_style: training.ExtraStyle = None,
     extra_weight: training.ExtraWeight = None,
@@ -91,6 +94,7 @@ def train_cider(
         ),
     ] = _DEFAULT.dropout,
     seed: training.Seed = _DEFAULT.seed,
+    config: training.Config = None,
     resume: training.Resume = False,
     work: training.Work = None,
     force: training.Force = False,
@@ -116,7 +120,7 @@ def train_cider(
     outputs = Outputs.of(out, work, force=force, resume=resume)
     data = find_data(data)
     training.check_outputs(outputs, {"--data": data, "BUNDLE": bundle}, extra_data, extra_style)
-    corpora = training.read_data(data, extra_data, extra_style)
+    corpora = training.read_data(data, extra_data, extra_style, language=language, columns=columns)
     outputs.check_photos(photo.path.parent for one in corpora.all for photo in one.photos)
     source = Bundle.open(bundle_folder(bundle))
 
@@ -142,6 +146,7 @@ def train_cider(
         cache=usable_cache("features") or outputs.work / "features",
         progress=training.TerminalProgress(),
         command=training.command_line(),
+        settings=training.options_used(ctx),
         extra_data=corpora.extra,
         extra_style=corpora.extra_style,
         resume=resume,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +24,7 @@ from captioner.training.config import RunConfig
 if TYPE_CHECKING:
     from captioner.training.corpora import Corpus
     from captioner.training.outputs import Outputs
+    from captioner.training.progress import Progress
     from captioner.training.stages.writing import Result
 
 _DEFAULT = RunConfig()
@@ -30,24 +33,25 @@ Data = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        help="Photos with captions, in Kaggle's or the original Flickr8k layout. "
-        "[default: CAPTIONER_DATA]",
+        help="Photos with captions: Flickr8k, Flickr30k, COCO, Karpathy's JSON files, a saved "
+        "Hugging Face data set, or a table (CSV, JSON Lines, Parquet). [default: CAPTIONER_DATA]",
     ),
 ]
 
 ExtraData = Annotated[
     list[Path] | None,
     typer.Option(
-        metavar="FOLDER",
-        help="More photos with captions to train on, in the same layouts (repeatable). Models are "
-        "selected on the dev split of --data alone.",
+        metavar="FOLDER[:WEIGHT]",
+        help="More photos with captions to train on, in the same formats (repeatable). With "
+        "FOLDER:2, each of these photos counts as two. Models are selected on the dev split of "
+        "--data alone.",
     ),
 ]
 
 ExtraStyle = Annotated[
     list[Path] | None,
     typer.Option(
-        metavar="FOLDER",
+        metavar="FOLDER[:WEIGHT]",
         help="Like --extra-data, for captions in a different style, which the decoders learn as "
         "a second style (repeatable).",
     ),
@@ -58,8 +62,41 @@ ExtraWeight = Annotated[
     typer.Option(
         min=0.1,
         metavar="WEIGHT",
-        help="Sample weight of photos from --extra-data and --extra-style; those from --data have "
-        f"1. [default: {_DEFAULT.extra_weight:g}]",
+        help="Sample weight of photos from --extra-data and --extra-style without a WEIGHT; those "
+        f"from --data have 1. [default: {_DEFAULT.extra_weight:g}]",
+    ),
+]
+
+
+def _use_config(ctx: typer.Context, file: Path | None) -> Path | None:
+    """Take the options in a file as defaults of the command line."""
+    if file is not None:
+        from captioner.training import settings
+
+        params = {
+            name.removeprefix("--"): param
+            for param in ctx.command.params
+            for name in param.opts
+            if name.startswith("--")
+        }
+        found = settings.read(file)
+        if unknown := sorted(found.keys() - params.keys()):
+            raise UsageError(
+                f"{file}: {unknown[0]} is no option of captioner {ctx.info_name}.",
+                f"Options are named as on the command line: captioner {ctx.info_name} --help.",
+            )
+        ctx.default_map = {params[name].name or name: value for name, value in found.items()}
+    return file
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        is_eager=True,
+        callback=_use_config,
+        help="Take options from a TOML file, such as the config.toml of an earlier run or the best "
+        "one of captioner tune; those on the command line go before it.",
     ),
 ]
 
@@ -141,17 +178,47 @@ class TrainingData:
         return (self.main, *self.extra, *self.extra_style)
 
 
-def read_data(
-    data: Path | None, extra_data: list[Path] | None, extra_style: list[Path] | None
-) -> TrainingData:
-    """Read all data sets, and warn about what is skipped."""
-    from captioner.training.corpora import find_data, read_corpus
+def weighted(place: Path) -> tuple[Path, float | None]:
+    """A data set and its sample weight: `folder:2` has 2, unless there is a `folder:2`.
 
-    read = TrainingData(
-        read_corpus(find_data(data)),
-        tuple(map(read_corpus, extra_data or ())),
-        tuple(map(read_corpus, extra_style or ())),
+    Raises
+    ------
+    UsageError
+        If the weight is 0.
+    """
+    folder, colon, number = str(place).rpartition(":")
+    if not colon or os.path.lexists(place) or not re.fullmatch(r"\d+(\.\d*)?|\.\d+", number):
+        return place, None
+    if not float(number) > 0:
+        raise UsageError(f"the weight of {folder} is {number}.", "It should be above 0.")
+    return Path(folder), float(number)
+
+
+def read_data(
+    data: Path | None,
+    extra_data: list[Path] | None,
+    extra_style: list[Path] | None,
+    *,
+    language: str | None = None,
+    columns: list[str] | None = None,
+) -> TrainingData:
+    """Read all data sets, and warn about what is skipped.
+
+    Extra data have the language of the main data, and none of their held-out photos.
+    """
+    from captioner.training.corpora import apart, find_data, read_corpus
+    from captioner.training.corpora.columns import parse
+
+    main = read_corpus(
+        find_data(data), language=language or "", columns=parse(columns) if columns else None
     )
+    extra = [
+        read_corpus(folder, language=main.language, weight=weight)
+        for folder, weight in map(weighted, [*(extra_data or ()), *(extra_style or ())])
+    ]
+    extra = list(apart(main, extra))
+    of_style = len(extra_data or ())
+    read = TrainingData(main, tuple(extra[:of_style]), tuple(extra[of_style:]))
     for warning in (warning for corpus in read.all for warning in corpus.warnings):
         console.warning(f"{warning}.")
     return read
@@ -166,9 +233,34 @@ def check_outputs(
     """Check that everything can be written, and that no input is written to."""
     from captioner.app_paths import cache_folder
 
-    extra = {f"--extra-data {folder}": folder for folder in extra_data or ()}
-    style = {f"--extra-style {folder}": folder for folder in extra_style or ()}
-    outputs.check({**inputs, **extra, **style}, cache=cache_folder())
+    extra = {
+        f"{option} {folder}": folder
+        for option, named in (("--extra-data", extra_data), ("--extra-style", extra_style))
+        for folder, _ in map(weighted, named or ())
+    }
+    outputs.check({**inputs, **extra}, cache=cache_folder())
+
+
+_OF_ONE_RUN = frozenset({"out", "work", "force", "resume", "quiet", "log_file", "config"})
+
+
+def options_used(ctx: typer.Context) -> dict[str, Any]:
+    """All options of this command that have a value, for the `config.toml` of a run.
+
+    Those that say where one run is kept are left out.
+    """
+    return {
+        param.opts[0]: _plain(value)
+        for param in ctx.command.params
+        if (value := ctx.params.get(param.name or "")) not in (None, [], ())
+        and param.name not in _OF_ONE_RUN
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def load_backend() -> None:
@@ -179,6 +271,24 @@ def load_backend() -> None:
 def command_line() -> str:
     """The command as typed."""
     return shlex.join(["captioner", *sys.argv[1:]])
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who watches a run: a person at a terminal, or `captioner tune`, by the command's context."""
+
+    progress: Progress
+    command: str
+    """As it would be typed, for the record."""
+    done: Callable[[Result, Path | None], None]
+    """Takes the result, and the data if they were named."""
+
+    @classmethod
+    def of(cls, ctx: typer.Context) -> Session:
+        """The session that the context was made with; the terminal's otherwise."""
+        if isinstance(ctx.obj, cls):
+            return ctx.obj
+        return cls(TerminalProgress(), command_line(), summarise)
 
 
 class TerminalProgress:
@@ -196,6 +306,9 @@ class TerminalProgress:
         with progress(unit=unit) as bar:
             bar.planned(total, done=done)
             yield bar.done
+
+    def measured(self, part: str, metrics: Mapping[str, float]) -> None:
+        """Nothing: a note about the epoch was shown."""
 
 
 def summarise(result: Result, data: Path | None) -> None:

@@ -1,40 +1,33 @@
-"""Download of Flickr8k from the Hugging Face hub, into Kaggle's layout with the official lists."""
+"""Download of data sets from the Hugging Face hub into folders that training reads."""
 
 from __future__ import annotations
 
-import csv
-import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import TextIO
+from collections.abc import Callable
+from pathlib import Path
 
 from captioner import offline
 from captioner.errors import CaptionerError, UsageError
 from captioner.model import destination
-from captioner.training.corpora import CAPTIONS, LISTS, Split
+from captioner.training.hub import CORPORA, HubCorpus, missing
 
-REPOSITORY = "jxie/flickr8k"
-HUB_SPLITS: dict[str, Split] = {"train": "train", "validation": "dev", "test": "test"}
-"""The repository's splits; each has one or more files `data/train-00000-of-00002-….parquet`."""
-IMAGE = "image"
-"""Column: a struct of the photo's bytes and possibly its file name."""
 PARTS = ".download"
 """Folder for downloaded files, until the photos are written."""
-_MARK, _MARKED = "captioner.txt", f"captioner keeps {REPOSITORY} here while it comes.\n".encode()
+_MARK = "captioner.txt"
 """Marks the folder as one that may be removed."""
-SENTENCES = tuple(f"caption_{number}" for number in range(5))
-
-_PLAIN_NAME = re.compile(r"\w[\w.-]*\.\w+")
 
 
-def download(folder: Path, *, progress: Callable[[str], None] | None = None) -> Path:
-    """Download `jxie/flickr8k` into `folder`: `Images/`, `captions.txt` and the split lists.
+def download(
+    folder: Path,
+    corpus: HubCorpus = CORPORA["flickr8k"],
+    *,
+    progress: Callable[[str], None] | None = None,
+) -> Path:
+    """Download a data set into `folder`, in a layout that `corpora.read_corpus` reads.
 
-    This downloads about 1.1 GB, and needs as much disk space again until it is done. If it is
-    interrupted, downloaded files are kept and the next call continues; `captions.txt` is written
-    last, so a folder that has one is complete and is not downloaded again.
+    This needs as much disk space again until it is done. If it is interrupted, downloaded files are
+    kept and the next call continues; the caption file is written last, so a folder that has one is
+    complete and is not downloaded again.
 
     Parameters
     ----------
@@ -49,12 +42,15 @@ def download(folder: Path, *, progress: Callable[[str], None] | None = None) -> 
         If the hub cannot be reached, its files are not as expected, or an extra is missing.
     """
     parts = folder / PARTS
-    check(folder)
-    if (folder / CAPTIONS).exists():
-        _remove_parts(parts)
+    check(folder, corpus)
+    if (folder / corpus.complete).exists():
+        _remove_parts(parts, corpus)
         return folder
     try:
-        return _download(folder, parts, progress)
+        _fetch(parts, corpus)
+        corpus.lay_out(parts, folder, progress or (lambda name: None))
+        _remove_parts(parts, corpus)
+        return folder
     except OSError as error:
         raise CaptionerError(
             f"the data set cannot be stored in {folder}: {error.strerror or error}.",
@@ -62,8 +58,13 @@ def download(folder: Path, *, progress: Callable[[str], None] | None = None) -> 
         ) from error
 
 
-def check(folder: Path) -> None:
+def check(folder: Path, corpus: HubCorpus | None = None) -> None:
     """Check that a data set can be downloaded into a folder, or is there already.
+
+    Parameters
+    ----------
+    corpus
+        Which one; None: any.
 
     Raises
     ------
@@ -71,13 +72,15 @@ def check(folder: Path) -> None:
         If the folder has other contents, or cannot be written.
     """
     another = "Name a new folder with --download."
+    wanted = CORPORA.values() if corpus is None else [corpus]
     try:
         real = folder.resolve()
         if destination.exists(real) and not real.is_dir():
             raise UsageError(f"{folder} is not a folder.", another)
-        if (real / CAPTIONS).exists():
+        if any((real / one.complete).exists() for one in wanted):
             return
-        if real.is_dir() and any(real.iterdir()) and not _is_ours(real / PARTS):
+        begun = any(_is_ours(real / PARTS, one) for one in wanted)
+        if real.is_dir() and any(real.iterdir()) and not begun:
             raise UsageError(f"{folder} is not empty.", another)
         destination.check_writable(destination.nearest(real))
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, until Python 3.13
@@ -85,116 +88,40 @@ def check(folder: Path) -> None:
         raise UsageError(f"{folder} cannot be used: {reason}.", another) from None
 
 
-def _is_ours(parts: Path) -> bool:
+def _marked(corpus: HubCorpus) -> bytes:
+    return f"captioner keeps {corpus.repository} here while it comes.\n".encode()
+
+
+def _is_ours(parts: Path, corpus: HubCorpus) -> bool:
     file = parts / _MARK
-    return not parts.is_symlink() and file.is_file() and file.read_bytes() == _MARKED
+    return not parts.is_symlink() and file.is_file() and file.read_bytes() == _marked(corpus)
 
 
-def _remove_parts(parts: Path) -> None:
-    if _is_ours(parts):
+def _remove_parts(parts: Path, corpus: HubCorpus) -> None:
+    if _is_ours(parts, corpus):
         shutil.rmtree(parts, ignore_errors=True)
 
 
-def _download(folder: Path, parts: Path, progress: Callable[[str], None] | None) -> Path:
-    fetched = _fetch(parts)
-    images = folder / "Images"
-    images.mkdir(exist_ok=True)
-    captions: list[tuple[str, str]] = []
-    names: dict[Split, dict[str, None]] = {split: {} for split in LISTS}
-    for part in fetched:
-        split = HUB_SPLITS[part.name.partition("-")[0]]
-        for data, path, sentences in _rows(part):
-            name = _name(path, split, sum(map(len, names.values())), names)
-            names[split][name] = None
-            photo = images / name
-            if not photo.exists() or photo.stat().st_size != len(data):
-                with _whole(photo) as partial:
-                    partial.write_bytes(data)
-            captions.extend((name, sentence) for sentence in sentences)
-            if progress:
-                progress(name)
-    for split, listed in names.items():
-        with _whole(folder / LISTS[split]) as partial:
-            partial.write_text("".join(f"{name}\n" for name in listed), encoding="utf-8")
-    with _whole(folder / CAPTIONS) as partial, partial.open("w", encoding="utf-8") as file:
-        _write_csv(file, captions)
-    _remove_parts(parts)
-    return folder
-
-
-def _fetch(parts: Path) -> list[Path]:
-    """The parquet files, in the order of the splits; asks the hub only for what is missing."""
+def _fetch(parts: Path, corpus: HubCorpus) -> None:
+    """Download the files; asks the hub only for what is missing."""
     offline.allow_downloads()
     try:
         from huggingface_hub import snapshot_download
     except ModuleNotFoundError as error:
-        raise _missing(error) from error
+        raise missing(corpus, error) from error
     parts.mkdir(parents=True, exist_ok=True)
-    (parts / _MARK).write_bytes(_MARKED)
+    (parts / _MARK).write_bytes(_marked(corpus))
     try:
         snapshot_download(
-            REPOSITORY, repo_type="dataset", allow_patterns=["data/*.parquet"], local_dir=parts
+            corpus.repository,
+            repo_type="dataset",
+            allow_patterns=list(corpus.patterns),
+            local_dir=parts,
         )
     # The hub's client lets through the errors of whichever HTTP library it is built on.
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise CaptionerError(
-            f"cannot download {REPOSITORY} from the Hugging Face hub: {reason.rstrip('.')}.",
+            f"cannot download {corpus.repository} from the Hugging Face hub: {reason.rstrip('.')}.",
             "Check the network and run the command again: downloaded files are kept.",
         ) from error
-    found = sorted(parts.glob("data/*.parquet"))
-    missing = [name for name in HUB_SPLITS if not any(p.name.startswith(name) for p in found)]
-    if missing:
-        raise CaptionerError(
-            f"{REPOSITORY} on the Hugging Face hub has no parquet files for {', '.join(missing)}.",
-            "The data set has changed there: download it from Kaggle (adityajn105/flickr8k).",
-        )
-    return [part for name in HUB_SPLITS for part in found if part.name.startswith(f"{name}-")]
-
-
-def _rows(part: Path) -> Iterator[tuple[bytes, str, list[str]]]:
-    """Photo, its name or "", and its captions, row by row; only a few photos are in memory."""
-    try:
-        from pyarrow.parquet import ParquetFile
-    except ModuleNotFoundError as error:
-        raise _missing(error) from error
-    with ParquetFile(part) as file:
-        absent = {IMAGE, *SENTENCES} - set(file.schema_arrow.names)
-        if absent:
-            raise CaptionerError(
-                f"{part.name} of {REPOSITORY} has no column {', '.join(sorted(absent))}.",
-                "The data set has changed there: download it from Kaggle (adityajn105/flickr8k).",
-            )
-        for batch in file.iter_batches(batch_size=64, columns=[IMAGE, *SENTENCES]):
-            for row in batch.to_pylist():
-                sentences = [" ".join(row[column].split()) for column in SENTENCES if row[column]]
-                yield row[IMAGE]["bytes"], row[IMAGE].get("path") or "", sentences
-
-
-def _name(path: str, split: Split, number: int, taken: dict[Split, dict[str, None]]) -> str:
-    """The photo's own file name if it is plain and unique; otherwise a numbered one."""
-    name = PurePosixPath(path).name
-    if _PLAIN_NAME.fullmatch(name) and not any(name in names for names in taken.values()):
-        return name
-    return f"{split}_{number:05d}.jpg"
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A temporary file next to `path`, renamed to it once it is complete."""
-    partial = path.with_name(f".{path.name}.part")
-    yield partial
-    partial.replace(path)
-
-
-def _write_csv(file: TextIO, captions: list[tuple[str, str]]) -> None:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["image", "caption"])
-    writer.writerows(captions)
-
-
-def _missing(error: ModuleNotFoundError) -> CaptionerError:
-    return CaptionerError(
-        f"downloading Flickr8k needs {error.name}, which is not installed.",
-        "Run pip install 'captioner[train]'.",
-    )

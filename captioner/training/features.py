@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from PIL import Image, ImageOps
 from captioner.errors import CaptionerError
 from captioner.model.engines import Engine
 from captioner.photos.decode import model_input, upright
+from captioner.training.feature_files import ArrayWriter, mapped, release, writing
 from captioner.training.progress import Progress, Silent
 from captioner.types import Features, FloatArray, HalfArray, PixelArray
 
@@ -82,7 +82,9 @@ class CachedFeatures:
 
     def inputs(self, rows: IntArray, views: IntArray, *, grid: bool) -> dict[str, FloatArray]:
         """What a decoder's network takes: `feature` (n, D), or `grid` (n, h, w, C)."""
-        chosen = self._chosen(grid=grid)[rows, views].astype(np.float32)
+        stored = self._chosen(grid=grid)
+        chosen = stored[rows, views].astype(np.float32)
+        release(stored)
         return {"grid" if grid else "feature": chosen}
 
     def zeros(self, *, grid: bool) -> CachedFeatures:
@@ -138,76 +140,44 @@ def extract(
         shapes["grids"] = (len(paths), views, *grid_shape)
     files = {name: cache / f"{name}-{key.hexdigest()}.npy" for name in shapes}
     if not all(file.is_file() for file in files.values()):
-        with ExitStack() as opened:
-            written = [opened.enter_context(_written(files[name], shapes[name])) for name in shapes]
-            total = len(paths) * views
-            with (progress or Silent()).stage("features", total, unit="view") as advance:
-                for batch in engine.encode(_batches(paths, size, views, engine.batch_size)):
-                    for rows, array in zip(written, (batch.pooled, batch.grid), strict=False):
-                        assert array is not None
-                        rows.append(array)
-                    for _ in range(len(batch)):
-                        advance("extracting features")
-    return CachedFeatures(*(_mapped(file) for file in files.values()))
+        # Photos are read once more only if their features are not there: a run that was killed
+        # goes on with the next one.
+        with writing({files[name]: shapes[name] for name in shapes}) as writer:
+            if writer:
+                _fill(writer, paths, engine, size, views, progress or Silent())
+    return CachedFeatures(*(mapped(file) for file in files.values()))
 
 
-def _mapped(file: Path) -> HalfArray:
-    mapped: HalfArray = np.load(file, mmap_mode="r", allow_pickle=False)
-    return mapped
-
-
-class _Rows:
-    """A file that grows row by row.
-
-    By writing, not by mapping it: on a full disk that is an error, and not the end of the process.
-    """
-
-    def __init__(self, file: Path, shape: tuple[int, ...]) -> None:
-        self._file = file
-        with self._explained():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self._output = file.open("wb")
-            header = {"descr": "<f2", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(self._output, header)
-
-    def append(self, array: FloatArray | HalfArray) -> None:
-        with self._explained():
-            self._output.write(array.astype("<f2").tobytes())
-            self._output.flush()
-
-    def close(self) -> None:
-        self._output.close()
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise CaptionerError(
-                f"features cannot be stored in {self._file.parent}: {error.strerror or error}.",
-                "Free some space there, or set CAPTIONER_HOME to a folder on a larger disk.",
-            ) from error
-
-
-@contextmanager
-def _written(file: Path, shape: tuple[int, ...]) -> Iterator[_Rows]:
-    """The rows of a float16 array of this shape; the file takes its name when it is complete."""
-    partial = file.with_suffix(f".{os.getpid()}.partial.npy")
-    try:
-        rows = _Rows(partial, shape)
-        try:
-            yield rows
-        finally:
-            rows.close()
-        partial.replace(file)
-    finally:
-        with suppress(OSError):
-            partial.unlink()
-
-
-def _batches(paths: Sequence[Path], size: int, views: int, count: int) -> Iterator[PixelArray]:
+def _fill(
+    writer: ArrayWriter,
+    paths: Sequence[Path],
+    engine: Engine,
+    size: int,
+    views: int,
+    progress: Progress,
+) -> None:
     jobs = [(path, view) for path in paths for view in range(views)]
+    done = writer.done
+    with progress.stage("features", len(jobs), done=done, unit="view") as advance:
+        for batch in engine.encode(_batches(jobs[done:], size, engine.batch_size)):
+            writer.append([one for one in (batch.pooled, batch.grid) if one is not None])
+            for _ in range(len(batch)):
+                advance("extracting features")
+
+
+def _batches(jobs: Sequence[tuple[Path, int]], size: int, count: int) -> Iterator[PixelArray]:
     with ThreadPoolExecutor(max(2, os.cpu_count() or 1)) as pool:
         for start in range(0, len(jobs), count):
             part = jobs[start : start + count]
-            yield np.stack(list(pool.map(lambda job: load_pixels(job[0], size, job[1]), part)))
+            yield np.stack(list(pool.map(lambda job: _pixels(job[0], job[1], size), part)))
+
+
+def _pixels(path: Path, view: int, size: int) -> PixelArray:
+    try:
+        return load_pixels(path, size, view)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise CaptionerError(
+            f"{path} cannot be decoded: {error}.",
+            "Repair the photo, or remove it and its captions from the data set, and run the "
+            "command again: the features of the other photos are kept.",
+        ) from error

@@ -28,6 +28,7 @@ from safetensors.numpy import save_file
 from captioner.errors import CaptionerError
 from captioner.model.backend import keras, runtime
 from captioner.training import curves
+from captioner.training.curve_files import CurveFiles
 from captioner.training.progress import Advance, Progress
 
 Batch = tuple[Any, Any]
@@ -105,7 +106,8 @@ def fit(
         Which of its figures chooses the best epoch; larger is better.
     folder
         For `last.safetensors`, written after every epoch and every ten minutes, and
-        `best.safetensors`. Its name is what progress calls this part.
+        `best.safetensors`, `curves.csv` and events for TensorBoard. Its name is what progress
+        calls this part.
     resume
         Continue from `last.safetensors` if there is one.
 
@@ -126,9 +128,13 @@ def fit(
         else:
             progress.note(f"Resuming {part} at epoch {state.epoch + 1}, step {state.step + 1}.")
     done = state.epoch * schedule.steps + state.step
+    files = CurveFiles(folder)
     try:
+        files.write(state.history)
         with progress.stage(part, schedule.epochs * schedule.steps, done=done) as advance:
-            _train(model, batch, schedule, state, validate, metric, folder, progress, advance)
+            _train(
+                model, batch, schedule, state, validate, metric, folder, progress, advance, files
+            )
     except KeyboardInterrupt:
         _save(model, state, schedule, last)
         progress.note(
@@ -136,6 +142,8 @@ def fit(
             "Run the command again with --resume to continue."
         )
         raise
+    finally:
+        files.close()
     if best.is_file():
         _restore(model, best, schedule)
     return state.history
@@ -151,6 +159,7 @@ def _train(
     folder: Path,
     progress: Progress,
     advance: Advance,
+    files: CurveFiles,
 ) -> None:
     """Train to the end. Wherever an interrupt stops it, model and state agree."""
     last, best = folder / "last.safetensors", folder / "best.safetensors"
@@ -197,6 +206,8 @@ def _train(
                     state.since_best += 1
                     state.finished = state.since_best >= schedule.patience
                 _save(model, state, schedule, last)
+            files.write(state.history)
+            progress.measured(folder.name, measured)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from captioner.model import head_networks
 from captioner.model.backend import keras, layers, ops, runtime
 from captioner.model.vocabulary import stem, words
 from captioner.training.corpora import Example
+from captioner.training.feature_files import release
 from captioner.types import FloatArray, HalfArray
 
 IntArray = npt.NDArray[np.int32]
@@ -110,12 +111,15 @@ class Lexicon:
     def stem_shares(self, examples: Sequence[Example]) -> HalfArray:
         """Share of each photo's captions that use each stem, 0 to 1, float16 (photos, stems)."""
         column = {name: number for number, name in enumerate(self.stems)}
-        out = np.zeros((len(examples), len(self.stems)), np.float32)
+        # Half as much memory as one array in float32, converted at the end.
+        out = np.zeros((len(examples), len(self.stems)), np.float16)
         for row, example in enumerate(examples):
+            shares = np.zeros(len(self.stems), np.float32)
             for caption in example.captions:
                 for name in {stem(word) for word in words(caption)} & column.keys():
-                    out[row, column[name]] += 1 / len(example.captions)
-        return out.astype(np.float16)
+                    shares[column[name]] += 1 / len(example.captions)
+            out[row] = shares
+        return out
 
     def bags(self, captions: Sequence[str]) -> IntArray:
         """Bags of words: word numbers of each caption, int32 (captions, BAG_SIZE), 0-padded."""
@@ -172,7 +176,7 @@ class TrainingTargets:
         ]
         return cls(
             tuple(examples),
-            np.concatenate(parts, axis=1),
+            np.concatenate(parts, axis=1) if concepts is not None or lexicon.objects else parts[0],
             np.array([bool(example.captions) for example in examples], np.float32),
             np.array([example.name in objects for example in examples], np.float32),
             tuple(lexicon.bags(example.captions) for example in examples),
@@ -331,9 +335,11 @@ class FeatureBatches:
         count = min(self.size, len(self.targets))
         rows = random.choice(len(self.targets), count, replace=False, p=self.chance)
         views = random.integers(self.features.shape[1], size=len(rows))
+        photo = self.features[rows, views].astype(np.float32)
+        release(self.features)
         return (
             {
-                "photo": self.features[rows, views].astype(np.float32),
+                "photo": photo,
                 "bags": self.targets.sentences(rows, rows[:0], random),
                 "captioned": self.targets.captioned[rows],
                 "annotated": self.targets.annotated[rows],

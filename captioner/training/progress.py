@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -27,6 +27,19 @@ class Progress(Protocol):
             What a step is, in the singular.
         """
 
+    def measured(self, part: str, metrics: Mapping[str, float]) -> None:
+        """Take the figures of an epoch, once its checkpoint is written.
+
+        A `StoppedEarly` that this raises ends the run.
+
+        Parameters
+        ----------
+        part
+            "heads", "decoder-1" …
+        metrics
+            `epoch`, `loss`, and what was measured on dev.
+        """
+
 
 class Silent:
     """Shows nothing."""
@@ -40,3 +53,6 @@ class Silent:
     ) -> Iterator[Advance]:
         """Count nothing."""
         yield lambda doing: None
+
+    def measured(self, part: str, metrics: Mapping[str, float]) -> None:
+        """Drop the figures."""

@@ -34,6 +34,13 @@ def train(run: Run, out: Path, open_bundle: OpenBundle) -> Result:
     """
     destination.check(out, force=run.force)
     run.begin()
+    with run.recorded("train", out) as recording:
+        result = _train(run, out, open_bundle)
+        recording.finish(result.cider)
+    return result
+
+
+def _train(run: Run, out: Path, open_bundle: OpenBundle) -> Result:
     vocabularies = build_vocabularies(run)
     targets = training_targets(run, vocabularies.lexicon)
     encoder = prepare_encoder(run, vocabularies.lexicon, targets, open_bundle)

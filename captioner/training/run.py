@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from captioner.model.encoders import TrainedEncoder, digest
 from captioner.model.engines import CPU_BATCH, Engine
 from captioner.model.engines.keras import KerasEngine
 from captioner.model.engines.openvino import OpenVINOEngine
-from captioner.training import curves
+from captioner.training import curves, experiment
 from captioner.training.config import RunConfig, SelfCriticalConfig, TrainingConfig
 from captioner.training.corpora import Corpus, Example
 from captioner.training.features import CachedFeatures, extract
@@ -43,6 +44,8 @@ class RunBase:
     progress: Progress
     command: str = ""
     """As typed, for the record."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """All options of the command by name, for the record; empty if there is no command."""
     extra_data: tuple[Corpus, ...] = ()
     """More photos to learn from: all but the dev split of each."""
     extra_style: tuple[Corpus, ...] = ()
@@ -61,8 +64,15 @@ class RunBase:
     @cached_property
     def train(self) -> tuple[Example, ...]:
         """Photos to learn from, those of the main data first."""
-        extra = (photo for corpus in self.corpora[1:] for photo in corpus.photos)
-        return (*self.corpus.split("train"), *(photo for photo in extra if photo.split != "dev"))
+        return tuple(photo for _, photos in self._train_parts for photo in photos)
+
+    @property
+    def _train_parts(self) -> list[tuple[Corpus, tuple[Example, ...]]]:
+        extra = [
+            (corpus, tuple(photo for photo in corpus.photos if photo.split != "dev"))
+            for corpus in self.corpora[1:]
+        ]
+        return [(self.corpus, self.corpus.split("train")), *extra]
 
     @property
     def corpora(self) -> tuple[Corpus, ...]:
@@ -71,10 +81,13 @@ class RunBase:
 
     @property
     def sample_weights(self) -> FloatArray:
-        """float32 (train photos,): how often each photo of `train` counts."""
-        weights = np.full(len(self.train), self.config.extra_weight, np.float32)
-        weights[: len(self.corpus.split("train"))] = 1
-        return weights
+        """float32 (train photos,): how often each photo of `train` counts; by corpus."""
+        usual = [1.0, *(self.config.extra_weight for _ in self.corpora[1:])]
+        parts = [
+            np.full(len(photos), other if corpus.weight is None else corpus.weight, np.float32)
+            for (corpus, photos), other in zip(self._train_parts, usual, strict=True)
+        ]
+        return np.concatenate(parts)
 
     @property
     def other_style(self) -> frozenset[Path]:
@@ -144,6 +157,28 @@ class RunBase:
                 f"the checkpoints cannot be stored in {self.work}: {error.strerror or error}.",
                 "Free some space, or name another folder with --work.",
             ) from error
+
+    def recorded(self, kind: str, out: Path) -> AbstractContextManager[experiment.Recording]:
+        """Keep the record of this run in its work folder, whatever ends it.
+
+        Parameters
+        ----------
+        kind
+            The command: "train".
+        out
+            The bundle's folder.
+        """
+        begun = experiment.begun(
+            kind,
+            out,
+            command=self.command,
+            seed=self.config.seed,
+            options=dict(self.settings) or self.config.options(),
+            config=asdict(self.config),
+            data={"corpora": [corpus.record() for corpus in self.corpora]},
+            devices=[device.name for device in runtime().gpus()],
+        )
+        return experiment.recorded(self.work, begun, resume=self.resume)
 
     def _objects_record(self) -> list[dict[str, Any]]:
         if not self.objects:

@@ -275,11 +275,14 @@ def train_self_critical(run: SelfCriticalRun, out: Path, source: Bundle) -> Resu
     """
     destination.check(out, force=run.force)
     run.begin()
-    parts = BundleParts.of(source)
-    extractor = FeatureExtractor.of(run, TrainedEncoder.read(source), grid=source.needs_grid)
-    decoders = _train_decoders(run, parts, source, extractor)
-    captioning = select_captioning(run, parts, decoders.decoders, extractor)
-    return write_with_new_decoders(run, out, source, captioning, decoders.record())
+    with run.recorded("train-cider", out) as recording:
+        parts = BundleParts.of(source)
+        extractor = FeatureExtractor.of(run, TrainedEncoder.read(source), grid=source.needs_grid)
+        decoders = _train_decoders(run, parts, source, extractor)
+        captioning = select_captioning(run, parts, decoders.decoders, extractor)
+        result = write_with_new_decoders(run, out, source, captioning, decoders.record())
+        recording.finish(result.cider)
+    return result
 
 
 def _train_decoders(

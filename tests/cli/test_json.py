@@ -25,6 +25,7 @@ from captioner.cli import console
 from captioner.cli.app import COMMANDS, app
 from captioner.index import Index
 from captioner.model import query
+from captioner.training import experiment
 
 pytestmark = pytest.mark.process
 
@@ -476,6 +477,20 @@ class TestSingleObjects:
         for part, key in (("model", "id"), ("engine", "batch_size"), ("database", "described_by")):
             assert ("error" if broken else key) in record[part]
 
+    def test_runs(self, lines: Lines) -> None:
+        assert lines("runs") == []
+        folder = Path("mine-training")
+        folder.mkdir()
+        record = experiment.begun(
+            "train", Path("mine"), command="captioner train", seed=1, options={}, config={}, data={}
+        )
+        record.write(folder)
+        [record] = lines("runs")
+        assert (record["state"], record["reason"], record["best_cider"]) == (
+            "stopped", "killed", None,
+        )  # fmt: skip
+        assert record["folder"] == "mine-training"
+
     def test_evaluate(self, lines: Lines) -> None:
         pytest.importorskip("pycocoevalcap")
         rows = ["image,caption"]
@@ -515,11 +530,13 @@ DIFFERENT = {
     "--limit": "photos to print, entries of a list, photos to measure",
     "-n": "as --limit",
     "--in-place": "of index it requires --write; of write it has a counterpart, --sidecar",
-    "--data": "train can also download it, and says which layouts it reads",
+    "--data": "train and train-cider say which formats they read",
     "-0": "paths on standard input, or paths printed",
     "--null": "as -0",
     "--batch-size": "of the model, or of training",
     "--db": "one to write to, or all that are searched as one",
+    "--out": "the folder of a bundle, or of a study",
+    "--resume": "a run, or a study",
     "--rate": "train has learning rates of other parts, too",
     "--model": "one, or several that describe the same photos",
 }
@@ -548,7 +565,7 @@ class TestOptions:
         for command, options in parameters().items():
             names = {name for param in options for name in param.opts}
             quiet = {"--quiet", "-q", "--log-file"} <= names
-            assert quiet is (command not in {"stats", "info"}), command
+            assert quiet is (command not in {"stats", "info", "runs"}), command
 
     def test_each_reads_or_prints_nul(self) -> None:
         found = {

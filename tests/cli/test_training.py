@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,9 @@ def untrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         ("train --fine-tune 0 --fine-tune-epochs 2", "--fine-tune-epochs requires --fine-tune N"),
         ("train --teacher imagenet", "--teacher requires --concepts"),
         ("train --extra-weight 2", "--extra-weight requires --extra-data or --extra-style"),
+        ("train --extra-data data:0", "the weight of data is 0"),
+        ("train --download-corpus coco", "--download-corpus requires --download FOLDER"),
+        ("train --columns photo", "does not name a column"),
         ("train --wider-times 2", "--extra-weight requires"),
         ("train --download elsewhere", "--data and --download are mutually exclusive"),
         ("train --samples 3", "--samples is an option of `captioner train-cider`"),
@@ -150,3 +154,46 @@ def test_progress_says_how_much_is_left(capsys: pytest.CaptureFixture[str]) -> N
         advance("heads, epoch 1 of 1")
         training.TerminalProgress().note("a line that stays")
     assert capsys.readouterr().err == "a line that stays\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("epoch = 3", "epoch is no option of captioner train"),
+        ("epochs = 'many'", "Invalid value for '--epochs'"),
+        ("epochs = ", "cannot be read"),
+        ("extra-weight = 2", "--extra-weight requires"),
+        ("data = 'elsewhere'", "elsewhere: it does not exist"),
+    ],
+)
+def test_options_in_a_file(text: str, reason: str) -> None:
+    Path("data/mine.toml").write_text(text)
+    result = CliRunner().invoke(app, ["train", "--config", "data/mine.toml"])
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    assert reason in " ".join(result.stderr.split())
+    # The command line goes before the file.
+    result = CliRunner().invoke(app, ["train", "--config", "data/mine.toml", "--data", "nowhere"])
+    if text.startswith("data"):
+        assert "nowhere: it does not exist" in " ".join(result.stderr.split())
+
+
+def test_extra_data_may_have_a_weight(tmp_path: Path) -> None:
+    assert training.weighted(Path("more:2")) == (Path("more"), 2)
+    assert training.weighted(Path("a:b/more:0.5")) == (Path("a:b/more"), 0.5)
+    for plain in ("more", "more:", "more:x", "more:-1", "c:/2"):
+        assert training.weighted(Path(plain)) == (Path(plain), None)
+    named_so = tmp_path / "more:2"
+    named_so.mkdir()
+    assert training.weighted(named_so) == (named_so, None)
+    named_so.rmdir()
+    for name in ("data", "more"):
+        (tmp_path / name / "Images").mkdir(parents=True, exist_ok=True)
+        for photo in ("a", "b", "c"):
+            (tmp_path / name / f"Images/{photo}.jpg").write_text(f"{name} {photo}")
+        (tmp_path / name / "captions.txt").write_text("a.jpg,a dog\nb.jpg,a cat\nc.jpg,a bird\n")
+    data = training.read_data(tmp_path / "data", [tmp_path / "more:2"], [tmp_path / "more"])
+    assert [corpus.weight for corpus in data.all] == [None, 2, None]
+    assert [corpus.name for corpus in data.all] == ["data", "more", "more"]
+    shutil.rmtree(tmp_path / "more")
+    for name in ("Images/b.jpg", "Images/c.jpg"):
+        (tmp_path / "data" / name).unlink()

@@ -193,7 +193,16 @@ COMMANDS: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
          "--head-epochs", 1, "--fine-tune", 1, "--fine-tune-epochs", 1),
         ("model", "model-training"),
     ),
+    "tune": (
+        ("tune", "--data", "data", "--out", "study", "--vary", "epochs=1..2", "--trials", 1,
+         "--set", "head-epochs=1"),
+        ("study",),
+    ),
+    "runs": (("runs", "study"), ()),
 }  # fmt: skip
+
+
+BEFORE = {"merge": ["backup"], "runs": ["tune"]}
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +216,7 @@ def ran(machine: Machine) -> Iterator[Callable[[str], Ran]]:
     done: dict[str, Ran] = {}
 
     def once(name: str) -> Ran:
-        for one in dict.fromkeys(["index", *(["backup"] if name == "merge" else []), name]):
+        for one in dict.fromkeys(["index", *BEFORE.get(name, ()), name]):
             if one not in done:
                 words, named = COMMANDS[one]
                 program = [ROOT / "main.py"] if one == "main.py" else ["-m", "captioner"]

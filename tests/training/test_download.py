@@ -1,12 +1,21 @@
-"""The hub's data set laid out for training; only the transfer itself is replaced, by a copy."""
+"""Data sets of the hub laid out for training, from copies and from a stand-in of the hub."""
 
+import csv
 import io
+import json
+import os
 import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+import hub_server
 import numpy as np
 import pytest
 from PIL import Image
+from processes import ROOT
 
 from captioner.errors import CaptionerError, UsageError
 from captioner.training.corpora import read_corpus
@@ -138,3 +147,112 @@ def test_what_is_wrong_is_said(
     with pytest.raises(CaptionerError, match=r"not known\. Check the network"):
         download(tmp_path / "offline")
     assert transfers
+
+
+def flickr30k(remote: Path) -> None:
+    """The hub's files of Flickr30k: an archive of photos, and a table with lists as JSON."""
+    remote.mkdir()
+    with zipfile.ZipFile(remote / "flickr30k-images.zip", "w") as archive:
+        for number, name in enumerate(("1.jpg", "2.jpg", "3.jpg", "../../4.jpg")):
+            archive.writestr(f"flickr30k-images/{name}", jpeg(number))
+        archive.writestr("__MACOSX/flickr30k-images/._1.jpg", b"a Mac's own")
+    with (remote / "flickr_annotations_30k.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["raw", "sentids", "split", "filename", "img_id"])
+        for number, split in enumerate(("train", "val", "test", "train"), 1):
+            raw = json.dumps(['A "big" dog , here .', "Dogs ."])
+            writer.writerow([raw, "[0, 1]", split, f"{number}.jpg", number])
+
+
+def coco(remote: Path) -> None:
+    """The hub's files of COCO: one row for each caption, all with the photo."""
+    for number, split in enumerate(("train", "validation", "test")):
+        file = remote / f"data/{split}-00000-of-00001.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        name = f"COCO_val2014_{number}.jpg"
+        image = {"bytes": jpeg(number), "path": name}
+        rows = [
+            {"image": image, "filename": name, "cocoid": number, "caption": f"A dog {n}\n"}
+            for n in range(2)
+        ]
+        pq.write_table(pa.Table.from_pylist(rows), file)
+
+
+DOWNLOAD = """
+import sys
+from pathlib import Path
+import captioner.training
+from captioner.errors import CaptionerError
+from captioner.training.download import download
+from captioner.training.hub import CORPORA
+try:
+    download(Path(sys.argv[1]), CORPORA[sys.argv[2]], progress=print)
+except CaptionerError as error:
+    sys.exit(str(error))
+"""
+
+
+def fetched(folder: Path, corpus: str, address: str, home: Path) -> subprocess.CompletedProcess:
+    """Download from a stand-in of the hub, in a process of its own as `captioner train` does."""
+    return subprocess.run(
+        [sys.executable, "-c", DOWNLOAD, str(folder), corpus],
+        env={
+            **os.environ, "HF_ENDPOINT": address, "NO_PROXY": "127.0.0.1", "PYTHONPATH": str(ROOT),
+            "CAPTIONER_HOME": str(home), "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        },
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("name", "repository", "make"),
+    [
+        ("flickr30k", "nlphuji/flickr30k", flickr30k),
+        ("coco", "jxie/coco_captions", coco),
+    ],
+)
+def test_downloads_from_a_hub_over_http(
+    tmp_path: Path, name: str, repository: str, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / "remote")
+    (tmp_path / "remote/README.md").write_text("not asked for")
+    folder = tmp_path / name
+    with hub_server.serving(tmp_path / "remote", repository) as (address, asked):
+        done = fetched(folder, name, address, tmp_path / "home")
+        assert done.returncode == 0, done.stderr
+        assert not [path for path in asked if path.endswith("README.md")]
+        before = len(asked)
+        assert fetched(folder, name, address, tmp_path / "home").returncode == 0
+        assert len(asked) == before
+        refused = fetched(folder, "flickr8k", address, tmp_path / "home")
+        assert "is not empty" in refused.stderr
+    corpus = read_corpus(folder)
+    splits = {photo.name: photo.split for photo in corpus.photos}
+    if name == "flickr30k":
+        assert splits == {"1.jpg": "train", "2.jpg": "dev", "3.jpg": "test", "4.jpg": "train"}
+        assert corpus.photos[0].captions == ('A "big" dog , here .', "Dogs .")
+        assert (folder / "flickr30k-images/4.jpg").read_bytes() == jpeg(3)
+    else:
+        assert list(splits.values()) == ["train", "dev", "test"]
+        assert corpus.photos[0].captions == ("A dog 0", "A dog 1")
+    assert {path.name for path in tmp_path.iterdir()} <= {"remote", name, "home"}
+    assert not (folder / ".download").exists()
+    assert not corpus.warnings
+
+
+@pytest.mark.process
+def test_a_hub_that_breaks_off_is_asked_again(tmp_path: Path) -> None:
+    coco(tmp_path / "remote")
+    missing = tmp_path / "remote/data/test-00000-of-00001.parquet"
+    kept = missing.rename(tmp_path / "kept")
+    with hub_server.serving(tmp_path / "remote", "jxie/coco_captions") as (address, asked):
+        done = fetched(tmp_path / "coco", "coco", address, tmp_path / "home")
+        assert "has no parquet files for test" in done.stderr
+        kept.rename(missing)
+    done = fetched(tmp_path / "coco", "coco", address, tmp_path / "home")
+    assert done.returncode == 1
+    assert "jxie/coco_captions" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "coco/captions.jsonl").exists()
+    assert asked

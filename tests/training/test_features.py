@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from captioner.errors import CaptionerError
 from captioner.model.decoders import soft_attention
 from captioner.model.vocabulary import Vocabulary
 from captioner.training.corpora import Example
+from captioner.training.feature_files import mapped, writing
 from captioner.training.features import CachedFeatures, extract
 from captioner.types import Features, PixelArray
 
@@ -109,13 +112,70 @@ def test_a_full_disk_is_named(
         extracted(photos, Engine(), tmp_path / "cache")
 
 
-def test_an_unreadable_photo_leaves_nothing_half_written(
-    photos: list[Path], tmp_path: Path
-) -> None:
-    photos[5].write_bytes(b"no photo")
-    with pytest.raises(OSError, match="cannot identify"):
-        extracted(photos, Engine(grid=True), tmp_path / "cache")
-    assert not list((tmp_path / "cache").iterdir())
+def test_extraction_goes_on_after_what_stopped_it(photos: list[Path], tmp_path: Path) -> None:
+    cache, whole = tmp_path / "cache", photos[5].read_bytes()
+    expected = extracted(photos, Engine(grid=True), tmp_path / "other")
+    photos[5].write_bytes(bytes(len(whole)))
+    engine = Engine(grid=True)
+    with pytest.raises(CaptionerError, match=r"5\.png cannot be decoded: .* are kept"):
+        extracted(photos, engine, cache)
+    assert engine.encoded == 8  # two batches
+    assert {file.name.partition("-")[0] for file in cache.iterdir()} == {"features", "grids"}
+    assert all(file.name.endswith(".partial.npy") for file in cache.iterdir())
+    for file in cache.glob("features-*"):  # as a kill in the middle of a row leaves it
+        file.write_bytes(file.read_bytes()[:-7])
+    photos[5].write_bytes(whole)
+    found = extracted(photos, engine, cache)
+    assert engine.encoded == 8 + 14 - 6
+    np.testing.assert_array_equal(found.pooled, expected.pooled)
+    assert found.grid is not None and expected.grid is not None
+    np.testing.assert_array_equal(found.grid, expected.grid)
+    assert sorted(file.suffixes for file in cache.iterdir()) == [[".npy"]] * 2
+
+
+def test_what_is_left_of_another_shape_is_begun_again(photos: list[Path], tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    file = next(iter(extracted(photos, Engine(), cache) and cache.iterdir()))
+    file.with_suffix(".partial.npy").write_bytes(b"something else entirely, and long enough")
+    file.unlink()
+    engine = Engine()
+    extracted(photos, engine, cache)
+    assert engine.encoded == 14
+    assert [one.name for one in cache.iterdir()] == [file.name]
+
+
+def test_two_processes_extract_once(photos: list[Path], tmp_path: Path) -> None:
+    class Waiting(Engine):
+        def encode(self, batches: Iterable[PixelArray]) -> Iterator[Features]:
+            begun.set()
+            assert go_on.wait(60)
+            yield from super().encode(batches)
+
+    begun, go_on = threading.Event(), threading.Event()
+    first, second = Waiting(), Engine()
+    with ThreadPoolExecutor() as pool:
+        one = pool.submit(extracted, photos, first, tmp_path / "cache")
+        assert begun.wait(60)
+        two = pool.submit(extracted, photos, second, tmp_path / "cache")
+        go_on.set()
+        np.testing.assert_array_equal(one.result().pooled, two.result().pooled)
+    assert (first.encoded, second.encoded) == (14, 0)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells")
+def test_rows_that_were_read_do_not_stay_in_memory(tmp_path: Path) -> None:
+    rows = 4000
+    with writing({tmp_path / "features-0.npy": (rows, 1, 2048)}) as writer:
+        assert writer
+        for _ in range(rows // 500):
+            writer.append([np.ones((500, 2048), np.float16)])
+    features = CachedFeatures(mapped(tmp_path / "features-0.npy"))
+    everything = np.arange(rows)
+    features.inputs(everything, everything * 0, grid=False)
+    assert features.pooled[5, 0, 7] == 1
+    text = Path("/proc/self/smaps").read_text()
+    part = text[text.index("features-0.npy") :]
+    assert int(part.split("Rss:")[1].split()[0]) < 1024  # kB, of 16 MB
 
 
 @pytest.mark.training

@@ -58,6 +58,9 @@ def test_extra_data_are_learnt_from_with_their_sample_weight_but_not_measured_on
         "style-train0.jpg",
     ]  # fmt: skip
     np.testing.assert_array_equal(run.sample_weights, [1, 1, 2, 2, 2])
+    own = replace(corpus("extra", train=1, dev=1, test=1), weight=0.5)
+    weighted = replace(run, extra_data=(own,)).sample_weights
+    np.testing.assert_array_equal(weighted, [1, 1, 0.5, 0.5, 2])
     assert [photo.name for photo in run.dev] == ["first-dev0.jpg", "first-dev1.jpg"]
     assert [photo.name for photo in run.extra_dev] == ["extra-dev0.jpg"]
     assert run.other_style == {Path("style-train0.jpg")}

@@ -67,6 +67,11 @@ def test_train_fine_tune_resume_and_caption(corpus: Path, tmp_path: Path) -> Non
     assert len(record["decoder-1"]["history"]) == 2
     work = tmp_path / "mine-training"
     assert {"encoder.png", "decoder-1.png"} <= {file.name for file in work.iterdir()}
+    kept = json.loads((work / "run.json").read_text())
+    assert (kept["state"], kept["seed"], kept["kind"]) == ("finished", 3, "train")
+    assert f"data = {json.dumps(str(corpus))}\n" in (work / "config.toml").read_text()
+    assert len((work / "decoder-1/curves.csv").read_text().splitlines()) == 3
+    assert len(list((work / "decoder-1").glob("events.out.tfevents.*"))) == 1
 
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
     notes = out / "notes.txt"
@@ -88,6 +93,7 @@ def test_train_fine_tune_resume_and_caption(corpus: Path, tmp_path: Path) -> Non
 
     again = run("train", *tuned, "--resume", "--force", home=tmp_path)
     assert again.returncode == 0, again.stderr
+    assert len(json.loads((work / "run.json").read_text())["sessions"]) == 2
     assert not [file.name for file in tmp_path.iterdir() if file.name.endswith(".old")]
     assert json.loads((out / "bundle.json").read_text())["files"] == manifest["files"]
 
