@@ -68,7 +68,7 @@ def suggestions(index: Index, photo: PhotoDetails, model: Suggester) -> list[Sug
             _READ_AGAIN,
         )
     _, features = index.features([photo.id])
-    [found] = model.suggestions(features)
+    [found] = model.suggestions(features.pooled)
     given = {one.text for one in photo.captions if one.model_id == model.model_id}
     return sorted(found, key=lambda one: (one.caption.text not in given, not one.trusted))
 
@@ -124,7 +124,8 @@ class DisagreementFinder:
             return
         self._after = batch[-1].id
         self.examined += len(batch)
-        _, features = index.features([one.id for one in batch])
+        _, stored = index.features([one.id for one in batch])
+        features = stored.pooled
         known = [one.caption if one.model_id == first.model_id else None for one in batch]
         computed = [row for row, one in enumerate(batch) if one.model_id != first.model_id]
         if computed:

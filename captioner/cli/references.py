@@ -54,7 +54,7 @@ def read_examples(
     limit: int | None,
     *,
     language: str | None = None,
-    columns: str | None = None,
+    columns: list[str] | None = None,
 ) -> tuple[Corpus, tuple[Example, ...]]:
     """Read a data set and the photos of one of its splits.
 

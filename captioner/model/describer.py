@@ -185,7 +185,13 @@ class Model:
 
         Needs no engine. The best one that is trusted is the caption that `describe` gives, if it is
         among the first few; see `ConfidenceModel.candidates`.
+
+        Raises
+        ------
+        CaptionerError
+            If a decoder reads the feature map, which is not stored.
         """
+        self.bundle.check_recaptioning()
         with self._threads.limit(limits=1, user_api="blas"):
             hidden, embeddings = self.head.hidden(features), self.space.image(features)
             found = self._candidates_of(Features(features), hidden, embeddings)
