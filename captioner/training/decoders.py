@@ -53,7 +53,7 @@ class SentenceBatches:
     grid
         Whether the batches have feature maps (`grid`) instead of pooled features (`feature`).
     sample_weights
-        float32 (photos,): how often an epoch uses each photo's captions, rounded; None: once.
+        float32 (photos,): how often an epoch uses each photo's captions, 0.5 or 2 say; None: once.
     other_style
         Paths of photos whose captions are in another style. They begin with OTHER_STYLE instead of
         START: the decoder learns two styles.
@@ -74,9 +74,7 @@ class SentenceBatches:
         self.features, self.grid = CachedFeatures.of(features), grid
         self.size, self.seed = size, seed
         repeats = (
-            [1] * len(examples)
-            if sample_weights is None
-            else np.rint(sample_weights).astype(int).tolist()
+            [1] * len(examples) if sample_weights is None else _repeats(sample_weights).tolist()
         )
         sentences = [
             (row, caption)
@@ -125,6 +123,12 @@ class SentenceBatches:
             batches = [batches[number] for number in random.permutation(len(batches))]
             self._kept = epoch, batches  # in one step: several threads ask for batches
         return batches
+
+
+def _repeats(sample_weights: FloatArray) -> IntArray:
+    """Whole numbers (N,) with the mean of the weights: of photos with 1.5, every other has 2."""
+    offsets = np.arange(len(sample_weights)) * (np.sqrt(5) - 1) / 2 % 1  # evenly spread
+    return np.floor(sample_weights + offsets).astype(np.int32)
 
 
 def language_batches(

@@ -53,7 +53,7 @@ class Session:
 class Experiment:
     """The content of `run.json`."""
 
-    kind: str
+    subcommand: str
     """The command: "train"."""
     out: str
     """The bundle's folder, absolute."""
@@ -190,7 +190,7 @@ def is_running(folder: Path) -> bool:
 
 
 def begun(
-    kind: str,
+    subcommand: str,
     out: Path,
     *,
     command: str,
@@ -202,7 +202,7 @@ def begun(
 ) -> Experiment:
     """The record of a run that begins now, with what it runs on."""
     return Experiment(
-        kind=kind,
+        subcommand=subcommand,
         out=str(out.resolve()),
         state="running",
         sessions=(Session(now(), None, command),),

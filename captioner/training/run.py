@@ -158,18 +158,18 @@ class RunBase:
                 "Free some space, or name another folder with --work.",
             ) from error
 
-    def recorded(self, kind: str, out: Path) -> AbstractContextManager[experiment.Recording]:
+    def recorded(self, subcommand: str, out: Path) -> AbstractContextManager[experiment.Recording]:
         """Keep the record of this run in its work folder, whatever ends it.
 
         Parameters
         ----------
-        kind
+        subcommand
             The command: "train".
         out
             The bundle's folder.
         """
         begun = experiment.begun(
-            kind,
+            subcommand,
             out,
             command=self.command,
             seed=self.config.seed,

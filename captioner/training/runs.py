@@ -18,7 +18,7 @@ class RunSummary:
     """One run, for a list."""
 
     folder: Path
-    kind: str
+    subcommand: str
     state: State
     reason: str
     """Why it stopped or failed; empty for a finished run, or one that goes on."""
@@ -58,7 +58,7 @@ def summarise(folder: Path, experiment: Experiment) -> RunSummary:
     last = _last_write(folder) if state != "running" else datetime.now(UTC)
     return RunSummary(
         folder=folder,
-        kind=experiment.kind,
+        subcommand=experiment.subcommand,
         state=state,
         reason=reason,
         started_at=sessions[0].started_at if sessions else "",

@@ -114,3 +114,19 @@ def test_padding_and_unknown_words_cost_nothing():
 def test_coverage():
     vocabulary = Vocabulary.from_captions(["a dog"], minimum=1)
     assert vocabulary_coverage(vocabulary, ["A dog barks", "a"]) == pytest.approx(3 / 4)
+
+
+def test_a_weight_below_one_uses_some_photos_captions() -> None:
+    examples = [Example(Path(f"{at}.jpg"), ("a dog runs",), "train") for at in range(100)]
+    vocabulary = Vocabulary.from_captions(["a dog runs"], minimum=1)
+
+    def captions(weight: float) -> int:
+        weights = np.full(len(examples), weight, np.float32)
+        features = np.zeros((len(examples), 1, 8), np.float16)
+        return len(
+            SentenceBatches(features, examples, vocabulary, sample_weights=weights, seed=1).owner
+        )
+
+    assert [captions(weight) for weight in (1, 2, 3)] == [100, 200, 300]
+    assert captions(0.5) == pytest.approx(50, abs=3)
+    assert captions(1.25) == pytest.approx(125, abs=3)
