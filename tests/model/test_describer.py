@@ -158,7 +158,7 @@ def test_the_suggestions_of_the_shipped_model_hold_its_captions():
     rgb = np.zeros((224, 224, 3), np.uint8)
     photos = [DecodedPhoto(Photo("a.jpg", 1, 1), rgb, 4, 3, "JPEG", b"0" * 20)] * 2
     for found, described in zip(
-        model.suggestions(features), model.describe(photos, features), strict=True
+        model.suggestions(features), model.describe(photos, Features(features)), strict=True
     ):
         texts = [one.caption.text for one in found]
         assert len(set(texts)) == len(texts) > 10
