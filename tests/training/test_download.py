@@ -194,10 +194,12 @@ except CaptionerError as error:
 
 def fetched(folder: Path, corpus: str, address: str, home: Path) -> subprocess.CompletedProcess:
     """Download from a stand-in of the hub, in a process of its own as `captioner train` does."""
+    # Where captioner was imported, this process is offline, and what it starts would be, too.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     return subprocess.run(
         [sys.executable, "-c", DOWNLOAD, str(folder), corpus],
         env={
-            **os.environ, "HF_ENDPOINT": address, "NO_PROXY": "127.0.0.1", "PYTHONPATH": str(ROOT),
+            **own, "HF_ENDPOINT": address, "NO_PROXY": "127.0.0.1", "PYTHONPATH": str(ROOT),
             "CAPTIONER_HOME": str(home), "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         },
         capture_output=True, text=True, check=False,

@@ -68,7 +68,7 @@ def test_train_fine_tune_resume_and_caption(corpus: Path, tmp_path: Path) -> Non
     work = tmp_path / "mine-training"
     assert {"encoder.png", "decoder-1.png"} <= {file.name for file in work.iterdir()}
     kept = json.loads((work / "run.json").read_text())
-    assert (kept["state"], kept["seed"], kept["kind"]) == ("finished", 3, "train")
+    assert (kept["state"], kept["seed"], kept["subcommand"]) == ("finished", 3, "train")
     assert f"data = {json.dumps(str(corpus))}\n" in (work / "config.toml").read_text()
     assert len((work / "decoder-1/curves.csv").read_text().splitlines()) == 3
     assert len(list((work / "decoder-1").glob("events.out.tfevents.*"))) == 1
