@@ -75,6 +75,20 @@ class UpdateSummary:
     sidecars: int = 0
     """Unchanged photos whose sidecars are new, changed or gone."""
 
+    def changes(self) -> list[str]:
+        """What changed, beside new photos, in words: "2 moved", "1 gone"."""
+        counted = (
+            (self.recaptioned, "recaptioned"),
+            (self.moved, "moved"),
+            (self.copied, "copy of another" if self.copied == 1 else "copies of others"),
+            (self.sidecars, "with changed sidecars"),
+            (self.failed, "could not be read"),
+            (self.missing, "gone"),
+            (self.ignored, "now ignored"),
+            (self.back, "reappeared"),
+        )
+        return [f"{number:,} {words}" for number, words in counted if number]
+
 
 @dataclass(frozen=True)
 class UpdateOptions:

@@ -242,20 +242,7 @@ def spell_summary(summary: UpdateSummary, seconds: float) -> str:
     if summary.described:
         pace = spell_pace(summary.described / seconds)
         done = [f"{console.counted(summary.described)} indexed in {spell_time(seconds)} ({pace})"]
-    done += [
-        f"{number:,} {words}"
-        for number, words in (
-            (summary.recaptioned, "recaptioned"),
-            (summary.moved, "moved"),
-            (summary.copied, "copy of another" if summary.copied == 1 else "copies of others"),
-            (summary.sidecars, "with changed sidecars"),
-            (summary.failed, "could not be read"),
-            (summary.missing, "gone"),
-            (summary.ignored, "now ignored"),
-            (summary.back, "reappeared"),
-        )
-        if number
-    ]
+    done += summary.changes()
     if not done:
         if not summary.unchanged:
             return "No photos found."

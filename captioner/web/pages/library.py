@@ -217,21 +217,10 @@ def _spelled_duplicates(groups: list[DuplicateGroup]) -> str:
 
 
 def _spell_summary(summary: UpdateSummary, seconds: float) -> str:
-    parts = [
-        f"{number:,} {words}"
-        for number, words in (
-            (summary.described, "described"),
-            (summary.moved, "moved"),
-            (summary.copied, "copy of another" if summary.copied == 1 else "copies of others"),
-            (summary.sidecars, "with changed sidecars"),
-            (summary.failed, "could not be read"),
-            (summary.missing, "gone"),
-            (summary.ignored, "now ignored"),
-            (summary.back, "reappeared"),
-            (summary.unchanged - summary.back, "unchanged"),
-        )
-        if number
-    ]
+    parts = [f"{summary.described:,} described"] if summary.described else []
+    parts += summary.changes()
+    if rest := summary.unchanged - summary.back:
+        parts.append(f"{rest:,} unchanged")
     said = f"{', '.join(parts)}, in {spell_time(seconds)}." if parts else "No photos found."
     if summary.stopped:
         said = f"Stopped; what was done is kept. {said} Index again to continue."
