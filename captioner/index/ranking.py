@@ -166,10 +166,10 @@ def rank(
     probability = 1 - (1 - probability) * (1 - NAME_PROBABILITY * named) * (
         1 - WRITTEN_PROBABILITY * written
     )
-    order = _best_first(best, matching, scores, photos, every=limit is None)
+    enough = probability >= min_score
+    order = _best_first(best, matching if limit is None else None, scores, enough)
     # Those after the last one with enough can have no effect on it.
-    [enough] = np.nonzero(probability[order] >= min_score)
-    order = order[: enough[-1] + 1 if len(enough) else 0]
+    order = order[: np.flatnonzero(np.append(True, enough[order]))[-1]]
     falling = _falling(probability[order], len(best))
     kept = falling >= min_score
     return Ranked(photos[order][kept], falling[kept], scores[order][kept], parsed)
@@ -177,20 +177,24 @@ def rank(
 
 def _best_first(
     best: npt.NDArray[np.intp],
-    matching: npt.NDArray[np.bool_],
+    others: npt.NDArray[np.bool_] | None,
     scores: FloatArray,
-    photos: Ids,
-    *,
-    every: bool,
+    enough: npt.NDArray[np.bool_] | None = None,
 ) -> npt.NDArray[np.intp]:
-    """The positions of the candidates by score, and with `every` then those of all others."""
-    order = best[np.lexsort((photos[best], -scores[best]))]
-    if not every:
+    """The positions of the candidates by score, and then those of the others.
+
+    Others that come after the last one with enough are left out, since sorting takes long. Of equal
+    scores, the lower position comes first.
+    """
+    best = np.sort(best)
+    order = best[np.argsort(-scores[best], kind="stable")]
+    if others is None:
         return order
-    rest = matching.copy()
-    rest[best] = False
-    [others] = np.nonzero(rest)
-    return np.append(order, others[np.lexsort((photos[others], -scores[others]))])
+    if enough is not None:
+        others = others & (scores >= scores.min(initial=np.inf, where=others & enough))
+    [rest] = np.nonzero(others)
+    rest = rest[~np.isin(rest, best, assume_unique=True)]
+    return np.append(order, rest[np.argsort(-scores[rest], kind="stable")])
 
 
 def _falling(probability: FloatArray, count: int) -> FloatArray:
@@ -275,7 +279,7 @@ def rank_similar(
     cosines = plan.measures(exact_vectors(connection, model_id, best))[:, 0]
     scores = scores.copy()
     scores[positions] = cosines
-    order = _best_first(positions, matching, scores, photos, every=limit is None)
+    order = _best_first(positions, matching if limit is None else None, scores)
     falling = np.minimum.accumulate(scores[order])
     return Ranked(photos[order], np.clip(falling, 0, 1))
 
