@@ -250,8 +250,16 @@ def test_many_requests_while_indexing_lose_nothing(
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env=page_server.environment(own_home),
         )  # fmt: skip
+        cookies = dict(client.cookies)
+
+        def status(path: str) -> int:
+            # Each with a client of its own: one that threads share may close what another reads.
+            with server.stranger() as own:
+                own.cookies.update(cookies)
+                return own.get(path).status_code
+
         with ThreadPoolExecutor(len(paths)) as pool:
-            statuses = list(pool.map(lambda path: client.get(path).status_code, paths))
+            statuses = list(pool.map(status, paths))
         output, _ = indexing.communicate(timeout=120)
         assert indexing.returncode == 0, output
         # Photos that are gone or cannot be read have no picture.
