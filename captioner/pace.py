@@ -38,3 +38,18 @@ class Pace:
         if pace is None:
             return None
         return max(photos / pace - (time.monotonic() - self._times[-1]), 0.0)
+
+
+def spell_pace(photos_per_second: float, unit: str = "photo") -> str:
+    """Format a speed: "0.8 photos/s", "126 photos/s"."""
+    return f"{photos_per_second:,.{0 if photos_per_second >= 10 else 1}f} {unit}s/s"
+
+
+def spell_time(seconds: float) -> str:
+    """Format a duration: "8 s", "3 min 20 s", "2 h 5 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -318,9 +318,9 @@ def _print(comparison: Comparison, *, as_markdown: bool, as_csv: bool) -> None:
     terminal = Console(highlight=False)
     for table in tables.sections(comparison):
         terminal.print(Text(console.shown(table.heading), "bold"))
-        drawn = Table(box=None, pad_edge=False, header_style="dim")
+        grid = Table(box=None, pad_edge=False, header_style="dim")
         for number, label in enumerate(table.header):
-            drawn.add_column(Text(label), justify="right" if number else "left")
+            grid.add_column(Text(label), justify="right" if number else "left")
         for row in table.rows:
-            drawn.add_row(*(Text(console.shown(cell)) for cell in row))
-        terminal.print(drawn, "")
+            grid.add_row(*(Text(console.shown(cell)) for cell in row))
+        terminal.print(grid, "")

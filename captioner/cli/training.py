@@ -206,7 +206,7 @@ def read_data(
 
     Extra data have the language of the main data, and none of their held-out photos.
     """
-    from captioner.training.corpora import apart, find_data, read_corpus
+    from captioner.training.corpora import find_data, read_corpus, without_held_out
     from captioner.training.corpora.columns import parse
 
     main = read_corpus(
@@ -216,7 +216,7 @@ def read_data(
         read_corpus(folder, language=main.language, weight=weight)
         for folder, weight in map(weighted, [*(extra_data or ()), *(extra_style or ())])
     ]
-    extra = list(apart(main, extra))
+    extra = list(without_held_out(main, extra))
     of_style = len(extra_data or ())
     read = TrainingData(main, tuple(extra[:of_style]), tuple(extra[of_style:]))
     for warning in (warning for corpus in read.all for warning in corpus.warnings):

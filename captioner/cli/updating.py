@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captioner.cli import console
-from captioner.cli.progress import progress, spell_pace, spell_time
+from captioner.cli.progress import progress
 from captioner.errors import UsageError
+from captioner.pace import spell_pace, spell_time
 
 if TYPE_CHECKING:
     from captioner.cli.paths import InputPaths

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import calendar
 import itertools
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -27,8 +26,6 @@ MAX_NUMBERS = 4_000_000
 MAX_EXAMPLES = 64
 FEW = 12
 """Months with fewer photos share a heading with others."""
-
-_Version = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +94,7 @@ class ResultsCache:
     def __init__(self, workspace: Workspace) -> None:
         self.examples = Examples()
         self._workspace = workspace
-        self._results: OrderedDict[Query, tuple[_Version, Results]] = OrderedDict()
+        self._results: OrderedDict[Query, tuple[object, Results]] = OrderedDict()
         self._snapshots = itertools.count(1)
         self._lock = threading.Lock()
 
@@ -115,7 +112,7 @@ class ResultsCache:
         CaptionerError
             If the query cannot be searched for.
         """
-        version = self._version()
+        version = self._workspace.version()
         with self._lock:
             known = self._results.get(query)
             if known and known[0] == version:
@@ -140,18 +137,6 @@ class ResultsCache:
                 self._results.move_to_end(query)
                 return known[1]
         return self.latest(reader, query)
-
-    def _version(self) -> _Version:
-        """Of the files of all databases: every change of an index changes it."""
-        found = []
-        for path in self._workspace.databases:
-            for name in (path, path.with_name(path.name + "-wal")):
-                try:
-                    status = os.stat(name)  # noqa: PTH116
-                    found.append((status.st_mtime_ns, status.st_size))
-                except OSError:
-                    found.append((0, 0))
-        return tuple(found)
 
     def _search(self, reader: Reader, query: Query) -> Results:
         roots = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -207,10 +208,21 @@ class Workspace:
                 self._planner = load_planner(self.bundle)
             return self._planner
 
-    def describer(self, number: int = 0) -> Describer:
-        """A loaded model. It is loaded on the first call, which takes seconds.
+    def version(self) -> tuple[tuple[int, int], ...]:
+        """Of the files of all databases: every change of an index changes it."""
+        found = []
+        for path in self.databases:
+            for file in (path, path.with_name(f"{path.name}-wal")):
+                try:
+                    status = os.stat(file)  # noqa: PTH116
+                    found.append((status.st_mtime_ns, status.st_size))
+                except OSError:  # both may be absent
+                    found.append((0, 0))
+        return tuple(found)
 
-        For one thread at a time; `describe` and `describe_file` see to that.
+    @contextmanager
+    def model(self, number: int = 0) -> Iterator[Describer]:
+        """Borrow a model, which nobody else uses meanwhile. Loading it first takes seconds.
 
         Raises
         ------
@@ -219,14 +231,9 @@ class Workspace:
         """
         choice = self.choice(number)
         with self._model_locks[number]:
-            return self._loaded(choice)
-
-    @contextmanager
-    def model(self, number: int = 0) -> Iterator[Describer]:
-        """Borrow a loaded model, which nobody else uses meanwhile; see `describer`."""
-        choice = self.choice(number)
-        with self._model_locks[number]:
-            yield self._loaded(choice)
+            if number not in self._describers:
+                self._describers[number] = self._load(choice.options)
+            yield self._describers[number]
 
     @contextmanager
     def suggester(self, number: int = 0) -> Iterator[Suggester]:
@@ -237,9 +244,7 @@ class Workspace:
         CaptionerError
             If there is no such model, or it cannot be loaded.
         """
-        choice = self.choice(number)
-        with self._model_locks[number]:
-            model = self._loaded(choice)
+        with self.model(number) as model:
             if not isinstance(model, Suggester):
                 raise CaptionerError("this model suggests no sentences.")
             yield model
@@ -273,17 +278,10 @@ class Workspace:
         """The first model once more, for many photos: it is busy for hours."""
         return self._load(replace(self.models[0].options, photos=None))
 
-    def _loaded(self, choice: ModelChoice) -> Describer:
-        if choice.number not in self._describers:
-            self._describers[choice.number] = self._load(choice.options)
-        return self._describers[choice.number]
-
     def _describe(
         self, number: int, photo: Photo, read: Callable[[int], DecodedPhoto]
     ) -> Description | Failure:
-        choice = self.choice(number)
-        with self._model_locks[number]:
-            describer = self._loaded(choice)
+        with self.model(number) as describer:
             try:
                 decoded = read(describer.size)
             except PhotoError as error:

@@ -14,7 +14,14 @@ import pytest
 from PIL import Image
 
 from captioner.errors import CaptionerError, UsageError
-from captioner.training.corpora import Captions, ReadOptions, apart, read_corpus, register, registry
+from captioner.training.corpora import (
+    Captions,
+    ReadOptions,
+    read_corpus,
+    register,
+    registry,
+    without_held_out,
+)
 from captioner.training.corpora.columns import parse, texts
 from captioner.training.corpora.copies import identical
 
@@ -364,10 +371,13 @@ def test_extra_data_have_no_photo_that_is_held_out_elsewhere(tmp_path: Path) -> 
         corpus("one", {"1.jpg": "train", "2.jpg": "train", "3.jpg": "dev", "4.jpg": "train"})
     )
     two = read_corpus(corpus("two", {"1.jpg": "dev", "4.jpg": "dev", "5.jpg": "train"}))
-    kept = [[photo.name for photo in each.photos] for each in apart(main, [one, two])]
+    found = without_held_out(main, [one, two])
+    kept = [[photo.name for photo in each.photos] for each in found]
     assert kept == [["1.jpg"], ["4.jpg", "5.jpg"]]
-    assert "3 photos are in other data as well" in apart(main, [one, two])[0].warnings[-1]
-    assert apart(main, [main]) == (main,)
+    assert (
+        "3 photos are in other data as well" in without_held_out(main, [one, two])[0].warnings[-1]
+    )
+    assert without_held_out(main, [main]) == (main,)
 
 
 def test_languages_are_kept_apart(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ class InjectPhotos:
 
 
 class InjectStepper:
-    """An inject decoder in NumPy, but for where the photo enters, which subclasses say.
+    """An inject decoder in NumPy. Subclasses define where the photo enters.
 
     States are h and c side by side, float32 (R, 2U).
 

@@ -22,7 +22,7 @@ _SMALLEST_GPU_BATCH = 8
 _IN_FLIGHT = 2
 """Batches of each device: while one is encoded, the next is copied."""
 _PHOTO_BYTES = 48 << 20
-"""GPU memory for a photo of 224 × 224 pixels: feature maps and workspaces, and room to spare."""
+"""GPU memory for a photo of 224 × 224 pixels: feature maps and workspaces, and a reserve."""
 
 
 class KerasEngine:

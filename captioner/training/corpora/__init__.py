@@ -1,6 +1,6 @@
 """Data sets of photos with captions. `read_corpus` reads all formats; each is a module here."""
 
-from captioner.training.corpora.copies import apart
+from captioner.training.corpora.copies import without_held_out
 from captioner.training.corpora.corpus import SPLITS, Corpus, Example, Split
 from captioner.training.corpora.format import Captions, Format, ReadOptions
 from captioner.training.corpora.reading import find_data, read_corpus
@@ -20,7 +20,6 @@ __all__ = [
     "Format",
     "ReadOptions",
     "Split",
-    "apart",
     "class_of",
     "find_data",
     "read_corpus",
@@ -28,4 +27,5 @@ __all__ = [
     "read_samples",
     "read_sentences",
     "register",
+    "without_held_out",
 ]

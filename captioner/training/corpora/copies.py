@@ -63,7 +63,7 @@ def in_one_split(photos: Sequence[Example]) -> tuple[tuple[Example, ...], int, i
     return tuple(photo for photo in photos if photo.path not in removed), copies, len(removed)
 
 
-def apart(main: Corpus, extra: Sequence[Corpus]) -> tuple[Corpus, ...]:
+def without_held_out(main: Corpus, extra: Sequence[Corpus]) -> tuple[Corpus, ...]:
     """The extra data without photos that would be both trained on and held out.
 
     Removed are photos identical to one of the main data's dev or test split; held-out ones that the

@@ -16,6 +16,7 @@ from captioner.errors import UsageError
 from captioner.index import Counts, DuplicateGroup, IndexedPhoto
 from captioner.indexing import UpdateSummary
 from captioner.indexing_run import Problem, Progress, existing_folder
+from captioner.pace import spell_pace, spell_time
 from captioner.rendering.templates import counted, text
 from captioner.web.responses import events, json_response, page, workspace_of
 
@@ -141,8 +142,8 @@ def _event(found: Progress, problems: list[Problem], is_stopping: bool) -> dict[
         "total": found.total,
         "failed": found.failed,
         "problems": found.problems,
-        "pace": _spell_pace(found.photos_per_second),
-        "left": spell_time(found.seconds_left),
+        "pace": "" if found.photos_per_second is None else spell_pace(found.photos_per_second),
+        "left": "" if found.seconds_left is None else spell_time(found.seconds_left),
         "current": text(found.current),
         "summary": _spell_summary(found.summary, found.seconds) if found.summary else "",
         "error": " ".join([_sentence(found.reason), found.remedy]).strip(),
@@ -261,24 +262,6 @@ def spell_bytes(number: int) -> str:
             return f"{size:.0f} {unit}" if unit in ("bytes", "kB") else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
-
-
-def spell_time(seconds: float | None) -> str:
-    """A duration: "8 s", "3 min 20 s", "2 h 5 min"; empty if it is not known."""
-    if seconds is None:
-        return ""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def _spell_pace(photos_per_second: float | None) -> str:
-    if photos_per_second is None:
-        return ""
-    return f"{photos_per_second:,.{0 if photos_per_second >= 10 else 1}f} photos/s"
 
 
 ROUTES = [

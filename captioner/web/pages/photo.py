@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -25,6 +26,9 @@ from captioner.web.responses import json_response, page, workspace_of
 from captioner.web.results import ResultsCache
 from captioner.web.workspace import NotFoundError, Reader
 from captioner.writing import IndexWriter, NothingToWrite, WriteSelection
+
+if TYPE_CHECKING:
+    from captioner.model.describer import Suggestion
 
 _NOTHING = {
     NothingToWrite.UNKNOWN: ("the index has no caption of this photo.", "Index it first."),
@@ -100,17 +104,7 @@ def suggestions(request: Request) -> Response:
     return json_response(
         {
             "model": suggester.model_id,
-            "suggestions": [
-                {
-                    "text": one.caption.text,
-                    "confidence": one.caption.confidence,
-                    "log_probability": one.caption.log_probability,
-                    "cosine": one.cosine,
-                    "words": one.mean_word_probability,
-                    "trusted": one.trusted,
-                }
-                for one in found
-            ],
+            "suggestions": list(map(suggestion_json, found)),
         }
     )
 
@@ -212,6 +206,18 @@ def find(reader: Reader, number: int) -> tuple[Index, PhotoDetails]:
     if details is None:
         raise NotFoundError(f"there is no photo number {number} in the index.", "Search again.")
     return index, details
+
+
+def suggestion_json(one: Suggestion) -> dict[str, object]:
+    """A sentence that a model considered, for scripts."""
+    return {
+        "text": one.caption.text,
+        "confidence": one.caption.confidence,
+        "log_probability": one.caption.log_probability,
+        "cosine": one.cosine,
+        "words": one.mean_word_probability,
+        "trusted": one.trusted,
+    }
 
 
 def words_json(details: PhotoDetails) -> dict[str, object]:

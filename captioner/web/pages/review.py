@@ -14,7 +14,7 @@ from captioner.index import Index, PhotoDetails
 from captioner.rendering.templates import text
 from captioner.review import Decision, Disagreement, DisagreementFinder
 from captioner.web.bodies import Body, posted
-from captioner.web.pages.photo import find
+from captioner.web.pages.photo import find, suggestion_json
 from captioner.web.responses import json_response, page, workspace_of
 from captioner.web.workspace import Reader, Workspace
 
@@ -146,22 +146,11 @@ def _sentences(workspace: Workspace, index: Index, details: PhotoDetails) -> tup
             note = f"{name}{error}"
             continue
         for one in considered[:3] if several else considered:
-            caption = one.caption
-            same = next((other for other in found if other["text"] == caption.text), None)
+            same = next((other for other in found if other["text"] == one.caption.text), None)
             if same:
                 same["model"] = f"{same['model']}, {choice.name}"
                 continue
-            found.append(
-                {
-                    "text": caption.text,
-                    "confidence": caption.confidence,
-                    "log_probability": caption.log_probability,
-                    "cosine": one.cosine,
-                    "words": one.mean_word_probability,
-                    "trusted": one.trusted,
-                    "model": choice.name if several else "",
-                }
-            )
+            found.append(suggestion_json(one) | {"model": choice.name if several else ""})
     if not found:
         found = [
             {"text": one.text, "confidence": one.confidence, "trusted": True}

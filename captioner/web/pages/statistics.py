@@ -35,7 +35,7 @@ class _Memory:
         self._known: dict[tuple[Path, ...], tuple[object, Distributions]] = {}
 
     def get(self, workspace: Workspace) -> Distributions:
-        key, now = workspace.databases, [_signature(path) for path in workspace.databases]
+        key, now = workspace.databases, workspace.version()
         with self._lock:
             if key not in self._known or self._known[key][0] != now:
                 with workspace.reader() as reader:
@@ -45,18 +45,6 @@ class _Memory:
 
 
 _memory = _Memory()
-
-
-def _signature(path: Path) -> list[tuple[int, int]]:
-    """What changes when a database does, its WAL file included."""
-    found = []
-    for file in (path, path.with_name(f"{path.name}-wal")):
-        try:
-            status = os.stat(file)  # noqa: PTH116 (both may be absent)
-        except OSError:
-            continue
-        found.append((status.st_mtime_ns, status.st_size))
-    return found
 
 
 def statistics(request: Request) -> Response:
